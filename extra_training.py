@@ -1,0 +1,92 @@
+"""Continue the training of a model on the packed pairs, such as your own corrected masks.
+
+    python extra_training.py old.h5 new.h5 100
+    python extra_training.py bestmyelin.h5 ourlab.h5 10
+
+Takes weights, picture preparation, training options and Adam's state from the old model, which
+stays untouched. The new model is the better of old and new by validation loss, so training on can
+not make it worse. Then segments the test images, as train.py does.
+"""
+
+import argparse
+import math
+
+import unet
+from data import UserError, number, script, sha256
+from find_myelin import segment_if_packed
+from train import (
+    RECIPE,
+    Pairs,
+    add_training_options,
+    compile_network,
+    fit,
+    make_batches,
+    resumed,
+    split,
+)
+
+DEFAULT_CROP = 256  # for a model that takes any size and does not say what it learned from
+
+
+def load(old, args):
+    """Load the old model; training options that were not given are filled from it, or RECIPE."""
+    unet.start_keras()
+    _, settings, _ = unet.read_model_file(old)
+    for name, default in RECIPE.items():
+        if getattr(args, name) is None:
+            setattr(args, name, settings.training.get(name, default))
+    if args.crop and settings.frame == "resize":
+        raise UserError(f"--crop: {old} takes whole frames, give a model trained with --crop")
+    if not args.crop and settings.frame == "native":
+        args.crop = DEFAULT_CROP
+    return unet.load_model(old, args.precision)
+
+
+def validation_loss(network, settings, pairs, args):
+    """Return the loss of a compiled network on the validation frames; infinity without any."""
+    _, held = split(pairs, args.validation_split, args.validate_on)
+    if not held:
+        return math.inf
+    batches = make_batches(pairs, held, settings, args, training=False)
+    return network.evaluate(batches, verbose=0, return_dict=True)["loss"]
+
+
+@script
+def main(argv=None):
+    """Continue training a model."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("old", help="model file to start from, in models/ when a bare name")
+    parser.add_argument("new", help="model file to write, into models/ when a bare name")
+    parser.add_argument("epochs", type=number(int, 1), help="how often to go through the data")
+    add_training_options(parser, continued=True)
+    args = parser.parse_args(argv)
+    old, new = unet.model_path(args.old, reading=True), unet.model_path(args.new)
+    if new.exists() and new.samefile(old):
+        raise UserError(
+            f"{args.new}: both the old and the new model, give the new one its own name"
+        )
+    network, settings, adam = load(old, args)
+    pairs = Pairs(as_bright=settings.myelin == "bright")
+    if settings.normalize == "test set":  # a file of 2018: from here on the training set counts
+        settings.normalize = "dataset"
+        settings.mean, settings.std = unet.dataset_statistics(
+            map(pairs.image, range(len(pairs))), settings
+        )
+    start = 0
+    if args.resume:
+        network, settings, start, best = resumed(new, args)
+    else:
+        compile_network(network, args)
+        if adam:
+            unet.restore_adam(network, adam)
+        best = validation_loss(network, settings, pairs, args)
+        settings.provenance = {"continued_from": settings.provenance, "old_sha256": sha256(old)}
+        unet.save_model(new, network, settings, not args.without_optimizer)
+    fit(new, network, settings, pairs, args, start, best)
+    segment_if_packed(new, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,679 @@
+"""Measure every fiber in myelin masks: axon diameter, myelin thickness, g-ratio, density.
+
+    python morphometry.py --pixel-size 0.1
+
+reads `preds/<id>_mask.tif` (and an axon mask `<id>_axon.*` beside it, where there is one) and
+writes `morphometry/`: `<id>_fibers.csv`, one row per fiber, `summary.csv`, one row per image,
+`<id>_labels.tif` and `<id>_axons.tif` with the number of each fiber, `<id>_overlay.png` coloured by
+g-ratio, and plots. The pixel size may be left out where the pictures record it (OME-XML or ImageJ).
+
+    python morphometry.py --groups groups.csv
+
+compares groups of animals. `groups.csv` has the columns image, group, animal.
+"""
+
+import argparse
+import csv
+import io
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data import (
+    PREDS,
+    RAW_TEST,
+    UserError,
+    check_pixel_size,
+    list_images,
+    progress,
+    read_image,
+    read_mask,
+    read_pixel_size,
+    replacing,
+    script,
+    write_image,
+    write_run_json,
+)
+from fibers import (
+    MIN_AXON_PX,
+    NEIGHBOURS,
+    count_collapsed,
+    edge_pixels,
+    fill_vacuoles,
+    find_axons,
+    label_regions,
+    solidity,
+    split_fibers,
+)
+
+__all__ = ["Fibers", "find_axons", "find_masks", "measure_fibers", "summarize"]
+
+MORPHOMETRY = Path("morphometry")
+
+COLUMNS = (
+    "fiber x_px y_px axon_area_um2 axon_perimeter_um axon_diameter_um axon_minor_axis_um "
+    "axon_major_axis_um fiber_area_um2 fiber_perimeter_um fiber_diameter_um myelin_area_um2 "
+    "myelin_thickness_um g_ratio axon_solidity axon_circularity axon_eccentricity touches_border"
+).split()
+# Columns that get a mean, a standard deviation and a median per image, animal and group.
+SIZES = ("axon_diameter_um", "fiber_diameter_um", "myelin_thickness_um", "g_ratio")
+SUMMARY = (
+    "image pixel_size_um area_mm2 fiber_count fiber_density_per_mm2 axon_area_fraction "
+    "myelin_area_fraction aggregate_g_ratio"
+).split()
+SUMMARY += [f"{size}_{statistic}" for size in SIZES for statistic in ("mean", "sd", "median")]
+SUMMARY += "counted_fibers measured_fibers border_fibers collapsed pixel_size_source".split()
+# Edges (µm of axon diameter) between which groups are compared: about a fifth of the fibers of a
+# mouse sciatic or optic nerve falls between each two.
+G_RATIO_BINS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
+# Two pixel sizes of one picture that differ by more are a contradiction, not rounding.
+PIXEL_SIZE_TOLERANCE = 0.01
+
+
+@dataclass
+class Fibers:
+    """What `measure_fibers` found in one image.
+
+    Attributes
+    ----------
+    columns : dict of str to array, (n,)
+        One entry per column of `<id>_fibers.csv`, by the names in `COLUMNS`.
+    labels, axons : int32 arrays, (rows, cols)
+        The number of a fiber (1 to n) on its myelin and axon, and on its axon alone.
+    counted : bool array, (n,)
+        Fibers in the unbiased counting frame: the axon touches neither the top nor the left edge
+        of the image.
+    collapsed : int
+        Sheaths without an axon, inside the image.
+    myelin_px : int
+        Pixels of the myelin mask.
+    pixel_size_um : float
+    """
+
+    columns: dict
+    labels: np.ndarray
+    axons: np.ndarray
+    counted: np.ndarray
+    collapsed: int
+    myelin_px: int
+    pixel_size_um: float
+
+    def __len__(self):
+        return len(self.counted)
+
+    @property
+    def area_mm2(self):
+        return self.labels.size * (self.pixel_size_um / 1000) ** 2
+
+    @property
+    def whole(self):
+        """Fibers that do not touch the border: those that enter statistics of size."""
+        return ~self.columns["touches_border"]
+
+
+def perimeters(labels, count):
+    """Return the perimeter of each region 1 to n in px, as `skimage.measure.perimeter` does.
+
+    The border pixels are counted with weights for straight and diagonal steps (Benkrid and
+    Crookes, Design and FPGA implementation of a perimeter estimator, 2000).
+    """
+    padded = np.pad(labels, 1)
+    border = np.zeros(padded.shape, bool)
+    for one, other in NEIGHBOURS:
+        differs = padded[one] != padded[other]
+        border[one] |= differs
+        border[other] |= differs
+    places = np.flatnonzero(border.ravel() & (padded.ravel() > 0))
+    flat, width = padded.ravel(), padded.shape[1]
+    border = border.ravel()
+    own = flat[places]
+    code = np.ones(len(places), np.int64)
+    for weight, steps in (
+        (2, (-1, 1, -width, width)),
+        (10, (-width - 1, -width + 1, width - 1, width + 1)),
+    ):
+        for step in steps:
+            code += weight * ((flat[places + step] == own) & border[places + step])
+    lengths = np.zeros(50)
+    lengths[[5, 7, 15, 17, 25, 27]] = 1
+    lengths[[21, 33]] = math.sqrt(2)
+    lengths[[13, 23]] = (1 + math.sqrt(2)) / 2
+    return np.bincount(own, weights=lengths[code], minlength=count + 1)[1:]
+
+
+def ellipses(labels, areas):
+    """Return centre and axes of each region 1 to n, from its moments of second order.
+
+    Parameters
+    ----------
+    labels : int array, (rows, cols)
+    areas : int array, (n,)
+
+    Returns
+    -------
+    x, y, minor, major : float arrays, (n,)
+        Centroid from the centre of the top left pixel, and full axes of the ellipse with the same
+        moments, px; as scikit-image's `regionprops`.
+    """
+    count = len(areas)
+    ys, xs = np.nonzero(labels)
+    owner = labels[ys, xs] - 1
+
+    def mean(values):
+        return np.bincount(owner, weights=values, minlength=count) / areas
+
+    x, y = mean(xs), mean(ys)
+    dx, dy = xs - x[owner], ys - y[owner]
+    xx, yy, xy = mean(dx * dx), mean(dy * dy), mean(dx * dy)
+    middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    return x, y, 4 * np.sqrt(np.maximum(middle - half, 0)), 4 * np.sqrt(middle + half)
+
+
+def number_axons(myelin, axon, image):
+    """Return axon labels: from the axon mask where there is one, else from the myelin mask."""
+    if axon is None:
+        return find_axons(myelin, image)
+    labels, boxes = label_regions(axon, 8)
+    # An axon without any myelin beside it is no fiber; specks are no axons.
+    sheathed = np.zeros(len(boxes), bool)
+    near_myelin = cv2.dilate(myelin.view(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    sheathed[labels[near_myelin]] = True
+    keep = sheathed & (boxes[:, 4] >= MIN_AXON_PX)
+    return (np.cumsum(keep) * keep).astype(np.int32)[labels]
+
+
+def measure_fibers(myelin, pixel_size_um, axon=None, image=None):
+    """Find and measure the fibers of one image.
+
+    Diameters are those of the circle of equal area, thickness is half the difference of fiber and
+    axon diameter, and the g-ratio their quotient.
+
+    Parameters
+    ----------
+    myelin : bool array, (rows, cols)
+    pixel_size_um : float
+        1 gives all results in pixels.
+    axon : bool array, (rows, cols), optional
+        Axon mask; without it the axons are the regions enclosed by myelin, see `find_axons`.
+    image : uint8 array, (rows, cols), optional
+        The picture itself, which helps to tell gaps between sheaths from axons.
+
+    Returns
+    -------
+    Fibers
+    """
+    myelin = np.ascontiguousarray(myelin, bool)
+    if axon is not None:
+        myelin = myelin & ~axon  # where both were drawn, the axon mask has the finer outline
+    axons = number_axons(myelin, axon, image)
+    count = int(axons.max(initial=0))
+    labels = split_fibers(myelin, axons)
+    fill_vacuoles(myelin, axons, labels)
+
+    size = pixel_size_um
+    axon_px = np.bincount(axons.ravel(), minlength=count + 1)
+    fiber_px = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    solid = solidity(axons, axon_px)[1:]
+    axon_px = axon_px[1:]
+    x, y, minor, major = ellipses(axons, axon_px)
+    axon_perimeter = perimeters(axons, count)
+    axon_diameter, fiber_diameter = 2 * np.sqrt(axon_px / np.pi), 2 * np.sqrt(fiber_px / np.pi)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        circularity = np.fmin(4 * np.pi * axon_px / axon_perimeter**2, 1)
+        eccentricity = np.sqrt(1 - np.where(major > 0, (minor / major) ** 2, 1))
+    values = (
+        np.arange(1, count + 1),
+        x,
+        y,
+        axon_px * size**2,
+        axon_perimeter * size,
+        axon_diameter * size,
+        minor * size,
+        major * size,
+        fiber_px * size**2,
+        perimeters(labels, count) * size,
+        fiber_diameter * size,
+        (fiber_px - axon_px) * size**2,
+        (fiber_diameter - axon_diameter) / 2 * size,
+        axon_diameter / fiber_diameter,
+        solid,
+        circularity,
+        eccentricity,
+        edge_pixels(labels, count)[1:] > 0,
+    )
+    counted = np.ones(count + 1, bool)
+    counted[axons[0]] = counted[axons[:, 0]] = False
+    return Fibers(
+        columns=dict(zip(COLUMNS, values)),
+        labels=labels,
+        axons=axons,
+        counted=counted[1:],
+        collapsed=count_collapsed(myelin, axons, labels),
+        myelin_px=int(np.count_nonzero(myelin)),
+        pixel_size_um=pixel_size_um,
+    )
+
+
+def statistics(values):
+    """Return mean, sample standard deviation and median; None where there are too few values."""
+    if len(values) == 0:
+        return None, None, None
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return float(np.mean(values)), sd, float(np.median(values))
+
+
+def summarize(fibers, image="", pixel_size_source="given"):
+    """Return one image's row of `summary.csv`.
+
+    Density counts the fibers whose axon touches neither the top nor the left edge: the unbiased
+    counting frame of Gundersen (J. Microsc. 111:219-223, 1977), with the image as the frame. Sizes
+    are those of fibers that do not touch the border. The aggregate g-ratio follows Stikov et al.
+    (NeuroImage 118:397-405, 2015): sqrt(1 / (1 + myelin fraction / axon fraction)).
+
+    Parameters
+    ----------
+    fibers : Fibers
+    image : str
+        The image's id.
+    pixel_size_source : str
+
+    Returns
+    -------
+    dict
+        By the names in `SUMMARY`; None where there is nothing to calculate from.
+    """
+    pixels = fibers.labels.size
+    axon_fraction = np.count_nonzero(fibers.axons) / pixels
+    myelin_fraction = fibers.myelin_px / pixels
+    counted, whole = int(fibers.counted.sum()), fibers.whole
+    row = {
+        "image": image,
+        "pixel_size_um": fibers.pixel_size_um,
+        "area_mm2": fibers.area_mm2,
+        "fiber_count": len(fibers),
+        "fiber_density_per_mm2": counted / fibers.area_mm2,
+        "axon_area_fraction": axon_fraction,
+        "myelin_area_fraction": myelin_fraction,
+        "aggregate_g_ratio": math.sqrt(axon_fraction / (axon_fraction + myelin_fraction))
+        if axon_fraction
+        else None,
+    }
+    for size in SIZES:
+        values = statistics(fibers.columns[size][whole])
+        row.update(zip((f"{size}_mean", f"{size}_sd", f"{size}_median"), values))
+    row |= {
+        "counted_fibers": counted,
+        "measured_fibers": int(whole.sum()),
+        "border_fibers": int((~whole).sum()),
+        "collapsed": fibers.collapsed,
+        "pixel_size_source": pixel_size_source,
+    }
+    return row
+
+
+# ---------------------------------------------------------------- tables
+
+
+def cell(value):
+    """Return a value as it stands in a table: six digits, empty for None."""
+    if value is None:
+        return ""
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.6g}"
+    return str(value)
+
+
+def write_table(path, header, rows):
+    """Write a CSV file atomically.
+
+    Parameters
+    ----------
+    path : path
+    header : sequence of str
+    rows : iterable of dicts, or of sequences in the order of the header
+    """
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for row in rows:
+            values = [row[name] for name in header] if isinstance(row, dict) else row
+            writer.writerow([cell(value) for value in values])
+
+
+def write_fibers(folder, name, fibers):
+    """Write `<name>_fibers.csv`, `<name>_labels.tif` and `<name>_axons.tif`."""
+    rows = zip(*(fibers.columns[column].tolist() for column in COLUMNS))
+    write_table(folder / f"{name}_fibers.csv", COLUMNS, rows)
+    kind = np.uint16 if len(fibers) < 2**16 else np.uint32
+    for part, labels in (("labels", fibers.labels), ("axons", fibers.axons)):
+        write_image(folder / f"{name}_{part}.tif", labels.astype(kind), fibers.pixel_size_um)
+
+
+# ---------------------------------------------------------------- input
+
+
+def find_masks(folder, what="python find_myelin.py"):
+    """Return {id: (mask path, axon mask path or None)} of a folder.
+
+    Masks are called `<id>_mask.*`; where none is, every picture is one but `<id>_axon.*`.
+
+    Raises
+    ------
+    UserError
+        The folder is missing or holds no mask.
+    """
+    found = list_images(folder)
+    masks = {stem.removesuffix("_mask"): stem for stem in found if stem.endswith("_mask")}
+    if not masks:
+        others = ("_axon", "_pred", "_overlay")
+        masks = {stem: stem for stem in found if not stem.endswith(others)}
+    if not masks:
+        raise UserError(f"{folder}: no masks in it, run {what} or name another folder")
+    return {name: (found[stem], found.get(f"{name}_axon")) for name, stem in masks.items()}
+
+
+def read_same_size(read, path, shape, partner):
+    """Read a picture that must have the size of the mask it belongs to."""
+    picture = read(path)
+    if picture.shape != shape:
+        raise UserError(
+            f"{path}: {picture.shape[0]} x {picture.shape[1]} pixels, but {partner.name} is "
+            f"{shape[0]} x {shape[1]}, bring both to one size"
+        )
+    return picture
+
+
+def pixel_size_of(paths, given):
+    """Return pixel size in µm and its source; from the first of `paths` that records one.
+
+    Raises
+    ------
+    UserError
+        No path records one, or two contradict each other.
+    """
+    if given is not None:
+        return given, "--pixel-size"
+    known = [(path, *read_pixel_size(path)) for path in paths if path]
+    known = [entry for entry in known if entry[1]]
+    if not known:
+        raise UserError(
+            f"{paths[-1]}: pixel size unknown (no OME-XML or ImageJ scale; dpi tags do not count), "
+            "give it in µm per pixel with --pixel-size"
+        )
+    path, size, source = known[0]
+    for other, other_size, _ in known[1:]:
+        if abs(size - other_size) > PIXEL_SIZE_TOLERANCE * size:
+            raise UserError(
+                f"{path}: {size:g} µm per pixel, but {other} says {other_size:g}, give the right "
+                "one with --pixel-size"
+            )
+    return size, f"{source} of {path.name}"
+
+
+def read_groups(path, names):
+    """Read which image belongs to which animal and group.
+
+    Parameters
+    ----------
+    path : path
+        CSV with the columns image, group, animal; separated by comma, semicolon or tab.
+    names : iterable of str
+        Ids of the images that are measured.
+
+    Returns
+    -------
+    dict of (group, animal) to list of image ids
+
+    Raises
+    ------
+    UserError
+        Missing file or columns, an unknown or repeated image, an empty cell, an animal in two
+        groups.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}), save it as CSV in UTF-8") from None
+    first = text.partition("\n")[0]
+    separator = max(",;\t", key=first.count)
+    rows = list(csv.DictReader(io.StringIO(text), delimiter=separator, skipinitialspace=True))
+    columns = [column.strip() for column in first.strip().split(separator)]
+    if not {"image", "group", "animal"} <= set(columns) or not rows:
+        raise UserError(
+            f"{path}: columns {', '.join(columns)} and {len(rows)} rows, give it the columns "
+            "image, group, animal and a row per image"
+        )
+    rows = [{key: (value or "").strip() for key, value in row.items() if key} for row in rows]
+    names, animals, seen, errors = set(names), {}, set(), []
+    for number, row in enumerate(rows, 2):
+        image, group, animal = (row.get(key, "") for key in ("image", "group", "animal"))
+        image = image if image in names else Path(image).stem.removesuffix("_mask")
+        if not (image and group and animal):
+            errors.append(f"{path}: line {number} has an empty cell, fill it or remove the line")
+        elif image not in names:
+            errors.append(
+                f"{path}: line {number} names the image {row['image']}, of which there is no "
+                "mask, correct or remove it"
+            )
+        elif image in seen:
+            errors.append(f"{path}: line {number} repeats {image}, keep one line per image")
+        elif any(animal == other and group != found for found, other in animals):
+            errors.append(f"{path}: line {number} puts {animal} into a second group, give it one")
+        else:
+            animals.setdefault((group, animal), []).append(image)
+            seen.add(image)
+    if errors:
+        raise UserError(*errors)
+    return animals
+
+
+# ---------------------------------------------------------------- groups
+
+
+def compare_groups(animals, measured, edges):
+    """Return the tables that compare groups; animals are the statistical units.
+
+    Parameters
+    ----------
+    animals : dict of (group, animal) to list of image ids
+    measured : dict of image id to dict
+        `columns` of the fibers that do not touch the border, `counted`, `area_mm2`.
+    edges : sequence of float
+        Edges of the bins of axon diameter, µm.
+
+    Returns
+    -------
+    per_animal, per_group, bins : lists of dict
+    """
+    per_animal, bins = [], []
+    for (group, animal), images in animals.items():
+        pooled = {
+            size: np.concatenate([measured[image]["columns"][size] for image in images])
+            for size in SIZES
+        }
+        area = sum(measured[image]["area_mm2"] for image in images)
+        row = {"group": group, "animal": animal, "images": len(images)}
+        row["measured_fibers"] = len(pooled["g_ratio"])
+        row["fiber_density_per_mm2"] = sum(measured[image]["counted"] for image in images) / area
+        row |= {f"{size}_mean": statistics(pooled[size])[0] for size in SIZES}
+        per_animal.append(row)
+        place = np.digitize(pooled["axon_diameter_um"], edges)
+        for index, (low, high) in enumerate(zip(edges[:-1], edges[1:]), 1):
+            values = pooled["g_ratio"][place == index]
+            bins.append(
+                {
+                    "group": group,
+                    "animal": animal,
+                    "axon_diameter_um_from": float(low),
+                    "axon_diameter_um_to": float(high),
+                    "fibers": len(values),
+                    "g_ratio_mean": statistics(values)[0],
+                }
+            )
+    per_group = []
+    for group in dict.fromkeys(group for group, _ in animals):
+        members = [row for row in per_animal if row["group"] == group]
+        row = {"group": group, "animals": len(members)}
+        for name in ("fiber_density_per_mm2", *(f"{size}_mean" for size in SIZES)):
+            values = [member[name] for member in members if member[name] is not None]
+            mean, sd, _ = statistics(values)
+            row |= {name.removesuffix("_mean") + "_mean": mean}
+            row |= {name.removesuffix("_mean") + "_sd_of_animals": sd}
+        per_group.append(row)
+    return per_animal, per_group, bins
+
+
+# ---------------------------------------------------------------- the script
+
+
+def parse(argv):
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--masks",
+        type=Path,
+        default=PREDS,
+        metavar="DIR",
+        help="folder of myelin masks, <id>_mask.* or else <id>.*, with optional axon masks "
+        "<id>_axon.* (default: preds)",
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        default=RAW_TEST,
+        metavar="DIR",
+        help="folder of the pictures themselves, for overlays, pixel sizes, and for telling gaps "
+        "from axons; may be missing (default: raw/test)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=MORPHOMETRY,
+        metavar="DIR",
+        help="folder to write to (default: morphometry)",
+    )
+    parser.add_argument(
+        "--pixel-size",
+        type=check_pixel_size,
+        metavar="UM",
+        help="µm per pixel of every picture (default: what each picture records in OME-XML or "
+        "ImageJ tags)",
+    )
+    parser.add_argument(
+        "--no-pictures", action="store_true", help="tables and label images only, much faster"
+    )
+    parser.add_argument(
+        "--groups",
+        type=Path,
+        metavar="CSV",
+        help="table with the columns image, group, animal: adds tables and a plot per group "
+        "(default: no groups)",
+    )
+    parser.add_argument(
+        "--g-ratio-bins",
+        type=float,
+        nargs="+",
+        metavar="UM",
+        default=G_RATIO_BINS,
+        help="rising edges of the bins of axon diameter, µm, in which --groups compares g-ratios "
+        f"(default: {' '.join(f'{edge:g}' for edge in G_RATIO_BINS)})",
+    )
+    args = parser.parse_args(argv)
+    edges = args.g_ratio_bins
+    if len(edges) < 2 or not all(low < high for low, high in zip(edges[:-1], edges[1:])):
+        parser.error(
+            f"argument --g-ratio-bins: {' '.join(map(str, edges))}: give two or more rising numbers"
+        )
+    return args
+
+
+@script
+def main(argv=None):
+    """Measure all masks of a folder."""
+    args = parse(argv)
+    masks = find_masks(args.masks)
+    images = list_images(args.images) if args.images.is_dir() else {}
+    animals = read_groups(args.groups, masks) if args.groups else {}
+    sizes, errors = {}, []
+    for name, (mask, _) in masks.items():  # before any work, so that a long run cannot fail late
+        try:
+            sizes[name] = pixel_size_of([images.get(name), mask], args.pixel_size)
+        except UserError as mistake:
+            errors.extend(mistake.args)
+    if errors:
+        raise UserError(*errors)
+
+    rows, measured = [], {}
+    for name, (mask, axon) in progress(masks.items(), "measuring"):
+        size, source = sizes[name]
+        myelin = read_mask(mask)
+        shape = myelin.shape
+        axon = read_same_size(read_mask, axon, shape, mask) if axon else None
+        image = images.get(name)
+        if image == mask:
+            image = None
+        image = read_same_size(read_image, image, shape, mask) if image else None
+        fibers = measure_fibers(myelin, size, axon, image)
+        write_fibers(args.out, name, fibers)
+        rows.append(summarize(fibers, name, source))
+        whole = {column: fibers.columns[column][fibers.whole] for column in SIZES}
+        counted = int(fibers.counted.sum())
+        measured[name] = {"columns": whole, "counted": counted, "area_mm2": fibers.area_mm2}
+        if not args.no_pictures:
+            import plots
+
+            plots.draw_overlay(args.out / f"{name}_overlay.png", fibers, myelin, image)
+            plots.draw_sizes(args.out / f"{name}_plots.png", whole, name)
+    write_table(args.out / "summary.csv", SUMMARY, rows)
+    if animals:
+        tables = compare_groups(animals, measured, args.g_ratio_bins)
+        for title, table in zip(("animals", "groups", "g_ratio_bins"), tables):
+            write_table(args.out / f"{title}.csv", list(table[0]), table)
+    if not args.no_pictures:
+        import plots
+
+        pooled = {
+            size: np.concatenate([entry["columns"][size] for entry in measured.values()])
+            for size in SIZES
+        }
+        plots.draw_sizes(args.out / "all_plots.png", pooled, f"{len(rows)} images")
+        if animals:
+            plots.draw_groups(args.out / "groups.png", *tables)
+    write_run_json(
+        args.out,
+        argv,
+        masks=str(args.masks),
+        images=str(args.images),
+        pixel_sizes_um={row["image"]: row["pixel_size_um"] for row in rows},
+        pixel_size_sources={row["image"]: row["pixel_size_source"] for row in rows},
+        fibers={row["image"]: row["fiber_count"] for row in rows},
+    )
+    report(rows, animals, args.out)
+
+
+def report(rows, animals, folder):
+    """Print the main numbers of each image."""
+    width = max(len(row["image"]) for row in rows)
+    for row in rows:
+        text = f"{row['image']:{width}}  {row['fiber_count']:6} fibers"
+        if row["measured_fibers"]:
+            text += (
+                f"  {row['fiber_density_per_mm2']:8.0f} per mm²"
+                f"  axon {row['axon_diameter_um_mean']:.2f} µm"
+                f"  myelin {row['myelin_thickness_um_mean']:.2f} µm"
+                f"  g {row['g_ratio_mean']:.3f}"
+            )
+        print(f"{text}  ({row['pixel_size_um']:g} µm per pixel, {row['pixel_size_source']})")
+    left_out = {row["image"] for row in rows} - {image for some in animals.values() for image in some}
+    if animals and left_out:
+        print(f"not in the groups: {', '.join(sorted(left_out))}")
+    print(f"tables in {folder}/")
+
+
+if __name__ == "__main__":
+    main()
