@@ -16,16 +16,14 @@ import datetime
 import functools
 import hashlib
 import json
+import logging
 import math
 import os
 import platform
 import re
 import sys
-from importlib import metadata
 from pathlib import Path
-from xml.etree import ElementTree
 
-import cv2
 import numpy as np
 
 RAW_TRAIN = Path("raw/train")
@@ -39,12 +37,13 @@ SYSTEM_FILES = {"desktop.ini", "thumbs.db"}  # compared in lower case; dot files
 MAX_PIXELS = 2**29
 # An editor may leave a few blended pixels in a mask; above this fraction it is no mask.
 STRAY_MASK_FRACTION = 2e-5
-LUMINANCE_RGB = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601-7, section 2.5.1
 MICRONS = {"m": 1e6, "mm": 1e3, "cm": 1e4, "inch": 25400.0, "um": 1.0, "nm": 1e-3, "pm": 1e-6}
 MICRONS |= {"micron": 1.0, "microns": 1.0, "micrometer": 1.0, "micrometre": 1.0, "Å": 1e-4}
 MICRONS |= {"µm": 1.0, "μm": 1.0, "\\u00B5m": 1.0}  # micro sign, Greek mu, and ImageJ's escape
 # Outside this range (µm per pixel) a stated size is a mistake: 10 pm to 100 µm.
 PIXEL_SIZE_RANGE_UM = (1e-5, 100.0)
+# What tifffile reports of a damaged file, one error line of ours says.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
 # ---------------------------------------------------------------- messages and scripts
@@ -55,7 +54,10 @@ class UserError(Exception):
 
 
 def script(main):
-    """Decorate a script's `main(argv=None)`: mistakes become `error:` lines and exit code 2."""
+    """Decorate a script's `main(argv=None)`: mistakes become `error:` lines and exit code 2.
+
+    Mistakes are `UserError`s, and files that the system will not read or write.
+    """
 
     @functools.wraps(main)
     def run(argv=None):
@@ -69,11 +71,33 @@ def script(main):
             for message in mistake.args:
                 print("error:", " ".join(str(message).split()), file=sys.stderr)
             raise SystemExit(2) from None
+        except OSError as error:
+            print(
+                f"error: {error.filename or 'files'}: {error.strerror or error}, "
+                "check free space, permissions, and whether another program has it open",
+                file=sys.stderr,
+            )
+            raise SystemExit(2) from None
         except KeyboardInterrupt:
             print("stopped by Ctrl-C; what was finished is kept", file=sys.stderr)
             raise SystemExit(130) from None
 
     return run
+
+
+@contextlib.contextmanager
+def silent_stderr():
+    """Turn the file descriptor of stderr away: libraries in C write there whatever Python does."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    silent = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(silent, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(silent)
 
 
 def progress(items, description):
@@ -89,7 +113,7 @@ def number(kind, low, high=math.inf):
     def check(text):
         with contextlib.suppress(ValueError):
             value = kind(text)
-            if low <= value <= high:
+            if low <= value <= high and value != math.inf:
                 return value
         what = "whole number" if kind is int else "number"
         top = f" to {high:g}" if high < math.inf else " or more"
@@ -125,6 +149,8 @@ def sha256(path):
 
 def versions():
     """Return the versions of Python and of the installed packages that shape results."""
+    from importlib import metadata
+
     found = {"python": platform.python_version()}
     for name in ("tensorflow", "keras", "numpy", "opencv-python", "scikit-image", "openvino"):
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -143,10 +169,12 @@ def write_run_json(folder, argv, **facts):
     **facts
         JSON values to keep, such as `threshold=0.5`.
     """
+    from subprocess import list2cmdline  # quotes names with spaces, for both kinds of shell
+
     arguments = sys.argv[1:] if argv is None else argv
     name = Path(sys._getframe(1).f_code.co_filename).name
     facts = {
-        "command": " ".join(["python", name, *map(str, arguments)]),
+        "command": list2cmdline(["python", name, *map(str, arguments)]),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **facts,
         "versions": versions(),
@@ -155,32 +183,41 @@ def write_run_json(folder, argv, **facts):
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
-def list_images(folder):
+def list_images(folder, errors=None):
     """Return the pictures of a folder as {stem: path}, sorted by stem.
 
     System files and files of other kinds are skipped.
+
+    Parameters
+    ----------
+    folder : path
+    errors : list, optional
+        Takes the texts of clashes, which are raised otherwise.
 
     Raises
     ------
     UserError
         The folder is missing, or two pictures share one stem (all such pairs are named).
+        Stems that differ in case alone clash too: their results would on Windows and macOS.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder, make it and put pictures into it")
-    found, clashes = {}, []
-    for path in sorted(folder.iterdir()):
+    found, taken, clashes = {}, {}, []
+    for path in sorted(folder.iterdir(), key=lambda path: (path.stem, path.name)):
         hidden = path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
         if hidden or path.suffix.lower() not in SUFFIXES or not path.is_file():
             continue
-        if path.stem in found:
+        other = taken.setdefault(path.stem.casefold(), path.name)
+        if other != path.name:
             clashes.append(
-                f"{path}: {found[path.stem].name} has the same name before the dot, "
-                "rename or remove one of them"
+                f"{path}: {other} has the same name before the dot, rename or remove one of them"
             )
         found[path.stem] = path
-    if clashes:
+    if clashes and errors is None:
         raise UserError(*clashes)
+    if clashes:
+        errors.extend(clashes)
     return found
 
 
@@ -194,6 +231,14 @@ def unreadable(path, why):
 
 def is_tiff(path):
     return Path(path).suffix.lower() in (".tif", ".tiff")
+
+
+def tiff_pages(tif):
+    """Return the pages of an open TIFF without its thumbnails."""
+    pages = [page for page in tif.pages if not page.is_reduced]
+    if not pages:
+        raise ValueError("no page in it, or cut short")
+    return pages
 
 
 def image_shape(path):
@@ -210,49 +255,67 @@ def image_shape(path):
     try:
         if is_tiff(path):
             with TiffFile(path) as tif:
-                pages = [page for page in tif.pages if not page.is_reduced]
-                count, (rows, cols) = len(pages), (pages[0].imagelength, pages[0].imagewidth)
+                pages = tiff_pages(tif)
+                # ImageJ keeps stacks above 4 GB as one page.
+                count = max(len(pages), (tif.imagej_metadata or {}).get("images", 1))
+                rows, cols = pages[0].imagelength, pages[0].imagewidth
+                values = rows * cols * pages[0].imagedepth * pages[0].samplesperpixel
         else:
-            # Pillow's own size limit only warns up to twice its value; ours is checked below.
-            Image.MAX_IMAGE_PIXELS = None
-            with Image.open(path) as picture:
+            Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is below ours, which follows
+            with Image.open(path, formats=("PNG", "JPEG", "BMP")) as picture:
                 count, (cols, rows) = getattr(picture, "n_frames", 1), picture.size
+                values = rows * cols
     except Exception as error:  # a damaged header can raise anything in the two libraries
         raise unreadable(path, f"{type(error).__name__}: {error}") from None
     if count > 1:
         raise UserError(f"{path}: {count} pages in one file, save each page as a file of its own")
-    if not 0 < rows * cols <= MAX_PIXELS:
+    if not 0 < rows * cols <= MAX_PIXELS or values > 4 * MAX_PIXELS:
         raise UserError(
-            f"{path}: claims {rows} x {cols} pixels, above the limit of {MAX_PIXELS:,}; "
-            "crop it, or remove it if that size is wrong"
+            f"{path}: claims {rows} x {cols} pixels ({values:,} values), the limit is "
+            f"{MAX_PIXELS:,} pixels of 4 values, crop it, or remove it if that size is wrong"
         )
     return rows, cols
 
 
 def decode(path):
     """Return a picture as stored: (rows, cols) or (rows, cols, channels RGB[A]), any dtype."""
-    from tifffile import PHOTOMETRIC, TiffFile
+    from tifffile import TIFF, TiffFile
 
     if is_tiff(path):
         with TiffFile(path) as tif:
-            page = tif.pages[0]
-            with contextlib.suppress(ValueError):  # a codec tifffile lacks: OpenCV reads on
-                image = page.asarray()
-                if page.photometric == PHOTOMETRIC.MINISWHITE:
-                    image = ~image if image.dtype.kind in "bu" else image.max() - image
-                if page.photometric == PHOTOMETRIC.PALETTE:
-                    image = np.moveaxis(page.colormap[:, image], 0, -1) // 256
-                    image = image.astype(np.uint8)
-                if image.ndim == 3 and page.axes.startswith("S"):
-                    image = np.moveaxis(image, 0, -1)
-                return image
+            page = tiff_pages(tif)[0]
+            strips = zip(page.dataoffsets, page.databytecounts, strict=True)
+            if max(map(sum, strips), default=0) > tif.filehandle.size:
+                raise ValueError("cut short")
+            if page.compression in TIFF.DECOMPRESSORS:  # else OpenCV has the codec
+                return decode_tiff_page(page)
+    import cv2
+
     # imdecode of bytes, not imread: imread fails on non-ASCII paths on Windows.
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    with silent_stderr():
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise ValueError("damaged or cut short")
     if image.ndim == 3 and image.shape[2] >= 3:
         image = image[..., [2, 1, 0, *range(3, image.shape[2])]]  # OpenCV stores BGR
     return image
+
+
+def decode_tiff_page(page):
+    """Return a TIFF page as grey or RGB: black is 0, palettes applied, channels last."""
+    from tifffile import PHOTOMETRIC
+
+    kinds = ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE")
+    if page.photometric not in [PHOTOMETRIC[kind] for kind in kinds]:
+        raise ValueError(f"colours as {getattr(page.photometric, 'name', page.photometric)}")
+    image = page.asarray()
+    if page.photometric == PHOTOMETRIC.PALETTE:
+        return np.moveaxis(page.colormap[:, image] // 256, 0, -1).astype(np.uint8)
+    if page.bitspersample < 8:  # values of 0 to 1, 3 or 15
+        image = image.astype(np.uint8) * np.uint8(255 // (2**page.bitspersample - 1))
+    if page.photometric == PHOTOMETRIC.MINISWHITE:
+        image = ~image if image.dtype.kind == "u" else image.max() - image
+    return np.moveaxis(image, 0, -1) if page.axes.startswith("S") else image
 
 
 def read_image(path):
@@ -270,35 +333,37 @@ def read_image(path):
     UserError
         The file cannot be read, has several pages, claims an absurd size, or has NaN pixels.
     """
-    image_shape(path)
+    shape = image_shape(path)
     try:
-        image = np.squeeze(decode(path))
+        image = decode(path)
     except Exception as error:  # a damaged body can raise anything in the two libraries
         raise unreadable(path, f"{type(error).__name__}: {error}") from None
     if image.ndim == 3 and image.shape[2] in (3, 4):
+        import cv2
+
         colour = image[..., :3]
-        image = (
-            np.rint(colour @ LUMINANCE_RGB)
-            if colour.dtype == np.uint8
-            else (colour @ LUMINANCE_RGB)
-        )
-        image = image.astype(np.uint8) if colour.dtype == np.uint8 else image
-    elif image.ndim == 3 and image.shape[2] == 2:  # grey and alpha
+        if colour.dtype not in (np.uint8, np.uint16):
+            colour = colour.astype(np.float32)
+        image = cv2.cvtColor(np.ascontiguousarray(colour), cv2.COLOR_RGB2GRAY)
+    elif image.ndim == 3 and image.shape[2] in (1, 2):  # grey, grey and alpha
         image = image[..., 0]
-    if image.ndim != 2:
-        raise unreadable(path, f"shape {image.shape}")
-    if image.dtype == bool:
-        return image.astype(np.uint8) * np.uint8(255)
+    if image.shape != shape or image.dtype.kind not in "uif":
+        raise unreadable(path, f"{image.dtype} of shape {image.shape}")
     return image if image.dtype == np.uint8 else scale_to_uint8(image, path)
 
 
 def scale_to_uint8(image, path):
-    """Scale a (rows, cols) image of any number type from its own range to uint8 0..255."""
+    """Scale a (rows, cols) image of any number type from its own range to uint8 0..255.
+
+    A picture of one value becomes 0, or 255 where it is above 0, as an all-myelin mask needs.
+    """
     image = image.astype(np.float32 if image.dtype.itemsize <= 2 else np.float64)
     low, high = image.min(), image.max()
     if not np.isfinite([low, high]).all():
         raise UserError(f"{path}: has NaN or infinite pixels, replace them and save it again")
-    return np.rint((image - low) * (255 / max(high - low, 1e-300))).astype(np.uint8)
+    if low == high:
+        return np.full(image.shape, 255 if high > 0 else 0, np.uint8)
+    return np.rint((image - low) * (255 / (high - low))).astype(np.uint8)
 
 
 def read_mask(path):
@@ -388,20 +453,16 @@ def read_pixel_size(path):
 
 def ome_pixel_sizes(xml):
     """Return (x, y) in µm from OME-XML, or None."""
-    if "<!" in re.sub(r"<!--.*?-->", "", xml, flags=re.DOTALL):
-        return None  # a document type can hold entity bombs; OME-XML never has one
+    from xml.etree import ElementTree
+
+    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
+        return None  # these can hold entity bombs; OME-XML never has one
     for node in ElementTree.fromstring(xml).iter():
         if node.tag.endswith("}Pixels") and "PhysicalSizeX" in node.attrib:
             units = [MICRONS.get(node.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "XY"]
-            sizes = [
-                node.get("PhysicalSizeX"),
-                node.get("PhysicalSizeY", node.get("PhysicalSizeX")),
-            ]
-            return (
-                None
-                if None in units
-                else tuple(float(s) * u for s, u in zip(sizes, units, strict=True))
-            )
+            x = node.get("PhysicalSizeX")
+            if None not in units:
+                return float(x) * units[0], float(node.get("PhysicalSizeY", x)) * units[1]
     return None
 
 
@@ -431,6 +492,8 @@ def write_image(path, image, pixel_size_um=None):
     """
     with replacing(path) as temporary:
         if not is_tiff(path):
+            import cv2
+
             bgr = image[..., ::-1] if image.ndim == 3 else image
             cv2.imencode(".png", bgr)[1].tofile(temporary)
             return
@@ -471,7 +534,7 @@ class Stack:
         self.path = Path(path)
         if shape is not None:
             np.lib.format.open_memmap(self.path, "w+", dtype, shape)
-        frames = load_array(self.path, mmap_mode="r")
+        frames = load_array(self.path)
         self.shape, self.dtype = frames.shape, frames.dtype
         if len(self.shape) != 3 or self.dtype not in (np.uint8, np.float32):
             raise UserError(
@@ -493,10 +556,10 @@ class Stack:
         np.load(self.path, mmap_mode="r+")[index] = frame
 
 
-def load_array(path, **options):
-    """Return `np.load(path)`, never unpickling, with a user's error for a missing or bad file."""
+def load_array(path):
+    """Return a `.npy` file mapped into memory, never unpickled; or a user's error."""
     try:
-        return np.load(path, **options)
+        return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file, run python data.py first") from None
     except (ValueError, OSError, EOFError) as error:
@@ -505,7 +568,7 @@ def load_array(path, **options):
 
 def load_shapes(name, stack):
     """Return the true (rows, cols) of each frame of a stack, int64 (N, 2)."""
-    shapes = load_array(NPYDATA / f"imgs_shape_{name}.npy")
+    shapes = np.array(load_array(NPYDATA / f"imgs_shape_{name}.npy"))
     fits = shapes.shape == (len(stack), 2) and shapes.dtype.kind in "iu"
     if not fits or (len(shapes) and (shapes.min() < 1 or (shapes > stack.shape[1:]).any())):
         raise UserError(
@@ -528,7 +591,7 @@ def load_train():
 def load_test():
     """Return the packed test set: image stack, ids (list of str), true sizes (N, 2)."""
     images = Stack(NPYDATA / "imgs_test.npy")
-    ids = [str(name) for name in load_array(NPYDATA / "imgs_id_test.npy")]
+    ids = [str(name) for name in load_array(NPYDATA / "imgs_id_test.npy").ravel()]
     if len(ids) != len(images) or any(re.search(r"[/\\\0]|^\.*$", name) for name in ids):
         raise UserError(
             f"{NPYDATA}/imgs_id_test.npy: does not fit {images.path}, run python data.py again"
@@ -538,8 +601,8 @@ def load_test():
 
 def training_pairs(folder):
     """Return ([(image path, mask path)], [error text]) of a folder, paired by stem."""
-    found = list_images(folder)
     pairs, errors = [], []
+    found = list_images(folder, errors)
     for stem, path in found.items():
         partner = f"{stem}_mask"
         if stem.endswith("_mask"):
@@ -553,9 +616,9 @@ def training_pairs(folder):
     return pairs, errors
 
 
-def test_images(folder):
+def test_images(folder, errors=None):
     """Return the paths to segment: masks beside images are references and stay out."""
-    found = list_images(folder)
+    found = list_images(folder, errors)
     references = {stem for stem in found if stem.endswith("_mask")}
     references |= {f"{stem}_axon" for stem in found} & set(found)
     return [path for stem, path in found.items() if stem not in references]
@@ -605,18 +668,43 @@ def read_mask_frame(path):
 
 
 def scaled_count(paths):
-    """Return how many pictures are not 8-bit, which `read_image` scales."""
+    """Return how many readable pictures are not 8-bit, which `read_image` scales."""
     from tifffile import TiffFile
 
     count = 0
     for path in paths:
         if is_tiff(path):
             with TiffFile(path) as tif:
-                count += tif.pages[0].bitspersample > 8
-        elif path.suffix.lower() == ".png":
+                count += tiff_pages(tif)[0].bitspersample > 8
+        else:
             with open(path, "rb") as file:
-                count += file.read(25)[24] > 8  # bit depth, PNG specification 11.2.1
+                start = file.read(25)  # byte 24 is the bit depth, PNG specification 11.2.1
+            count += start.startswith(b"\x89PNG") and start[24] > 8
     return count
+
+
+def summary(paths, description, shapes, values):
+    """Return the line that says what was packed."""
+    rows, cols = largest(shapes[path] for path in paths)
+    sizes = len({shapes[path] for path in paths})
+    scaled = scaled_count(paths)
+    return (
+        f"{len(paths)} {description}: frames of {rows} x {cols}"
+        + (f" ({sizes} sizes, zero-padded)" if sizes > 1 else "")
+        + f", values {values[0]} to {values[1]}"
+        + (f", {scaled} scaled to 8-bit by their own range" if scaled else "")
+    )
+
+
+def remove_stale(name, folder):
+    """Remove the packed arrays of a folder that has no pictures any more, and say so."""
+    names = [f"imgs_{kind}_{name}.npy" for kind in ("shape", "id")] + [f"imgs_{name}.npy"]
+    names += ["imgs_mask_train.npy"] if name == "train" else []
+    stale = [NPYDATA / file for file in names if (NPYDATA / file).exists()]
+    for path in stale:
+        path.unlink()
+    removed = f", removed the older {', '.join(path.name for path in stale)}" if stale else ""
+    print(f"{folder}: no pictures{removed}")
 
 
 @script
@@ -629,52 +717,46 @@ def main(argv=None):
 
     folders = [folder for folder in (RAW_TRAIN, RAW_TEST) if folder.is_dir()]
     if not folders:
-        raise UserError(f"{RAW_TRAIN} and {RAW_TEST}: no such folders, make them, put images in")
+        raise UserError(f"{RAW_TRAIN} and {RAW_TEST}: no such folders, make them, put pictures in")
     pairs, errors = training_pairs(RAW_TRAIN) if RAW_TRAIN in folders else ([], [])
-    tests = test_images(RAW_TEST) if RAW_TEST in folders else []
+    tests = test_images(RAW_TEST, errors) if RAW_TEST in folders else []
     if not pairs and not tests and not errors:
         raise UserError(f"{' and '.join(map(str, folders))}: no pictures, put TIFF or PNG files in")
 
     shapes = checked_shapes([path for pair in pairs for path in pair] + tests, errors)
-    pairs = [pair for pair in pairs if pair[0] in shapes and pair[1] in shapes]
-    tests = [path for path in tests if path in shapes]
     for image, mask in pairs:
-        if shapes[image] != shapes[mask]:
+        if {image, mask} <= set(shapes) and shapes[image] != shapes[mask]:
             errors.append(
                 f"{mask}: {shapes[mask][0]} x {shapes[mask][1]} pixels, but {image.name} is "
                 f"{shapes[image][0]} x {shapes[image][1]}, draw the mask on the image itself"
             )
+    images, masks = ([pair[k] for pair in pairs if pair[k] in shapes] for k in (0, 1))
+    tests = [path for path in tests if path in shapes]
 
+    lines = []
+    # Files are renamed when this block ends without an error; until then npydata stays as it was.
     with contextlib.ExitStack() as files:
-        names = {
-            "imgs_train": ([image for image, _ in pairs], read_image, "training images"),
-            "imgs_mask_train": ([mask for _, mask in pairs], read_mask_frame, "masks"),
-            "imgs_test": (tests, read_image, "test images"),
-        }
-        targets = {name: NPYDATA / f"{name}.npy" for name in names}
-        lines = []
-        for name, (paths, read, description) in names.items():
-            if not paths:
-                continue
-            target = files.enter_context(replacing(targets[name]))
-            low, high = pack(paths, shapes, target, read, errors, description)
-            rows, cols = largest(shapes[path] for path in paths)
-            sizes = len({shapes[path] for path in paths})
-            lines.append(
-                f"{len(paths)} {description}: frames of {rows} x {cols}"
-                + (f" ({sizes} sizes, zero-padded)" if sizes > 1 else "")
-                + f", values {low} to {high}"
-                + (f", {n} scaled to 8-bit" if (n := scaled_count(paths)) else "")
-            )
-        for name, paths in (("train", names["imgs_train"][0]), ("test", tests)):
+        for name, paths, read, description in (
+            ("imgs_train", images, read_image, "training images"),
+            ("imgs_mask_train", masks, read_mask_frame, "training masks"),
+            ("imgs_test", tests, read_image, "test images"),
+        ):
+            if paths:
+                target = files.enter_context(replacing(NPYDATA / f"{name}.npy"))
+                values = pack(paths, shapes, target, read, errors, description)
+                lines.append(summary(paths, description, shapes, values))
+        for name, paths in (("train", images), ("test", tests)):
             if paths:
                 target = files.enter_context(replacing(NPYDATA / f"imgs_shape_{name}.npy"))
                 np.save(target, np.array([shapes[path] for path in paths], np.int64))
                 target = files.enter_context(replacing(NPYDATA / f"imgs_id_{name}.npy"))
                 np.save(target, np.array([path.stem for path in paths], dtype=np.str_))
         if errors:
-            raise UserError(*errors)  # before any file is renamed: the previous npydata stays
+            raise UserError(*errors)
     print("\n".join(lines))
+    for name, folder, paths in (("train", RAW_TRAIN, images), ("test", RAW_TEST, tests)):
+        if not paths:
+            remove_stale(name, folder)
     print(f"packed into {NPYDATA}/")
 
 

@@ -14,12 +14,11 @@ compares groups of animals. `groups.csv` has the columns image, group, animal.
 
 import argparse
 import csv
-import io
+import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from data import (
@@ -42,33 +41,34 @@ from fibers import (
     NEIGHBOURS,
     count_collapsed,
     edge_pixels,
+    enclosed,
     fill_vacuoles,
     find_axons,
+    hull_areas,
     label_regions,
-    solidity,
+    sort_regions,
     split_fibers,
 )
+from groups import G_RATIO_BINS, SIZES, compare_groups, read_groups, statistics
 
 __all__ = ["Fibers", "find_axons", "find_masks", "measure_fibers", "summarize"]
 
 MORPHOMETRY = Path("morphometry")
 
-COLUMNS = (
-    "fiber x_px y_px axon_area_um2 axon_perimeter_um axon_diameter_um axon_minor_axis_um "
-    "axon_major_axis_um fiber_area_um2 fiber_perimeter_um fiber_diameter_um myelin_area_um2 "
-    "myelin_thickness_um g_ratio axon_solidity axon_circularity axon_eccentricity touches_border"
-).split()
-# Columns that get a mean, a standard deviation and a median per image, animal and group.
-SIZES = ("axon_diameter_um", "fiber_diameter_um", "myelin_thickness_um", "g_ratio")
-SUMMARY = (
-    "image pixel_size_um area_mm2 fiber_count fiber_density_per_mm2 axon_area_fraction "
-    "myelin_area_fraction aggregate_g_ratio"
-).split()
-SUMMARY += [f"{size}_{statistic}" for size in SIZES for statistic in ("mean", "sd", "median")]
-SUMMARY += "counted_fibers measured_fibers border_fibers collapsed pixel_size_source".split()
-# Edges (µm of axon diameter) between which groups are compared: about a fifth of the fibers of a
-# mouse sciatic or optic nerve falls between each two.
-G_RATIO_BINS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
+# fmt: off
+COLUMNS = [
+    "fiber", "x_px", "y_px", "axon_area_um2", "axon_perimeter_um", "axon_diameter_um",
+    "axon_minor_axis_um", "axon_major_axis_um", "fiber_area_um2", "fiber_perimeter_um",
+    "fiber_diameter_um", "myelin_area_um2", "myelin_thickness_um", "g_ratio", "axon_solidity",
+    "axon_circularity", "axon_eccentricity", "touches_border",
+]
+SUMMARY = [
+    "image", "pixel_size_um", "area_mm2", "fiber_count", "fiber_density_per_mm2",
+    "axon_area_fraction", "myelin_area_fraction", "aggregate_g_ratio",
+    *(f"{size}_{statistic}" for size in SIZES for statistic in ("mean", "sd", "median")),
+    "counted_fibers", "measured_fibers", "border_fibers", "collapsed", "pixel_size_source",
+]
+# fmt: on
 # Two pixel sizes of one picture that differ by more are a contradiction, not rounding.
 PIXEL_SIZE_TOLERANCE = 0.01
 
@@ -159,8 +159,9 @@ def ellipses(labels, areas):
         moments, px; as scikit-image's `regionprops`.
     """
     count = len(areas)
-    ys, xs = np.nonzero(labels)
-    owner = labels[ys, xs] - 1
+    places = np.flatnonzero(labels)
+    ys, xs = np.divmod(places, labels.shape[1])
+    owner = labels.ravel()[places] - 1
 
     def mean(values):
         return np.bincount(owner, weights=values, minlength=count) / areas
@@ -172,17 +173,35 @@ def ellipses(labels, areas):
     return x, y, 4 * np.sqrt(np.maximum(middle - half, 0)), 4 * np.sqrt(middle + half)
 
 
-def number_axons(myelin, axon, image):
-    """Return axon labels: from the axon mask where there is one, else from the myelin mask."""
-    if axon is None:
-        return find_axons(myelin, image)
+def drawn_axons(axon, myelin):
+    """Return the axons of an axon mask, and the rest, as `fibers.sort_regions` does.
+
+    Specks, and axons without a sheath, are left out: they are no fibers. A shrunken axon may leave
+    a space to its sheath; up to the axon's own area it belongs to the fiber.
+
+    Returns
+    -------
+    axons, hulls, others, boxes
+        As from `fibers.sort_regions`.
+    space : bool array, (rows, cols)
+        The space between axons and their sheaths.
+    """
     labels, boxes = label_regions(axon, 8)
-    # An axon without any myelin beside it is no fiber; specks are no axons.
-    sheathed = np.zeros(len(boxes), bool)
-    near_myelin = cv2.dilate(myelin.view(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    sheathed[labels[near_myelin]] = True
-    keep = sheathed & (boxes[:, 4] >= MIN_AXON_PX)
-    return (np.cumsum(keep) * keep).astype(np.int32)[labels]
+    others, other_boxes = label_regions(~(myelin | axon), 4)
+    space = np.zeros_like(myelin)
+    for index, region, around in enclosed(others, other_boxes, labels, boxes[:, 4].max()):
+        inner = np.unique(around[around > 0])
+        if len(inner) == 1 and other_boxes[index, 4] <= boxes[inner[0], 4]:
+            space[region] = True
+            other_boxes[index, 4] = 0
+    clusters, cluster_boxes = label_regions(myelin | axon | space, 4)
+    sheathed = np.zeros(len(cluster_boxes), bool)
+    sheathed[clusters[myelin]] = True
+    keep = np.zeros(len(boxes), bool)
+    keep[labels[axon & sheathed[clusters]]] = True
+    keep &= boxes[:, 4] >= MIN_AXON_PX
+    axons = (np.cumsum(keep, dtype=np.int32) * keep)[labels]
+    return axons, hull_areas(axons, np.arange(keep.sum() + 1) > 0), others, other_boxes, space
 
 
 def measure_fibers(myelin, pixel_size_um, axon=None, image=None):
@@ -208,16 +227,18 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None):
     myelin = np.ascontiguousarray(myelin, bool)
     if axon is not None:
         myelin = myelin & ~axon  # where both were drawn, the axon mask has the finer outline
-    axons = number_axons(myelin, axon, image)
-    count = int(axons.max(initial=0))
-    labels = split_fibers(myelin, axons)
-    fill_vacuoles(myelin, axons, labels)
+    if axon is None:
+        axons, hulls, others, boxes = sort_regions(myelin, image)
+        labels, pieces = split_fibers(myelin, axons)
+    else:
+        axons, hulls, others, boxes, space = drawn_axons(axon, myelin)
+        labels, pieces = split_fibers(myelin | space, axons)
+    count = len(hulls)
+    fill_vacuoles(others, boxes, axons, labels)
 
     size = pixel_size_um
-    axon_px = np.bincount(axons.ravel(), minlength=count + 1)
+    axon_px = np.bincount(axons.ravel(), minlength=count + 1)[1:]
     fiber_px = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    solid = solidity(axons, axon_px)[1:]
-    axon_px = axon_px[1:]
     x, y, minor, major = ellipses(axons, axon_px)
     axon_perimeter = perimeters(axons, count)
     axon_diameter, fiber_diameter = 2 * np.sqrt(axon_px / np.pi), 2 * np.sqrt(fiber_px / np.pi)
@@ -239,7 +260,7 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None):
         (fiber_px - axon_px) * size**2,
         (fiber_diameter - axon_diameter) / 2 * size,
         axon_diameter / fiber_diameter,
-        solid,
+        axon_px / hulls,
         circularity,
         eccentricity,
         edge_pixels(labels, count)[1:] > 0,
@@ -247,22 +268,14 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None):
     counted = np.ones(count + 1, bool)
     counted[axons[0]] = counted[axons[:, 0]] = False
     return Fibers(
-        columns=dict(zip(COLUMNS, values)),
+        columns=dict(zip(COLUMNS, values, strict=True)),
         labels=labels,
         axons=axons,
         counted=counted[1:],
-        collapsed=count_collapsed(myelin, axons, labels),
+        collapsed=count_collapsed(pieces, fiber_px - axon_px, myelin.shape),
         myelin_px=int(np.count_nonzero(myelin)),
         pixel_size_um=pixel_size_um,
     )
-
-
-def statistics(values):
-    """Return mean, sample standard deviation and median; None where there are too few values."""
-    if len(values) == 0:
-        return None, None, None
-    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return float(np.mean(values)), sd, float(np.median(values))
 
 
 def summarize(fibers, image="", pixel_size_source="given"):
@@ -303,7 +316,7 @@ def summarize(fibers, image="", pixel_size_source="given"):
     }
     for size in SIZES:
         values = statistics(fibers.columns[size][whole])
-        row.update(zip((f"{size}_mean", f"{size}_sd", f"{size}_median"), values))
+        row.update(zip((f"{size}_mean", f"{size}_sd", f"{size}_median"), values, strict=True))
     row |= {
         "counted_fibers": counted,
         "measured_fibers": int(whole.sum()),
@@ -319,33 +332,23 @@ def summarize(fibers, image="", pixel_size_source="given"):
 
 def cell(value):
     """Return a value as it stands in a table: six digits, empty for None."""
-    if value is None:
-        return ""
-    if isinstance(value, (float, np.floating)):
+    if isinstance(value, float):
         return f"{value:.6g}"
-    return str(value)
+    return "" if value is None else str(value)
 
 
 def write_table(path, header, rows):
-    """Write a CSV file atomically.
-
-    Parameters
-    ----------
-    path : path
-    header : sequence of str
-    rows : iterable of dicts, or of sequences in the order of the header
-    """
+    """Write a CSV file atomically; `rows` are dicts by the header, or sequences in its order."""
+    rows = ([row[name] for name in header] if isinstance(row, dict) else row for row in rows)
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        for row in rows:
-            values = [row[name] for name in header] if isinstance(row, dict) else row
-            writer.writerow([cell(value) for value in values])
+        writer.writerows([cell(value) for value in row] for row in rows)
 
 
 def write_fibers(folder, name, fibers):
     """Write `<name>_fibers.csv`, `<name>_labels.tif` and `<name>_axons.tif`."""
-    rows = zip(*(fibers.columns[column].tolist() for column in COLUMNS))
+    rows = zip(*(fibers.columns[column].tolist() for column in COLUMNS), strict=True)
     write_table(folder / f"{name}_fibers.csv", COLUMNS, rows)
     kind = np.uint16 if len(fibers) < 2**16 else np.uint32
     for part, labels in (("labels", fibers.labels), ("axons", fibers.axons)):
@@ -413,119 +416,6 @@ def pixel_size_of(paths, given):
     return size, f"{source} of {path.name}"
 
 
-def read_groups(path, names):
-    """Read which image belongs to which animal and group.
-
-    Parameters
-    ----------
-    path : path
-        CSV with the columns image, group, animal; separated by comma, semicolon or tab.
-    names : iterable of str
-        Ids of the images that are measured.
-
-    Returns
-    -------
-    dict of (group, animal) to list of image ids
-
-    Raises
-    ------
-    UserError
-        Missing file or columns, an unknown or repeated image, an empty cell, an animal in two
-        groups.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}), save it as CSV in UTF-8") from None
-    first = text.partition("\n")[0]
-    separator = max(",;\t", key=first.count)
-    rows = list(csv.DictReader(io.StringIO(text), delimiter=separator, skipinitialspace=True))
-    columns = [column.strip() for column in first.strip().split(separator)]
-    if not {"image", "group", "animal"} <= set(columns) or not rows:
-        raise UserError(
-            f"{path}: columns {', '.join(columns)} and {len(rows)} rows, give it the columns "
-            "image, group, animal and a row per image"
-        )
-    rows = [{key: (value or "").strip() for key, value in row.items() if key} for row in rows]
-    names, animals, seen, errors = set(names), {}, set(), []
-    for number, row in enumerate(rows, 2):
-        image, group, animal = (row.get(key, "") for key in ("image", "group", "animal"))
-        image = image if image in names else Path(image).stem.removesuffix("_mask")
-        if not (image and group and animal):
-            errors.append(f"{path}: line {number} has an empty cell, fill it or remove the line")
-        elif image not in names:
-            errors.append(
-                f"{path}: line {number} names the image {row['image']}, of which there is no "
-                "mask, correct or remove it"
-            )
-        elif image in seen:
-            errors.append(f"{path}: line {number} repeats {image}, keep one line per image")
-        elif any(animal == other and group != found for found, other in animals):
-            errors.append(f"{path}: line {number} puts {animal} into a second group, give it one")
-        else:
-            animals.setdefault((group, animal), []).append(image)
-            seen.add(image)
-    if errors:
-        raise UserError(*errors)
-    return animals
-
-
-# ---------------------------------------------------------------- groups
-
-
-def compare_groups(animals, measured, edges):
-    """Return the tables that compare groups; animals are the statistical units.
-
-    Parameters
-    ----------
-    animals : dict of (group, animal) to list of image ids
-    measured : dict of image id to dict
-        `columns` of the fibers that do not touch the border, `counted`, `area_mm2`.
-    edges : sequence of float
-        Edges of the bins of axon diameter, µm.
-
-    Returns
-    -------
-    per_animal, per_group, bins : lists of dict
-    """
-    per_animal, bins = [], []
-    for (group, animal), images in animals.items():
-        pooled = {
-            size: np.concatenate([measured[image]["columns"][size] for image in images])
-            for size in SIZES
-        }
-        area = sum(measured[image]["area_mm2"] for image in images)
-        row = {"group": group, "animal": animal, "images": len(images)}
-        row["measured_fibers"] = len(pooled["g_ratio"])
-        row["fiber_density_per_mm2"] = sum(measured[image]["counted"] for image in images) / area
-        row |= {f"{size}_mean": statistics(pooled[size])[0] for size in SIZES}
-        per_animal.append(row)
-        place = np.digitize(pooled["axon_diameter_um"], edges)
-        for index, (low, high) in enumerate(zip(edges[:-1], edges[1:]), 1):
-            values = pooled["g_ratio"][place == index]
-            bins.append(
-                {
-                    "group": group,
-                    "animal": animal,
-                    "axon_diameter_um_from": float(low),
-                    "axon_diameter_um_to": float(high),
-                    "fibers": len(values),
-                    "g_ratio_mean": statistics(values)[0],
-                }
-            )
-    per_group = []
-    for group in dict.fromkeys(group for group, _ in animals):
-        members = [row for row in per_animal if row["group"] == group]
-        row = {"group": group, "animals": len(members)}
-        for name in ("fiber_density_per_mm2", *(f"{size}_mean" for size in SIZES)):
-            values = [member[name] for member in members if member[name] is not None]
-            mean, sd, _ = statistics(values)
-            row |= {name.removesuffix("_mean") + "_mean": mean}
-            row |= {name.removesuffix("_mean") + "_sd_of_animals": sd}
-        per_group.append(row)
-    return per_animal, per_group, bins
-
-
 # ---------------------------------------------------------------- the script
 
 
@@ -585,7 +475,7 @@ def parse(argv):
     )
     args = parser.parse_args(argv)
     edges = args.g_ratio_bins
-    if len(edges) < 2 or not all(low < high for low, high in zip(edges[:-1], edges[1:])):
+    if len(edges) < 2 or not all(low < high for low, high in itertools.pairwise(edges)):
         parser.error(
             f"argument --g-ratio-bins: {' '.join(map(str, edges))}: give two or more rising numbers"
         )
@@ -632,7 +522,7 @@ def main(argv=None):
     write_table(args.out / "summary.csv", SUMMARY, rows)
     if animals:
         tables = compare_groups(animals, measured, args.g_ratio_bins)
-        for title, table in zip(("animals", "groups", "g_ratio_bins"), tables):
+        for title, table in zip(("animals", "groups", "g_ratio_bins"), tables, strict=True):
             write_table(args.out / f"{title}.csv", list(table[0]), table)
     if not args.no_pictures:
         import plots
@@ -669,7 +559,9 @@ def report(rows, animals, folder):
                 f"  g {row['g_ratio_mean']:.3f}"
             )
         print(f"{text}  ({row['pixel_size_um']:g} µm per pixel, {row['pixel_size_source']})")
-    left_out = {row["image"] for row in rows} - {image for some in animals.values() for image in some}
+    left_out = {row["image"] for row in rows} - {
+        image for some in animals.values() for image in some
+    }
     if animals and left_out:
         print(f"not in the groups: {', '.join(sorted(left_out))}")
     print(f"tables in {folder}/")

@@ -38,26 +38,29 @@ from data import (
 SCENES = {"diseased": 0.25, "vessel": 0.25, "perineurium": 0.25, "fat": 0.1, "margin": 0.15}
 
 # Fiber diameters, µm: (share, median, standard deviation of the logarithm) of each population.
-# Light: two modes in mixed nerves, Schmalbruch 1986, Anat Rec 215:71, doi:10.1002/ar.1092150111.
+# Light: a group of small and one of large fibers, as in motor branches of the tibial nerve (Fraher
+# et al. 1990, Acta Neuropathol 79:364, rat) and ventral roots (Berthold et al. 1983, J Anat
+# 136:483, cat); medians and spreads set by eye to the study's mouse nerves.
 # Electron: white matter of the spinal cord, many thin fibers, as in the SEM set of Zaimi et al.
 # 2018, Sci Rep 8:3816, doi:10.1038/s41598-018-22181-4.
 DIAMETERS_UM = {
     "light": ((0.5, 3.6, 0.28), (0.5, 7.8, 0.20)),
-    "electron": ((0.75, 1.7, 0.40), (0.25, 4.0, 0.35)),
+    "electron": ((0.7, 2.2, 0.40), (0.3, 4.8, 0.40)),
 }
-# The shares, and all diameters, differ by as much between pictures of one nerve.
-SHARE_SHIFT, SCALE_RANGE = 0.2, (0.85, 1.15)
+# How far the shares, and all diameters by a factor, differ between pictures; set by eye.
+SHARE_SHIFT, SCALE_RANGE = 0.2, (0.8, 1.2)
 DIAMETER_RANGE_UM = (0.8, 16.0)
-# g-ratio against fiber diameter (µm): sheaths are relatively thickest on fibers of 3 to 4 µm, less
-# so on the thinnest and on thick ones; Fraher et al. 1990, Acta Neuropathol 79:364 (tibial nerve),
-# Berthold et al. 1983, J Anat 136:483. White matter lies near Chomiak & Hu's 0.77 (2009, PLoS ONE
-# 4:e7754).
+# g-ratio against fiber diameter (µm). Light: sheaths are relatively thicker on smaller fibers
+# (Berthold: 30 lamellae per µm of axon in the small group, 15 in the large), but relatively thin on
+# the smallest (Fraher); the turning point at 3 to 4 µm and the values are set by eye.
+# Electron: the square root of axon over fiber area is 0.61 to 0.69 in the hand-drawn masks of the
+# nine images of the SEM set.
 G_RATIO = {
     "light": ((1.5, 3.5, 6.0, 12.0), (0.68, 0.57, 0.62, 0.70)),
-    "electron": ((0.8, 2.0, 5.0, 10.0), (0.74, 0.68, 0.71, 0.74)),
+    "electron": ((0.8, 2.5, 5.0, 10.0), (0.72, 0.63, 0.65, 0.71)),
 }
-G_SHIFT = {"light": (-0.10, 0.04), "electron": (-0.05, 0.05)}  # between nerves, as seen there
-G_SPREAD = 0.045  # between fibers of one size; the study's nerves scatter about as much
+G_SHIFT = {"light": (-0.10, 0.04), "electron": (-0.05, 0.05)}  # between pictures, by eye
+G_SPREAD = 0.045  # between fibers of one size, by eye
 # Part of the area that discs (fibers and cells) fill; chosen by eye against the study's nerves.
 PACKING = {"light": (0.88, 1.02), "electron": (0.70, 0.92)}
 # Shares of the discs that are cells or bundles of thin axons, none of them myelin.
@@ -65,7 +68,7 @@ OTHERS = {
     "light": {"share": (0.08, 0.03), "diameter_um": (2.5, 7.0)},
     "electron": {"share": (0.06, 0.04), "diameter_um": (1.5, 5.0)},
 }
-# Grey levels, (lowest, highest) per picture, read off the study's nerves and the SEM set.
+# Grey levels, (lowest, highest) per picture, by eye after the study's nerves and the SEM set.
 GREY = {
     "light": {"myelin": (195, 232), "axon": (3, 22), "ground": (22, 48), "cell": (78, 115)},
     "electron": {"myelin": (150, 215), "axon": (25, 80), "ground": (50, 110), "cell": (60, 105)},
@@ -102,7 +105,7 @@ def noise(shape, sigma_px, rng):
 
 
 def cells(shape, spacing_px, rng):
-    """Return a pattern of small pale-rimmed cells, float32 `shape`, 0 in the middle to 1 at rims."""
+    """Return a pattern of small cells, float32 `shape`, 0 in the middle to 1 at the rims."""
     seeds = (rng.random(shape) > 1 / max(2.0, spacing_px) ** 2).astype(np.uint8)
     distance = cv2.distanceTransform(seeds, cv2.DIST_L2, 3)
     return np.clip(distance / (0.6 * spacing_px), 0, 1)
@@ -295,7 +298,7 @@ def fiber_outlines(radius, kind, limit, rng):
 
 
 def slopes(radii):
-    """Return the cosine between outline normal and radius, (n, DIRECTIONS): px across per px out."""
+    """Return the cosine of the angle between outline normal and radius, (n, DIRECTIONS)."""
     slope = (np.roll(radii, -1, 1) - np.roll(radii, 1, 1)) / (4 * np.pi / DIRECTIONS)
     return 1 / np.sqrt(1 + (slope / radii) ** 2)
 
@@ -325,7 +328,7 @@ def axon_outlines(outer, kind, g_ratio, rng):
     least = np.maximum(0.12 * outer, 1.3)
 
     def inner(depth):
-        sheath = np.maximum(smooth(np.maximum(depth[:, None] * profile, buds), 22), 0.0)
+        sheath = np.maximum(smooth(np.maximum(depth[:, None] * profile, buds), 16), 0.0)
         sheath = np.maximum(sheath, THINNEST_SHEATH_PX / np.maximum(slopes(outer), 0.4))
         return np.maximum(outer - sheath, least)
 
@@ -364,8 +367,8 @@ def draw_geometry(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
     # A small fiber crushed between large ones gives way along the nerve: not seen, either.
     seen &= areas(outer) > 0.75 * np.pi * radius**2
     seen &= (outer - inner).min(axis=1) >= 0.99 * THINNEST_SHEATH_PX
-    names = ("kind", "centers", "outer", "inner")
-    return {name: value[seen] for name, value in zip(names, (kind, centers, outer, inner))}
+    names, values = ("kind", "centers", "outer", "inner"), (kind, centers, outer, inner)
+    return {name: value[seen] for name, value in zip(names, values, strict=True)}
 
 
 # ---------------------------------------------------------------- picture
@@ -413,7 +416,7 @@ def background(fascicle, pixel_size_um, tones, scenes, shape, rng):
 
 
 def draw_fat(ground, depth, wall_px, px, tones, rng):
-    """Draw fat cells outside the fascicle's wall into `ground`: smooth, grey, with dark droplets."""
+    """Draw fat cells outside the wall into `ground`: smooth, grey, with dark droplets."""
     rows, cols = ground.shape
     for _ in range(40):
         x, y, radius = rng.uniform(0, cols), rng.uniform(0, rows), px(rng.uniform(6, 16))
@@ -614,7 +617,7 @@ def measure(bodies, fiber, empty, pixel_size_um):
         cut[index + 1],
         bodies["kind"][index],
     )
-    return dict(zip(COLUMNS, columns))
+    return dict(zip(COLUMNS, columns, strict=True))
 
 
 def draw_nerve(rows, cols, pixel_size_um, rng, myelin="bright", look="light", scenes="random"):
@@ -704,7 +707,7 @@ def write_table(path, fibers):
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for row in zip(*(fibers[name] for name in COLUMNS)):
+        for row in zip(*(fibers[name] for name in COLUMNS), strict=True):
             writer.writerow(
                 format(value, ".6g").replace("nan", "") if isinstance(value, float) else value
                 for value in row

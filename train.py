@@ -13,241 +13,19 @@ import argparse
 import csv
 import dataclasses
 import datetime
-import fnmatch
 import math
 import sys
 import time
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 import unet
-from data import (
-    NPYDATA,
-    UserError,
-    check_pixel_size,
-    load_array,
-    load_train,
-    number,
-    replacing,
-    script,
-)
+from data import UserError, check_pixel_size, number, replacing, script
 from find_myelin import segment_if_packed
+from pairs import Pairs, make_batches, split
 from unet import DEFAULT_SIZE, LOSSES, STRIDE, Preprocessing
 
-# Augmentation of crops. Ranges cover what laboratories' microscopes differ by.
-SCALE = (0.5, 2.0)  # magnification; pixel sizes of 0.05 to 0.3 µm around those of a training set
-GAMMA = (0.6, 1.6)
-CONTRAST = (0.75, 1.35)  # factor on the normalised picture: margins and cells shift statistics
-BRIGHTNESS = 0.3  # shift, in standard deviations of the picture
-SHADING = 0.2  # uneven illumination: gain varies by up to this over a crop
-MAX_BLUR_PX = 1.5  # standard deviation of the Gaussian
-MAX_NOISE = 0.25  # standard deviation, in standard deviations of the picture
-MARGIN_PROBABILITY = 0.15  # crops that reach over the picture's edge see a black or white margin
-# A validation frame of "native" models is cut to this from its centre: a big one fills memory.
-VALIDATION_SIZE = 1024
 WARM_UP_STEPS = 100  # of the cosine schedule: full steps at random weights can kill ReLUs
 HISTORY_COLUMNS = ["epoch", "loss", "dice", "validation_loss", "validation_dice"]
-
-
-# ---------------------------------------------------------------- pairs for the network
-
-
-class Pairs:
-    """The packed training pairs, one at a time.
-
-    Parameters
-    ----------
-    as_bright : bool
-        Invert the pictures whose myelin is darker than the rest, as their masks tell, so that one
-        network serves both; else take all as they are, as the original did.
-    """
-
-    def __init__(self, as_bright):
-        self.images, self.masks, self.shapes = load_train()
-        self.ids = [str(name) for name in load_array(NPYDATA / "imgs_id_train.npy")]
-        if len(self.ids) != len(self.images):
-            raise UserError(f"{NPYDATA}/imgs_id_train.npy: does not fit, run python data.py again")
-        self.dark = [as_bright and self.is_dark(index) for index in range(len(self))]
-        self.histograms = [unet.histogram(self.image(index)) for index in range(len(self))]
-
-    def __len__(self):
-        return len(self.images)
-
-    def is_dark(self, index):
-        """Whether the myelin of a pair is darker than the rest, margins left out."""
-        rows, cols = self.shapes[index]
-        image = self.images[index][:rows, :cols]
-        mask = self.masks[index][:rows, :cols] > 0
-        content = (image > 0) & (image < 255)
-        if not (mask & content).any() or not (~mask & content).any():
-            return False
-        return bool(image[mask & content].mean() < image[~mask & content].mean())
-
-    def image(self, index, window=np.s_[:, :]):
-        """Return the picture, uint8 (rows, cols), or a window of it."""
-        rows, cols = self.shapes[index]
-        image = self.images.mapped(index)[:rows, :cols][window]
-        return 255 - image if self.dark[index] else np.array(image)
-
-    def mask(self, index, window=np.s_[:, :]):
-        """Return the mask, uint8 0/255 (rows, cols), or a window of it."""
-        rows, cols = self.shapes[index]
-        return np.array(self.masks.mapped(index)[:rows, :cols][window])
-
-
-def split(pairs, fraction, pattern=None):
-    """Return (training, validation) indices.
-
-    Validation takes the frames whose id fits one of the comma-separated patterns, or else the
-    last `fraction` of all frames (never crops of a training frame).
-    """
-    count = len(pairs)
-    if pattern:
-        wanted = pattern.split(",")
-        held = [i for i, name in enumerate(pairs.ids) if any(map(name_fits(name), wanted))]
-        if not held:
-            raise UserError(f"--validate-on {pattern}: no training image of that name, give ids")
-    else:
-        held = list(range(count - math.ceil(count * fraction), count))
-    training = [i for i in range(count) if i not in held]
-    if not training or (fraction and not held):
-        raise UserError(
-            f"{NPYDATA}/imgs_train.npy: {count} pairs, which leaves {len(training)} to train on "
-            f"and {len(held)} to validate on, add pairs to raw/train and run python data.py"
-        )
-    return training, held
-
-
-def name_fits(name):
-    return lambda pattern: fnmatch.fnmatchcase(name, pattern)
-
-
-def sampling_weights(pairs, training, emphasis):
-    """Return the probability of each training frame in a crop: its area times its emphasis."""
-    weights = np.array([np.prod(pairs.shapes[i]) for i in training], float)
-    for pattern, factor in emphasis:
-        fits = np.array([fnmatch.fnmatchcase(pairs.ids[i], pattern) for i in training])
-        if not fits.any():
-            raise UserError(f"--emphasis {pattern}={factor:g}: no training image of that name")
-        weights[fits] *= factor
-    return weights / weights.sum()
-
-
-def whole_frame(pairs, index, settings):
-    """Return one pair as the network sees it: float32 (rows, cols) image and 0..1 mask."""
-    image, mask = pairs.image(index), pairs.mask(index)
-    if settings.frame == "resize":
-        image = unet.resize(image, settings.rows, settings.cols)
-        mask = unet.resize(mask, settings.rows, settings.cols)
-        return unet.normalize(image, settings), mask.astype(np.float32) / 255
-    image = unet.normalize(image, settings)  # by the whole picture's statistics, before the cut
-    rows, cols = (min(size, VALIDATION_SIZE) // STRIDE * STRIDE for size in image.shape)
-    if not rows or not cols:
-        raise UserError(f"{pairs.ids[index]}: {image.shape} pixels, needs {STRIDE} x {STRIDE}")
-    top, left = (image.shape[0] - rows) // 2, (image.shape[1] - cols) // 2
-    window = np.s_[top : top + rows, left : left + cols]
-    return image[window], mask[window].astype(np.float32) / 255
-
-
-def random_crop(pairs, index, size, settings, augment, rng):
-    """Return one random crop of a pair: float32 (size, size) image and 0..1 mask.
-
-    Without `augment` the crop is cut as it is. With it, one affine map turns, flips and scales;
-    then grey values, illumination, sharpness and noise vary as between microscopes.
-    """
-    scale, angle, flip = 1.0, 0.0, 1.0
-    if augment:
-        scale = math.exp(rng.uniform(*np.log(SCALE)))
-        angle, flip = rng.uniform(0, 2 * math.pi), rng.choice([-1.0, 1.0])
-    rows, cols = (int(n) for n in pairs.shapes[index])
-    reach = size / 2 / scale  # half the crop, in pixels of the picture
-    margin = augment and rng.random() < MARGIN_PROBABILITY
-    inside = 0 if margin else reach
-    y = rng.uniform(min(inside, rows / 2), max(rows - inside, rows / 2))
-    x = rng.uniform(min(inside, cols / 2), max(cols - inside, cols / 2))
-    half = math.ceil(reach * (1.5 if angle else 1)) + 2
-    top, left = max(int(y) - half, 0), max(int(x) - half, 0)
-    window = np.s_[top : int(y) + half, left : int(x) + half]
-    cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
-    centre = (size - 1) / 2
-    # Maps crop pixels to picture pixels (WARP_INVERSE_MAP), so nothing is interpolated twice.
-    affine = np.array([[flip * cos, -sin, 0], [flip * sin, cos, 0]])
-    affine[:, 2] = np.array([x - 0.5 - left, y - 0.5 - top]) - affine[:, :2] @ [centre, centre]
-
-    def warp(source, how, border, value=0):
-        flags = how | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(
-            source, affine, (size, size), flags=flags, borderMode=border, borderValue=value
-        )
-
-    border = cv2.BORDER_CONSTANT if margin else cv2.BORDER_REFLECT_101
-    image, mask = pairs.image(index, window), pairs.mask(index, window)
-    grey = 255 if margin and rng.random() < 0.3 else 0
-    # Shrinking needs the area's mean; a linear sample of every second pixel would alias.
-    if scale < 0.8:
-        image = cv2.GaussianBlur(image, (0, 0), 0.4 / scale)
-    image = warp(image, cv2.INTER_LINEAR, border, grey)
-    mask = warp(mask, cv2.INTER_LINEAR, border) > 127
-    curve = np.arange(256.0)
-    if augment:
-        curve = 255 * (curve / 255) ** math.exp(rng.uniform(*np.log(GAMMA)))
-    mean, std = settings.mean, settings.std
-    if settings.normalize == "image":
-        mean, std = unet.image_statistics(pairs.histograms[index], curve)
-    image = ((curve[image] - mean) / std).astype(np.float32)
-    if not augment:
-        return image, mask
-    field = rng.uniform(-SHADING, SHADING, (3, 3)).astype(np.float32)
-    image *= 1 + cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)
-    if rng.random() < 0.4:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, MAX_BLUR_PX))
-    image *= math.exp(rng.uniform(*np.log(CONTRAST)))
-    image += rng.uniform(-BRIGHTNESS, BRIGHTNESS)
-    if rng.random() < 0.5:
-        noise = rng.standard_normal((size, size), dtype=np.float32)
-        image += rng.uniform(0, MAX_NOISE) * noise
-    return image, mask
-
-
-def make_batches(pairs, indices, settings, args, training):
-    """Return a keras PyDataset of (image, mask) batches, float32 (batch, rows, cols, 1)."""
-    from keras.utils import PyDataset
-
-    rng = np.random.default_rng(args.seed)
-    weights = sampling_weights(pairs, indices, args.emphasis) if training and args.crop else None
-    size = args.batch_size if training else 1
-
-    class Batches(PyDataset):
-        def __init__(self):
-            super().__init__()
-            self.order = list(indices)
-            self.on_epoch_end()
-
-        def __len__(self):
-            return args.steps if weights is not None else math.ceil(len(indices) / size)
-
-        def __getitem__(self, step):
-            if weights is not None:
-                chosen = rng.choice(indices, size, p=weights)
-                batch = [
-                    random_crop(pairs, i, args.crop, settings, args.augment, rng) for i in chosen
-                ]
-            else:
-                chosen = self.order[step * size : (step + 1) * size]
-                batch = [whole_frame(pairs, i, settings) for i in chosen]
-            images, masks = zip(*batch, strict=True)
-            return (
-                np.stack(images)[..., None].astype(np.float32),
-                np.stack(masks)[..., None].astype(np.float32),
-            )
-
-        def on_epoch_end(self):
-            if training:
-                rng.shuffle(self.order)
-
-    return Batches()
 
 
 # ---------------------------------------------------------------- the training itself
@@ -262,17 +40,13 @@ def make_recorder(path, network, settings, args, steps, start, best):
     """Return the keras callback that sets the learning rate and keeps history and best epoch."""
     from keras.callbacks import Callback
 
-    total_steps = args.epochs * steps
-
     class Recorder(Callback):
         def on_train_begin(self, logs=None):
             self.step, self.best, self.clock = start * steps, best, None
 
         def on_train_batch_begin(self, batch, logs=None):
-            if args.schedule == "cosine":
-                warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)
-                falling = (1 + math.cos(math.pi * self.step / total_steps)) / 2
-                network.optimizer.learning_rate = args.learning_rate * warm * falling
+            rate = learning_rate(args, self.step, args.epochs * steps)
+            network.optimizer.learning_rate = rate
 
         def on_train_batch_end(self, batch, logs=None):
             self.step += 1
@@ -285,6 +59,11 @@ def make_recorder(path, network, settings, args, steps, start, best):
                 print(f"about {epoch:.0f} s per epoch, {left:.0f} minutes in all", flush=True)
 
         def on_epoch_end(self, epoch, logs=None):
+            if not math.isfinite(logs["loss"]):
+                raise UserError(
+                    f"epoch {epoch + 1}: the training diverged (loss {logs['loss']}), start again "
+                    "with a lower --learning-rate"
+                )
             validated = "val_loss" in logs
             row = [epoch + 1, logs["loss"], logs["dice_coef"]]
             row += [logs["val_loss"], logs["val_dice_coef"]] if validated else ["", ""]
@@ -299,6 +78,14 @@ def make_recorder(path, network, settings, args, steps, start, best):
             unet.save_model(beside(path, "_last.h5"), network, last)
 
     return Recorder()
+
+
+def learning_rate(args, step, total):
+    """Return Adam's step size at one step of `total`: constant, or warmed up along a cosine."""
+    if args.schedule == "constant":
+        return args.learning_rate
+    warm = min(1.0, (step + 1) / WARM_UP_STEPS)
+    return args.learning_rate * warm * (1 + math.cos(math.pi * step / total)) / 2
 
 
 def append_history(path, row):

@@ -13,14 +13,11 @@ import dataclasses
 import json
 import math
 import os
-import sys
 from pathlib import Path
 
-import cv2
-import h5py
 import numpy as np
 
-from data import UserError, replacing
+from data import UserError, replacing, silent_stderr
 
 FILTERS = (32, 64, 128, 256)
 BOTTOM_FILTERS = 512
@@ -31,24 +28,16 @@ PREPROCESSING = "myelin_preprocessing"
 MODELS = Path("models")
 # Attributes of a model file are a few kB; more is refused before it is read.
 MAX_ATTRIBUTE_BYTES = 2**20
+MAX_NAMES = 128  # Adam's state has the most, 94
 
 
 def start_keras():
     """Import and return keras without the reports that TensorFlow's start-up writes to stderr."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # They are written below Python, before any setting is read, so the file descriptor is turned.
-    sys.stderr.flush()
-    kept = os.dup(2)
-    silent = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(silent, 2)
+    with silent_stderr():  # they are written below Python, before any setting is read
         import keras
 
         keras.distribution.list_devices()
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(silent)
     return keras
 
 
@@ -172,6 +161,8 @@ def resize(image, rows, cols):
     """Resize uint8 or float32 (rows, cols) bilinearly, half-pixel centres; keeps the dtype."""
     if image.shape == (rows, cols):
         return image
+    import cv2
+
     resized = cv2.resize(image.astype(np.float32), (cols, rows), interpolation=cv2.INTER_LINEAR)
     return np.rint(resized).astype(np.uint8) if image.dtype == np.uint8 else resized
 
@@ -235,7 +226,7 @@ def model_path(name, reading=False):
     For reading, the current directory's `models/` comes first, then the one beside the scripts.
     """
     path = Path(name)
-    if path.suffix.lower() not in (".h5", ".hdf5"):
+    if path.suffix not in (".h5", ".hdf5"):  # Keras looks for these, in lower case
         raise UserError(f"{name}: not the name of a model file, give one that ends in .h5")
     if path.name != str(name):
         candidates = [path]
@@ -262,16 +253,18 @@ def save_model(path, network, settings, optimizer=True):
     optimizer : bool
         Whether to keep Adam's state too, where the network is compiled.
     """
+    import h5py
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)  # Keras prefers its own format; this one is the contract
     # A plain twin in float32, so that the file opens anywhere whatever precision trained it.
     plain = get_unet(settings.rows, settings.cols)
     plain.set_weights(network.get_weights())
-    if optimizer and network.optimizer:
+    trained = optimizer and getattr(network, "optimizer", None)  # absent before compile()
+    if trained and trained.built:
         plain.compile(optimizer="adam", loss=dice_coef_loss, metrics=[dice_coef])
         plain.optimizer.build(plain.trainable_variables)
-        values = [np.asarray(variable) for variable in network.optimizer.variables]
+        values = [variable.numpy() for variable in trained.variables]
         for variable, value in zip(plain.optimizer.variables, values, strict=True):
             variable.assign(value)
     with replacing(path) as temporary:
@@ -303,6 +296,8 @@ class ModelFileError(Exception):
 
 def member(group, name):
     """Return a member of an HDF5 group by its path, over hard links only."""
+    import h5py
+
     for part in name.split("/"):
         link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
         if link is None:
@@ -318,10 +313,14 @@ def read_attribute(group, name):
     if name not in group.attrs:
         return None
     attribute = group.attrs.get_id(name)
-    size = math.prod(attribute.shape or (0,)) * attribute.dtype.itemsize
-    if size > MAX_ATTRIBUTE_BYTES:
-        raise ModelFileError(f"attribute {name} is {size} bytes")
-    value = group.attrs[name]
+    count = math.prod(attribute.shape or (1,))
+    # Texts of free length can all be one long text: their number is what multiplies it.
+    if count > MAX_NAMES:
+        raise ModelFileError(f"attribute {name} has {count} values")
+    size = count * attribute.dtype.itemsize
+    value = group.attrs[name] if size <= MAX_ATTRIBUTE_BYTES else None
+    if value is None or (isinstance(value, str) and len(value) > MAX_ATTRIBUTE_BYTES):
+        raise ModelFileError(f"attribute {name} is above {MAX_ATTRIBUTE_BYTES} bytes")
     if isinstance(value, np.ndarray):
         return [item.decode() if isinstance(item, bytes) else str(item) for item in value.ravel()]
     return value.decode() if isinstance(value, bytes) else str(value)
@@ -329,49 +328,55 @@ def read_attribute(group, name):
 
 def read_array(group, name, shape, kind="f"):
     """Return one array of a model file after checking how it is stored and what it claims to be."""
+    import h5py
+
     dataset = member(group, name)
     if not isinstance(dataset, h5py.Dataset):
         raise ModelFileError(f"{name} is no array")
     storage = dataset.id.get_create_plist()
-    if storage.get_external_count() or dataset.is_virtual:
-        raise ModelFileError(f"{name} keeps its data in another file, which is never opened")
-    filters = {storage.get_filter(i)[0] for i in range(storage.get_nfilters())}
-    if filters - {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}:
-        raise ModelFileError(f"{name} is compressed with an unknown filter")
+    # Keras writes arrays in one piece. Chunks can be bombs, virtual layouts name other files.
+    plain = storage.get_layout() in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT)
+    if not plain or storage.get_external_count():
+        raise ModelFileError(f"{name} is in pieces or in another file, which is never opened")
     if dataset.shape != shape or dataset.dtype.kind != kind or dataset.dtype.itemsize not in (4, 8):
         raise ModelFileError(f"{name} is {dataset.dtype} {dataset.shape}, expected {shape}")
-    array = np.asarray(dataset[()])
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        array = np.asarray(dataset[()], np.float32 if kind == "f" else None)
     if not np.isfinite(array).all():
         raise ModelFileError(f"{name} has NaN or infinite values")
-    return array.astype(np.float32) if kind == "f" else array
+    return array
+
+
+def expected_layers():
+    """Return the class of every layer in order, with the settings a file's must equal."""
+    same = {"padding": "same", "data_format": "channels_last"}
+    convolution = ("Conv2D", {**same, "strides": [1, 1], "activation": "relu"})
+    pooling = ("MaxPooling2D", {"pool_size": [2, 2], "strides": [2, 2]})
+    upward = ("Conv2DTranspose", {**same, "strides": [2, 2], "activation": "linear"})
+    down = [convolution, convolution, pooling] * len(FILTERS)
+    up = [upward, ("Concatenate", {"axis": 3}), convolution, convolution] * len(FILTERS)
+    last = ("Conv2D", {"activation": "sigmoid"})  # 1x1: padding makes no difference
+    return [("InputLayer", {}), *down, convolution, convolution, *up, last]
 
 
 def check_architecture(text):
     """Return (rows, cols) of a file's input after comparing its layers with ours, by JSON alone."""
     try:
         layers = json.loads(text)["config"]["layers"]
-        found = [layer["class_name"] for layer in layers]
-        settings = [layer["config"] for layer in layers]
+        found = [(layer["class_name"], dict(layer["config"])) for layer in layers]
     except (ValueError, KeyError, TypeError):
         raise ModelFileError("its model_config cannot be read") from None
-    down = ["Conv2D", "Conv2D", "MaxPooling2D"] * len(FILTERS)
-    up = ["Conv2DTranspose", "Concatenate", "Conv2D", "Conv2D"] * len(FILTERS)
-    for index, name in enumerate(["InputLayer", *down, "Conv2D", "Conv2D", *up, "Conv2D"]):
-        if index >= len(found) or found[index] != name:
-            got = found[index] if index < len(found) else "nothing"
+    ours = expected_layers()
+    for index, (name, settings) in enumerate(ours):
+        if index >= len(found) or found[index][0] != name:
+            got = found[index][0] if index < len(found) else "nothing"
             raise ModelFileError(f"layer {index} is {got}, expected {name}")
-        activation = {"Conv2D": "relu", "Conv2DTranspose": "linear"}.get(name)
-        if (
-            activation
-            and index < len(found) - 1
-            and settings[index].get("activation") != activation
-        ):
-            raise ModelFileError(f"layer {index} has activation {settings[index]['activation']}")
-    if len(found) > index + 1:
-        raise ModelFileError(f"layer {index + 1} is {found[index + 1]}, expected the end")
-    if settings[-1].get("activation") != "sigmoid":
-        raise ModelFileError("its last layer is not a sigmoid")
-    shape = settings[0].get("batch_shape") or settings[0].get("batch_input_shape") or []
+        for key, value in settings.items():
+            if found[index][1].get(key, value) != value:
+                raise ModelFileError(f"layer {index} has {key} {found[index][1][key]}")
+    if len(found) > len(ours):
+        raise ModelFileError(f"layer {len(ours)} is {found[len(ours)][0]}, expected the end")
+    shape = found[0][1].get("batch_shape") or found[0][1].get("batch_input_shape") or []
     if len(shape) != 4 or shape[3] != 1:
         raise ModelFileError(f"its input is {shape}, expected (batch, rows, cols, 1)")
     for size in shape[1:3]:
@@ -431,8 +436,6 @@ def read_preprocessing(text):
     dataset = settings.normalize == "dataset"
     checks = {
         "frame": settings.frame in ("resize", "native"),
-        "rows": settings.rows is None or isinstance(settings.rows, int),
-        "cols": settings.cols is None or isinstance(settings.cols, int),
         "myelin": settings.myelin in ("as it is", "bright"),
         "normalize": settings.normalize in ("dataset", "image"),
         "mean": not dataset or settings.mean == 0 or positive(settings.mean),
@@ -457,6 +460,8 @@ def read_model_file(path):
         Anything in the file is not exactly as expected.
     """
     try:
+        import h5py
+
         with h5py.File(path, "r") as file:
             config = read_attribute(file, "model_config")
             rows, cols = check_architecture(config) if config else (DEFAULT_SIZE, DEFAULT_SIZE)
@@ -464,8 +469,10 @@ def read_model_file(path):
             text = read_attribute(file, PREPROCESSING)
             if text is not None:
                 settings = read_preprocessing(text)
-                if (settings.rows, settings.cols) != (rows, cols):
+                resized = settings.frame == "resize"
+                if (settings.rows, settings.cols) != (rows, cols) or resized != bool(rows and cols):
                     raise ModelFileError(f"its {PREPROCESSING} has another frame than its input")
+                settings.rows, settings.cols = rows, cols  # whole numbers, where JSON may not be
             else:  # a file of 2018
                 frame = "resize" if rows and cols else "native"
                 settings = Preprocessing(frame=frame, rows=rows, cols=cols, normalize="test set")
@@ -475,7 +482,7 @@ def read_model_file(path):
     except Exception as error:  # damaged HDF5 can raise anything in h5py
         found = f"not a readable HDF5 file ({type(error).__name__})"
     raise UserError(
-        f"{path}: {found}, use a model file written by train.py or extra_training.py"
+        f"{path}: {found[:200]}, use a model file written by train.py or extra_training.py"
     ) from None
 
 

@@ -52,7 +52,8 @@ def test_truth_agrees_with_the_mask(drawing):
     sheath = []
     for number in at_poles(axons, fibers, whole):
         ring = cv2.dilate((axons == number).astype(np.uint8), np.ones((3, 3))) > 0
-        touched = np.unique(sheaths[ring & mask])
+        # A tip of an infolding thinner than a pixel may come apart; another sheath is larger.
+        touched = [piece for piece in np.unique(sheaths[ring & mask]) if sheath_px[piece] > 4]
         assert len(touched) == 1
         sheath.append(touched[0])
     assert len(set(sheath)) == len(sheath)  # no two axons share a piece of myelin: none merge
@@ -138,7 +139,7 @@ def test_same_seed_same_picture_other_seed_another():
         synthetic.draw_nerve(128, 160, 0.1, np.random.default_rng(seed), look="mixed")
         for seed in (1, 1, 2)
     ]
-    for first, second in zip(draw[0][:2], draw[1][:2]):
+    for first, second in zip(draw[0][:2], draw[1][:2], strict=True):
         np.testing.assert_array_equal(first, second)
     assert (draw[0][0] != draw[2][0]).any()
 

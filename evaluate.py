@@ -1,0 +1,391 @@
+"""Compare masks with reference masks: overlap, fibers found, and agreement of what is measured.
+
+    python evaluate.py --pixel-size 0.1
+
+compares `preds/<id>_mask.tif` with hand-drawn `raw/test/<id>_mask.*` (and axons `<id>_axon.*`,
+where there are some), prints a table and writes `evaluation/evaluation.csv`, one row per image and
+one over all, and `evaluation/bland_altman.png`.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from data import (
+    PREDS,
+    RAW_TEST,
+    UserError,
+    check_pixel_size,
+    list_images,
+    progress,
+    read_image,
+    read_mask,
+    script,
+    write_run_json,
+)
+from morphometry import (
+    find_masks,
+    measure_fibers,
+    pixel_size_of,
+    read_same_size,
+    summarize,
+    write_table,
+)
+
+EVALUATION = Path("evaluation")
+
+# Two fibers are the same from this overlap on: above a half, no fiber can have two partners
+# (Kirillov et al., Panoptic Segmentation, CVPR 2019).
+MATCH_IOU = 0.5
+LIMITS = 1.96  # standard deviations that hold 95 % of normal differences
+MEASURES = ("axon_diameter", "myelin_thickness", "g_ratio")
+
+
+def overlap(reference, predicted):
+    """Return Dice and intersection over union of two masks.
+
+    Parameters
+    ----------
+    reference, predicted : bool arrays, (rows, cols)
+
+    Returns
+    -------
+    dice, iou : float
+        1 where both masks are empty.
+    """
+    both = np.count_nonzero(reference & predicted)
+    total = np.count_nonzero(reference) + np.count_nonzero(predicted)
+    return (2 * both / total, both / (total - both)) if total else (1.0, 1.0)
+
+
+def match_fibers(reference, predicted):
+    """Pair the fibers of two label images.
+
+    Parameters
+    ----------
+    reference, predicted : int arrays, (rows, cols)
+        Numbers 1 to n and 1 to m; 0 is background.
+
+    Returns
+    -------
+    pairs : int array, (p, 2)
+        Numbers of fibers that overlap by `MATCH_IOU` or more; no number occurs twice.
+    ious : float array, (p,)
+    """
+    width = int(predicted.max(initial=0)) + 1
+    reference_px, predicted_px = np.bincount(reference.ravel()), np.bincount(predicted.ravel())
+    shared = (reference > 0) & (predicted > 0)
+    key = reference[shared].astype(np.int64) * width + predicted[shared]
+    key, common = np.unique(key, return_counts=True)
+    one, other = np.divmod(key, width)
+    iou = common / (reference_px[one] + predicted_px[other] - common)
+    order = np.argsort(-iou, kind="stable")
+    order = order[iou[order] >= MATCH_IOU]
+    # At exactly one half a fiber can have two partners; the first one stays.
+    _, first = np.unique(one[order], return_index=True)
+    order = order[np.sort(first)]
+    _, first = np.unique(other[order], return_index=True)
+    order = order[np.sort(first)]
+    return np.stack([one[order], other[order]], axis=1), iou[order]
+
+
+def detection(matched, references, predictions, ious):
+    """Return precision, recall, F1 and panoptic quality of counts; None where nothing is there."""
+    wrong = (references - matched) + (predictions - matched)
+    weight = matched + wrong / 2
+    return {
+        "fibers_reference": references,
+        "fibers_predicted": predictions,
+        "fibers_matched": matched,
+        "precision": matched / predictions if predictions else None,
+        "recall": matched / references if references else None,
+        "f1": matched / weight if weight else None,
+        "panoptic_quality": float(np.sum(ious)) / weight if weight else None,
+    }
+
+
+def agreement(name, reference, predicted):
+    """Return bias and 95 % limits of agreement (Bland and Altman, Lancet 327:307-310, 1986).
+
+    Parameters
+    ----------
+    name : str
+        Start of the names in the result.
+    reference, predicted : float arrays, (n,)
+        The same things measured in two ways.
+
+    Returns
+    -------
+    dict
+        `<name>_bias`, the mean of predicted - reference, and `<name>_lower`, `<name>_upper`; None
+        where there are too few values.
+    """
+    difference = predicted - reference
+    bias = float(difference.mean()) if len(difference) else None
+    half = LIMITS * float(difference.std(ddof=1)) if len(difference) > 1 else None
+    limits = (None, None) if half is None else (bias - half, bias + half)
+    return dict(
+        zip((f"{name}_bias", f"{name}_lower", f"{name}_upper"), (bias, *limits), strict=True)
+    )
+
+
+def percent(reference, predicted):
+    """Return the difference in % of the reference; None where there is none."""
+    if reference is None or predicted is None or reference == 0:
+        return None
+    return 100 * (predicted / reference - 1)
+
+
+def compare(name, reference, predicted, masks, unit):
+    """Compare the fibers of one image.
+
+    Parameters
+    ----------
+    name : str
+    reference, predicted : morphometry.Fibers
+    masks : pair of bool arrays, (rows, cols)
+        Myelin of the reference and of the prediction.
+    unit : str
+        "um" or "px".
+
+    Returns
+    -------
+    row : dict
+        One row of the table.
+    pairs : dict of str to pair of float arrays, (p,)
+        Reference and predicted values of fibers that match and touch no border.
+    ious : float array
+    """
+    row = {"image": name, "pixel_size_um": reference.pixel_size_um if unit == "um" else None}
+    row["myelin_dice"], row["myelin_iou"] = overlap(*masks)
+    row["axon_dice"], row["axon_iou"] = overlap(reference.axons > 0, predicted.axons > 0)
+    numbers, ious = match_fibers(reference.labels, predicted.labels)
+    row |= detection(len(numbers), len(reference), len(predicted), ious)
+    one, other = numbers.T - 1
+    inside = reference.whole[one] & predicted.whole[other]
+    pairs = {}
+    for measure, column in columns(unit).items():
+        found = "g_ratio" if measure == "g_ratio" else f"{measure}_um"
+        values = reference.columns[found][one][inside], predicted.columns[found][other][inside]
+        pairs[column] = values
+        row |= agreement(column, *values)
+    ours, theirs = summarize(predicted), summarize(reference)
+    for measure, column in columns(unit).items():
+        found = "g_ratio_mean" if measure == "g_ratio" else f"{measure}_um_mean"
+        row |= population(column, theirs[found], ours[found])
+    density = "fiber_density_per_mm2" if unit == "um" else "fiber_density_per_megapixel"
+    row |= population(density, *(s["fiber_density_per_mm2"] for s in (theirs, ours)))
+    return row, pairs, ious
+
+
+def columns(unit):
+    """Return the column of each measure, with its unit."""
+    return {name: name if name == "g_ratio" else f"{name}_{unit}" for name in MEASURES}
+
+
+def population(column, reference, predicted):
+    """Return the means over all whole fibers, matched or not, and their difference in %."""
+    return {
+        f"{column}_reference": reference,
+        f"{column}_predicted": predicted,
+        f"{column}_difference_percent": percent(reference, predicted),
+    }
+
+
+def pool(rows, pairs, ious, unit):
+    """Return the row over all images: counts and pairs pooled, the rest averaged over images."""
+    total = {"image": "all", "pixel_size_um": None}
+    for name in ("myelin_dice", "myelin_iou", "axon_dice", "axon_iou"):
+        total[name] = float(np.mean([row[name] for row in rows]))
+    counts = [
+        sum(row[f"fibers_{part}"] for row in rows) for part in ("matched", "reference", "predicted")
+    ]
+    total |= detection(*counts, ious)
+    for column in columns(unit).values():
+        total |= agreement(column, *pairs[column])
+    means = [name for name in rows[0] if name.endswith(("_reference", "_predicted"))]
+    for name in means:
+        if name in total:
+            continue
+        values = [row[name] for row in rows if row[name] is not None]
+        total[name] = float(np.mean(values)) if values else None
+    for name in rows[0]:
+        if name.endswith("_difference_percent"):
+            stem = name.removesuffix("_difference_percent")
+            total[name] = percent(total[f"{stem}_reference"], total[f"{stem}_predicted"])
+    density = next(name for name in rows[0] if name.startswith("fiber_density"))
+    density = density.removesuffix("_reference")
+    both = np.array(
+        [[row[f"{density}_{way}"] for way in ("reference", "predicted")] for row in rows]
+    )
+    return total | agreement(density, both[:, 0], both[:, 1]), both.T
+
+
+def parse(argv):
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        default=RAW_TEST,
+        metavar="DIR",
+        help="folder of reference masks, <id>_mask.* or else <id>.*, with optional axon masks "
+        "<id>_axon.* (default: raw/test)",
+    )
+    parser.add_argument(
+        "--preds",
+        type=Path,
+        default=PREDS,
+        metavar="DIR",
+        help="folder of the masks to judge, <id>_mask.* (default: preds)",
+    )
+    parser.add_argument(
+        "--pixel-size",
+        type=check_pixel_size,
+        metavar="UM",
+        help="µm per pixel of every picture (default: what each picture records; where one "
+        "records nothing, all measures are in pixels)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=EVALUATION,
+        metavar="DIR",
+        help="folder to write to (default: evaluation)",
+    )
+    parser.add_argument("--no-pictures", action="store_true", help="the table only")
+    return parser.parse_args(argv)
+
+
+def reference_masks(folder):
+    """Return {id: (mask, axon mask or None)} of references; in raw/test only `<id>_mask.*` are."""
+    if folder == RAW_TEST and not any(stem.endswith("_mask") for stem in list_images(folder)):
+        raise UserError(
+            f"{folder}: no reference masks, put <id>_mask.tif beside the images or name a folder "
+            "with --reference"
+        )
+    return find_masks(folder, "draw some")
+
+
+def sizes_of(names, references, predictions, given):
+    """Return {id: pixel size} and the unit: "px" and 1 where any pixel size is unknown."""
+    sizes = {}
+    for name in names:
+        beside = references[name][0].with_name(f"{name}.tif")
+        paths = [beside if beside.exists() else None, references[name][0], predictions[name][0]]
+        try:
+            sizes[name] = pixel_size_of(paths, given)[0]
+        except UserError as mistake:
+            if "unknown" not in str(mistake):
+                raise
+            return dict.fromkeys(names, 1.0), "px"
+    return sizes, "um"
+
+
+@script
+def main(argv=None):
+    """Compare all predictions that have a reference."""
+    args = parse(argv)
+    references = reference_masks(args.reference)
+    predictions = find_masks(args.preds)
+    names = [name for name in references if name in predictions]
+    missing = [name for name in references if name not in predictions]
+    if missing:
+        raise UserError(
+            *(
+                f"{references[name][0]}: no prediction {name}_mask in {args.preds}, run python "
+                "find_myelin.py or remove the reference"
+                for name in missing
+            )
+        )
+    sizes, unit = sizes_of(names, references, predictions, args.pixel_size)
+
+    rows, pairs, ious = [], {column: [] for column in columns(unit).values()}, []
+    for name in progress(names, "comparing"):
+        (path, axon), (predicted_path, predicted_axon) = references[name], predictions[name]
+        truth = read_mask(path)
+        guess = read_same_size(read_mask, predicted_path, truth.shape, path)
+        image = list_images(args.reference).get(name)
+        image = None if image in (None, path) else read_image(image)
+        measured = []
+        for myelin, drawn in ((truth, axon), (guess, predicted_axon)):
+            drawn = read_same_size(read_mask, drawn, truth.shape, path) if drawn else None
+            picture = image if image is not None and image.shape == truth.shape else None
+            measured.append(measure_fibers(myelin, sizes[name], drawn, picture))
+        row, values, some = compare(name, *measured, (truth, guess), unit)
+        if unit == "px":  # per mm² with 1 µm pixels is per megapixel
+            row["pixel_size_um"] = None
+        rows.append(row)
+        ious.append(some)
+        for column, both in values.items():
+            pairs[column].append(both)
+    pairs = {column: np.concatenate(both, axis=1) for column, both in pairs.items()}
+    total, densities = pool(rows, pairs, np.concatenate(ious), unit)
+    header = list(total)
+    write_table(
+        args.out / "evaluation.csv",
+        header,
+        [{name: row.get(name) for name in header} for row in [*rows, total]],
+    )
+    if not args.no_pictures:
+        import plots
+
+        written = {"um": "µm", "px": "px"}[unit]
+        panels = [
+            (
+                f"{name.replace('_', ' ')} of fibers".replace("g ratio", "g-ratio"),
+                "" if name == "g_ratio" else written,
+                *pairs[column],
+            )
+            for name, column in columns(unit).items()
+        ]
+        area = "per mm²" if unit == "um" else "per megapixel"
+        panels.append(("density of images", area, *densities))
+        plots.draw_bland_altman(args.out / "bland_altman.png", panels)
+    write_run_json(
+        args.out,
+        argv,
+        reference=str(args.reference),
+        preds=str(args.preds),
+        pixel_sizes_um=sizes if unit == "um" else "unknown, measures in pixels",
+    )
+    report(rows, total, unit, args.out)
+
+
+def report(rows, total, unit, folder):
+    """Print the table: what was found, and differences of the means in %."""
+    density = next(name for name in total if name.startswith("fiber_density"))
+    density = density.removesuffix("_reference")
+    shown = (
+        ("myelin Dice", "myelin_dice", ".3f"),
+        ("axon Dice", "axon_dice", ".3f"),
+        ("precision", "precision", ".3f"),
+        ("recall", "recall", ".3f"),
+        ("F1", "f1", ".3f"),
+        ("PQ", "panoptic_quality", ".3f"),
+        ("density %", f"{density}_difference_percent", "+.1f"),
+        *(
+            (f"{title} %", f"{column}_difference_percent", "+.1f")
+            for title, column in zip(
+                ("diameter", "thickness", "g-ratio"), columns(unit).values(), strict=True
+            )
+        ),
+    )
+    width = max(len("image"), *(len(row["image"]) for row in rows))
+    print(f"{'image':{width}}  " + "  ".join(title for title, _, _ in shown))
+    for row in [*rows, total] if len(rows) > 1 else rows:
+        cells = []
+        for title, name, form in shown:
+            text = "-" if row[name] is None else format(row[name], form)
+            cells.append(text.rjust(len(title)))
+        print(f"{row['image']:{width}}  " + "  ".join(cells))
+    if unit == "px":
+        print("pixel size unknown: measures in pixels; give it in µm with --pixel-size")
+    print(f"table in {folder}/")
+
+
+if __name__ == "__main__":
+    main()

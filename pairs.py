@@ -1,0 +1,229 @@
+"""Training pairs for the network: whole frames, or random crops that vary as microscopes do.
+
+    pairs = Pairs(as_bright=True)
+    image, mask = random_crop(pairs, 0, 256, settings, augment=True, rng=rng)
+
+Used by train.py and extra_training.py.
+"""
+
+import fnmatch
+import math
+
+import cv2
+import numpy as np
+
+import unet
+from data import NPYDATA, UserError, load_array, load_train
+from unet import STRIDE
+
+# Augmentation of crops. Ranges cover what laboratories' microscopes differ by.
+SCALE = (0.5, 2.0)  # magnification; pixel sizes of 0.05 to 0.3 µm around those of a training set
+GAMMA = (0.6, 1.6)
+CONTRAST = (0.75, 1.35)  # factor on the normalised picture: margins and cells shift statistics
+BRIGHTNESS = 0.3  # shift, in standard deviations of the picture
+SHADING = 0.2  # uneven illumination: gain varies by up to this over a crop
+MAX_BLUR_PX = 1.5  # standard deviation of the Gaussian
+MAX_NOISE = 0.25  # standard deviation, in standard deviations of the picture
+MARGIN_PROBABILITY = 0.15  # crops that reach over the picture's edge see a black or white margin
+# A validation frame of "native" models is cut to this from its centre: a big one fills memory.
+VALIDATION_SIZE = 1024
+
+
+class Pairs:
+    """The packed training pairs, one at a time.
+
+    Parameters
+    ----------
+    as_bright : bool
+        Invert the pictures whose myelin is darker than the rest, as their masks tell, so that one
+        network serves both; else take all as they are, as the original did.
+    """
+
+    def __init__(self, as_bright):
+        self.images, self.masks, self.shapes = load_train()
+        self.ids = [str(name) for name in load_array(NPYDATA / "imgs_id_train.npy")]
+        if len(self.ids) != len(self.images):
+            raise UserError(f"{NPYDATA}/imgs_id_train.npy: does not fit, run python data.py again")
+        self.dark = [as_bright and self.is_dark(index) for index in range(len(self))]
+        self.histograms = [unet.histogram(self.image(index)) for index in range(len(self))]
+
+    def __len__(self):
+        return len(self.images)
+
+    def is_dark(self, index):
+        """Whether the myelin of a pair is darker than the rest, margins left out."""
+        rows, cols = self.shapes[index]
+        image = self.images[index][:rows, :cols]
+        mask = self.masks[index][:rows, :cols] > 0
+        content = (image > 0) & (image < 255)
+        if not (mask & content).any() or not (~mask & content).any():
+            return False
+        return bool(image[mask & content].mean() < image[~mask & content].mean())
+
+    def image(self, index, window=np.s_[:, :]):
+        """Return the picture, uint8 (rows, cols), or a window of it."""
+        rows, cols = self.shapes[index]
+        image = self.images.mapped(index)[:rows, :cols][window]
+        return 255 - image if self.dark[index] else np.array(image)
+
+    def mask(self, index, window=np.s_[:, :]):
+        """Return the mask, uint8 0/255 (rows, cols), or a window of it."""
+        rows, cols = self.shapes[index]
+        return np.array(self.masks.mapped(index)[:rows, :cols][window])
+
+
+def split(pairs, fraction, pattern=None):
+    """Return (training, validation) indices.
+
+    Validation takes the frames whose id fits one of the comma-separated patterns, or else the
+    last `fraction` of all frames (never crops of a training frame).
+    """
+    count = len(pairs)
+    if pattern:
+        held = [i for p in pattern.split(",") for i in matching(pairs, p, "--validate-on")]
+    else:
+        held = list(range(math.floor(count * (1 - fraction)), count))  # as Keras splits
+    training = [i for i in range(count) if i not in held]
+    if not training or (fraction and not held):
+        raise UserError(
+            f"{NPYDATA}/imgs_train.npy: {count} pairs, which leaves {len(training)} to train on "
+            f"and {len(held)} to validate on, add pairs to raw/train and run python data.py"
+        )
+    return training, held
+
+
+def matching(pairs, pattern, option):
+    """Return the indices of the images whose id fits a pattern; none is an error."""
+    found = [i for i, name in enumerate(pairs.ids) if fnmatch.fnmatchcase(name, pattern)]
+    if not found:
+        known = ", ".join(pairs.ids[:5])
+        raise UserError(f"{option} {pattern}: no such training image, give ids such as {known}")
+    return found
+
+
+def sampling_weights(pairs, training, emphasis):
+    """Return the probability of each training frame in a crop: its area times its emphasis."""
+    weights = np.prod(pairs.shapes, axis=1).astype(float)
+    for pattern, factor in emphasis:
+        weights[matching(pairs, pattern, "--emphasis")] *= factor
+    return weights[training] / weights[training].sum()
+
+
+def whole_frame(pairs, index, settings):
+    """Return one pair as the network sees it: float32 (rows, cols) image and 0..1 mask."""
+    image, mask = pairs.image(index), pairs.mask(index)
+    if settings.frame == "resize":
+        image = unet.resize(image, settings.rows, settings.cols)
+        mask = unet.resize(mask, settings.rows, settings.cols)
+        return unet.normalize(image, settings), mask.astype(np.float32) / 255
+    image = unet.normalize(image, settings)  # by the whole picture's statistics, before the cut
+    rows, cols = (min(size, VALIDATION_SIZE) // STRIDE * STRIDE for size in image.shape)
+    top, left = (image.shape[0] - rows) // 2, (image.shape[1] - cols) // 2
+    window = np.s_[top : top + rows, left : left + cols]
+    return image[window], mask[window].astype(np.float32) / 255
+
+
+def random_crop(pairs, index, size, settings, augment, rng):
+    """Return one random crop of a pair: float32 (size, size) image and 0..1 mask.
+
+    Without `augment` the crop is cut as it is. With it, one affine map turns, flips and scales;
+    then grey values, illumination, sharpness and noise vary as between microscopes.
+    """
+    scale, angle, flip = 1.0, 0.0, 1.0
+    if augment:
+        scale = math.exp(rng.uniform(*np.log(SCALE)))
+        angle, flip = rng.uniform(0, 2 * math.pi), rng.choice([-1.0, 1.0])
+    rows, cols = (int(n) for n in pairs.shapes[index])
+    reach = size / 2 / scale  # half the crop, in pixels of the picture
+    margin = augment and rng.random() < MARGIN_PROBABILITY
+    inside = 0 if margin else reach
+    y = rng.uniform(min(inside, rows / 2), max(rows - inside, rows / 2))
+    x = rng.uniform(min(inside, cols / 2), max(cols - inside, cols / 2))
+    half = math.ceil(reach * (1.5 if angle else 1)) + 2
+    top, left = max(int(y) - half, 0), max(int(x) - half, 0)
+    window = np.s_[top : int(y) + half, left : int(x) + half]
+    cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
+    centre = (size - 1) / 2
+    # Maps crop pixels to picture pixels (WARP_INVERSE_MAP), so nothing is interpolated twice.
+    affine = np.array([[flip * cos, -sin, 0], [flip * sin, cos, 0]])
+    affine[:, 2] = np.array([x - 0.5 - left, y - 0.5 - top]) - affine[:, :2] @ [centre, centre]
+
+    def warp(source, how, border, value=0):
+        flags = how | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(
+            source, affine, (size, size), flags=flags, borderMode=border, borderValue=value
+        )
+
+    border = cv2.BORDER_CONSTANT if margin else cv2.BORDER_REFLECT_101
+    image, mask = pairs.image(index, window), pairs.mask(index, window)
+    grey = 255 if margin and rng.random() < 0.3 else 0
+    # Shrinking needs the area's mean; a linear sample of every second pixel would alias.
+    if scale < 0.8:
+        image = cv2.GaussianBlur(image, (0, 0), 0.4 / scale)
+    image = warp(image, cv2.INTER_LINEAR, border, grey)
+    mask = warp(mask, cv2.INTER_LINEAR, border) > 127
+    curve = np.arange(256.0)
+    if augment:
+        curve = 255 * (curve / 255) ** math.exp(rng.uniform(*np.log(GAMMA)))
+    mean, std = settings.mean, settings.std
+    if settings.normalize == "image":
+        mean, std = unet.image_statistics(pairs.histograms[index], curve)
+    image = ((curve[image] - mean) / std).astype(np.float32)
+    if not augment:
+        return image, mask
+    field = rng.uniform(-SHADING, SHADING, (3, 3)).astype(np.float32)
+    image *= 1 + cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)
+    if rng.random() < 0.4:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, MAX_BLUR_PX))
+    image *= math.exp(rng.uniform(*np.log(CONTRAST)))
+    image += rng.uniform(-BRIGHTNESS, BRIGHTNESS)
+    if rng.random() < 0.5:
+        noise = rng.standard_normal((size, size), dtype=np.float32)
+        image += rng.uniform(0, MAX_NOISE) * noise
+    return image, mask
+
+
+def make_batches(pairs, indices, settings, args, training):
+    """Return a keras PyDataset of (image, mask) batches, float32 (batch, rows, cols, 1)."""
+    from keras.utils import PyDataset
+
+    if settings.frame == "native" and not training:
+        small = [pairs.ids[i] for i in indices if min(pairs.shapes[i]) < STRIDE]
+        if small:  # said here: Keras would bury an error that comes up while it trains
+            raise UserError(
+                f"{', '.join(small)}: smaller than {STRIDE} x {STRIDE} pixels, too small to "
+                "validate on, remove it from raw/train"
+            )
+    rng = np.random.default_rng(args.seed)
+    weights = sampling_weights(pairs, indices, args.emphasis) if training and args.crop else None
+    size = args.batch_size if training else 1
+
+    class Batches(PyDataset):
+        def __init__(self):
+            super().__init__()
+            self.order = list(indices)
+            self.on_epoch_end()
+
+        def __len__(self):
+            return args.steps if weights is not None else math.ceil(len(indices) / size)
+
+        def __getitem__(self, step):
+            if weights is not None:
+                chosen = rng.choice(indices, size, p=weights)
+                batch = [
+                    random_crop(pairs, i, args.crop, settings, args.augment, rng) for i in chosen
+                ]
+            else:
+                chosen = self.order[step * size : (step + 1) * size]
+                batch = [whole_frame(pairs, i, settings) for i in chosen]
+            images, masks = zip(*batch, strict=True)
+            return (
+                np.stack(images)[..., None].astype(np.float32),
+                np.stack(masks)[..., None].astype(np.float32),
+            )
+
+        def on_epoch_end(self):
+            if training:
+                rng.shuffle(self.order)
+
+    return Batches()

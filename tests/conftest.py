@@ -1,0 +1,52 @@
+"""What several test files share: import path, a quiet TensorFlow, and tiny pictures."""
+
+import os
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same sums in the same order everywhere
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Make an empty folder with `raw/train` and `raw/test` the current one; return its path."""
+    for name in ("raw/train", "raw/test"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def write_picture():
+    """Return a function that writes a tiny picture, by default random grey, and returns it."""
+
+    def write(path, picture=None, shape=(20, 30)):
+        if picture is None:
+            picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        stored = (
+            picture[..., [2, 1, 0, *range(3, picture.shape[2])]] if picture.ndim == 3 else picture
+        )
+        ok, encoded = cv2.imencode(Path(path).suffix, stored)
+        assert ok
+        encoded.tofile(path)
+        return picture
+
+    return write
+
+
+@pytest.fixture
+def write_pair(write_picture):
+    """Return a function that writes an image and its mask into `raw/train`; returns both."""
+
+    def write(stem, shape=(20, 30), suffix=".tif", mask_suffix=".tif"):
+        image = write_picture(f"raw/train/{stem}{suffix}", shape=shape)
+        mask = np.where(image > 127, 255, 0).astype(np.uint8)
+        return image, write_picture(f"raw/train/{stem}_mask{mask_suffix}", mask)
+
+    return write

@@ -1,0 +1,227 @@
+"""find_myelin.py: tiles, polarity, pixel size, outputs and messages."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+
+import data
+import find_myelin
+import unet
+
+
+class BrightIsMyelin:
+    """Stands in for a trained network: what is brighter than the picture's mean is myelin."""
+
+    def predict_on_batch(self, batch):
+        return 1 / (1 + np.exp(-10 * batch))
+
+
+NATIVE = unet.Preprocessing(
+    frame="native", rows=None, cols=None, myelin="bright", normalize="image"
+)
+
+
+def rings(rows=200, cols=240, myelin=220, axon=30, between=90):
+    """Draw a grid of fibers with a margin of grey tissue between them."""
+    image = np.full((rows, cols), between, np.uint8)
+    for y in range(30, rows - 20, 45):
+        for x in range(30, cols - 20, 45):
+            cv2.circle(image, (x, y), 18, myelin, -1)
+            cv2.circle(image, (x, y), 11, axon, -1)
+    return image
+
+
+def random_network(rows=None, cols=None, seed=0):
+    """Return a U-Net whose random weights give outputs that differ from pixel to pixel."""
+    keras = unet.start_keras()
+    keras.utils.set_random_seed(seed)
+    network = unet.get_unet(rows, cols)
+    rng = np.random.default_rng(seed)
+    shapes = [weight.shape for weight in network.get_weights()]
+    network.set_weights([rng.normal(0, np.sqrt(2 / max(np.prod(s[:-1]), 1)), s) for s in shapes])
+    return network
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "random.h5"
+    unet.save_model(path, random_network(), NATIVE)
+    return path
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A working folder with two test images of different sizes, packed."""
+    monkeypatch.chdir(tmp_path)
+    data.write_image("raw/test/a.tif", rings(70, 83), pixel_size_um=0.2)
+    data.write_image("raw/test/b.png", rings(90, 64))
+    data.main([])
+    return tmp_path
+
+
+def test_tiles_give_what_one_piece_gives(monkeypatch):
+    network = random_network()
+    frame = np.random.default_rng(1).normal(size=(200, 330)).astype(np.float32)
+    whole = find_myelin.predict(network, frame)
+    monkeypatch.setattr(find_myelin, "TILE", 64)
+    tiled = find_myelin.predict(network, frame)
+    assert whole.std() > 0.01
+    np.testing.assert_allclose(tiled, whole, atol=1e-4)
+
+
+def test_a_smaller_halo_would_show(monkeypatch):
+    network = random_network()
+    frame = np.random.default_rng(1).normal(size=(200, 330)).astype(np.float32)
+    whole = find_myelin.predict(network, frame)
+    monkeypatch.setattr(find_myelin, "TILE", 64)
+    monkeypatch.setattr(find_myelin, "HALO", 16)
+    assert np.abs(find_myelin.predict(network, frame) - whole).max() > 1e-3
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (5, 7), (1, 40), (33, 47)])
+def test_any_size_keeps_its_size(shape):
+    frame = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    assert find_myelin.predict(BrightIsMyelin(), frame).shape == shape
+
+
+def test_outputs_have_the_size_of_the_image_and_agree(lab, model_file):
+    find_myelin.main([str(model_file), "--threshold", "0.6"])
+    for name, shape in (("a", (70, 83)), ("b", (90, 64))):
+        found = cv2.imread(f"preds/{name}_pred.png", cv2.IMREAD_UNCHANGED)
+        mask = tifffile.imread(f"preds/{name}_mask.tif")
+        overlay = cv2.imread(f"preds/{name}_overlay.png", cv2.IMREAD_UNCHANGED)
+        assert found.shape == mask.shape == shape and overlay.shape == (*shape, 3)
+        assert set(np.unique(mask)) <= {0, 255}
+        clear = np.abs(found - 0.6 * 255) > 1  # away from the rounding of the picture
+        assert ((mask > 0) == (found > 0.6 * 255))[clear].all()
+    stack = np.load("npydata/imgs_mask_test.npy")
+    assert stack.dtype == np.float32 and stack.shape == (2, 90, 83)
+    np.testing.assert_allclose(stack[1, :90, :64] * 255, found, atol=0.51)
+    assert not stack[0, 70:].any() and not stack[1, :, 64:].any()
+
+
+def test_run_json_says_what_made_the_folder(lab, model_file):
+    find_myelin.main([str(model_file), "--myelin", "dark"])
+    run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
+    assert run["command"].startswith("python find_myelin.py") and "--myelin dark" in run["command"]
+    assert run["model_sha256"] == data.sha256(model_file)
+    assert run["threshold"] == 0.5 and run["engine"] == "keras"
+    assert run["images"]["a"]["pixel_size_um"] == pytest.approx(0.2, rel=1e-4)
+    assert run["images"]["a"]["pixel_size_source"] == "ImageJ tags"
+    assert run["images"]["b"]["pixel_size_source"] == "unknown"
+    assert run["images"]["b"]["myelin"] == "dark"
+    assert run["versions"]["keras"]
+
+
+def test_masks_keep_the_pixel_size(lab, model_file):
+    find_myelin.main([str(model_file)])
+    assert data.read_pixel_size("preds/a_mask.tif") == (pytest.approx(0.2, rel=1e-4), "ImageJ tags")
+    assert data.read_pixel_size("preds/b_mask.tif") == (None, "unknown")
+
+
+def test_neighbours_do_not_change_a_result(lab, model_file):
+    find_myelin.main([str(model_file)])
+    together = (lab / "preds/a_pred.png").read_bytes()
+    (lab / "raw/test/b.png").unlink()
+    data.main([])
+    find_myelin.main([str(model_file)])
+    assert (lab / "preds/a_pred.png").read_bytes() == together
+
+
+def test_an_inverted_image_called_dark_gives_the_same(lab, model_file):
+    find_myelin.main([str(model_file), "--myelin", "bright"])
+    bright = (lab / "preds/b_pred.png").read_bytes()
+    data.write_image("raw/test/b.png", 255 - rings(90, 64))
+    data.main([])
+    find_myelin.main([str(model_file), "--myelin", "dark"])
+    assert (lab / "preds/b_pred.png").read_bytes() == bright
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("margin", [False, True])
+def test_auto_tells_dark_myelin_from_bright(dark, margin):
+    image = rings(400, 400)
+    if margin:
+        image[:150] = 0
+    image = 255 - image if dark else image
+    assert find_myelin.myelin_is_dark(BrightIsMyelin(), NATIVE, image, 1.0) == dark
+
+
+def test_axon_likeness_counts_round_empty_regions_only():
+    ring = rings(60, 60) == 220
+    target = ring.copy()
+    target[24:37, 24:37] = True  # a piece of mask inside: not an axon
+    assert find_myelin.axon_likeness(ring) == pytest.approx(11**2 / (18**2 - 11**2), rel=0.15)
+    for other in (target, np.zeros_like(ring), np.ones_like(ring), rings(60, 60) != 90):
+        assert find_myelin.axon_likeness(other) == 0
+
+
+def test_scale_brings_an_image_to_the_model_pixel_size():
+    settings = unet.Preprocessing(frame="native", rows=None, cols=None, pixel_size_um=0.1)
+    assert find_myelin.frame_scale(settings, 0.3) == pytest.approx(3)
+    assert find_myelin.frame_scale(settings, 0.05) == pytest.approx(0.5)
+    assert find_myelin.frame_scale(settings, 0.11) == 1  # within the tolerance
+    assert find_myelin.frame_scale(settings, None) == 1
+    assert find_myelin.frame_scale(unet.Preprocessing(pixel_size_um=0.1), 0.3) == 1  # resize frames
+
+
+def test_a_rescaled_image_keeps_its_size_and_content():
+    image = rings()
+    for scale in (0.5, 1.0, 3.0):
+        found = find_myelin.probability(BrightIsMyelin(), NATIVE, image, scale)
+        assert found.shape == image.shape
+        agreement = 2 * ((found > 0.5) & (image == 220)).sum()
+        assert agreement / ((found > 0.5).sum() + (image == 220).sum()) > 0.93
+
+
+def test_a_2018_file_is_normalised_by_the_test_set(lab):
+    """Its file says no statistics, so the packed images give them, at network size."""
+    old = unet.Preprocessing(frame="resize", rows=32, cols=32, normalize="test set")
+    images, _, shapes = data.load_test()
+    frames = [images[i][:r, :c] for i, (r, c) in enumerate(shapes)]
+    mean, std = unet.dataset_statistics(frames, old)
+    resized = np.stack([unet.resize(frame, 32, 32) for frame in frames]).astype(float)
+    assert (mean, std) == (pytest.approx(resized.mean()), pytest.approx(resized.std()))
+
+
+def test_overlay_tints_myelin_and_leaves_the_rest():
+    image = rings(60, 60)
+    mask = image == 220
+    picture = find_myelin.overlay(image, mask)
+    assert (picture[~mask] == image[~mask][:, None]).all()
+    assert (picture[mask] != image[mask][:, None]).any(axis=1).all()
+
+
+def test_a_changed_folder_is_said(lab, model_file, capsys):
+    data.write_image("raw/test/c.png", rings(50, 50))
+    find_myelin.main([str(model_file)])
+    assert "raw" in capsys.readouterr().out.split("note:")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["absent.h5"], "error: absent.h5: no such model"),
+        (["model.txt"], "error: model.txt: not the name of a model file"),
+        (["--threshold", "2"], "'2' is not a number of 0.001 to 0.999"),
+        (["--pixel-size", "-1"], "'-1' is no pixel size"),
+        (["--pixel-size", "two"], "'two' is no pixel size"),
+        (["--myelin", "pink"], "invalid choice"),
+    ],
+)
+def test_mistakes_end_with_a_message_and_code_2(lab, capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        find_myelin.main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_segmenting_before_packing_says_what_to_run(tmp_path, monkeypatch, model_file, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        find_myelin.main([str(model_file)])
+    assert stop.value.code == 2
+    assert "run python data.py first" in capsys.readouterr().err
