@@ -46,6 +46,8 @@ PIXEL_SIZE_RANGE_UM = (1e-5, 100.0)
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
+running = {"command": "called from Python"}  # the script's command line, for provenance
+
 # ---------------------------------------------------------------- messages and scripts
 
 
@@ -59,8 +61,14 @@ def script(main):
     Mistakes are `UserError`s, and files that the system will not read or write.
     """
 
+    from subprocess import list2cmdline  # quotes names with spaces, for both kinds of shell
+
+    name = Path(main.__code__.co_filename).name
+
     @functools.wraps(main)
     def run(argv=None):
+        arguments = sys.argv[1:] if argv is None else argv
+        running["command"] = list2cmdline(["python", name, *map(str, arguments)])
         # Windows consoles may not know every character of a file name or µ.
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
@@ -158,23 +166,17 @@ def versions():
     return found
 
 
-def write_run_json(folder, argv, **facts):
+def write_run_json(folder, **facts):
     """Write `folder/run.json`: command, date, versions and `facts`, enough to repeat a run.
 
     Parameters
     ----------
     folder : path
-    argv : list of str or None
-        The arguments of the script; None means those of the command line.
     **facts
         JSON values to keep, such as `threshold=0.5`.
     """
-    from subprocess import list2cmdline  # quotes names with spaces, for both kinds of shell
-
-    arguments = sys.argv[1:] if argv is None else argv
-    name = Path(sys._getframe(1).f_code.co_filename).name
     facts = {
-        "command": list2cmdline(["python", name, *map(str, arguments)]),
+        "command": running["command"],
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **facts,
         "versions": versions(),

@@ -347,7 +347,6 @@ def main(argv=None):
         plots.draw_bland_altman(args.out / "bland_altman.png", panels)
     write_run_json(
         args.out,
-        argv,
         reference=str(args.reference),
         preds=str(args.preds),
         pixel_sizes_um=sizes if unit == "um" else "unknown, measures in pixels",

@@ -77,7 +77,7 @@ def main(argv=None):
         settings.provenance = {"continued_from": settings.provenance, "old_sha256": sha256(old)}
         unet.save_model(new, network, settings, not args.without_optimizer)
     fit(new, network, settings, pairs, args, start, best)
-    segment_if_packed(new, argv)
+    segment_if_packed(new)
 
 
 if __name__ == "__main__":

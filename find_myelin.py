@@ -177,14 +177,12 @@ def frame_scale(settings, pixel_size_um):
     return scale if max(scale, 1 / scale) > SCALE_TOLERANCE else 1.0
 
 
-def segment_test(model, argv, myelin="auto", pixel_size_um=None, threshold=None):
+def segment_test(model, myelin="auto", pixel_size_um=None, threshold=None):
     """Segment every packed test image into `preds/`.
 
     Parameters
     ----------
     model : path
-    argv : list of str or None
-        The script's arguments, for run.json.
     myelin : "auto", "bright" or "dark"
     pixel_size_um : float, optional
         µm per pixel of all images; else each image's own, where it says so.
@@ -232,7 +230,6 @@ def segment_test(model, argv, myelin="auto", pixel_size_um=None, threshold=None)
             }
     write_run_json(
         PREDS,
-        argv,
         model=str(model),
         model_sha256=sha256(model),
         model_preprocessing=dataclasses.asdict(stated),
@@ -246,10 +243,10 @@ def segment_test(model, argv, myelin="auto", pixel_size_um=None, threshold=None)
     )
 
 
-def segment_if_packed(model, argv):
+def segment_if_packed(model):
     """Segment the test images after training, as the original did, where there are any."""
     if (NPYDATA / "imgs_test.npy").exists():
-        segment_test(model, argv)
+        segment_test(model)
 
 
 @script
@@ -288,7 +285,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     model = unet.model_path(args.model, reading=True)
     unet.start_keras()
-    segment_test(model, argv, args.myelin, args.pixel_size, args.threshold)
+    segment_test(model, args.myelin, args.pixel_size, args.threshold)
 
 
 if __name__ == "__main__":

@@ -536,7 +536,6 @@ def main(argv=None):
             plots.draw_groups(args.out / "groups.png", *tables)
     write_run_json(
         args.out,
-        argv,
         masks=str(args.masks),
         images=str(args.images),
         pixel_sizes_um={row["image"]: row["pixel_size_um"] for row in rows},

@@ -139,6 +139,8 @@ def random_crop(pairs, index, size, settings, augment, rng):
     inside = 0 if margin else reach
     y = rng.uniform(min(inside, rows / 2), max(rows - inside, rows / 2))
     x = rng.uniform(min(inside, cols / 2), max(cols - inside, cols / 2))
+    if not augment:
+        y, x = round(y), round(x)  # whole pixels: nothing is interpolated
     half = math.ceil(reach * (1.5 if angle else 1)) + 2
     top, left = max(int(y) - half, 0), max(int(x) - half, 0)
     window = np.s_[top : int(y) + half, left : int(x) + half]

@@ -16,10 +16,9 @@ import datetime
 import math
 import sys
 import time
-from pathlib import Path
 
 import unet
-from data import UserError, check_pixel_size, number, replacing, script
+from data import UserError, check_pixel_size, number, replacing, running, script
 from find_myelin import segment_if_packed
 from pairs import Pairs, make_batches, split
 from unet import DEFAULT_SIZE, LOSSES, STRIDE, Preprocessing
@@ -152,7 +151,7 @@ def fit(path, network, settings, pairs, args, start=0, best=math.inf):
     settings.training = recipe(args)
     settings.provenance |= {
         "date": datetime.date.today().isoformat(),
-        "command": " ".join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": running["command"],
         "training_images": len(training),
         "validation_images": [pairs.ids[i] for i in held],
     }
@@ -402,7 +401,7 @@ def main(argv=None):
         network = unet.get_unet(size, size, args.precision)
         compile_network(network, args)
     fit(path, network, settings, pairs, args, start, best)
-    segment_if_packed(path, argv)
+    segment_if_packed(path)
 
 
 if __name__ == "__main__":
