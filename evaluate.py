@@ -12,18 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from data import (
-    PREDS,
-    RAW_TEST,
-    UserError,
-    check_pixel_size,
-    list_images,
-    progress,
-    read_image,
-    read_mask,
-    script,
-    write_run_json,
-)
 from morphometry import (
     find_masks,
     measure_fibers,
@@ -32,6 +20,8 @@ from morphometry import (
     summarize,
     write_table,
 )
+from pictures import check_pixel_size, list_images, read_image, read_mask
+from suite import PREDS, RAW_TEST, UserError, progress, script, write_run_json
 
 EVALUATION = Path("evaluation")
 

@@ -12,9 +12,9 @@ import argparse
 import math
 
 import unet
-from data import UserError, number, script, sha256
 from find_myelin import segment_if_packed
 from pairs import Pairs, make_batches, split
+from suite import UserError, number, script, sha256
 from train import RECIPE, add_training_options, compile_network, fit, resumed
 
 DEFAULT_CROP = 256  # for a model that takes any size and does not say what it learned from

@@ -16,22 +16,17 @@ import cv2
 import numpy as np
 
 import unet
-from data import (
+from data import Stack, load_test, test_images
+from pictures import check_pixel_size, list_images, read_pixel_size, write_image
+from suite import (
     NPYDATA,
     PREDS,
     RAW_TEST,
-    Stack,
-    check_pixel_size,
-    list_images,
-    load_test,
     number,
     progress,
-    read_pixel_size,
     replacing,
     script,
     sha256,
-    test_images,
-    write_image,
     write_run_json,
 )
 from unet import STRIDE

@@ -21,21 +21,6 @@ from pathlib import Path
 
 import numpy as np
 
-from data import (
-    PREDS,
-    RAW_TEST,
-    UserError,
-    check_pixel_size,
-    list_images,
-    progress,
-    read_image,
-    read_mask,
-    read_pixel_size,
-    replacing,
-    script,
-    write_image,
-    write_run_json,
-)
 from fibers import (
     MIN_AXON_PX,
     NEIGHBOURS,
@@ -50,6 +35,15 @@ from fibers import (
     split_fibers,
 )
 from groups import G_RATIO_BINS, SIZES, compare_groups, read_groups, statistics
+from pictures import (
+    check_pixel_size,
+    list_images,
+    read_image,
+    read_mask,
+    read_pixel_size,
+    write_image,
+)
+from suite import PREDS, RAW_TEST, UserError, progress, replacing, script, write_run_json
 
 __all__ = ["Fibers", "find_axons", "find_masks", "measure_fibers", "summarize"]
 

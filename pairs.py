@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 import unet
-from data import NPYDATA, UserError, load_array, load_train
+from data import load_array, load_train
+from suite import NPYDATA, UserError
 from unet import STRIDE
 
 # Augmentation of crops. Ranges cover what laboratories' microscopes differ by.

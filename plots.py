@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from data import replacing
+from suite import replacing
 
 DPI = 300
 WIDTH_INCHES = 8 / 2.54  # the width of a column in a journal

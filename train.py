@@ -18,9 +18,10 @@ import sys
 import time
 
 import unet
-from data import UserError, check_pixel_size, number, replacing, running, script
 from find_myelin import segment_if_packed
 from pairs import Pairs, make_batches, split
+from pictures import check_pixel_size
+from suite import UserError, number, replacing, running, script
 from unet import DEFAULT_SIZE, LOSSES, STRIDE, Preprocessing
 
 WARM_UP_STEPS = 100  # of the cosine schedule: full steps at random weights can kill ReLUs
@@ -149,6 +150,7 @@ def fit(path, network, settings, pairs, args, start=0, best=math.inf):
     batches = make_batches(pairs, training, settings, args, training=True)
     validation = make_batches(pairs, held, settings, args, training=False) if held else None
     settings.training = recipe(args)
+    settings.pixel_size_um = args.pixel_size or settings.pixel_size_um
     settings.provenance |= {
         "date": datetime.date.today().isoformat(),
         "command": running["command"],
@@ -275,6 +277,13 @@ def add_training_options(parser, continued=False):
         choices=["float32", "mixed_bfloat16"],
     )
     add(
+        "--pixel-size",
+        "µm per pixel of the training pictures, kept in the model so that others can be resampled "
+        f"to it (default: {'that of the old model' if continued else 'unknown'})",
+        type=check_pixel_size,
+        metavar="UM",
+    )
+    add(
         "--validation-split",
         "fraction of the frames, the last ones, kept from training to "
         "choose the best epoch; 0 keeps the last epoch (default: 0.2)",
@@ -366,12 +375,6 @@ def main(argv=None):
         help="subtract the mean and divide by the standard deviation of the whole training set, "
         "or of each picture by itself (default: dataset)",
     )
-    parser.add_argument(
-        "--pixel-size",
-        type=check_pixel_size,
-        metavar="UM",
-        help="µm per pixel of the training pictures, kept in the model (default: unknown)",
-    )
     add_training_options(parser)
     args = parser.parse_args(argv)
     if args.augment and not args.crop:
@@ -392,7 +395,6 @@ def main(argv=None):
             cols=size,
             myelin="bright" if args.crop else "as it is",
             normalize=args.normalize,
-            pixel_size_um=args.pixel_size,
         )
         if args.normalize == "dataset":
             settings.mean, settings.std = unet.dataset_statistics(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data import UserError, replacing, silent_stderr
+from suite import UserError, replacing, silent_stderr
 
 FILTERS = (32, 64, 128, 256)
 BOTTOM_FILTERS = 512

@@ -19,6 +19,8 @@ import tifffile
 from PIL import Image
 
 import data
+import pictures
+import suite
 
 ROOT = Path(data.__file__).parent
 LUMINANCE = [0.299, 0.587, 0.114]
@@ -80,13 +82,13 @@ def ramp(dtype=np.uint8, channels=None):
 @pytest.mark.parametrize("suffix", [".tif", ".tiff", ".png", ".bmp", ".PNG", ".TIF"])
 def test_grey_8_bit_pictures_are_read_unchanged(tmp_path, write_picture, suffix):
     picture = write_picture(tmp_path / f"x{suffix}")
-    assert np.array_equal(data.read_image(tmp_path / f"x{suffix}"), picture)
+    assert np.array_equal(pictures.read_image(tmp_path / f"x{suffix}"), picture)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
 def test_jpeg_is_read_up_to_its_own_loss(tmp_path, write_picture, suffix):
     picture = write_picture(tmp_path / f"x{suffix}", ramp())
-    found = data.read_image(tmp_path / f"x{suffix}")
+    found = pictures.read_image(tmp_path / f"x{suffix}")
     assert np.abs(found - picture.astype(float)).max() < 4
 
 
@@ -95,14 +97,14 @@ def test_jpeg_is_read_up_to_its_own_loss(tmp_path, write_picture, suffix):
 def test_colour_becomes_luminance_and_alpha_is_ignored(tmp_path, write_picture, suffix, channels):
     picture = np.random.default_rng(1).integers(0, 256, (20, 30, channels), dtype=np.uint8)
     write_picture(tmp_path / f"x{suffix}", picture)
-    found = data.read_image(tmp_path / f"x{suffix}")
+    found = pictures.read_image(tmp_path / f"x{suffix}")
     assert np.abs(found - picture[..., :3] @ LUMINANCE).max() < 0.51
 
 
 def test_grey_stored_as_colour_keeps_its_values(tmp_path, write_picture):
     grey = write_picture(tmp_path / "grey.png")
     write_picture(tmp_path / "rgb.png", np.repeat(grey[..., None], 3, axis=2))
-    assert np.array_equal(data.read_image(tmp_path / "rgb.png"), grey)
+    assert np.array_equal(pictures.read_image(tmp_path / "rgb.png"), grey)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_deeper_pictures_are_scaled_by_their_own_range(tmp_path, dtype):
     tifffile.imwrite(tmp_path / "x.tif", picture)
     low, high = float(picture.min()), float(picture.max())
     expected = (picture.astype(float) - low) * 255 / (high - low)
-    found = data.read_image(tmp_path / "x.tif")
+    found = pictures.read_image(tmp_path / "x.tif")
     assert found.dtype == np.uint8 and found.min() == 0 and found.max() == 255
     assert np.abs(found - expected).max() < 0.51
 
@@ -125,14 +127,14 @@ def test_16_bit_colour_and_png_are_scaled_too(tmp_path, write_picture, suffix, c
     write_picture(tmp_path / f"x{suffix}", picture)
     grey = picture[..., :3] @ LUMINANCE if channels else picture.astype(float)
     expected = (grey - grey.min()) * 255 / (grey.max() - grey.min())
-    assert np.abs(data.read_image(tmp_path / f"x{suffix}") - expected).max() < 0.52
+    assert np.abs(pictures.read_image(tmp_path / f"x{suffix}") - expected).max() < 0.52
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("value", "expected"), [(0, 0), (700, 255)])
 def test_a_16_bit_picture_of_one_value_is_0_or_255(tmp_path, value, expected):
     tifffile.imwrite(tmp_path / "x.tif", np.full((20, 30), value, np.uint16))
-    assert (data.read_image(tmp_path / "x.tif") == expected).all()
+    assert (pictures.read_image(tmp_path / "x.tif") == expected).all()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".gif.png"])
@@ -141,7 +143,7 @@ def test_palette_pictures_get_their_colours(tmp_path, suffix):
     picture = Image.fromarray(ramp(), mode="P")
     picture.putpalette(palette.tobytes())
     picture.save(tmp_path / f"x{suffix}")
-    found = data.read_image(tmp_path / f"x{suffix}")
+    found = pictures.read_image(tmp_path / f"x{suffix}")
     assert np.abs(found - palette[ramp()] @ LUMINANCE).max() < 0.51
 
 
@@ -149,21 +151,21 @@ def test_palette_pictures_get_their_colours(tmp_path, suffix):
 def test_1_bit_pictures_are_0_and_255(tmp_path, suffix):
     bits = ramp() > 90
     Image.fromarray(bits).save(tmp_path / f"x{suffix}")
-    assert np.array_equal(data.read_image(tmp_path / f"x{suffix}"), bits * np.uint8(255))
+    assert np.array_equal(pictures.read_image(tmp_path / f"x{suffix}"), bits * np.uint8(255))
 
 
 @pytest.mark.parametrize(("photometric", "expected"), [(1, [255, 0]), (0, [0, 255])])
 def test_1_bit_tiff_of_either_polarity(tmp_path, photometric, expected):
     body = bytes([0b10000000]) * 8
     (tmp_path / "x.tif").write_bytes(tiff_bytes(8, 2, 1, photometric, body))
-    assert np.array_equal(data.read_image(tmp_path / "x.tif"), [expected] * 8)
+    assert np.array_equal(pictures.read_image(tmp_path / "x.tif"), [expected] * 8)
 
 
 def test_4_bit_tiff_is_spread_over_the_8_bit_range_or_refused(tmp_path):
     (tmp_path / "x.tif").write_bytes(tiff_bytes(8, 2, 4, body=bytes([0xF3]) * 8))
     try:
-        found = data.read_image(tmp_path / "x.tif")
-    except data.UserError as mistake:
+        found = pictures.read_image(tmp_path / "x.tif")
+    except suite.UserError as mistake:
         assert "4-bit integers requires the 'imagecodecs' package" in str(mistake)
     else:
         assert np.array_equal(found, [[255, 51]] * 8)
@@ -173,7 +175,7 @@ def test_4_bit_tiff_is_spread_over_the_8_bit_range_or_refused(tmp_path):
 def test_white_is_zero_tiff_is_turned_round(tmp_path, dtype):
     tifffile.imwrite(tmp_path / "white.tif", ramp(dtype), photometric="miniswhite")
     tifffile.imwrite(tmp_path / "black.tif", ramp(dtype))
-    turned, plain = (data.read_image(tmp_path / f"{name}.tif") for name in ("white", "black"))
+    turned, plain = (pictures.read_image(tmp_path / f"{name}.tif") for name in ("white", "black"))
     assert np.array_equal(turned, 255 - plain)
 
 
@@ -183,7 +185,7 @@ def test_lzw_tiff_written_by_opencv_reads_as_the_uncompressed_one(tmp_path, dtyp
     for name, compression in (("lzw", 5), ("plain", 1)):
         target = str(tmp_path / f"{name}.tif")
         cv2.imwrite(target, ramp(dtype, channels), [cv2.IMWRITE_TIFF_COMPRESSION, compression])
-    found, plain = (data.read_image(tmp_path / f"{name}.tif") for name in ("lzw", "plain"))
+    found, plain = (pictures.read_image(tmp_path / f"{name}.tif") for name in ("lzw", "plain"))
     assert np.array_equal(found, plain) and np.ptp(found) > 150
 
 
@@ -192,29 +194,29 @@ def test_planes_and_tiles_of_tiff(tmp_path, layout):
     picture = ramp(channels=3)
     stored = np.moveaxis(picture, -1, 0) if "planarconfig" in layout else picture
     tifffile.imwrite(tmp_path / "x.tif", stored, photometric="rgb", **layout)
-    assert np.abs(data.read_image(tmp_path / "x.tif") - picture @ LUMINANCE).max() < 0.51
+    assert np.abs(pictures.read_image(tmp_path / "x.tif") - picture @ LUMINANCE).max() < 0.51
 
 
 def test_grey_with_alpha_is_its_grey(tmp_path):
     picture = ramp(channels=2)
     options = {"photometric": "minisblack", "planarconfig": "contig"}
     tifffile.imwrite(tmp_path / "x.tif", picture, extrasamples=["unassalpha"], **options)
-    assert np.array_equal(data.read_image(tmp_path / "x.tif"), picture[..., 0])
+    assert np.array_equal(pictures.read_image(tmp_path / "x.tif"), picture[..., 0])
     Image.fromarray(picture, mode="LA").save(tmp_path / "x.png")
-    assert np.array_equal(data.read_image(tmp_path / "x.png"), picture[..., 0])
+    assert np.array_equal(pictures.read_image(tmp_path / "x.png"), picture[..., 0])
 
 
 def test_a_thumbnail_before_the_picture_is_passed_over(tmp_path):
     with tifffile.TiffWriter(tmp_path / "x.tif") as tif:
         tif.write(np.zeros((5, 6), np.uint8), subfiletype=1)
         tif.write(ramp())
-    assert np.array_equal(data.read_image(tmp_path / "x.tif"), ramp())
+    assert np.array_equal(pictures.read_image(tmp_path / "x.tif"), ramp())
 
 
 @pytest.mark.parametrize("shape", [(1, 30), (20, 1), (1, 1)])
 def test_one_row_or_column_keeps_its_shape(tmp_path, write_picture, shape):
     picture = write_picture(tmp_path / "x.tif", shape=shape)
-    assert np.array_equal(data.read_image(tmp_path / "x.tif"), picture)
+    assert np.array_equal(pictures.read_image(tmp_path / "x.tif"), picture)
 
 
 def write_tiff(**options):
@@ -291,12 +293,12 @@ def test_a_bad_picture_is_one_error_that_names_it(folder, capfd, name):
 def test_an_absurd_size_is_refused_before_decoding(tmp_path, content):
     path = tmp_path / ("x.tif" if content.startswith(b"II") else "x.png")
     path.write_bytes(content)
-    with pytest.raises(data.UserError):
-        data.image_shape(path)  # the libraries are imported
+    with pytest.raises(suite.UserError):
+        pictures.image_shape(path)  # the libraries are imported
     tracemalloc.start()
     start = time.perf_counter()
-    with pytest.raises(data.UserError, match="claims 65536 x 65536 pixels"):
-        data.read_image(path)
+    with pytest.raises(suite.UserError, match="claims 65536 x 65536 pixels"):
+        pictures.read_image(path)
     seconds, peak = time.perf_counter() - start, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert seconds < 1 and peak < 2**20
@@ -309,7 +311,7 @@ def test_an_absurd_size_is_refused_before_decoding(tmp_path, content):
 def test_the_higher_of_two_values_is_myelin(tmp_path, write_picture, values):
     mask = ramp() > 90
     write_picture(tmp_path / "x_mask.png", np.where(mask, values[1], values[0]).astype(np.uint8))
-    assert np.array_equal(data.read_mask(tmp_path / "x_mask.png"), mask)
+    assert np.array_equal(pictures.read_mask(tmp_path / "x_mask.png"), mask)
 
 
 def test_colour_16_bit_and_float_masks(tmp_path, write_picture):
@@ -318,28 +320,28 @@ def test_colour_16_bit_and_float_masks(tmp_path, write_picture):
     tifffile.imwrite(tmp_path / "d.tif", mask * np.uint16(65535))
     tifffile.imwrite(tmp_path / "f.tif", mask.astype(np.float32))
     for name in ("c.png", "d.tif", "f.tif"):
-        assert np.array_equal(data.read_mask(tmp_path / name), mask), name
+        assert np.array_equal(pictures.read_mask(tmp_path / name), mask), name
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize(("value", "expected"), [(0, False), (255, True)])
 def test_a_mask_of_one_value_is_all_or_none(tmp_path, dtype, value, expected):
     tifffile.imwrite(tmp_path / "x_mask.tif", np.full((20, 30), value, dtype))
-    assert (data.read_mask(tmp_path / "x_mask.tif") == expected).all()
+    assert (pictures.read_mask(tmp_path / "x_mask.tif") == expected).all()
 
 
 def test_stray_pixels_of_a_mask_go_to_the_nearer_value_up_to_the_limit(tmp_path, write_picture):
     mask = np.zeros((400, 500), np.uint8)
     mask[:200] = 255
-    limit = int(data.STRAY_MASK_FRACTION * mask.size)
+    limit = int(pictures.STRAY_MASK_FRACTION * mask.size)
     assert limit >= 2
     mask[0, :limit], mask[0, 0] = 200, 100
     write_picture(tmp_path / "x_mask.png", mask)
-    assert data.read_mask(tmp_path / "x_mask.png").sum() == 200 * 500 - 1
+    assert pictures.read_mask(tmp_path / "x_mask.png").sum() == 200 * 500 - 1
     mask[0, limit] = 200
     write_picture(tmp_path / "x_mask.png", mask)
-    with pytest.raises(data.UserError, match="4 grey values in a mask, which has two"):
-        data.read_mask(tmp_path / "x_mask.png")
+    with pytest.raises(suite.UserError, match="4 grey values in a mask, which has two"):
+        pictures.read_mask(tmp_path / "x_mask.png")
 
 
 # ---------------------------------------------------------------- packing
@@ -406,7 +408,7 @@ def test_references_beside_test_images_are_not_segmented(folder, write_picture):
 def test_pictures_are_sorted_by_stem(folder, write_picture):
     for name in ("a-b.png", "a.tif", "B.png", "a_b.bmp"):
         write_picture(f"raw/test/{name}")
-    assert list(data.list_images("raw/test")) == ["B", "a", "a-b", "a_b"]
+    assert list(pictures.list_images("raw/test")) == ["B", "a", "a-b", "a_b"]
 
 
 def test_the_summary_says_what_was_packed(folder, write_pair, write_picture, capsys):
@@ -415,7 +417,7 @@ def test_the_summary_says_what_was_packed(folder, write_pair, write_picture, cap
     write_picture("raw/test/t.png", ramp(np.uint16) * np.uint16(100))
     tifffile.imwrite("raw/test/u.tif", ramp(np.float32))
     write_picture("raw/test/v.jpg", np.full((20, 30), 90, np.uint8))
-    image = data.read_image("raw/train/a.tif")
+    image = pictures.read_image("raw/train/a.tif")
     data.main([])
     lines = capsys.readouterr().out.splitlines()
     padded = "frames of 24 x 30 (2 sizes, zero-padded)"
@@ -506,26 +508,26 @@ def test_all_mistakes_of_a_batch_are_listed_in_one_run(folder, write_picture):
 def test_missing_raw_says_what_to_make(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (line,) = refused(capfd)
-    assert f"{data.RAW_TRAIN} and {data.RAW_TEST}: no such folders, make them" in line
+    assert f"{suite.RAW_TRAIN} and {suite.RAW_TEST}: no such folders, make them" in line
 
 
 def test_empty_raw_says_what_to_put_in(folder, capfd):
     (line,) = refused(capfd)
-    assert f"{data.RAW_TRAIN} and {data.RAW_TEST}: no pictures, put TIFF or PNG files in" in line
+    assert f"{suite.RAW_TRAIN} and {suite.RAW_TEST}: no pictures, put TIFF or PNG files in" in line
     (folder / "raw/train").rmdir()
     (line,) = refused(capfd)
-    assert line.startswith(f"error: {data.RAW_TEST}: no pictures")
+    assert line.startswith(f"error: {suite.RAW_TEST}: no pictures")
 
 
 def test_list_images_of_two_files_of_one_stem(folder, write_picture):
     spoil_stem(write_picture)
-    with pytest.raises(data.UserError, match=r"t\.tif: t\.png has the same name before the dot"):
-        data.list_images("raw/test")
+    with pytest.raises(suite.UserError, match=r"t\.tif: t\.png has the same name before the dot"):
+        pictures.list_images("raw/test")
 
 
 def test_list_images_of_a_missing_folder(folder):
-    with pytest.raises(data.UserError, match="nowhere: no such folder, make it and put pictures"):
-        data.list_images("nowhere")
+    with pytest.raises(suite.UserError, match="nowhere: no such folder, make it and put pictures"):
+        pictures.list_images("nowhere")
 
 
 def test_a_failed_run_leaves_the_previous_arrays_as_they_were(folder, write_pair, write_picture):
@@ -549,7 +551,7 @@ def test_an_interrupted_run_leaves_the_previous_arrays_as_they_were(
     data.main([])
     before = stored_files()
     write_pair("b")
-    read = data.read_image
+    read = pictures.read_image
 
     def interrupted(path):
         if Path(path).stem == "b":
@@ -578,12 +580,12 @@ def test_arrays_of_a_folder_without_pictures_do_not_stay_behind(
     data.main([])
     names = {"imgs_test.npy", "imgs_id_test.npy", "imgs_shape_test.npy", "imgs_mask_test.npy"}
     assert set(stored_files()) == names
-    expected = f"{data.RAW_TRAIN}: no pictures, removed the older imgs_shape_train.npy, "
+    expected = f"{suite.RAW_TRAIN}: no pictures, removed the older imgs_shape_train.npy, "
     assert expected + "imgs_id_train.npy, imgs_train.npy, imgs_mask_train.npy" in (
         capsys.readouterr().out
     )
     data.main([])
-    assert f"{data.RAW_TRAIN}: no pictures\n" in capsys.readouterr().out
+    assert f"{suite.RAW_TRAIN}: no pictures\n" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------- packed arrays
@@ -621,7 +623,7 @@ SHAPES = np.array([[4, 5], [3, 2]])
 @pytest.mark.parametrize("array", [FRAMES[0], FRAMES.astype(np.uint16), np.float32(1)])
 def test_packed_frames_of_another_kind_are_refused(folder, array):
     save_arrays(imgs_train=array)
-    with pytest.raises(data.UserError, match="expected frames of uint8 as"):
+    with pytest.raises(suite.UserError, match="expected frames of uint8 as"):
         data.load_train()
 
 
@@ -632,32 +634,32 @@ def test_a_file_that_is_no_packed_array_is_refused(folder, content):
         np.save("npydata/imgs_test.npy", np.array([{}], object), allow_pickle=True)
     else:
         (folder / "npydata/imgs_test.npy").write_bytes(content)
-    with pytest.raises(data.UserError, match=r"imgs_test\.npy: not a packed array"):
+    with pytest.raises(suite.UserError, match=r"imgs_test\.npy: not a packed array"):
         data.load_test()
 
 
 def test_missing_arrays_say_what_to_run(folder):
-    with pytest.raises(data.UserError, match=r"no such file, run python data\.py first"):
+    with pytest.raises(suite.UserError, match=r"no such file, run python data\.py first"):
         data.load_test()
 
 
 def test_images_and_masks_of_different_counts_are_refused(folder):
     save_arrays(imgs_train=FRAMES, imgs_mask_train=FRAMES[:1])
-    with pytest.raises(data.UserError, match=r"imgs_train.npy: \(2, 4, 5\), but imgs_mask_train"):
+    with pytest.raises(suite.UserError, match=r"imgs_train.npy: \(2, 4, 5\), but imgs_mask_train"):
         data.load_train()
 
 
 @pytest.mark.parametrize("shapes", [SHAPES[:1], SHAPES + 1, SHAPES * 0, SHAPES * 1.0, SHAPES[0]])
 def test_sizes_that_do_not_fit_the_frames_are_refused(folder, shapes):
     save_arrays(imgs_train=FRAMES, imgs_mask_train=FRAMES, imgs_shape_train=shapes)
-    with pytest.raises(data.UserError, match=r"imgs_shape_train\.npy: does not fit"):
+    with pytest.raises(suite.UserError, match=r"imgs_shape_train\.npy: does not fit"):
         data.load_train()
 
 
 @pytest.mark.parametrize("ids", [["a"], ["a", "../b"], ["a", "..\\b"], ["a", ".."], ["", "b"]])
 def test_ids_that_do_not_fit_or_lead_elsewhere_are_refused(folder, ids):
     save_arrays(imgs_test=FRAMES, imgs_id_test=np.array(ids), imgs_shape_test=SHAPES)
-    with pytest.raises(data.UserError, match=r"imgs_id_test\.npy: does not fit"):
+    with pytest.raises(suite.UserError, match=r"imgs_id_test\.npy: does not fit"):
         data.load_test()
 
 
@@ -688,7 +690,7 @@ def ome_picture(path, sizes, before=""):
     ],
 )
 def test_pixel_size_from_ome_xml(tmp_path, sizes, expected):
-    found, source = data.read_pixel_size(ome_picture(tmp_path / "x.tif", sizes))
+    found, source = pictures.read_pixel_size(ome_picture(tmp_path / "x.tif", sizes))
     assert found == (pytest.approx(expected) if expected else None)
     assert source == ("OME-XML" if expected else "unknown")
 
@@ -701,7 +703,7 @@ def test_pixel_size_from_imagej_tags(tmp_path, unit, expected):
     tifffile.imwrite(
         tmp_path / "x.tif", ramp(), imagej=True, resolution=(5, 5), metadata={"unit": unit}
     )
-    found, source = data.read_pixel_size(tmp_path / "x.tif")
+    found, source = pictures.read_pixel_size(tmp_path / "x.tif")
     assert found == (pytest.approx(expected) if expected else None)
     assert source == ("ImageJ tags" if expected else "unknown")
 
@@ -710,28 +712,28 @@ def test_pixel_size_from_imagej_tags(tmp_path, unit, expected):
 def test_dots_per_inch_alone_mean_unknown(tmp_path, dpi):
     tifffile.imwrite(tmp_path / "x.tif", ramp(), resolution=(dpi, dpi), resolutionunit="INCH")
     Image.fromarray(ramp()).save(tmp_path / "x.png", dpi=(dpi, dpi))
-    assert data.read_pixel_size(tmp_path / "x.tif") == (None, "unknown")
-    assert data.read_pixel_size(tmp_path / "x.png") == (None, "unknown")
+    assert pictures.read_pixel_size(tmp_path / "x.tif") == (None, "unknown")
+    assert pictures.read_pixel_size(tmp_path / "x.png") == (None, "unknown")
 
 
 def test_pixel_size_of_a_damaged_file_is_unknown(tmp_path):
     (tmp_path / "x.tif").write_bytes(b"II*\0" + b"\xff" * 40)
-    assert data.read_pixel_size(tmp_path / "x.tif") == (None, "unknown")
+    assert pictures.read_pixel_size(tmp_path / "x.tif") == (None, "unknown")
 
 
 def test_pixels_that_are_not_square_are_refused(tmp_path):
     sizes = 'PhysicalSizeX="0.25" PhysicalSizeY="{}"'
     path = tmp_path / "x.tif"
-    assert data.read_pixel_size(ome_picture(path, sizes.format(0.252)))[0] == 0.25
-    with pytest.raises(data.UserError, match=r"x\.tif: pixels of 0\.25 x 0\.26 µm are not square"):
-        data.read_pixel_size(ome_picture(path, sizes.format(0.26)))
+    assert pictures.read_pixel_size(ome_picture(path, sizes.format(0.252)))[0] == 0.25
+    with pytest.raises(suite.UserError, match=r"x\.tif: pixels of 0\.25 x 0\.26 µm are not square"):
+        pictures.read_pixel_size(ome_picture(path, sizes.format(0.26)))
 
 
 @pytest.mark.parametrize("size", ["0", "-0.1", "NaN", "INF", "1e9"])
 def test_an_impossible_pixel_size_is_refused(tmp_path, size):
     path = ome_picture(tmp_path / "x.tif", f'PhysicalSizeX="{size}"')
-    with pytest.raises(data.UserError, match=r"x\.tif: pixel size .* in its OME-XML, give the"):
-        data.read_pixel_size(path)
+    with pytest.raises(suite.UserError, match=r"x\.tif: pixel size .* in its OME-XML, give the"):
+        pictures.read_pixel_size(path)
 
 
 @pytest.mark.parametrize(
@@ -744,14 +746,14 @@ def test_an_impossible_pixel_size_is_refused(tmp_path, size):
 )
 def test_xml_with_a_document_type_is_ignored(tmp_path, before):
     path = ome_picture(tmp_path / "x.tif", 'PhysicalSizeX="0.25"', before)
-    assert data.read_pixel_size(path) == (None, "unknown")
+    assert pictures.read_pixel_size(path) == (None, "unknown")
 
 
 def test_check_pixel_size():
-    assert data.check_pixel_size("0.1") == 0.1
+    assert pictures.check_pixel_size("0.1") == 0.1
     for text in ("0", "-1", "nan", "inf", "100", "0.1um", ""):
         with pytest.raises(argparse.ArgumentTypeError, match="is no pixel size, give µm per pixel"):
-            data.check_pixel_size(text)
+            pictures.check_pixel_size(text)
 
 
 # ---------------------------------------------------------------- writing
@@ -760,35 +762,35 @@ def test_check_pixel_size():
 @pytest.mark.parametrize("pixel_size_um", [None, 0.1, 0.07364, 4e-4])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.float32])
 def test_tiff_is_read_back_with_its_pixel_size(tmp_path, dtype, pixel_size_um):
-    data.write_image(tmp_path / "x.tif", ramp(dtype), pixel_size_um)
+    pictures.write_image(tmp_path / "x.tif", ramp(dtype), pixel_size_um)
     with tifffile.TiffFile(tmp_path / "x.tif") as tif:
         assert len(tif.pages) == 1 and tif.pages[0].compression == 8  # deflate, which ImageJ opens
         assert np.array_equal(tif.asarray(), ramp(dtype)) and tif.asarray().dtype == dtype
         assert tif.is_imagej == (pixel_size_um is not None and dtype != np.uint32)
-    found, _ = data.read_pixel_size(tmp_path / "x.tif")
+    found, _ = pictures.read_pixel_size(tmp_path / "x.tif")
     assert found == (pixel_size_um and pytest.approx(pixel_size_um, rel=1e-5))
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".png"])
 def test_colour_is_read_back(tmp_path, suffix):
-    data.write_image(tmp_path / f"x{suffix}", ramp(channels=3), 0.25)
+    pictures.write_image(tmp_path / f"x{suffix}", ramp(channels=3), 0.25)
     with Image.open(tmp_path / f"x{suffix}") as picture:
         assert np.array_equal(np.asarray(picture), ramp(channels=3))
     if suffix == ".tif":
-        assert data.read_pixel_size(tmp_path / "x.tif") == (0.25, "ImageJ tags")
+        assert pictures.read_pixel_size(tmp_path / "x.tif") == (0.25, "ImageJ tags")
 
 
 def test_png_is_read_back_under_a_name_of_any_alphabet(tmp_path):
-    data.write_image(tmp_path / "神経 é.png", ramp())
-    assert np.array_equal(data.read_image(tmp_path / "神経 é.png"), ramp())
+    pictures.write_image(tmp_path / "神経 é.png", ramp())
+    assert np.array_equal(pictures.read_image(tmp_path / "神経 é.png"), ramp())
 
 
 def test_replacing_keeps_the_old_file_on_failure(tmp_path):
     path = tmp_path / "new/x.txt"
-    with data.replacing(path) as temporary:
+    with suite.replacing(path) as temporary:
         assert temporary.suffix == ".txt" and not path.exists()
         temporary.write_text("old")
-    with pytest.raises(KeyboardInterrupt), data.replacing(path) as temporary:
+    with pytest.raises(KeyboardInterrupt), suite.replacing(path) as temporary:
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert [file.name for file in path.parent.iterdir()] == ["x.txt"]
@@ -796,7 +798,11 @@ def test_replacing_keeps_the_old_file_on_failure(tmp_path):
 
 
 def test_run_json_can_repeat_the_run(tmp_path):
-    data.write_run_json(tmp_path, ["my model.h5", "--threshold", 0.4], threshold=0.4)
+    @suite.script
+    def main(argv=None):
+        suite.write_run_json(tmp_path, threshold=0.4)
+
+    main(["my model.h5", "--threshold", 0.4])
     facts = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert facts["command"] == 'python test_data.py "my model.h5" --threshold 0.4'
     assert facts["threshold"] == 0.4 and facts["date"].endswith("+00:00")
@@ -805,18 +811,18 @@ def test_run_json_can_repeat_the_run(tmp_path):
 
 def test_sha256(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
-    assert data.sha256(tmp_path / "x").startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")
+    assert suite.sha256(tmp_path / "x").startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")
 
 
 # ---------------------------------------------------------------- scripts
 
 
 def test_script_turns_mistakes_into_lines(capsys):
-    @data.script
+    @suite.script
     def main(argv=None):
         if argv == "disk":
             raise PermissionError(13, "Permission denied", "preds/a.png")
-        raise data.UserError("a: first\n  line, mend it", "b: second, mend it too")
+        raise suite.UserError("a: first\n  line, mend it", "b: second, mend it too")
 
     with pytest.raises(SystemExit, match="2"):
         main()
@@ -829,7 +835,7 @@ def test_script_turns_mistakes_into_lines(capsys):
 
 
 def test_number_takes_its_range_only():
-    whole, share = data.number(int, 1), data.number(float, 0, 1)
+    whole, share = suite.number(int, 1), suite.number(float, 0, 1)
     assert whole("3") == 3 and share("0.5") == 0.5
     for text in ("0", "1.5", "x", "-1"):
         with pytest.raises(argparse.ArgumentTypeError, match="is not a whole number of 1 or more"):
@@ -838,11 +844,11 @@ def test_number_takes_its_range_only():
         with pytest.raises(argparse.ArgumentTypeError, match="is not a number of 0 to 1"):
             share(text)
     with pytest.raises(argparse.ArgumentTypeError):
-        data.number(float, 0)("inf")
+        suite.number(float, 0)("inf")
 
 
 def test_progress_passes_items_on_and_is_silent_when_quick(capfd):
-    assert list(data.progress([1, 2], "counting")) == [1, 2]
+    assert list(suite.progress([1, 2], "counting")) == [1, 2]
     assert capfd.readouterr().err == ""
 
 

@@ -9,6 +9,8 @@ import tifffile
 
 import data
 import find_myelin
+import pictures
+import suite
 import unet
 
 
@@ -56,8 +58,8 @@ def model_file(tmp_path_factory):
 def lab(tmp_path, monkeypatch):
     """A working folder with two test images of different sizes, packed."""
     monkeypatch.chdir(tmp_path)
-    data.write_image("raw/test/a.tif", rings(70, 83), pixel_size_um=0.2)
-    data.write_image("raw/test/b.png", rings(90, 64))
+    pictures.write_image("raw/test/a.tif", rings(70, 83), pixel_size_um=0.2)
+    pictures.write_image("raw/test/b.png", rings(90, 64))
     data.main([])
     return tmp_path
 
@@ -107,7 +109,7 @@ def test_run_json_says_what_made_the_folder(lab, model_file):
     find_myelin.main([str(model_file), "--myelin", "dark"])
     run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
     assert run["command"].startswith("python find_myelin.py") and "--myelin dark" in run["command"]
-    assert run["model_sha256"] == data.sha256(model_file)
+    assert run["model_sha256"] == suite.sha256(model_file)
     assert run["threshold"] == 0.5 and run["engine"] == "keras"
     assert run["images"]["a"]["pixel_size_um"] == pytest.approx(0.2, rel=1e-4)
     assert run["images"]["a"]["pixel_size_source"] == "ImageJ tags"
@@ -118,8 +120,11 @@ def test_run_json_says_what_made_the_folder(lab, model_file):
 
 def test_masks_keep_the_pixel_size(lab, model_file):
     find_myelin.main([str(model_file)])
-    assert data.read_pixel_size("preds/a_mask.tif") == (pytest.approx(0.2, rel=1e-4), "ImageJ tags")
-    assert data.read_pixel_size("preds/b_mask.tif") == (None, "unknown")
+    assert pictures.read_pixel_size("preds/a_mask.tif") == (
+        pytest.approx(0.2, rel=1e-4),
+        "ImageJ tags",
+    )
+    assert pictures.read_pixel_size("preds/b_mask.tif") == (None, "unknown")
 
 
 def test_neighbours_do_not_change_a_result(lab, model_file):
@@ -134,7 +139,7 @@ def test_neighbours_do_not_change_a_result(lab, model_file):
 def test_an_inverted_image_called_dark_gives_the_same(lab, model_file):
     find_myelin.main([str(model_file), "--myelin", "bright"])
     bright = (lab / "preds/b_pred.png").read_bytes()
-    data.write_image("raw/test/b.png", 255 - rings(90, 64))
+    pictures.write_image("raw/test/b.png", 255 - rings(90, 64))
     data.main([])
     find_myelin.main([str(model_file), "--myelin", "dark"])
     assert (lab / "preds/b_pred.png").read_bytes() == bright
@@ -196,7 +201,7 @@ def test_overlay_tints_myelin_and_leaves_the_rest():
 
 
 def test_a_changed_folder_is_said(lab, model_file, capsys):
-    data.write_image("raw/test/c.png", rings(50, 50))
+    pictures.write_image("raw/test/c.png", rings(50, 50))
     find_myelin.main([str(model_file)])
     assert "raw" in capsys.readouterr().out.split("note:")[1]
 

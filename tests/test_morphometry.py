@@ -15,7 +15,7 @@ from tifffile import imread, imwrite
 
 import fibers
 import morphometry
-from data import write_image
+from pictures import write_image
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")

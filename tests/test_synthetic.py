@@ -8,6 +8,8 @@ import pytest
 import tifffile
 
 import data
+import pictures
+import suite
 import synthetic
 
 PIXEL_SIZE_UM = 0.1
@@ -186,9 +188,9 @@ def test_files(tmp_path, monkeypatch, capsys):
     assert test == {f"synthetic_test_01{ending}" for ending in endings}
 
     path = tmp_path / "raw/train/synthetic_01.tif"
-    assert data.read_pixel_size(path)[0] == pytest.approx(0.2)
+    assert pictures.read_pixel_size(path)[0] == pytest.approx(0.2)
     assert tifffile.imread(path).shape == (96, 128)
-    assert data.read_mask(path.with_name("synthetic_01_mask.tif")).any()
+    assert pictures.read_mask(path.with_name("synthetic_01_mask.tif")).any()
     with open(path.with_name("synthetic_01_fibers.csv"), newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == synthetic.COLUMNS
@@ -258,7 +260,7 @@ def test_bad_arguments_from_python():
         {"look": "x"},
         {"scenes": ("flood",)},
     ):
-        with pytest.raises(data.UserError):
+        with pytest.raises(suite.UserError):
             synthetic.draw_nerve(
                 **{"rows": 64, "cols": 64, "pixel_size_um": 0.1, "rng": rng, **change}
             )

@@ -1,0 +1,83 @@
+"""Dice of a model on pairs, as they are, inverted, and at three times finer and coarser pixels.
+
+    python benchmarks/accuracy.py FOLDER [MODEL] [--pixel-size UM] [--window PX]
+
+FOLDER holds pairs x.tif, x_mask.tif (any format). One row per image: myelin Dice as it is; the
+inverted image with --myelin auto; the image shrunk and enlarged 3 times, first as it comes, then
+with its pixel size given (needs --pixel-size or the image's metadata, and a model that knows its
+own). Images are cut to their central window first, since enlarging makes nine times the pixels.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import find_myelin
+import unet
+from data import training_pairs
+from pictures import check_pixel_size, read_image, read_mask, read_pixel_size
+
+
+def dice(one, other):
+    """Return the Dice coefficient of two bool masks."""
+    return 2 * np.count_nonzero(one & other) / max(one.sum() + other.sum(), 1)
+
+
+def centre(array, size):
+    """Cut a (rows, cols) array to its central size x size window."""
+    top, left = (max(length - size, 0) // 2 for length in array.shape)
+    return np.ascontiguousarray(array[top : top + size, left : left + size])
+
+
+def main():
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("model", nargs="?", default="bestmyelin.h5")
+    parser.add_argument("--pixel-size", type=check_pixel_size)
+    parser.add_argument("--window", type=int, default=640)
+    parser.add_argument("--images", default="", help="only stems that contain this")
+    args = parser.parse_args()
+    unet.start_keras()
+    network, settings, _ = unet.load_model(unet.model_path(args.model, reading=True))
+
+    def segment(image, size_um=None, factor=1.0):
+        scale = find_myelin.frame_scale(settings, size_um)
+        if factor != 1:
+            how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+            image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=how)
+            scale = find_myelin.frame_scale(settings, size_um and size_um / factor)
+        return find_myelin.probability(network, settings, image, scale) >= settings.threshold
+
+    print(f"{'image':20s} plain inverted | as it comes: 1/3 x3 | pixel size given: 1 1/3 x3")
+    rows = []
+    for image_path, mask_path in training_pairs(args.folder)[0]:
+        if args.images not in image_path.stem:
+            continue
+        size_um = args.pixel_size or read_pixel_size(image_path)[0]
+        image = centre(read_image(image_path), args.window)
+        mask = centre(read_mask(mask_path), args.window)
+        row = [dice(segment(image), mask)]
+        dark = find_myelin.myelin_is_dark(network, settings, 255 - image, 1.0)
+        row.append(dice(segment(image if dark else 255 - image), mask))
+        for known in (None, size_um):
+            if known:
+                row.append(dice(segment(image, known), mask))
+            for factor in (1 / 3, 3):
+                size = tuple(round(n * factor) for n in mask.shape[::-1])
+                truth = (
+                    cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
+                )
+                row.append(dice(segment(image, known, factor), coarse > 0.5))
+        rows.append(row)
+        print(f"{image_path.stem:20s}", " ".join(f"{value:.3f}" for value in row), flush=True)
+    print(f"{'mean':20s}", " ".join(f"{value:.3f}" for value in np.mean(rows, axis=0)))
+
+
+if __name__ == "__main__":
+    main()
