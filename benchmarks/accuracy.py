@@ -70,9 +70,7 @@ def main():
                 row.append(dice(segment(image, known), mask))
             for factor in (1 / 3, 3):
                 size = tuple(round(n * factor) for n in mask.shape[::-1])
-                truth = (
-                    cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
-                )
+                coarse = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
                 row.append(dice(segment(image, known, factor), coarse > 0.5))
         rows.append(row)
         print(f"{image_path.stem:20s}", " ".join(f"{value:.3f}" for value in row), flush=True)

@@ -20,8 +20,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from morphometry import measure_fibers, write_fibers  # noqa: E402
-from pictures import read_mask  # noqa: E402
+from morphometry import measure_fibers, write_fibers
+from pictures import read_mask
 
 DEFAULT = ROOT.parent / "shared" / "data" / "sem" / "rat5_14_mask.png"
 PIXEL_SIZE_UM = 0.13
