@@ -29,9 +29,9 @@ from fibers import (
     enclosed,
     fill_vacuoles,
     find_axons,
+    find_fibers,
     hull_areas,
     label_regions,
-    sort_regions,
     split_fibers,
 )
 from groups import G_RATIO_BINS, SIZES, compare_groups, read_groups, statistics
@@ -222,8 +222,7 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None):
     if axon is not None:
         myelin = myelin & ~axon  # where both were drawn, the axon mask has the finer outline
     if axon is None:
-        axons, hulls, others, boxes = sort_regions(myelin, image)
-        labels, pieces = split_fibers(myelin, axons)
+        axons, hulls, others, boxes, labels, pieces = find_fibers(myelin, image)
     else:
         axons, hulls, others, boxes, space = drawn_axons(axon, myelin)
         labels, pieces = split_fibers(myelin | space, axons)

@@ -193,6 +193,7 @@ def draw_sizes(path, columns, title):
             fontsize=FONT["size"],
         )
         panel.set_xlim(0, None)
+        panel.set_ylim(0, 1.2 * panel.get_ylim()[1])  # room for the text
     save(figure, path)
 
 

@@ -1,6 +1,7 @@
 """train.py, pairs.py and extra_training.py: crops, best epoch, resuming, continuing, messages."""
 
 import argparse
+import contextlib
 import csv
 import math
 
@@ -220,7 +221,8 @@ def test_continuing_never_makes_a_model_worse_and_leaves_the_old_alone(packed):
     train.main(["old.h5", "2", "--size", "32"])
     before = suite.sha256("models/old.h5")
     old_loss = evaluated_loss("old", pairs.Pairs(False))
-    extra_training.main(["old.h5", "wild.h5", "1", "--learning-rate", "1"])  # a ruinous rate
+    with contextlib.suppress(SystemExit):  # a ruinous rate may also end as "diverged"
+        extra_training.main(["old.h5", "wild.h5", "1", "--learning-rate", "1"])
     assert evaluated_loss("wild", pairs.Pairs(False)) <= old_loss + 1e-6
     extra_training.main(["old.h5", "new.h5", "2"])
     assert evaluated_loss("new", pairs.Pairs(False)) <= old_loss + 1e-6
