@@ -10,7 +10,6 @@ per picture), `imgs_id_test.npy` (file stems) and `imgs_shape_train.npy`, `imgs_
 TIFF, PNG, JPEG and BMP are read, 8-bit, 16-bit or float, grey or colour.
 """
 
-import argparse
 import contextlib
 import re
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pictures import high_bit_depth, image_shape, list_images, read_image, read_mask
-from suite import NPYDATA, RAW_TEST, RAW_TRAIN, UserError, progress, replacing, script
+from suite import NPYDATA, RAW_TEST, RAW_TRAIN, Parser, UserError, progress, replacing, script
 
 # ---------------------------------------------------------------- packed arrays
 
@@ -102,7 +101,7 @@ def load_test():
     """Return the packed test set: image stack, ids (list of str), true sizes (N, 2)."""
     images = Stack(NPYDATA / "imgs_test.npy")
     ids = [str(name) for name in load_array(NPYDATA / "imgs_id_test.npy").ravel()]
-    if len(ids) != len(images) or any(re.search(r"[/\\\0]|^\.*$", name) for name in ids):
+    if len(ids) != len(images) or any(re.search(r"[/\\:\0]|^\.*$", name) for name in ids):
         raise UserError(
             f"{NPYDATA}/imgs_id_test.npy: does not fit {images.path}, run python data.py again"
         )
@@ -203,9 +202,7 @@ def remove_stale(name, folder):
 @script
 def main(argv=None):
     """Pack `raw/train` and `raw/test` into `npydata/`."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.parse_args(argv)
 
     folders = [folder for folder in (RAW_TRAIN, RAW_TEST) if folder.is_dir()]

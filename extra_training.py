@@ -5,17 +5,18 @@
 
 Takes weights, picture preparation, training options and Adam's state from the old model, which
 stays untouched. The new model is the better of old and new by validation loss, so training on can
-not make it worse. Then segments the test images, as train.py does.
+not make it worse (with --validation-split 0 nothing tells, and the last epoch is kept). Then
+segments the test images, as train.py does.
 """
 
-import argparse
 import math
 
 import unet
 from find_myelin import segment_if_packed
 from pairs import Pairs, make_batches, split
-from suite import UserError, number, script, sha256
+from suite import Parser, UserError, number, script, sha256
 from train import RECIPE, add_training_options, compile_network, fit, resumed
+from unet import LOSSES
 
 DEFAULT_CROP = 256  # for a model that takes any size and does not say what it learned from
 
@@ -27,6 +28,8 @@ def load(old, args):
     for name, default in RECIPE.items():
         if getattr(args, name) is None:
             setattr(args, name, settings.training.get(name, default))
+    if args.loss not in LOSSES:
+        raise UserError(f"{old}: trained with a loss {args.loss!r}, choose one with --loss")
     if args.crop and settings.frame == "resize":
         raise UserError(f"--crop: {old} takes whole frames, give a model trained with --crop")
     if not args.crop and settings.frame == "native":
@@ -46,9 +49,7 @@ def validation_loss(network, settings, pairs, args):
 @script
 def main(argv=None):
     """Continue training a model."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("old", help="model file to start from, in models/ when a bare name")
     parser.add_argument("new", help="model file to write, into models/ when a bare name")
     parser.add_argument("epochs", type=number(int, 1), help="how often to go through the data")
@@ -75,7 +76,8 @@ def main(argv=None):
             unet.restore_adam(network, adam)
         best = validation_loss(network, settings, pairs, args)
         settings.provenance = {"continued_from": settings.provenance, "old_sha256": sha256(old)}
-        unet.save_model(new, network, settings, not args.without_optimizer)
+        # Pixels of the new pictures may differ from the old model's.
+        settings.pixel_size_um = None
     fit(new, network, settings, pairs, args, start, best)
     segment_if_packed(new)
 

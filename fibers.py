@@ -57,8 +57,10 @@ MIN_SOLIDITY = 0.6
 VACUOLE_AREA = 0.25
 VACUOLE_DEPTH = 0.57
 VACUOLE_SHARED = 0.35
-# Beside a larger axon a g-ratio below this is a vacuole's: 24 of 7,524 hand-drawn fibers have one.
-MIN_G_RATIO_BESIDE = 0.3
+# A part of a swollen sheath: largest g-ratio, and most that it may enlarge the convex hull, as a
+# multiple of its area times 1 - g.
+MAX_G_RATIO_PART = 0.5
+PART_STANDS_OUT = 1.5
 # Edge pixels over the root of the area: 2.3 for a quarter disc, 2.9 the most in hand-drawn masks.
 MAX_EDGE = 3.2
 # Open rings: least pixels and filling of the box after erosion, least solidity, most of the outline
@@ -184,6 +186,20 @@ def hull_areas(labels, wanted):
     return np.add.reduceat(widths, np.cumsum(heights) - heights)
 
 
+def convex_hulls(labels, numbers):
+    """Return {number: corners of the convex hull of its pixels' centres} of some regions."""
+    wanted = np.zeros(labels.max() + 1, bool)
+    wanted[list(numbers)] = True
+    place = np.flatnonzero(wanted[labels]) if numbers else np.zeros(0, int)
+    owner = labels.ravel()[place]
+    order = np.argsort(owner, kind="stable")
+    ys, xs = np.divmod(place[order], labels.shape[1])
+    points = np.stack([xs, ys], axis=1).astype(np.int32)
+    found, first = np.unique(owner[order], return_index=True)
+    parts = np.split(points, first[1:])
+    return {number: cv2.convexHull(part) for number, part in zip(found.tolist(), parts)}
+
+
 def sheath_contacts(regions, count):
     """List where the zone nearest to one region meets that of another, in the middle of a sheath.
 
@@ -288,16 +304,19 @@ def find_fibers(myelin, image=None):
     """
     axons, hulls, others, boxes = sort_regions(myelin, image)
     fibers, pieces = split_fibers(myelin, axons)
-    kept = ~swollen_vacuoles(axons, fibers)
+    whole = join_swollen(axons, fibers)
+    kept = whole == np.arange(len(whole))
     if not kept.all():
-        axons = ((np.cumsum(kept, dtype=np.int32) - 1) * kept)[axons]
-        others, boxes = label_regions(~(myelin | (axons > 0)), 4)
-        fibers, pieces = split_fibers(myelin, axons)
+        numbers = np.cumsum(kept, dtype=np.int32) - 1
+        axons, fibers = (numbers * kept)[axons], numbers[whole][fibers]
     return axons, hulls[kept[1:]], others, boxes, fibers, pieces
 
 
-def swollen_vacuoles(axons, fibers):
-    """Tell the vacuoles of swollen sheaths: much myelin around little, beside a larger axon.
+def join_swollen(axons, fibers):
+    """Find the fibers that are parts of a larger one: vacuoles in its swollen sheath.
+
+    The split between such a part and the rest cuts a notch into the outline, which the part fills;
+    a fiber beside another stands out and makes the convex hull of both larger than itself.
 
     Parameters
     ----------
@@ -306,21 +325,34 @@ def swollen_vacuoles(axons, fibers):
 
     Returns
     -------
-    bool array, (n + 1,)
-        The first entry, background, is False.
+    int array, (n + 1,)
+        The number of the fiber that each is a part of; its own for most.
     """
-    axon_px = np.bincount(axons.ravel())
-    fiber_px = np.bincount(fibers.ravel(), minlength=len(axon_px))
-    thick = axon_px < MIN_G_RATIO_BESIDE**2 * fiber_px
-    found = np.zeros(len(axon_px), bool)
-    thick[0] = False
-    if thick.any():
-        for one, other in NEIGHBOURS:
-            for near, far in ((fibers[one], fibers[other]), (fibers[other], fibers[one])):
-                beside = thick[near] & (far > 0)
-                near, far = near[beside], far[beside]
-                found[near[axon_px[near] < VACUOLE_AREA * axon_px[far]]] = True
-    return found
+    axon_px, fiber_px = np.bincount(axons.ravel()), np.bincount(fibers.ravel())
+    part_of = np.arange(len(axon_px))
+    small = axon_px < MAX_G_RATIO_PART**2 * fiber_px
+    small[0] = False
+    pairs = set()
+    for one, other in NEIGHBOURS:
+        near, far = fibers[one], fibers[other]
+        place = np.flatnonzero((near != far) & (small[near] | small[far]))
+        near, far = near.ravel()[place].tolist(), far.ravel()[place].tolist()
+        pairs.update(zip(near, far, strict=True), zip(far, near, strict=True))
+    pairs = sorted((near, far) for near, far in pairs if small[near] and far)
+    hulls = convex_hulls(fibers, {number for pair in pairs for number in pair})
+    room = PART_STANDS_OUT * (fiber_px - np.sqrt(axon_px * fiber_px))  # 1 - g times the area
+    joined = True
+    while joined:
+        joined = False
+        for near, far in pairs:
+            far = part_of[far]
+            if part_of[near] != near or axon_px[near] >= VACUOLE_AREA * axon_px[far]:
+                continue
+            both = cv2.convexHull(np.concatenate([hulls[near], hulls[far]]))
+            if cv2.contourArea(both) - cv2.contourArea(hulls[far]) < room[near]:
+                part_of[part_of == near] = far
+                hulls[far], joined = both, True
+    return part_of
 
 
 def sort_regions(myelin, image=None):

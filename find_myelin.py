@@ -9,19 +9,23 @@ preds/<id>_mask.tif (0/255) and preds/<id>_overlay.png, all at the size of the i
 npydata/imgs_mask_test.npy (probabilities, float32) and preds/run.json (what made them).
 """
 
-import argparse
+import contextlib
 import dataclasses
+import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 import unet
 from data import Stack, load_test, test_images
-from pictures import check_pixel_size, list_images, read_pixel_size, write_image
+from pictures import MAX_PIXELS, check_pixel_size, list_images, read_pixel_size, write_image
 from suite import (
     NPYDATA,
     PREDS,
     RAW_TEST,
+    Parser,
+    UserError,
     number,
     progress,
     replacing,
@@ -109,7 +113,7 @@ def probability(network, settings, image, scale=1.0):
 
 def busiest_window(image, size):
     """Return the size x size window (or the whole, if smaller) in which grey values vary most."""
-    corners = [range(0, max(length - size, 0) + 1, size // 8) for length in image.shape]
+    corners = [range(0, max(length - size, 0) + 1, max(size // 8, 1)) for length in image.shape]
     windows = [np.s_[y : y + size, x : x + size] for y in corners[0] for x in corners[1]]
     return max((image[window] for window in windows), key=np.std)
 
@@ -164,12 +168,59 @@ def overlay(image, mask):
     return np.rint(picture).astype(np.uint8)
 
 
+def pixel_sizes(ids, shapes, settings, given):
+    """Return {id: (µm per pixel or None, where from, magnification for the network)}.
+
+    Raises
+    ------
+    UserError
+        All images whose size cannot be used, at once.
+    """
+    files = list_images(RAW_TEST) if RAW_TEST.is_dir() else {}
+    sizes, errors = {}, []
+    for name, (rows, cols) in zip(ids, shapes, strict=True):
+        size, source = given, "--pixel-size"
+        try:
+            if size is None:
+                size, source = read_pixel_size(files[name]) if name in files else (None, "unknown")
+        except UserError as mistake:
+            if settings.frame == "native":  # frames of fixed size do not ask for it
+                errors.extend(mistake.args)
+            size, source = None, "unknown"
+        scale = frame_scale(settings, size)
+        if scale * scale * rows * cols > MAX_PIXELS or min(rows, cols) * scale < 1:
+            errors.append(
+                f"{name}: {size:g} µm per pixel ({source}), {scale:.3g} times the model's "
+                f"{settings.pixel_size_um:g}, give the right one with --pixel-size"
+            )
+        sizes[name] = size, source, scale
+    if errors:
+        raise UserError(*errors)
+    return sizes
+
+
 def frame_scale(settings, pixel_size_um):
     """Return the magnification that brings a picture to the model's pixel size; 1 if unknown."""
     if settings.frame == "resize" or not settings.pixel_size_um or not pixel_size_um:
         return 1.0
     scale = pixel_size_um / settings.pixel_size_um
     return scale if max(scale, 1 / scale) > SCALE_TOLERANCE else 1.0
+
+
+def forget_last_run(ids):
+    """Remove what the last run left in `preds/` for images that are no longer there.
+
+    `run.json` goes first: were this run interrupted, it would speak for files it did not make.
+    """
+    record = PREDS / "run.json"
+    if not record.exists():
+        return
+    with contextlib.suppress(ValueError, TypeError, AttributeError):  # not one of ours
+        before = json.loads(record.read_text(encoding="utf-8")).get("images", ())
+        for name in set(before) - set(ids):
+            for ending in ("pred.png", "mask.tif", "overlay.png"):
+                (PREDS / f"{Path(name).name}_{ending}").unlink(missing_ok=True)
+    record.unlink()
 
 
 def segment_test(model, myelin="auto", pixel_size_um=None, threshold=None):
@@ -192,19 +243,17 @@ def segment_test(model, myelin="auto", pixel_size_um=None, threshold=None):
         mean, std = unet.dataset_statistics(frames, settings)
         settings = dataclasses.replace(settings, normalize="dataset", mean=mean, std=std)
     threshold = settings.threshold if threshold is None else threshold
-    files = list_images(RAW_TEST) if RAW_TEST.is_dir() else {}
-    if files and set(ids) != {path.stem for path in test_images(RAW_TEST)}:
+    sizes = pixel_sizes(ids, shapes, settings, pixel_size_um)
+    if RAW_TEST.is_dir() and set(ids) != {path.stem for path in test_images(RAW_TEST)}:
         print(f"note: {RAW_TEST} has changed since it was packed, run python data.py to see that")
+    forget_last_run(ids)
     facts = {}
     with replacing(NPYDATA / "imgs_mask_test.npy") as temporary:
         probabilities = Stack(temporary, images.shape, np.float32)
         for index, name in enumerate(progress(ids, "segmenting")):
             rows, cols = shapes[index]
             image = images[index][:rows, :cols]
-            size, source = pixel_size_um, "--pixel-size"
-            if size is None:
-                size, source = read_pixel_size(files[name]) if name in files else (None, "unknown")
-            scale = frame_scale(settings, size)
+            size, source, scale = sizes[name]
             dark = myelin == "dark"
             if myelin == "auto" and settings.myelin == "bright":
                 dark = myelin_is_dark(network, settings, image, scale)
@@ -217,7 +266,7 @@ def segment_test(model, myelin="auto", pixel_size_um=None, threshold=None):
             write_image(PREDS / f"{name}_mask.tif", mask.astype(np.uint8) * np.uint8(255), size)
             write_image(PREDS / f"{name}_overlay.png", overlay(image, mask))
             facts[name] = {
-                "myelin": "dark" if dark else "bright",
+                "myelin": "dark" if dark else settings.myelin,
                 "pixel_size_um": size,
                 "pixel_size_source": source,
                 "network_scale": round(scale, 4),
@@ -247,9 +296,7 @@ def segment_if_packed(model):
 @script
 def main(argv=None):
     """Segment `raw/test`."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument(
         "model",
         nargs="?",

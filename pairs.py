@@ -57,6 +57,8 @@ class Pairs:
         image = self.images[index][:rows, :cols]
         mask = self.masks[index][:rows, :cols] > 0
         content = (image > 0) & (image < 255)
+        if not (mask & content).any():  # saturated myelin
+            content[:] = True
         if not (mask & content).any() or not (~mask & content).any():
             return False
         return bool(image[mask & content].mean() < image[~mask & content].mean())
@@ -81,16 +83,16 @@ def split(pairs, fraction, pattern=None):
     """
     count = len(pairs)
     if pattern:
-        held = [i for p in pattern.split(",") for i in matching(pairs, p, "--validate-on")]
+        held = {i for p in pattern.split(",") for i in matching(pairs, p, "--validate-on")}
     else:
-        held = list(range(math.floor(count * (1 - fraction)), count))  # as Keras splits
+        held = set(range(math.floor(count * (1 - fraction)), count))  # as Keras splits
     training = [i for i in range(count) if i not in held]
     if not training or (fraction and not held):
         raise UserError(
             f"{NPYDATA}/imgs_train.npy: {count} pairs, which leaves {len(training)} to train on "
             f"and {len(held)} to validate on, add pairs to raw/train and run python data.py"
         )
-    return training, held
+    return training, sorted(held)
 
 
 def matching(pairs, pattern, option):
@@ -186,7 +188,7 @@ def random_crop(pairs, index, size, settings, augment, rng):
     return image, mask
 
 
-def make_batches(pairs, indices, settings, args, training):
+def make_batches(pairs, indices, settings, args, training, start=0):
     """Return a keras PyDataset of (image, mask) batches, float32 (batch, rows, cols, 1)."""
     from keras.utils import PyDataset
 
@@ -197,7 +199,7 @@ def make_batches(pairs, indices, settings, args, training):
                 f"{', '.join(small)}: smaller than {STRIDE} x {STRIDE} pixels, too small to "
                 "validate on, remove it from raw/train"
             )
-    rng = np.random.default_rng(args.seed)
+    rng = np.random.default_rng([args.seed, start])  # a resumed run draws other crops
     weights = sampling_weights(pairs, indices, args.emphasis) if training and args.crop else None
     size = args.batch_size if training else 1
 

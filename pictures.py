@@ -123,6 +123,7 @@ def image_shape(path):
 
 def decode(path):
     """Return a picture as stored: (rows, cols) or (rows, cols, channels RGB[A]), any dtype."""
+    from PIL import Image
     from tifffile import TIFF, TiffFile
 
     if is_tiff(path):
@@ -131,8 +132,11 @@ def decode(path):
             strips = zip(page.dataoffsets, page.databytecounts, strict=True)
             if max(map(sum, strips), default=0) > tif.filehandle.size:
                 raise ValueError("cut short")
-            if page.compression in TIFF.DECOMPRESSORS:  # else OpenCV has the codec
+            if page.compression in TIFF.DECOMPRESSORS:  # else Pillow or OpenCV has the codec
                 return decode_tiff_page(page)
+            if page.bitspersample == 8:  # OpenCV would multiply colours by alpha
+                with Image.open(path, formats=["TIFF"]) as picture:
+                    return np.asarray(picture)
     import cv2
 
     # imdecode of bytes, not imread: imread fails on non-ASCII paths on Windows.
@@ -363,4 +367,5 @@ def write_image(path, image, pixel_size_um=None):
         elif pixel_size_um:
             tags = {"imagej": True, "metadata": {"unit": "um"}}
             tags["resolution"] = (1 / pixel_size_um, 1 / pixel_size_um)
-        imwrite(temporary, image, compression="zlib", **tags)
+        # Level 1 takes a quarter of the default's time.
+        imwrite(temporary, image, compression="zlib", compressionargs={"level": 1}, **tags)

@@ -9,9 +9,10 @@ import json
 import math
 import os
 import platform
+import shlex
+import subprocess
 import sys
 from pathlib import Path
-from subprocess import list2cmdline  # quotes names with spaces, for both kinds of shell
 
 RAW_TRAIN = Path("raw/train")
 RAW_TEST = Path("raw/test")
@@ -38,7 +39,8 @@ def script(main):
     @functools.wraps(main)
     def run(argv=None):
         arguments = sys.argv[1:] if argv is None else argv
-        running["command"] = list2cmdline(["python", name, *map(str, arguments)])
+        quote = subprocess.list2cmdline if os.name == "nt" else shlex.join
+        running["command"] = quote(["python", name, *map(str, arguments)])
         # Windows consoles may not know every character of a file name or µ.
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
@@ -61,6 +63,23 @@ def script(main):
             raise SystemExit(130) from None
 
     return run
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line whose help starts with the script's docstring and whose errors are ours.
+
+    Parameters
+    ----------
+    doc : str
+        The script's docstring.
+    """
+
+    def __init__(self, doc):
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(description=doc, formatter_class=formatter, allow_abbrev=False)
+
+    def error(self, message):
+        raise UserError(f"{message}, see python {self.prog} --help")
 
 
 @contextlib.contextmanager
@@ -130,7 +149,8 @@ def versions():
     from importlib import metadata
 
     found = {"python": platform.python_version()}
-    for name in ("tensorflow", "keras", "numpy", "opencv-python", "scikit-image", "openvino"):
+    shaping = "tensorflow torch jax keras numpy scipy opencv-python scikit-image tifffile h5py"
+    for name in [*shaping.split(), "openvino"]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found

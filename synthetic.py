@@ -14,14 +14,13 @@ fiber, and the grey edge is at half height there. The table tells the areas of t
 outlines, not of pixels.
 """
 
-import argparse
 import csv
 
 import cv2
 import numpy as np
 
 from pictures import SUFFIXES, check_pixel_size, write_image
-from suite import RAW_TEST, RAW_TRAIN, UserError, number, progress, replacing, script
+from suite import RAW_TEST, RAW_TRAIN, Parser, UserError, number, progress, replacing, script
 from synthetic_look import GREY, background, draw_bodies, photograph
 from synthetic_shapes import Fascicle, areas, draw_geometry
 
@@ -194,9 +193,7 @@ def refuse_to_overwrite(folder, stems):
 
 def build_parser():
     """Return the command line's parser."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     add, count = parser.add_argument, number(int, 0, 9999)
     add("--train", type=count, default=6, metavar="N", help="pictures for raw/train (default 6)")
     add("--test", type=count, default=2, metavar="N", help="pictures for raw/test (default 2)")

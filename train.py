@@ -6,13 +6,15 @@
 The first call is the procedure of 2018: whole frames of 1024 x 1024, minus Dice, Adam at 1e-3, the
 last 20 % of the frames for validation. The second learns from random crops at the pictures' own
 resolution; its model takes pictures of any size. Writes models/newmyelin.h5 (after each better
-epoch), newmyelin_history.csv and newmyelin_curve.png.
+epoch), newmyelin_history.csv and newmyelin_curve.png; until the run is complete also
+newmyelin_resume.h5, from which --resume goes on.
 """
 
 import argparse
 import csv
 import dataclasses
 import datetime
+import json
 import math
 import sys
 import time
@@ -21,10 +23,11 @@ import unet
 from find_myelin import segment_if_packed
 from pairs import Pairs, make_batches, split
 from pictures import check_pixel_size
-from suite import UserError, number, replacing, running, script
+from suite import Parser, UserError, number, replacing, running, script
 from unet import DEFAULT_SIZE, LOSSES, STRIDE, Preprocessing
 
 WARM_UP_STEPS = 100  # of the cosine schedule: full steps at random weights can kill ReLUs
+RESUME = "_resume.h5"  # ending of the file that holds the last epoch until a run is complete
 HISTORY_COLUMNS = ["epoch", "loss", "dice", "validation_loss", "validation_dice"]
 
 
@@ -71,11 +74,12 @@ def make_recorder(path, network, settings, args, steps, start, best):
             if not validated or logs["val_loss"] < self.best:  # unvalidated: the last epoch stays
                 self.best = logs["val_loss"] if validated else self.best
                 settings.provenance["epochs"] = epoch + 1
+                settings.provenance["best_validation_loss"] = logs.get("val_loss")
                 settings.provenance["best_validation_dice"] = logs.get("val_dice_coef")
                 unet.save_model(path, network, settings, not args.without_optimizer)
-            state = {"epoch": epoch + 1, "best": self.best, "training": settings.training}
+            state = {"epoch": epoch + 1, "best": self.best, "options": run_options(args)}
             last = dataclasses.replace(settings, provenance={**settings.provenance, "state": state})
-            unet.save_model(beside(path, "_last.h5"), network, last)
+            unet.save_model(beside(path, RESUME), network, last)
 
     return Recorder()
 
@@ -147,9 +151,9 @@ def fit(path, network, settings, pairs, args, start=0, best=math.inf):
         Validation loss that an epoch must fall below to be kept.
     """
     training, held = split(pairs, args.validation_split, args.validate_on)
-    batches = make_batches(pairs, training, settings, args, training=True)
+    batches = make_batches(pairs, training, settings, args, training=True, start=start)
     validation = make_batches(pairs, held, settings, args, training=False) if held else None
-    settings.training = recipe(args)
+    settings.training = {name: getattr(args, name) for name in RECIPE}
     settings.pixel_size_um = args.pixel_size or settings.pixel_size_um
     settings.provenance |= {
         "date": datetime.date.today().isoformat(),
@@ -159,6 +163,9 @@ def fit(path, network, settings, pairs, args, start=0, best=math.inf):
     }
     print(f"device: {', '.join(keras_devices())}; {network.count_params():,} parameters")
     print(f"{len(training)} training and {len(held)} validation images, {args.epochs} epochs")
+    if start == 0 and best < math.inf:  # the model that is continued, until an epoch is better
+        settings.provenance |= {"epochs": 0, "best_validation_loss": best}
+        unet.save_model(path, network, settings, not args.without_optimizer)
     recorder = make_recorder(path, network, settings, args, len(batches), start, best)
     try:
         network.fit(
@@ -169,7 +176,7 @@ def fit(path, network, settings, pairs, args, start=0, best=math.inf):
             callbacks=[recorder],
             verbose=1 if sys.stdout.isatty() else 2,
         )
-        beside(path, "_last.h5").unlink(missing_ok=True)
+        beside(path, RESUME).unlink(missing_ok=True)
     finally:  # also after Ctrl-C
         draw_curve(path)
 
@@ -201,7 +208,7 @@ def emphasis(text):
 
 
 # Options that shape the training itself: kept in the model file, so that extra_training.py goes on
-# the same way and --resume can tell whether it is the same run. Defaults are those of 2018.
+# the same way. Defaults are those of 2018.
 RECIPE = {
     "crop": None,
     "augment": False,
@@ -210,12 +217,14 @@ RECIPE = {
     "steps": 250,
     "schedule": "constant",
     "learning_rate": 1e-3,
-    "precision": "float32",
 }
 
 
-def recipe(args):
-    return {name: getattr(args, name) for name in RECIPE}
+def run_options(args):
+    """Return the options that must be the same when a run is resumed, as JSON keeps them."""
+    free = ("model", "old", "new", "epochs", "resume", "precision", "without_optimizer")
+    options = {name: value for name, value in vars(args).items() if name not in free}
+    return json.loads(json.dumps(options))
 
 
 def add_training_options(parser, continued=False):
@@ -273,13 +282,14 @@ def add_training_options(parser, continued=False):
     add(
         "--precision",
         "what the network computes in; mixed_bfloat16 halves the time on "
-        "processors with AVX512-BF16 or AMX and on recent GPUs",
+        "processors with AVX512-BF16 or AMX and on recent GPUs (default: float32)",
         choices=["float32", "mixed_bfloat16"],
+        default="float32",
     )
     add(
         "--pixel-size",
         "µm per pixel of the training pictures, kept in the model so that others can be resampled "
-        f"to it (default: {'that of the old model' if continued else 'unknown'})",
+        "to it (default: unknown, and then none is)",
         type=check_pixel_size,
         metavar="UM",
     )
@@ -339,15 +349,19 @@ def compile_network(network, args):
 
 def resumed(path, args):
     """Return (network, settings, epochs done, best loss) of an interrupted run."""
-    last = beside(path, "_last.h5")
+    last = beside(path, RESUME)
     if not last.exists():
         raise UserError(f"{last}: no interrupted run, start it without --resume")
     network, settings, adam = unet.load_model(last, args.precision)
-    state = settings.provenance.pop("state", {})
-    if settings.training != recipe(args):
-        raise UserError(
-            f"{last}: trained with {settings.training}, give the same options with --resume"
-        )
+    state = settings.provenance.pop("state", None)
+    if not state or not adam:
+        raise UserError(f"{last}: not of an interrupted run, start it without --resume")
+    for name, value in run_options(args).items():
+        if state["options"].get(name) != value:
+            raise UserError(
+                f"--{name.replace('_', '-')}: {value}, but the interrupted run had "
+                f"{state['options'].get(name)}, give the same options with --resume"
+            )
     compile_network(network, args)
     unet.restore_adam(network, adam)
     return network, settings, int(state["epoch"]), float(state["best"])
@@ -356,9 +370,7 @@ def resumed(path, args):
 @script
 def main(argv=None):
     """Train a new model."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("model", help="model file to write, into models/ when a bare name")
     parser.add_argument("epochs", type=number(int, 1), help="how often to go through the data")
     parser.add_argument(

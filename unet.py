@@ -350,7 +350,8 @@ def read_array(group, name, shape, kind="f"):
 def expected_layers():
     """Return the class of every layer in order, with the settings a file's must equal."""
     same = {"padding": "same", "data_format": "channels_last"}
-    convolution = ("Conv2D", {**same, "strides": [1, 1], "activation": "relu"})
+    plain = {**same, "strides": [1, 1], "dilation_rate": [1, 1]}
+    convolution = ("Conv2D", {**plain, "activation": "relu"})
     pooling = ("MaxPooling2D", {"pool_size": [2, 2], "strides": [2, 2]})
     upward = ("Conv2DTranspose", {**same, "strides": [2, 2], "activation": "linear"})
     down = [convolution, convolution, pooling] * len(FILTERS)

@@ -804,7 +804,8 @@ def test_run_json_can_repeat_the_run(tmp_path):
 
     main(["my model.h5", "--threshold", 0.4])
     facts = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
-    assert facts["command"] == 'python test_data.py "my model.h5" --threshold 0.4'
+    quote = '"' if os.name == "nt" else "'"
+    assert facts["command"] == f"python test_data.py {quote}my model.h5{quote} --threshold 0.4"
     assert facts["threshold"] == 0.4 and facts["date"].endswith("+00:00")
     assert facts["versions"]["numpy"] == np.__version__
 
