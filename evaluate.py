@@ -7,21 +7,21 @@ where there are some), prints a table and writes `evaluation/evaluation.csv`, on
 one over all, and `evaluation/bland_altman.png`.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 
 from morphometry import (
+    PixelSizeUnknown,
+    check_pictures,
     find_masks,
     measure_fibers,
     pixel_size_of,
-    read_same_size,
     summarize,
     write_table,
 )
 from pictures import check_pixel_size, list_images, read_image, read_mask
-from suite import PREDS, RAW_TEST, UserError, progress, script, write_run_json
+from suite import PREDS, RAW_TEST, Parser, UserError, progress, script, write_run_json
 
 EVALUATION = Path("evaluation")
 
@@ -29,6 +29,7 @@ EVALUATION = Path("evaluation")
 # (Kirillov et al., Panoptic Segmentation, CVPR 2019).
 MATCH_IOU = 0.5
 LIMITS = 1.96  # standard deviations that hold 95 % of normal differences
+ENDS = ("bias", "lower", "upper")
 MEASURES = ("axon_diameter", "myelin_thickness", "g_ratio")
 
 
@@ -115,9 +116,7 @@ def agreement(name, reference, predicted):
     bias = float(difference.mean()) if len(difference) else None
     half = LIMITS * float(difference.std(ddof=1)) if len(difference) > 1 else None
     limits = (None, None) if half is None else (bias - half, bias + half)
-    return dict(
-        zip((f"{name}_bias", f"{name}_lower", f"{name}_upper"), (bias, *limits), strict=True)
-    )
+    return dict(zip((f"{name}_{end}" for end in ENDS), (bias, *limits), strict=True))
 
 
 def percent(reference, predicted):
@@ -164,7 +163,7 @@ def compare(name, reference, predicted, masks, unit):
     for measure, column in columns(unit).items():
         found = "g_ratio_mean" if measure == "g_ratio" else f"{measure}_um_mean"
         row |= population(column, theirs[found], ours[found])
-    density = "fiber_density_per_mm2" if unit == "um" else "fiber_density_per_megapixel"
+    density = density_column(unit)
     row |= population(density, *(s["fiber_density_per_mm2"] for s in (theirs, ours)))
     return row, pairs, ious
 
@@ -172,6 +171,11 @@ def compare(name, reference, predicted, masks, unit):
 def columns(unit):
     """Return the column of each measure, with its unit."""
     return {name: name if name == "g_ratio" else f"{name}_{unit}" for name in MEASURES}
+
+
+def density_column(unit):
+    """Return the column of density: per mm² with pixels of 1 µm is per megapixel."""
+    return "fiber_density_per_mm2" if unit == "um" else "fiber_density_per_megapixel"
 
 
 def population(column, reference, predicted):
@@ -204,8 +208,7 @@ def pool(rows, pairs, ious, unit):
         if name.endswith("_difference_percent"):
             stem = name.removesuffix("_difference_percent")
             total[name] = percent(total[f"{stem}_reference"], total[f"{stem}_predicted"])
-    density = next(name for name in rows[0] if name.startswith("fiber_density"))
-    density = density.removesuffix("_reference")
+    density = density_column(unit)
     both = np.array(
         [[row[f"{density}_{way}"] for way in ("reference", "predicted")] for row in rows]
     )
@@ -214,9 +217,7 @@ def pool(rows, pairs, ious, unit):
 
 def parse(argv):
     """Return the arguments of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument(
         "--reference",
         type=Path,
@@ -250,36 +251,28 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
-def reference_masks(folder):
-    """Return {id: (mask, axon mask or None)} of references; in raw/test only `<id>_mask.*` are."""
-    if folder == RAW_TEST and not any(stem.endswith("_mask") for stem in list_images(folder)):
-        raise UserError(
-            f"{folder}: no reference masks, put <id>_mask.tif beside the images or name a folder "
-            "with --reference"
-        )
-    return find_masks(folder, "draw some")
+def sizes_of(paths, given):
+    """Return {id: pixel size} and the unit: "px" and 1 where any pixel size is unknown.
 
-
-def sizes_of(names, references, predictions, given):
-    """Return {id: pixel size} and the unit: "px" and 1 where any pixel size is unknown."""
-    sizes = {}
-    for name in names:
-        beside = references[name][0].with_name(f"{name}.tif")
-        paths = [beside if beside.exists() else None, references[name][0], predictions[name][0]]
-        try:
-            sizes[name] = pixel_size_of(paths, given)[0]
-        except UserError as mistake:
-            if "unknown" not in str(mistake):
-                raise
-            return dict.fromkeys(names, 1.0), "px"
-    return sizes, "um"
+    `paths` are {id: paths of pictures that may record it}.
+    """
+    try:
+        return {name: pixel_size_of(some, given)[0] for name, some in paths.items()}, "um"
+    except PixelSizeUnknown:
+        return dict.fromkeys(paths, 1.0), "px"
 
 
 @script
 def main(argv=None):
     """Compare all predictions that have a reference."""
     args = parse(argv)
-    references = reference_masks(args.reference)
+    images = list_images(args.reference)
+    if args.reference == RAW_TEST and not any(stem.endswith("_mask") for stem in images):
+        raise UserError(
+            f"{RAW_TEST}: no reference masks, put <id>_mask.tif beside the images or name a folder "
+            "with --reference"
+        )
+    references = find_masks(args.reference, "draw some")
     predictions = find_masks(args.preds)
     names = [name for name in references if name in predictions]
     missing = [name for name in references if name not in predictions]
@@ -291,23 +284,25 @@ def main(argv=None):
                 for name in missing
             )
         )
-    sizes, unit = sizes_of(names, references, predictions, args.pixel_size)
+    images = {name: path for name, path in images.items() if path != references.get(name, [0])[0]}
+    errors = []
+    for name in progress(names, "checking"):
+        path, axon = references[name]
+        errors += check_pictures(path, [axon, *predictions[name]], [images.get(name)])
+    if errors:
+        raise UserError(*errors)
+    paths = {n: [images.get(n), references[n][0], predictions[n][0]] for n in names}
+    sizes, unit = sizes_of(paths, args.pixel_size)
 
     rows, pairs, ious = [], {column: [] for column in columns(unit).values()}, []
     for name in progress(names, "comparing"):
-        (path, axon), (predicted_path, predicted_axon) = references[name], predictions[name]
-        truth = read_mask(path)
-        guess = read_same_size(read_mask, predicted_path, truth.shape, path)
-        image = list_images(args.reference).get(name)
-        image = None if image in (None, path) else read_image(image)
-        measured = []
-        for myelin, drawn in ((truth, axon), (guess, predicted_axon)):
-            drawn = read_same_size(read_mask, drawn, truth.shape, path) if drawn else None
-            picture = image if image is not None and image.shape == truth.shape else None
-            measured.append(measure_fibers(myelin, sizes[name], drawn, picture))
-        row, values, some = compare(name, *measured, (truth, guess), unit)
-        if unit == "px":  # per mm² with 1 µm pixels is per megapixel
-            row["pixel_size_um"] = None
+        image = read_image(images[name]) if name in images else None
+        masks, measured = [], []
+        for path, axon in (references[name], predictions[name]):
+            masks.append(read_mask(path))
+            drawn = read_mask(axon) if axon else None
+            measured.append(measure_fibers(masks[-1], sizes[name], drawn, image))
+        row, values, some = compare(name, *measured, masks, unit)
         rows.append(row)
         ious.append(some)
         for column, both in values.items():
@@ -324,17 +319,24 @@ def main(argv=None):
         import plots
 
         written = {"um": "µm", "px": "px"}[unit]
-        panels = [
+        shown = [
             (
                 f"{name.replace('_', ' ')} of fibers".replace("g ratio", "g-ratio"),
                 "" if name == "g_ratio" else written,
-                *pairs[column],
+                column,
+                pairs[column],
             )
             for name, column in columns(unit).items()
         ]
         area = "per mm²" if unit == "um" else "per megapixel"
-        panels.append(("density of images", area, *densities))
-        plots.draw_bland_altman(args.out / "bland_altman.png", panels)
+        shown.append(("density of images", area, density_column(unit), densities))
+        plots.draw_bland_altman(
+            args.out / "bland_altman.png",
+            [
+                (title, of, *both, [total[f"{column}_{end}"] for end in ENDS])
+                for title, of, column, both in shown
+            ],
+        )
     write_run_json(
         args.out,
         reference=str(args.reference),
@@ -346,8 +348,6 @@ def main(argv=None):
 
 def report(rows, total, unit, folder):
     """Print the table: what was found, and differences of the means in %."""
-    density = next(name for name in total if name.startswith("fiber_density"))
-    density = density.removesuffix("_reference")
     shown = (
         ("myelin Dice", "myelin_dice", ".3f"),
         ("axon Dice", "axon_dice", ".3f"),
@@ -355,7 +355,7 @@ def report(rows, total, unit, folder):
         ("recall", "recall", ".3f"),
         ("F1", "f1", ".3f"),
         ("PQ", "panoptic_quality", ".3f"),
-        ("density %", f"{density}_difference_percent", "+.1f"),
+        ("density %", f"{density_column(unit)}_difference_percent", "+.1f"),
         *(
             (f"{title} %", f"{column}_difference_percent", "+.1f")
             for title, column in zip(

@@ -56,23 +56,23 @@ def read_groups(path, names):
         raise UserError(f"{path}: cannot be read ({error}), save it as CSV in UTF-8") from None
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
-    rows = list(csv.DictReader(io.StringIO(text), delimiter=separator, skipinitialspace=True))
-    columns = [column.strip() for column in first.strip().split(separator)]
+    reader = csv.DictReader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
+    columns = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+    rows = [(reader.line_num, row) for row in reader]
     if not {"image", "group", "animal"} <= set(columns) or not rows:
         raise UserError(
             f"{path}: columns {', '.join(columns)} and {len(rows)} rows, give it the columns "
             "image, group, animal and a row per image"
         )
-    rows = [{key: (value or "").strip() for key, value in row.items() if key} for row in rows]
     names, animals, seen, errors = set(names), {}, set(), []
-    for number, row in enumerate(rows, 2):
-        image, group, animal = (row.get(key, "") for key in ("image", "group", "animal"))
-        image = image if image in names else Path(image).stem.removesuffix("_mask")
+    for number, row in rows:
+        given, group, animal = ((row[key] or "").strip() for key in ("image", "group", "animal"))
+        image = given if given in names else Path(given).stem.removesuffix("_mask")
         if not (image and group and animal):
             errors.append(f"{path}: line {number} has an empty cell, fill it or remove the line")
         elif image not in names:
             errors.append(
-                f"{path}: line {number} names the image {row['image']}, of which there is no "
+                f"{path}: line {number} names the image {given}, of which there is no "
                 "mask, correct or remove it"
             )
         elif image in seen:

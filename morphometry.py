@@ -12,9 +12,9 @@ g-ratio, and plots. The pixel size may be left out where the pictures record it 
 compares groups of animals. `groups.csv` has the columns image, group, animal.
 """
 
-import argparse
 import csv
 import itertools
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,6 @@ import numpy as np
 
 from fibers import (
     MIN_AXON_PX,
-    NEIGHBOURS,
     count_collapsed,
     edge_pixels,
     enclosed,
@@ -37,13 +36,23 @@ from fibers import (
 from groups import G_RATIO_BINS, SIZES, compare_groups, read_groups, statistics
 from pictures import (
     check_pixel_size,
+    image_shape,
     list_images,
     read_image,
     read_mask,
     read_pixel_size,
     write_image,
 )
-from suite import PREDS, RAW_TEST, UserError, progress, replacing, script, write_run_json
+from suite import (
+    PREDS,
+    RAW_TEST,
+    Parser,
+    UserError,
+    progress,
+    replacing,
+    script,
+    write_run_json,
+)
 
 __all__ = ["Fibers", "find_axons", "find_masks", "measure_fibers", "summarize"]
 
@@ -114,15 +123,13 @@ def perimeters(labels, count):
     The border pixels are counted with weights for straight and diagonal steps (Benkrid and
     Crookes, Design and FPGA implementation of a perimeter estimator, 2000).
     """
-    padded = np.pad(labels, 1)
-    border = np.zeros(padded.shape, bool)
-    for one, other in NEIGHBOURS:
-        differs = padded[one] != padded[other]
-        border[one] |= differs
-        border[other] |= differs
-    places = np.flatnonzero(border.ravel() & (padded.ravel() > 0))
-    flat, width = padded.ravel(), padded.shape[1]
-    border = border.ravel()
+    width, flat = labels.shape[1] + 2, np.pad(labels, 1).ravel()
+    border = np.zeros(len(flat), bool)
+    for step in (1, width):
+        differs = flat[:-step] != flat[step:]
+        border[:-step] |= differs
+        border[step:] |= differs
+    places = np.flatnonzero(border & (flat > 0))
     own = flat[places]
     code = np.ones(len(places), np.int64)
     for weight, steps in (
@@ -227,10 +234,10 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None):
         axons, hulls, others, boxes, space = drawn_axons(axon, myelin)
         labels, pieces = split_fibers(myelin | space, axons)
     count = len(hulls)
-    fill_vacuoles(others, boxes, axons, labels)
+    axon_px = np.bincount(axons.ravel(), minlength=count + 1)[1:]
+    fill_vacuoles(others, boxes, axon_px, labels)
 
     size = pixel_size_um
-    axon_px = np.bincount(axons.ravel(), minlength=count + 1)[1:]
     fiber_px = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     x, y, minor, major = ellipses(axons, axon_px)
     axon_perimeter = perimeters(axons, count)
@@ -371,15 +378,54 @@ def find_masks(folder, what="python find_myelin.py"):
     return {name: (found[stem], found.get(f"{name}_axon")) for name, stem in masks.items()}
 
 
-def read_same_size(read, path, shape, partner):
-    """Read a picture that must have the size of the mask it belongs to."""
-    picture = read(path)
-    if picture.shape != shape:
+def segmented(folder, masks):
+    """Return the masks that are of `find_myelin.py`'s last run, and that run's `run.json`.
+
+    All masks, and None, where the folder has none.
+    """
+    path = folder / "run.json"
+    try:
+        run = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        ids = set(masks if run is None else run.get("images", masks))
+    except (ValueError, AttributeError, TypeError) as error:
         raise UserError(
-            f"{path}: {picture.shape[0]} x {picture.shape[1]} pixels, but {partner.name} is "
-            f"{shape[0]} x {shape[1]}, bring both to one size"
+            f"{path}: cannot be read ({error}), run python find_myelin.py or remove it"
+        ) from None
+    skipped = [name for name in masks if name not in ids]
+    if len(skipped) == len(masks):
+        raise UserError(
+            f"{folder}: no mask is of the run in its run.json, run python find_myelin.py or remove "
+            "run.json to measure all"
         )
-    return picture
+    if skipped:
+        print(f"skipped, not of the last run in {folder}: {', '.join(skipped)}")
+    return {name: paths for name, paths in masks.items() if name in ids}, run
+
+
+def check_pictures(mask, masks=(), images=()):
+    """Return what is wrong with a mask, others that belong to it, and pictures, as texts.
+
+    All must be readable and of one size; None among them is passed over. One is read at a time.
+    """
+    errors, shape = [], None
+    for path in filter(None, (mask, *masks, *images)):
+        try:
+            rows, cols = image_shape(path)
+            if path == mask:
+                shape = rows, cols
+            elif shape and shape != (rows, cols):
+                errors.append(
+                    f"{path}: {rows} x {cols} pixels, but {mask.name} is {shape[0]} x {shape[1]}, "
+                    "bring both to one size"
+                )
+            (read_image if path in images else read_mask)(path)
+        except UserError as mistake:
+            errors.extend(mistake.args)
+    return errors
+
+
+class PixelSizeUnknown(UserError):
+    """No picture records a pixel size, and none was given."""
 
 
 def pixel_size_of(paths, given):
@@ -387,15 +433,17 @@ def pixel_size_of(paths, given):
 
     Raises
     ------
+    PixelSizeUnknown
+        No path records one.
     UserError
-        No path records one, or two contradict each other.
+        Two contradict each other.
     """
     if given is not None:
         return given, "--pixel-size"
     known = [(path, *read_pixel_size(path)) for path in paths if path]
     known = [entry for entry in known if entry[1]]
     if not known:
-        raise UserError(
+        raise PixelSizeUnknown(
             f"{paths[-1]}: pixel size unknown (no OME-XML or ImageJ scale; dpi tags do not count), "
             "give it in µm per pixel with --pixel-size"
         )
@@ -414,24 +462,21 @@ def pixel_size_of(paths, given):
 
 def parse(argv):
     """Return the arguments of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument(
         "--masks",
         type=Path,
         default=PREDS,
         metavar="DIR",
         help="folder of myelin masks, <id>_mask.* or else <id>.*, with optional axon masks "
-        "<id>_axon.* (default: preds)",
+        "<id>_axon.*; where find_myelin.py left a run.json, only its images (default: preds)",
     )
     parser.add_argument(
         "--images",
         type=Path,
-        default=RAW_TEST,
         metavar="DIR",
         help="folder of the pictures themselves, for overlays, pixel sizes, and for telling gaps "
-        "from axons; may be missing (default: raw/test)",
+        "from axons (default: raw/test, where it is there)",
     )
     parser.add_argument(
         "--out",
@@ -479,11 +524,17 @@ def parse(argv):
 def main(argv=None):
     """Measure all masks of a folder."""
     args = parse(argv)
-    masks = find_masks(args.masks)
-    images = list_images(args.images) if args.images.is_dir() else {}
+    if args.out.resolve() == args.masks.resolve():
+        raise UserError(f"--out {args.out}: is the folder of the masks, name another")
+    masks, segmentation = segmented(args.masks, find_masks(args.masks))
+    folder = args.images or RAW_TEST
+    images = list_images(folder) if args.images or folder.is_dir() else {}
+    images = {name: path for name, path in images.items() if path != masks.get(name, [None])[0]}
     animals = read_groups(args.groups, masks) if args.groups else {}
     sizes, errors = {}, []
-    for name, (mask, _) in masks.items():  # before any work, so that a long run cannot fail late
+    # Before any work, so that a long run cannot fail late.
+    for name, (mask, axon) in progress(masks.items(), "checking"):
+        errors += check_pictures(mask, [axon], [images.get(name)])
         try:
             sizes[name] = pixel_size_of([images.get(name), mask], args.pixel_size)
         except UserError as mistake:
@@ -491,16 +542,12 @@ def main(argv=None):
     if errors:
         raise UserError(*errors)
 
+    (args.out / "run.json").unlink(missing_ok=True)  # an interrupted run leaves no false one
     rows, measured = [], {}
     for name, (mask, axon) in progress(masks.items(), "measuring"):
         size, source = sizes[name]
-        myelin = read_mask(mask)
-        shape = myelin.shape
-        axon = read_same_size(read_mask, axon, shape, mask) if axon else None
-        image = images.get(name)
-        if image == mask:
-            image = None
-        image = read_same_size(read_image, image, shape, mask) if image else None
+        myelin, axon = read_mask(mask), read_mask(axon) if axon else None
+        image = read_image(images[name]) if name in images else None
         fibers = measure_fibers(myelin, size, axon, image)
         write_fibers(args.out, name, fibers)
         rows.append(summarize(fibers, name, source))
@@ -530,10 +577,11 @@ def main(argv=None):
     write_run_json(
         args.out,
         masks=str(args.masks),
-        images=str(args.images),
+        images=str(folder),
         pixel_sizes_um={row["image"]: row["pixel_size_um"] for row in rows},
         pixel_size_sources={row["image"]: row["pixel_size_source"] for row in rows},
         fibers={row["image"]: row["fiber_count"] for row in rows},
+        segmentation=segmentation,
     )
     report(rows, animals, args.out)
 

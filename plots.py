@@ -11,6 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from fibers import NEIGHBOURS
 from suite import replacing
 
 DPI = 300
@@ -50,9 +51,9 @@ def label(panel, x, y, title=None):
         panel.set_title(title, fontsize=FONT["size"], loc="left")
 
 
-def say_empty(panel):
+def say_empty(panel, why="no whole fiber"):
     """Say in an empty panel why it is empty."""
-    panel.text(0.5, 0.5, "no whole fiber", ha="center", transform=panel.transAxes, fontsize=7)
+    panel.text(0.5, 0.5, why, ha="center", transform=panel.transAxes, fontsize=FONT["size"])
 
 
 def scale_bar(width_um):
@@ -75,7 +76,7 @@ def paint(fibers, myelin, image):
     picture[sheath] = tinted.astype(np.uint8)
     # A dark line between fibers shows where touching sheaths were split.
     labels = fibers.labels
-    for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+    for one, other in NEIGHBOURS:
         border = (labels[one] != labels[other]) & (labels[one] > 0) & (labels[other] > 0)
         picture[one][border] = 0
     return picture
@@ -221,8 +222,9 @@ def draw_groups(path, per_animal, per_group, bins):
             values = [value for value in values if value is not None]
             jitter = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(1)
             panel.scatter(place + jitter[: len(values)], values, s=10, color=colours[name])
-            if values:
-                panel.hlines(np.mean(values), place - 0.25, place + 0.25, color="black", lw=1)
+            mean = per_group[place][column.removesuffix("_mean") + "_mean"]
+            if mean is not None:
+                panel.hlines(mean, place - 0.25, place + 0.25, color="black", lw=1)
         panel.set_xticks(range(len(names)), names)
         panel.set_xlim(-0.6, len(names) - 0.4)
         panel.margins(y=0.25)
@@ -265,22 +267,15 @@ def draw_bland_altman(path, panels):
     Parameters
     ----------
     path : path
-    panels : list of (title, unit, reference, predicted)
-        One panel each; the last two are arrays (n,).
+    panels : list of (title, unit, reference, predicted, limits)
+        One panel each; values are arrays (n,), limits are those of `evaluate.agreement`.
     """
     figure, axes = new_figure(2 * len(panels), len(panels))
-    for panel, (title, unit, reference, predicted) in zip(axes, panels, strict=True):
+    for panel, (title, unit, reference, predicted, limits) in zip(axes, panels, strict=True):
         unit = f" ({unit})" if unit else ""
         label(panel, f"mean of both{unit}", f"predicted − reference{unit}", title)
         if len(reference) == 0:
-            panel.text(
-                0.5,
-                0.5,
-                "nothing to compare",
-                ha="center",
-                transform=panel.transAxes,
-                fontsize=FONT["size"],
-            )
+            say_empty(panel, "nothing to compare")
             continue
         difference = predicted - reference
         size = float(np.clip(4000 / len(difference), 0.8, 10))
@@ -293,13 +288,12 @@ def draw_bland_altman(path, panels):
             linewidths=0,
             rasterized=True,
         )
-        bias = difference.mean()
+        bias, *ends = limits
         panel.axhline(0, color="0.7", linewidth=0.6, zorder=0)
         panel.axhline(bias, color=COLOURS[1], linewidth=1.2)
-        if len(difference) > 1:
-            limit = 1.96 * difference.std(ddof=1)
-            for end in (bias - limit, bias + limit):
+        if None not in ends:
+            for end in ends:
                 panel.axhline(end, color=COLOURS[1], linewidth=0.8, linestyle="--")
-            text = f"bias {bias:.3g}, 95 % limits {bias - limit:.3g} to {bias + limit:.3g}"
-            label(panel, f"mean of both{unit}", f"predicted − reference{unit}", f"{title}\n{text}")
+            text = f"bias {bias:.3g}, 95 % limits {ends[0]:.3g} to {ends[1]:.3g}"
+            panel.set_title(f"{title}\n{text}", fontsize=FONT["size"], loc="left")
     save(figure, path)

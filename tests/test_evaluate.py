@@ -162,6 +162,18 @@ def test_pixel_size_of_the_prediction(folder):
     assert float(table()[0]["axon_diameter_um_reference"]) == pytest.approx(20, rel=0.02)
 
 
+def test_pixel_size_of_the_picture_beside_the_reference(folder):
+    save(Path("raw/test/a.TIFF"), np.zeros(SHAPE, bool), pixel_size_um=0.5)
+    evaluate.main(["--no-pictures"])
+    assert table()[0]["pixel_size_um"] == "0.5"
+
+
+def test_contradicting_pixel_sizes(folder, capsys):
+    save(Path("raw/test/a.tif"), np.zeros(SHAPE, bool), pixel_size_um=0.5)
+    save(Path("preds/a_mask.tif"), rings(CENTERS, 20, 30)[0], pixel_size_um=0.25)
+    assert "0.5 µm per pixel, but" in fails(capsys)
+
+
 def test_several_images_and_empty_masks(folder):
     for name, reference, predicted in (("b", True, False), ("c", False, False)):
         full, empty = rings(CENTERS, 20, 30)[0], np.zeros(SHAPE, bool)

@@ -1,5 +1,6 @@
 """find_myelin.py: tiles, polarity, pixel size, outputs and messages."""
 
+import dataclasses
 import json
 
 import cv2
@@ -230,3 +231,47 @@ def test_segmenting_before_packing_says_what_to_run(tmp_path, monkeypatch, model
         find_myelin.main([str(model_file)])
     assert stop.value.code == 2
     assert "run python data.py first" in capsys.readouterr().err
+
+
+def test_a_run_forgets_the_images_that_are_gone_and_nothing_else(lab, model_file):
+    find_myelin.main([str(model_file)])
+    (lab / "preds/mine_mask.tif").write_bytes(b"a user's own")
+    (lab / "raw/test/b.png").unlink()
+    data.main([])
+    find_myelin.main([str(model_file)])
+    assert {path.name for path in (lab / "preds").iterdir()} == {
+        *("a_pred.png", "a_mask.tif", "a_overlay.png", "run.json", "mine_mask.tif")
+    }
+
+
+def test_an_interrupted_run_leaves_no_false_record(lab, model_file, monkeypatch):
+    find_myelin.main([str(model_file)])
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(find_myelin, "overlay", stop)
+    with pytest.raises(SystemExit) as end:
+        find_myelin.main([str(model_file)])
+    assert end.value.code == 130
+    assert not (lab / "preds/run.json").exists()
+    assert len(np.load("npydata/imgs_mask_test.npy")) == 2  # that of the run before
+
+
+def test_unusable_pixel_sizes_are_all_named_before_anything_is_written(lab, tmp_path, capsys):
+    settings = dataclasses.replace(NATIVE, pixel_size_um=0.1)
+    unet.save_model(tmp_path / "m.h5", random_network(), settings)
+    tifffile.imwrite(
+        "raw/test/c.tif", rings(50, 50), imagej=True, resolution=(5, 2), metadata={"unit": "um"}
+    )
+    data.main([])
+    with pytest.raises(SystemExit) as stop:
+        find_myelin.main([str(tmp_path / "m.h5")])
+    assert stop.value.code == 2 and "not square" in capsys.readouterr().err
+    for size in ("90", "0.00002"):
+        with pytest.raises(SystemExit) as stop:
+            find_myelin.main([str(tmp_path / "m.h5"), "--pixel-size", size])
+        assert stop.value.code == 2
+        errors = capsys.readouterr().err.splitlines()
+        assert [line[:9] for line in errors] == ["error: a:", "error: b:", "error: c:"]
+    assert not (lab / "preds").exists()

@@ -14,6 +14,7 @@ import pytest
 from tifffile import imread, imwrite
 
 import fibers
+import groups
 import morphometry
 from pictures import write_image
 
@@ -226,6 +227,35 @@ def test_vacuoles_and_pinholes_belong_to_the_sheath():
     assert (found.labels == whole.labels).all()
 
 
+def swollen(shape, x, y, vacuoles, inner=10):
+    """Return a swollen sheath of radius 40: round vacuoles of radius 3 around its axon."""
+    myelin, _ = ring(shape, x, y, inner, 40)
+    for angle in np.arange(vacuoles) * 2 * math.pi / max(vacuoles, 1):
+        myelin &= ~ring(shape, x + 25 * math.cos(angle), y + 25 * math.sin(angle), 0, 3)[1]
+    return myelin
+
+
+@pytest.mark.parametrize("vacuoles", [1, 3, 6, 8])
+def test_a_swollen_sheath_is_one_fiber(vacuoles):
+    normal = rings((260, 300), [(180, 100), (200, 200), (60, 210)], 20, 32)
+    alone = morphometry.measure_fibers(normal, 1.0).columns
+    found = morphometry.measure_fibers(normal | swollen(normal.shape, 100, 100, vacuoles), 1.0)
+    columns, place = found.columns, found.columns["x_px"].round() == 100
+    assert len(found) == 4 and place.sum() == 1
+    assert columns["fiber_area_um2"][place] == pytest.approx(math.pi * 40**2, rel=0.01)
+    assert columns["g_ratio"][place] == pytest.approx(10 / 40, rel=0.02)
+    for name in ("axon_area_um2", "fiber_area_um2", "g_ratio"):
+        assert (columns[name][~place] == alone[name]).all(), "the others are untouched"
+
+
+def test_thick_sheaths_stay():
+    """A low g-ratio alone is no reason, nor beside a larger fiber: both outlines are round."""
+    lone = morphometry.measure_fibers(swollen((120, 120), 60, 60, 0, inner=8), 1.0)
+    assert lone.columns["g_ratio"] == pytest.approx([0.2], rel=0.02)
+    large = ring((200, 240), 90, 100, 45, 60)[0]
+    assert count(large | ring((200, 240), 170, 100, 5, 22)[0]) == 2
+
+
 def test_an_infolding_does_not_hide_the_axon():
     myelin, _ = ring((200, 200), 100, 100, 50, 62)
     myelin[92:108, 100:160] = True
@@ -412,9 +442,47 @@ def test_no_masks(tmp_path, monkeypatch, capsys):
     assert "preds: no masks in it, run python find_myelin.py" in fails(capsys, "--pixel-size", "1")
 
 
-def test_a_mask_that_is_none(folder, capsys):
+def test_bad_input_is_named_at_once_before_anything_is_written(folder, capsys):
     write_image(Path("preds/two_mask.tif"), np.arange(24000, dtype=np.uint8).reshape(120, 200))
-    assert "two_mask.tif" in fails(capsys, "--pixel-size", "1", "--no-pictures")
+    save(Path("preds/one_axon.png"), np.zeros((60, 200), bool))
+    Path("raw/test").mkdir(parents=True)
+    Path("raw/test/one.png").write_bytes(b"no picture")
+    said = fails(capsys, "--no-pictures")
+    for part in ("grey values in a mask", "one_axon.png: 60 x 200", "one.png: cannot be read"):
+        assert part in said
+    assert said.count("pixel size unknown") == 2 and not Path("morphometry").exists()
+
+
+def test_a_mistyped_folder_of_images(folder, capsys):
+    assert "raw/tset: no such folder" in fails(capsys, "--pixel-size", "1", "--images", "raw/tset")
+    assert "--out preds" in fails(capsys, "--pixel-size", "1", "--out", "preds")
+
+
+def test_only_the_masks_of_the_last_run(folder, capsys):
+    run = {"model_sha256": "abc", "threshold": 0.5, "images": {"two": {}}}
+    Path("preds/run.json").write_text(json.dumps(run), encoding="utf-8")
+    morphometry.main(["--pixel-size", "1", "--no-pictures"])
+    assert "skipped, not of the last run in preds: one\n" in capsys.readouterr().out
+    assert [row["image"] for row in read_table("morphometry/summary.csv")] == ["two"]
+    facts = json.loads(Path("morphometry/run.json").read_text(encoding="utf-8"))
+    assert facts["segmentation"] == run
+    Path("preds/two_mask.tif").unlink()
+    assert "no mask is of the run" in fails(capsys, "--pixel-size", "1")
+    Path("preds/run.json").write_text("{", encoding="utf-8")
+    assert "run.json: cannot be read" in fails(capsys, "--pixel-size", "1")
+
+
+def test_an_interrupted_run_leaves_no_run_json(folder, monkeypatch):
+    morphometry.main(["--pixel-size", "1", "--no-pictures"])
+    assert json.loads(Path("morphometry/run.json").read_text())["segmentation"] is None
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(morphometry, "write_fibers", stopped)
+    with pytest.raises(SystemExit):
+        morphometry.main(["--pixel-size", "1", "--no-pictures"])
+    assert not Path("morphometry/run.json").exists()
 
 
 def test_another_size_than_the_image(folder, capsys):
@@ -467,6 +535,20 @@ def test_groups(folder):
     assert cv2.imread("morphometry/groups.png").shape[1] >= 900
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"image","group","animal"\n"one","a","A"\n"two","b","B"\n',
+        '\ufeff"animal" ; "image" ; group\r\nA ; one ; a\r\n\r\nB ; "two" ; b\r\n',
+        "image\tgroup\tanimal\tnote\none\ta\tA\ntwo\tb\tB\tx, y\n",
+    ],
+)
+def test_groups_as_programs_write_them(tmp_path, text):
+    (tmp_path / "g.csv").write_bytes(text.encode())
+    found = groups.read_groups(tmp_path / "g.csv", ["one", "two"])
+    assert found == {("a", "A"): ["one"], ("b", "B"): ["two"]}
+
+
 def test_images_without_group_are_named(folder, capsys):
     Path("g.csv").write_text("image,group,animal\none,a,A\n", encoding="utf-8")
     morphometry.main(["--pixel-size", "0.1", "--groups", "g.csv", "--no-pictures"])
@@ -478,6 +560,7 @@ def test_images_without_group_are_named(folder, capsys):
     [
         ("image,group,animal\nnobody,a,A\n", "line 2 names the image nobody"),
         ("image,group,animal\none,a,A\none,a,A\n", "line 3 repeats one"),
+        ("image,group,animal\n\none,a,A\n\none,a,A\n", "line 5 repeats one"),
         ("image,group,animal\none,,A\n", "line 2 has an empty cell"),
         ("image,group,animal\none,a,A\ntwo,b,A\n", "line 3 puts A into a second group"),
         ("image,animal\none,A\n", "columns image, animal"),

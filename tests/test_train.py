@@ -150,7 +150,7 @@ def test_the_original_call_trains_keeps_the_best_epoch_and_segments(packed, caps
     assert settings.mean == pytest.approx(np.mean(resized))
     assert settings.std == pytest.approx(np.std(resized))
     assert (packed / "preds/new_mask.tif").exists() and (packed / "models/new_curve.png").exists()
-    assert not list((packed / "models").glob("*_last.h5"))
+    assert not list((packed / "models").glob("*_resume.h5"))
     assert cv2.imread("preds/new_pred.png", 0).shape == (80, 96)
     printed = capsys.readouterr().out
     assert "7,759,521 parameters" in printed and "4 training and 1 validation images" in printed
@@ -250,9 +250,29 @@ def test_a_file_of_2018_is_continued_with_the_statistics_of_the_training_set(pac
 
 
 def test_a_model_of_any_size_goes_on_as_it_was_trained(packed):
-    train.main("c.h5 1 --crop 32 --augment --normalize image --steps 2".split())
+    train.main("c.h5 1 --crop 32 --augment --normalize image --steps 2 --pixel-size 0.1".split())
     extra_training.main(["c.h5", "d.h5", "1"])
-    assert unet.read_model_file("models/d.h5")[1].training["crop"] == 32
+    settings = unet.read_model_file("models/d.h5")[1]
+    assert settings.training["crop"] == 32
+    assert settings.pixel_size_um is None  # that of the new pictures, which was not given
+
+
+def test_an_unknown_loss_in_a_model_file_is_said(packed, capsys):
+    unet.start_keras()
+    settings = unet.Preprocessing(rows=32, cols=32, mean=1.0, std=2.0, training={"loss": "foo"})
+    unet.save_model("models/m.h5", unet.get_unet(32, 32), settings)
+    with pytest.raises(SystemExit) as stop:
+        extra_training.main(["m.h5", "n.h5", "1"])
+    assert stop.value.code == 2 and "choose one with --loss" in capsys.readouterr().err
+
+
+def test_resuming_needs_the_file_of_an_interrupted_run(packed, capsys):
+    unet.start_keras()
+    settings = unet.Preprocessing(rows=32, cols=32, mean=1.0, std=2.0)
+    unet.save_model("models/m_resume.h5", unet.get_unet(32, 32), settings)
+    with pytest.raises(SystemExit) as stop:
+        train.main(["m.h5", "1", "--size", "32", "--resume"])
+    assert stop.value.code == 2 and "not of an interrupted run" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- messages
