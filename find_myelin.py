@@ -113,8 +113,8 @@ def probability(network, settings, image, scale=1.0):
 
 def busiest_window(image, size):
     """Return the size x size window (or the whole, if smaller) in which grey values vary most."""
-    corners = [range(0, max(length - size, 0) + 1, max(size // 8, 1)) for length in image.shape]
-    windows = [np.s_[y : y + size, x : x + size] for y in corners[0] for x in corners[1]]
+    ys, xs = (np.linspace(0, max(length - size, 0), 9, dtype=int) for length in image.shape)
+    windows = [np.s_[y : y + size, x : x + size] for y in np.unique(ys) for x in np.unique(xs)]
     return max((image[window] for window in windows), key=np.std)
 
 

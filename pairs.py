@@ -26,7 +26,7 @@ SHADING = 0.2  # uneven illumination: gain varies by up to this over a crop
 MAX_BLUR_PX = 1.5  # standard deviation of the Gaussian
 MAX_NOISE = 0.25  # standard deviation, in standard deviations of the picture
 MARGIN_PROBABILITY = 0.15  # crops that reach over the picture's edge see a black or white margin
-# A validation frame of "native" models is cut to this from its centre: a big one fills memory.
+# A validation frame of "native" models is cut to this at most: a big one fills memory.
 VALIDATION_SIZE = 1024
 
 
@@ -112,18 +112,31 @@ def sampling_weights(pairs, training, emphasis):
     return weights[training] / weights[training].sum()
 
 
-def whole_frame(pairs, index, settings):
-    """Return one pair as the network sees it: float32 (rows, cols) image and 0..1 mask."""
+def whole_frame(pairs, index, settings, shape=None):
+    """Return one pair as the network sees it: float32 (rows, cols) image and 0..1 mask.
+
+    Frames of their own size are cut from their centre, or mirrored at the bottom and right, to
+    `shape`: Keras takes batches of one shape only.
+    """
     image, mask = pairs.image(index), pairs.mask(index)
     if settings.frame == "resize":
         image = unet.resize(image, settings.rows, settings.cols)
         mask = unet.resize(mask, settings.rows, settings.cols)
         return unet.normalize(image, settings), mask.astype(np.float32) / 255
     image = unet.normalize(image, settings)  # by the whole picture's statistics, before the cut
-    rows, cols = (min(size, VALIDATION_SIZE) // STRIDE * STRIDE for size in image.shape)
-    top, left = (image.shape[0] - rows) // 2, (image.shape[1] - cols) // 2
-    window = np.s_[top : top + rows, left : left + cols]
-    return image[window], mask[window].astype(np.float32) / 255
+    top, left = (
+        max(length - size, 0) // 2 for length, size in zip(image.shape, shape, strict=True)
+    )
+    window = np.s_[top : top + shape[0], left : left + shape[1]]
+    image, mask = image[window], mask[window].astype(np.float32) / 255
+    missing = [(0, size - length) for length, size in zip(image.shape, shape, strict=True)]
+    return np.pad(image, missing, mode="symmetric"), np.pad(mask, missing, mode="symmetric")
+
+
+def validation_shape(pairs, indices):
+    """Return the (rows, cols) that hold the largest of some frames, up to VALIDATION_SIZE."""
+    largest = np.minimum(np.max(pairs.shapes[list(indices)], axis=0), VALIDATION_SIZE)
+    return tuple(-(-largest // STRIDE) * STRIDE)
 
 
 def random_crop(pairs, index, size, settings, augment, rng):
@@ -192,13 +205,7 @@ def make_batches(pairs, indices, settings, args, training, start=0):
     """Return a keras PyDataset of (image, mask) batches, float32 (batch, rows, cols, 1)."""
     from keras.utils import PyDataset
 
-    if settings.frame == "native" and not training:
-        small = [pairs.ids[i] for i in indices if min(pairs.shapes[i]) < STRIDE]
-        if small:  # said here: Keras would bury an error that comes up while it trains
-            raise UserError(
-                f"{', '.join(small)}: smaller than {STRIDE} x {STRIDE} pixels, too small to "
-                "validate on, remove it from raw/train"
-            )
+    shape = validation_shape(pairs, indices) if settings.frame == "native" else None
     rng = np.random.default_rng([args.seed, start])  # a resumed run draws other crops
     weights = sampling_weights(pairs, indices, args.emphasis) if training and args.crop else None
     size = args.batch_size if training else 1
@@ -220,7 +227,7 @@ def make_batches(pairs, indices, settings, args, training, start=0):
                 ]
             else:
                 chosen = self.order[step * size : (step + 1) * size]
-                batch = [whole_frame(pairs, i, settings) for i in chosen]
+                batch = [whole_frame(pairs, i, settings, shape) for i in chosen]
             images, masks = zip(*batch, strict=True)
             return (
                 np.stack(images)[..., None].astype(np.float32),

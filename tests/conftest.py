@@ -50,3 +50,14 @@ def write_pair(write_picture):
         return image, write_picture(f"raw/train/{stem}_mask{mask_suffix}", mask)
 
     return write
+
+
+@pytest.fixture(scope="module")
+def small_network():
+    """Give the U-Net few filters: its shape is the same, and training it takes a moment."""
+    import unet
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unet, "FILTERS", (4, 8, 8, 8))
+        patch.setattr(unet, "BOTTOM_FILTERS", 16)
+        yield

@@ -22,6 +22,7 @@ class BrightIsMyelin:
         return 1 / (1 + np.exp(-10 * batch))
 
 
+pytestmark = pytest.mark.usefixtures("small_network")
 NATIVE = unet.Preprocessing(
     frame="native", rows=None, cols=None, myelin="bright", normalize="image"
 )
@@ -49,7 +50,7 @@ def random_network(rows=None, cols=None, seed=0):
 
 
 @pytest.fixture(scope="module")
-def model_file(tmp_path_factory):
+def model_file(tmp_path_factory, small_network):
     path = tmp_path_factory.mktemp("models") / "random.h5"
     unet.save_model(path, random_network(), NATIVE)
     return path

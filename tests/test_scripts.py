@@ -1,0 +1,96 @@
+"""The scripts as a user runs them: from a terminal, one after the other, mistakes included."""
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = [
+    *("data", "train", "extra_training", "find_myelin"),
+    *("morphometry", "evaluate", "synthetic"),
+]
+
+
+def run(folder, script, *arguments):
+    """Run a script in a folder; return its exit code, stdout and stderr."""
+    command = [sys.executable, str(ROOT / f"{script}.py"), *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8")
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_comes_without_the_heavy_libraries(script, tmp_path):
+    code = (
+        f"import sys; sys.argv = ['{script}.py', '--help']; sys.path.insert(0, {str(ROOT)!r})\n"
+        f"import {script}\n"
+        f"try: {script}.main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'tensorflow', 'keras', 'skimage', 'matplotlib', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("python " in done.stdout and "default" in done.stdout) or script == "data"
+
+
+def test_the_four_calls_and_the_measuring(tmp_path):
+    """Pack, train, continue, segment, measure and evaluate, with the network in full size."""
+    steps = [
+        ("synthetic", "--train", "3", "--test", "1", "--size", "96", "96"),
+        ("data",),
+        ("train", "newmyelin.h5", "1", "--size", "32"),
+        ("extra_training", "newmyelin.h5", "new.h5", "1"),
+        ("find_myelin", "new.h5", "--myelin", "bright"),
+        ("morphometry", "--masks", "raw/test"),
+        ("evaluate",),
+    ]
+    for script, *arguments in steps:
+        code, out, err = run(tmp_path, script, *arguments)
+        assert code == 0, f"{script}: {out} {err}"
+        assert "Traceback" not in err and "error:" not in err
+    mask = cv2.imread(str(tmp_path / "preds/synthetic_test_01_mask.tif"), cv2.IMREAD_UNCHANGED)
+    assert mask.shape == (96, 96) and set(np.unique(mask)) <= {0, 255}
+    for name in ("new.h5", "new_history.csv", "new_curve.png"):
+        assert (tmp_path / "models" / name).stat().st_size > 50
+    with open(tmp_path / "morphometry/summary.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows and float(rows[0]["pixel_size_um"]) == pytest.approx(0.1, rel=1e-3)
+    assert (tmp_path / "evaluation/evaluation.csv").exists()
+
+
+def test_the_bundled_model_segments_the_bundled_examples(tmp_path):
+    shutil.copytree(ROOT / "raw", tmp_path / "raw")
+    for script in ("data", "find_myelin", "evaluate"):
+        code, out, err = run(tmp_path, script)
+        assert code == 0, f"{script}: {out} {err}"
+    with open(tmp_path / "evaluation/evaluation.csv", newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["image"].startswith("synthetic")]
+    assert len(rows) == 2
+    assert all(float(row["myelin_dice"]) > 0.9 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "message"),
+    [
+        ("data", [], "error: raw"),
+        ("train", ["m.h5", "1"], "error: npydata"),
+        ("extra_training", ["bestmyelin.h5", "m.h5", "1"], "error: npydata"),
+        ("find_myelin", [], "error: npydata"),
+        ("morphometry", [], "error: preds"),
+        ("evaluate", [], "error: "),
+        ("train", [], "error: the following arguments are required: model, epochs"),
+        ("synthetic", ["--train", "-1"], "error: argument --train: '-1' is not a whole number"),
+    ],
+)
+def test_a_mistake_is_one_line_and_code_2(tmp_path, script, arguments, message):
+    code, _, err = run(tmp_path, script, *arguments)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1 and err.startswith(message), err
