@@ -161,7 +161,7 @@ def fit(path, network, settings, pairs, args, start=0, best=math.inf):
         "training_images": len(training),
         "validation_images": [pairs.ids[i] for i in held],
     }
-    print(f"device: {', '.join(keras_devices())}; {network.count_params():,} parameters")
+    print(f"device: {', '.join(unet.keras_devices())}; {network.count_params():,} parameters")
     print(f"{len(training)} training and {len(held)} validation images, {args.epochs} epochs")
     if start == 0 and best < math.inf:  # the model that is continued, until an epoch is better
         settings.provenance |= {"epochs": 0, "best_validation_loss": best}
@@ -179,13 +179,6 @@ def fit(path, network, settings, pairs, args, start=0, best=math.inf):
         beside(path, RESUME).unlink(missing_ok=True)
     finally:  # also after Ctrl-C
         draw_curve(path)
-
-
-def keras_devices():
-    """Return the names of the devices Keras trains on."""
-    import keras
-
-    return [keras.backend.backend(), *keras.distribution.list_devices()]
 
 
 # ---------------------------------------------------------------- command line

@@ -37,8 +37,19 @@ def start_keras():
     with silent_stderr():  # they are written below Python, before any setting is read
         import keras
 
-        keras.distribution.list_devices()
+        keras_devices()  # TensorFlow looks for a GPU, and reports, when first asked
     return keras
+
+
+def keras_devices():
+    """Return the backend's name and the devices Keras knows there; PyTorch's it does not list."""
+    import keras
+
+    try:
+        devices = keras.distribution.list_devices()
+    except AttributeError:
+        devices = []
+    return [keras.backend.backend(), *devices]
 
 
 # ---------------------------------------------------------------- network and loss
