@@ -34,7 +34,7 @@ def load(old, args):
         raise UserError(f"--crop: {old} takes whole frames, give a model trained with --crop")
     if not args.crop and settings.frame == "native":
         args.crop = DEFAULT_CROP
-    return unet.load_model(old, args.precision)
+    return unet.load_model(old)
 
 
 def validation_loss(network, settings, pairs, args):

@@ -215,7 +215,7 @@ RECIPE = {
 
 def run_options(args):
     """Return the options that must be the same when a run is resumed, as JSON keeps them."""
-    free = ("model", "old", "new", "epochs", "resume", "precision", "without_optimizer")
+    free = ("model", "old", "new", "epochs", "resume", "without_optimizer")
     options = {name: value for name, value in vars(args).items() if name not in free}
     return json.loads(json.dumps(options))
 
@@ -271,13 +271,6 @@ def add_training_options(parser, continued=False):
         "--schedule",
         "learning rate over the run: as it is, or falling to 0 along a cosine",
         choices=["constant", "cosine"],
-    )
-    add(
-        "--precision",
-        "what the network computes in; mixed_bfloat16 halves the time on "
-        "processors with AVX512-BF16 or AMX and on recent GPUs (default: float32)",
-        choices=["float32", "mixed_bfloat16"],
-        default="float32",
     )
     add(
         "--pixel-size",
@@ -345,7 +338,7 @@ def resumed(path, args):
     last = beside(path, RESUME)
     if not last.exists():
         raise UserError(f"{last}: no interrupted run, start it without --resume")
-    network, settings, adam = unet.load_model(last, args.precision)
+    network, settings, adam = unet.load_model(last)
     state = settings.provenance.pop("state", None)
     if not state or not adam:
         raise UserError(f"{last}: not of an interrupted run, start it without --resume")
@@ -405,7 +398,7 @@ def main(argv=None):
             settings.mean, settings.std = unet.dataset_statistics(
                 map(pairs.image, range(len(pairs))), settings
             )
-        network = unet.get_unet(size, size, args.precision)
+        network = unet.get_unet(size, size)
         compile_network(network, args)
     fit(path, network, settings, pairs, args, start, best)
     segment_if_packed(path)

@@ -55,15 +55,13 @@ def keras_devices():
 # ---------------------------------------------------------------- network and loss
 
 
-def get_unet(rows=DEFAULT_SIZE, cols=DEFAULT_SIZE, precision="float32"):
+def get_unet(rows=DEFAULT_SIZE, cols=DEFAULT_SIZE):
     """Build the U-Net.
 
     Parameters
     ----------
     rows, cols : int or None
         Frame size, multiples of 16; None takes frames of any such size.
-    precision : "float32" or "mixed_bfloat16"
-        What the layers compute in; weights and output are float32 either way.
 
     Returns
     -------
@@ -74,17 +72,8 @@ def get_unet(rows=DEFAULT_SIZE, cols=DEFAULT_SIZE, precision="float32"):
     from keras import layers
 
     def convolve_twice(x, filters):
-        # He et al. (2015), doi:10.1109/ICCV.2015.123: made for ReLU. From Keras' default (Glorot)
-        # Adam at 1e-3 soon left 425 of the 512 filters at the bottom dead.
         for _ in range(2):
-            x = layers.Conv2D(
-                filters,
-                3,
-                activation="relu",
-                padding="same",
-                kernel_initializer="he_normal",
-                dtype=precision,
-            )(x)
+            x = layers.Conv2D(filters, 3, activation="relu", padding="same")(x)
         return x
 
     inputs = x = layers.Input((rows, cols, 1))
@@ -92,13 +81,13 @@ def get_unet(rows=DEFAULT_SIZE, cols=DEFAULT_SIZE, precision="float32"):
     for filters in FILTERS:
         x = convolve_twice(x, filters)
         skips.append(x)
-        x = layers.MaxPooling2D(2, dtype=precision)(x)
+        x = layers.MaxPooling2D(2)(x)
     x = convolve_twice(x, BOTTOM_FILTERS)
     for filters, skip in zip(reversed(FILTERS), reversed(skips), strict=True):
-        x = layers.Conv2DTranspose(filters, 2, strides=2, padding="same", dtype=precision)(x)
-        x = layers.Concatenate(axis=3, dtype=precision)([x, skip])
+        x = layers.Conv2DTranspose(filters, 2, strides=2, padding="same")(x)
+        x = layers.Concatenate(axis=3)([x, skip])
         x = convolve_twice(x, filters)
-    outputs = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32")(x)
+    outputs = layers.Conv2D(1, 1, activation="sigmoid")(x)
     return keras.Model(inputs, outputs)
 
 
@@ -277,7 +266,7 @@ def save_model(path, network, settings, optimizer=True):
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)  # Keras prefers its own format; this one is the contract
-    # A plain twin in float32, so that the file opens anywhere whatever precision trained it.
+    # A plain twin, whose configuration opens anywhere whatever loss and options trained it.
     plain = get_unet(settings.rows, settings.cols)
     plain.set_weights(network.get_weights())
     trained = optimizer and getattr(network, "optimizer", None)  # absent before compile()
@@ -507,14 +496,12 @@ def read_model_file(path):
     ) from None
 
 
-def load_model(path, precision="float32"):
+def load_model(path):
     """Load a model file of this suite, or of 2018, whole or weights only.
 
     Parameters
     ----------
     path : path
-    precision : "float32" or "mixed_bfloat16"
-        As in `get_unet`.
 
     Returns
     -------
@@ -529,7 +516,7 @@ def load_model(path, precision="float32"):
         Anything in the file is not exactly as expected.
     """
     weights, settings, adam = read_model_file(path)
-    network = get_unet(settings.rows, settings.cols, precision)
+    network = get_unet(settings.rows, settings.cols)
     network.set_weights(weights)
     return network, settings, adam
 

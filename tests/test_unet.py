@@ -81,14 +81,6 @@ def test_the_network_takes_any_frame_of_multiples_of_16(trained, frame):
     assert np.allclose(free(frame), trained(frame), atol=1e-6)
 
 
-def test_mixed_precision_keeps_float32_weights_and_output(trained, frame):
-    mixed = unet.get_unet(SIZE, SIZE, "mixed_bfloat16")
-    mixed.set_weights(trained.get_weights())
-    assert {weight.dtype for weight in mixed.weights} == {"float32"}
-    assert np.asarray(mixed(frame)).dtype == np.float32
-    assert np.abs(np.asarray(mixed(frame)) - np.asarray(trained(frame))).max() < 0.05
-
-
 def test_dice_coefficient_and_losses_by_hand():
     true = np.array([[[0, 1], [1, 1]]], np.uint8)
     found = np.array([[[0.1, 0.8], [0.6, 0.0]]], np.float32)
@@ -250,18 +242,6 @@ def test_adam_is_left_out_when_asked_untrained_or_not_compiled(trained, tmp_path
     network.compile(optimizer="adam", loss=unet.dice_coef_loss)
     unet.save_model(path, network, SETTINGS)
     assert unet.load_model(path)[2] is None
-
-
-def test_a_model_trained_in_mixed_precision_is_saved_in_plain_float32(tmp_path):
-    mixed = unet.get_unet(SIZE, SIZE, "mixed_bfloat16")
-    mixed.compile(optimizer="adam", loss=unet.dice_coef_loss)
-    mixed.optimizer.build(mixed.trainable_variables)
-    mixed.optimizer.iterations.assign(1)
-    unet.save_model(tmp_path / "x.h5", mixed, SETTINGS)
-    assert "bfloat16" not in h5py.File(tmp_path / "x.h5").attrs["model_config"]
-    plain, _, adam = unet.load_model(tmp_path / "x.h5")
-    pairs = zip(plain.get_weights(), mixed.get_weights(), strict=True)
-    assert all(np.array_equal(a, b) for a, b in pairs) and adam[0] == 1
 
 
 def test_an_interrupted_save_keeps_the_old_file(trained, tmp_path, monkeypatch):
