@@ -18,7 +18,7 @@ SYSTEM_FILES = {"desktop.ini", "thumbs.db"}  # compared in lower case; dot files
 MAX_PIXELS = 2**29
 # An editor may leave a few blended pixels in a mask; above this fraction it is no mask.
 STRAY_MASK_FRACTION = 2e-5
-MICRONS = {"m": 1e6, "mm": 1e3, "cm": 1e4, "inch": 25400.0, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4}
+MICRONS = {"m": 1e6, "mm": 1e3, "cm": 1e4, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4}
 # The first µ is the micro sign, the second the Greek mu, the third ImageJ's escape.
 MICRONS |= dict.fromkeys("µm μm \\u00B5m um micron microns micrometer micrometre".split(), 1.0)
 # Outside this range (µm per pixel) a stated size is a mistake: 10 pm to 100 µm.
@@ -284,7 +284,7 @@ def read_pixel_size(path):
     Raises
     ------
     UserError
-        x and y differ by more than 1 %, or the size is impossible.
+        x and y differ by more than 1 %.
     """
     from tifffile import TiffFile
 
@@ -295,14 +295,12 @@ def read_pixel_size(path):
                 sizes, source = ome_pixel_sizes(tif.ome_metadata), "OME-XML"
             elif tif.imagej_metadata:
                 sizes, source = imagej_pixel_sizes(tif), "ImageJ tags"
-    if sizes is None:
+    # Impossible sizes are a program's habit as well: the 2018 images state 389 µm, from "inch".
+    if sizes is None or not all(
+        PIXEL_SIZE_RANGE_UM[0] <= size < PIXEL_SIZE_RANGE_UM[1] for size in sizes
+    ):
         return None, "unknown"
     x, y = sizes
-    if not all(PIXEL_SIZE_RANGE_UM[0] <= size < PIXEL_SIZE_RANGE_UM[1] for size in sizes):
-        raise UserError(
-            f"{path}: pixel size {x:g} x {y:g} µm in its {source}, give the right one "
-            "with --pixel-size"
-        )
     if abs(x - y) > 0.01 * max(x, y):
         raise UserError(
             f"{path}: pixels of {x:g} x {y:g} µm are not square, resample the picture or give "

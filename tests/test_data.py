@@ -730,10 +730,17 @@ def test_pixels_that_are_not_square_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("size", ["0", "-0.1", "NaN", "INF", "1e9"])
-def test_an_impossible_pixel_size_is_refused(tmp_path, size):
+def test_an_impossible_pixel_size_is_unknown(tmp_path, size):
     path = ome_picture(tmp_path / "x.tif", f'PhysicalSizeX="{size}"')
-    with pytest.raises(suite.UserError, match=r"x\.tif: pixel size .* in its OME-XML, give the"):
-        pictures.read_pixel_size(path)
+    assert pictures.read_pixel_size(path) == (None, "unknown")
+
+
+def test_inches_in_imagej_tags_are_dots_per_inch_and_unknown(tmp_path):
+    """The images of 2018 say so: 65 pixels per inch, which would be 389 µm."""
+    path, picture = tmp_path / "x.tif", np.zeros((9, 9), np.uint8)
+    tags = {"imagej": True, "resolution": (65.28, 65.04), "metadata": {"unit": "inch"}}
+    tifffile.imwrite(path, picture, **tags)
+    assert pictures.read_pixel_size(path) == (None, "unknown")
 
 
 @pytest.mark.parametrize(
