@@ -11,17 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from morphometry import (
-    PixelSizeUnknown,
-    check_pictures,
-    find_masks,
-    measure_fibers,
-    pixel_size_of,
-    summarize,
-    write_table,
-)
+from fibers import measure_fibers, summarize
+from morphometry import PixelSizeUnknown, check_pictures, find_masks, pixel_size_of
 from pictures import check_pixel_size, list_images, read_image, read_mask
-from suite import PREDS, RAW_TEST, Parser, UserError, progress, script, write_run_json
+from suite import PREDS, RAW_TEST, Parser, UserError, progress, script, write_run_json, write_table
 
 EVALUATION = Path("evaluation")
 
@@ -132,7 +125,7 @@ def compare(name, reference, predicted, masks, unit):
     Parameters
     ----------
     name : str
-    reference, predicted : morphometry.Fibers
+    reference, predicted : fibers.Fibers
     masks : pair of bool arrays, (rows, cols)
         Myelin of the reference and of the prediction.
     unit : str

@@ -1,272 +1,96 @@
-"""Find axons and fibers in myelin masks: which region is an axon, and whose is which myelin.
+"""Find and measure the fibers of a myelin mask: whose is which myelin, and how large each is.
 
-Used by `morphometry.py` and `evaluate.py`; reads no file, knows no unit but the pixel.
+Used by `morphometry.py` and `evaluate.py`; reads no file. Which region is an axon, `axons.py` says.
 
     >>> import numpy as np
     >>> rows, cols = np.mgrid[:60, :60]
     >>> radius = np.hypot(rows - 30, cols - 30)
-    >>> axons = find_axons((radius < 20) & (radius >= 12))
-    >>> int(axons.max()), bool(((axons == 1) == (radius < 12)).all())
-    (1, True)
-
-The rules, and how often each decides wrongly on the nine hand-drawn SEM masks of 7,547 axons (as
-drawn, and with every sheath one pixel thicker so that neighbours touch, as networks draw them):
-
-axon                 a region without myelin (4-connected), enclosed by myelin or, where a fiber is
-                     cut, by myelin and the edge of the image
-gap between sheaths  a score of solidity, size, and the share of the sheath that is a neighbour's
-                     too: 11 axons lost, 13 of 101 gaps kept; thickened 19 lost, 6 of 1,089 kept
-pinhole              below 9 px only a sheath all its own makes an axon: 0 of 33 axons lost, 0 of
-                     211 others kept; thickened 1 lost, 0 of 220 kept
-vacuole              small, and within the sheath of a larger axon: 4 axons lost; thickened 14
-part of a swollen    less than half as wide as its fiber, and it fills a notch in that of a larger
-sheath               axon: 0 axons lost, 7 of 13 others found; thickened 4 lost
-edge of the image    at most two sides, and no more of the edge than a cut axon has: 1 axon lost; 0
-break in a ring      a round region with an opening of 1 or 2 px: 76 axons found, 1 invented;
-                     thickened 10 found, 2 invented
-
-Together: recall 0.996, precision 0.999, thickened too; two pixels thicker, when hardly any
-background is left between small fibers, 0.990 and 0.996. With the picture given, the same
-within 0.001. The weights were fitted to these very masks; fitted without the image it judges, the
-gap score is wrong in 25 instead of 22 of 7,528 regions, thickened in 42 instead of 37 of 8,603.
-Not solved: sheaths drawn thinner than one pixel, breaks of 3 px and more, and a sheath without axon
-that touches a fiber, whose myelin goes to that fiber.
+    >>> fibers = measure_fibers((radius < 20) & (radius >= 12), pixel_size_um=0.1)
+    >>> len(fibers), round(float(fibers.columns["g_ratio"][0]), 2)
+    (1, 0.6)
 """
 
-import itertools
+import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-# Smallest axon: 4 px is the smallest that occurs more than once in hand-drawn masks.
-MIN_AXON_PX = 4
-# Below this a region's outline says nothing, and only a sheath of its own makes it an axon.
-MIN_SHAPE_PX = 9
-MAX_SHARED_OF_OWN = 0.1
-# score = solidity + log(area / median area) / 15 - shared sheath / 4, axon from 0.67 on: a logistic
-# regression on nine hand-drawn SEM masks, as drawn, with touching sheaths and with noise.
-SIZE_WEIGHT = 1 / 15
-MAX_LOG_SIZE = 3
-SHARED_WEIGHT = 0.25
-# The same regression's weight of the image: how many standard deviations a region is from the
-# axons' brightness towards the background's. Little, as axon and background look alike in most.
-IMAGE_WEIGHT = 0.007
-MAX_DEVIATIONS = 3
-MIN_SCORE = 0.67
-# Shapes that come into question at all; the rest counts as background when sheaths are weighed.
-MIN_SOLIDITY = 0.6
-# A vacuole: this much smaller than the axon beside it, at this part of its sheath's thickness.
-VACUOLE_AREA = 0.25
-VACUOLE_DEPTH = 0.57
-VACUOLE_SHARED = 0.35
+from axons import MIN_SHAPE_PX, VACUOLE_AREA, drawn_axons, sort_regions
+from groups import SIZES, statistics
+from regions import (
+    convex_hulls,
+    crop,
+    edge_pixels,
+    ellipses,
+    enclosed,
+    label_regions,
+    perimeters,
+    touched_sides,
+)
+
+# fmt: off
+COLUMNS = [
+    "fiber", "x_px", "y_px", "axon_area_um2", "axon_perimeter_um", "axon_diameter_um",
+    "axon_minor_axis_um", "axon_major_axis_um", "fiber_area_um2", "fiber_perimeter_um",
+    "fiber_diameter_um", "myelin_area_um2", "myelin_thickness_um", "g_ratio", "axon_solidity",
+    "axon_circularity", "axon_eccentricity", "touches_border",
+]
+SUMMARY = [
+    "image", "pixel_size_um", "area_mm2", "fiber_count", "fiber_density_per_mm2",
+    "axon_area_fraction", "myelin_area_fraction", "aggregate_g_ratio",
+    *(f"{size}_{statistic}" for size in SIZES for statistic in ("mean", "sd", "median")),
+    "counted_fibers", "measured_fibers", "border_fibers", "collapsed", "pixel_size_source",
+]
+# fmt: on
 # A part of a swollen sheath: largest g-ratio, and most that it adds to the convex hull, as a
 # multiple of its area / g: the smaller g, the likelier a vacuole.
 MAX_G_RATIO_PART = 0.5
 PART_STANDS_OUT = 0.3
-# Edge pixels over the root of the area: 2.3 for a quarter disc, 2.9 the most in hand-drawn masks.
-MAX_EDGE = 3.2
-# Open rings: least pixels and filling of the box after erosion, least solidity, most of the outline
-# that is open, and most of it that is a sheath which has an axon already.
-BREAK_CORE_PX = 2
-BREAK_BOX = 0.4
-BREAK_SOLIDITY = 0.8
-BREAK_OPEN = 0.25
-BREAK_TAKEN = 0.1
-# A ring that shares its sheath must be rounder and more nearly closed.
-BREAK_SOLIDITY_SHARED = 0.9
-BREAK_NARROW = 0.08
 # A sheath without axon counts as collapsed from this percentile of the fibers' myelin areas on.
 COLLAPSED_PERCENTILE = 25
 COLLAPSED_PX = 100  # the same where an image has no fiber to compare with
 
-SQUARE = np.ones((3, 3), np.uint8)
-NEIGHBOURS = ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]))
-CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
+@dataclass
+class Fibers:
+    """What `measure_fibers` found in one image.
 
-def label_regions(mask, connectivity):
-    """Number the connected regions of a mask.
-
-    Parameters
+    Attributes
     ----------
-    mask : bool array, (rows, cols)
-    connectivity : 4 or 8
-
-    Returns
-    -------
-    labels : int32 array, (rows, cols)
-        1 to n in the order of their first pixels; 0 outside the mask.
-    boxes : int64 array, (n + 1, 5)
-        x, y, width, height and area of each; row 0 has area 0.
+    columns : dict of str to array, (n,)
+        One entry per column of `<id>_fibers.csv`, by the names in `COLUMNS`.
+    labels, axons : int32 arrays, (rows, cols)
+        The number of a fiber (1 to n) on its myelin and axon, and on its axon alone.
+    counted : bool array, (n,)
+        Fibers in the unbiased counting frame: the axon touches neither the top nor the left edge
+        of the image.
+    collapsed : int
+        Sheaths without an axon, inside the image.
+    myelin_px : int
+        Pixels of the myelin mask.
+    pixel_size_um : float
     """
-    _, labels, boxes, _ = cv2.connectedComponentsWithStats(
-        np.ascontiguousarray(mask).view(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S
-    )
-    boxes = boxes.astype(np.int64)
-    boxes[0, 4] = 0
-    return labels, boxes
 
+    columns: dict
+    labels: np.ndarray
+    axons: np.ndarray
+    counted: np.ndarray
+    collapsed: int
+    myelin_px: int
+    pixel_size_um: float
 
-def crop(box, margin, shape):
-    """Return the slices of a box (x, y, width, height, ...) with a margin, kept in the image."""
-    x, y, width, height = box[:4]
-    rows = slice(max(y - margin, 0), min(y + height + margin, shape[0]))
-    return rows, slice(max(x - margin, 0), min(x + width + margin, shape[1]))
+    def __len__(self):
+        return len(self.counted)
 
+    @property
+    def area_mm2(self):
+        return self.labels.size * (self.pixel_size_um / 1000) ** 2
 
-def hull_areas(labels, wanted):
-    """Count the pixels of regions' convex hulls, as scikit-image's `regionprops` does.
-
-    Parameters
-    ----------
-    labels : int array, (rows, cols)
-        Every number from 1 to n occurs.
-    wanted : bool array, (n + 1,)
-        Regions to do it for; the first entry, background, is False.
-
-    Returns
-    -------
-    float array, (number of wanted regions,)
-        Pixels whose centre lies in the hull of the region's pixel-edge midpoints.
-    """
-    count = np.count_nonzero(wanted)
-    if count == 0:
-        return np.zeros(0)
-    # Only the ends of each run of pixels in a row can be corners. Coordinates are doubled, so
-    # that the midpoints of pixel edges are integers.
-    first = labels != 0
-    last = first.copy()
-    differs = labels[:, 1:] != labels[:, :-1]
-    first[:, 1:] &= differs
-    last[:, :-1] &= differs
-    places, owners = [], []
-    numbers = (np.cumsum(wanted) * wanted).astype(np.int32)
-    for ends in (first, last):
-        place = np.flatnonzero(ends)
-        owner = numbers[labels.ravel()[place]]
-        places.append(place[owner > 0])
-        owners.append(owner[owner > 0])
-    sides = np.repeat([-1, 1], [len(place) for place in places])
-    ys, xs = np.divmod(np.concatenate(places), labels.shape[1])
-    owners = np.concatenate(owners)
-    order = np.argsort(owners, kind="stable")
-    xs, ys, sides = 2 * xs[order], 2 * ys[order], sides[order]
-    points = np.empty((len(order), 3, 2), np.int32)
-    points[:, 0] = np.stack([xs + sides, ys], axis=1)
-    points[:, 1] = np.stack([xs, ys - 1], axis=1)
-    points[:, 2] = np.stack([xs, ys + 1], axis=1)
-    bounds = np.searchsorted(owners[order], np.arange(1, count + 2))
-    hulls = [
-        cv2.convexHull(points[a:b].reshape(-1, 2))[:, 0] for a, b in itertools.pairwise(bounds)
-    ]
-
-    # Each hull edge is cut by the rows it crosses; each row counts from its left to its right cut.
-    sizes = np.array([len(hull) for hull in hulls])
-    start = np.concatenate(hulls).astype(np.int64)
-    following = np.arange(1, len(start) + 1)
-    following[np.cumsum(sizes) - 1] = np.cumsum(sizes) - sizes
-    end = start[following]
-    downward = (start[:, 1] <= end[:, 1])[:, None]
-    upper, lower = np.where(downward, start, end), np.where(downward, end, start)
-    top = (upper[:, 1] + 1) // 2
-    crossed = np.where(upper[:, 1] < lower[:, 1], lower[:, 1] // 2 - top + 1, 0)
-    edge = np.repeat(np.arange(len(start)), crossed)
-    row = top[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(crossed) - crossed, crossed)
-    slope = (lower[edge, 0] - upper[edge, 0]) / (lower[edge, 1] - upper[edge, 1])
-    cut = (upper[edge, 0] + (2 * row - upper[edge, 1]) * slope) / 2
-    # All rows of all hulls lie in one long array, one hull after the other.
-    owner = np.repeat(np.arange(count), sizes)[edge]
-    highest, lowest = np.full(count, np.iinfo(np.int64).max), np.zeros(count, np.int64)
-    np.minimum.at(highest, owner, row)
-    np.maximum.at(lowest, owner, row)
-    heights = lowest - highest + 1
-    place = (np.cumsum(heights) - heights)[owner] + row - highest[owner]
-    left, right = np.full(heights.sum(), np.inf), np.full(heights.sum(), -np.inf)
-    np.minimum.at(left, place, cut)
-    np.maximum.at(right, place, cut)
-    widths = np.floor(right + 1e-9) - np.ceil(left - 1e-9) + 1
-    return np.add.reduceat(widths, np.cumsum(heights) - heights)
-
-
-def convex_hulls(labels, numbers):
-    """Return {number: corners of the convex hull of its pixels' centres} of some regions."""
-    wanted = np.zeros(labels.max() + 1, bool)
-    wanted[numbers] = True
-    place = np.flatnonzero(wanted[labels]) if numbers else np.zeros(0, int)
-    place = place[np.argsort(labels.ravel()[place], kind="stable")]
-    points = np.stack([place % labels.shape[1], place // labels.shape[1]], axis=1).astype(np.int32)
-    found, first = np.unique(labels.ravel()[place], return_index=True)
-    parts = zip(found.tolist(), np.split(points, first[1:]), strict=False)
-    return {number: cv2.convexHull(part) for number, part in parts}
-
-
-def sheath_contacts(regions, count):
-    """List where the zone nearest to one region meets that of another, in the middle of a sheath.
-
-    Parameters
-    ----------
-    regions : int array, (rows, cols)
-        Numbers 1 to `count`; 0 is myelin.
-    count : int
-
-    Returns
-    -------
-    near, far : int32 arrays, (contacts,)
-        Both regions, once per pair of pixels that meet, in both orders.
-    thickness : float32 array, (contacts,)
-        Distance between the two regions there, px.
-    """
-    distance, nearest = cv2.distanceTransformWithLabels(
-        (regions == 0).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    inside = np.flatnonzero(regions)
-    owner = np.zeros(len(inside) + 1, np.int32)
-    owner[nearest.ravel()[inside]] = regions.ravel()[inside]
-    zone, distance, width = owner[nearest].ravel(), distance.ravel(), regions.shape[1]
-    pairs = []
-    for step in (1, width):
-        one = np.flatnonzero(zone[:-step] != zone[step:])
-        if step == 1:
-            one = one[one % width != width - 1]  # the next pixel in memory begins a new row
-        between = distance[one] + distance[one + step]
-        pairs.append((zone[one], zone[one + step], between))
-        pairs.append((zone[one + step], zone[one], between))
-    return tuple(np.concatenate(column) for column in zip(*pairs, strict=True))
-
-
-def edge_pixels(labels, count):
-    """Return how many pixels of each region 0 to `count` lie on the edge of the image."""
-    rows, cols = labels.shape
-    edge = [labels[0], labels[-1] if rows > 1 else [], labels[1:-1, 0]]
-    edge.append(labels[1:-1, -1] if cols > 1 else [])
-    return np.bincount(np.concatenate(edge).astype(np.int64), minlength=count + 1)
-
-
-def touched_sides(boxes, shape):
-    """Return how many sides of the image each box touches, (n,)."""
-    x, y, width, height = boxes[:, :4].T
-    return (x == 0).astype(int) + (y == 0) + (x + width == shape[1]) + (y + height == shape[0])
-
-
-def image_deviation(labels, areas, solid, candidates, image):
-    """Return how far each region's brightness is from the axons' towards the background's.
-
-    Returns
-    -------
-    float array, (n + 1,)
-        In robust standard deviations of the surest axons; 0 where there is nothing to compare.
-    """
-    sure = candidates & (solid > 0.9)
-    background = ~candidates & (areas >= MIN_SHAPE_PX)
-    if image is None or sure.sum() < 10 or not background.any():
-        return np.zeros(len(areas))
-    sums = np.bincount(labels.ravel(), weights=image.ravel(), minlength=len(areas))
-    mean = sums / np.maximum(areas, 1)
-    middle = np.median(mean[sure])
-    spread = 1.4826 * np.median(np.abs(mean[sure] - middle))
-    outside = np.average(mean[background], weights=areas[background])
-    deviation = np.sign(outside - middle) * (mean - middle) / max(spread, 1)
-    return np.clip(deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS)
+    @property
+    def whole(self):
+        """Fibers that do not touch the border: those that enter statistics of size."""
+        return ~self.columns["touches_border"]
 
 
 def find_axons(myelin, image=None):
@@ -310,6 +134,46 @@ def find_fibers(myelin, image=None):
         numbers = np.cumsum(kept, dtype=np.int32) - 1
         axons, fibers = (numbers * kept)[axons], numbers[whole][fibers]
     return axons, hulls[kept[1:]], others, boxes, fibers, pieces
+
+
+def split_fibers(myelin, axons):
+    """Give every axon its myelin; sheaths that touch are split by a watershed from the axons.
+
+    The watershed (Vincent and Soille, IEEE PAMI 13:583-598, 1991) floods the distance to the
+    nearest axon minus that to the outline of the cluster: a pixel goes to the nearest axon, but a
+    waist in the outline draws the border to itself. No pixel is lost to a line between fibers.
+
+    Parameters
+    ----------
+    myelin : bool array, (rows, cols)
+    axons : int32 array, (rows, cols)
+        Axon numbers 1 to n.
+
+    Returns
+    -------
+    fibers : int32 array, (rows, cols)
+        The number of an axon on it and on its myelin; 0 on background and on myelin that is not
+        connected (4-neighbours) with any axon.
+    pieces : int64 array, (m, 5)
+        Boxes of the pieces of myelin that are not, see `label_regions`.
+    """
+    clusters, boxes = label_regions(myelin | (axons > 0), 4)
+    inside = np.flatnonzero(axons)
+    owner = np.zeros(len(boxes), np.int32)
+    cluster, axon = clusters.ravel()[inside], axons.ravel()[inside]
+    owner[cluster] = axon  # the last one written stays
+    several = np.unique(cluster[owner[cluster] != axon])
+    fibers = owner[clusters]
+    if len(several):
+        from skimage.segmentation import watershed  # late: its import takes half a second
+    for index in several:
+        view = crop(boxes[index], 1, myelin.shape)
+        mask = clusters[view] == index
+        markers = np.where(mask, axons[view], 0)
+        inner = cv2.distanceTransform((markers == 0).view(np.uint8), cv2.DIST_L2, 5)
+        outer = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
+        fibers[view][mask] = watershed(inner - outer, markers, mask=mask)[mask]
+    return fibers, boxes[(owner == 0) & (boxes[:, 4] > 0)]
 
 
 def join_swollen(axons, fibers):
@@ -370,193 +234,6 @@ def join_swollen(axons, fibers):
     return part_of
 
 
-def sort_regions(myelin, image=None):
-    """Sort the regions without myelin into axons and others.
-
-    Parameters
-    ----------
-    myelin, image
-        As in `find_axons`.
-
-    Returns
-    -------
-    axons : int32 array, (rows, cols)
-        As from `find_axons`.
-    hulls : float array, (n,)
-        The axons' `hull_areas`.
-    others : int32 array, (rows, cols)
-        Numbers of all regions, axons too.
-    boxes : int64 array, (m + 1, 5)
-        Boxes of the regions, see `label_regions`, those of axons with area 0.
-    """
-    labels, boxes = label_regions(~myelin, 4)
-    areas = boxes[:, 4]
-    edge = edge_pixels(labels, len(areas) - 1) / np.sqrt(np.maximum(areas, 1))
-    sides = touched_sides(boxes, myelin.shape)
-    possible = (areas >= MIN_AXON_PX) & (sides <= 2)
-    possible &= edge <= MAX_EDGE
-    hulls = np.full(len(areas), np.inf)
-    hulls[possible] = hull_areas(labels, possible)
-    solid = areas / hulls
-    candidates = solid >= MIN_SOLIDITY
-    accepted = candidates
-    if candidates.any():
-        accepted = accept(labels, areas, solid, candidates, sides == 0, image)
-    axons = (np.cumsum(accepted, dtype=np.int32) * accepted)[labels]
-    hulls = np.concatenate([hulls[accepted], close_breaks(myelin, axons)])
-    boxes[accepted, 4] = 0
-    return axons, hulls, labels, boxes
-
-
-def accept(labels, areas, solid, candidates, inside, image):
-    """Tell axons from gaps, pinholes and vacuoles; return bool (n + 1,). See the module's table."""
-    count = len(areas) - 1
-    near, far, thickness = sheath_contacts(np.where((areas >= 3)[labels], labels, 0), count)
-    contacts = np.maximum(np.bincount(near, minlength=count + 1), 1)
-
-    def shared(others):
-        return np.bincount(near, weights=others[far], minlength=count + 1) / contacts
-
-    sized = candidates & (areas >= MIN_SHAPE_PX)
-    median = np.median(areas[sized if sized.any() else candidates])
-    scores = solid + SIZE_WEIGHT * np.clip(
-        np.log(np.maximum(areas, 1) / median), -MAX_LOG_SIZE, MAX_LOG_SIZE
-    )
-    scores -= IMAGE_WEIGHT * image_deviation(labels, areas, solid, candidates, image)
-    # A gap counts as a neighbour only until it is known for one, hence two rounds.
-    probable = candidates & (scores - SHARED_WEIGHT * shared(candidates) >= MIN_SCORE)
-    part = shared(probable)
-    accepted = candidates & (scores - SHARED_WEIGHT * part >= MIN_SCORE)
-    # A sheath all its own makes a region an axon whatever its shape, and alone makes a tiny one so.
-    own = part < MAX_SHARED_OF_OWN
-    accepted &= (areas >= MIN_SHAPE_PX) | own
-    accepted |= candidates & own & inside & (areas >= MIN_SHAPE_PX)
-
-    # Depth in the sheath of a larger neighbour: 1 and more outside it, 0 at its axon.
-    typical = np.bincount(near, weights=thickness, minlength=count + 1) / contacts
-    larger = accepted[far] & (areas[near] < VACUOLE_AREA * areas[far])
-    depth = np.full(count + 1, np.inf)
-    np.minimum.at(depth, near[larger], (thickness / typical[far])[larger])
-    return accepted & ~((depth < VACUOLE_DEPTH) & (part > VACUOLE_SHARED))
-
-
-def close_breaks(myelin, axons):
-    """Find axons in rings with a break of one or two pixels.
-
-    Eroding the background by one pixel parts what lies in such a ring from what lies outside.
-
-    Parameters
-    ----------
-    myelin : bool array, (rows, cols)
-    axons : int32 array, (rows, cols)
-        The axons found already, 1 to n; those in open rings are added as n + 1 and so on.
-
-    Returns
-    -------
-    list of float
-        `hull_areas` of the axons added.
-    """
-    count, hulls = axons.max(), []
-    free = ~(myelin | (axons > 0))
-    cores, boxes = label_regions(cv2.erode(free.view(np.uint8), SQUARE, borderValue=1) > 0, 4)
-    sheath_count, sheaths = cv2.connectedComponents(myelin.view(np.uint8), connectivity=8)
-    taken = np.zeros(sheath_count, bool)
-    taken[sheaths[cv2.dilate((axons > 0).view(np.uint8), SQUARE) > 0]] = True
-    # An axon's core fills its box; this passes over the long stretches of background cheaply.
-    round_enough = boxes[:, 4] >= BREAK_BOX * boxes[:, 2] * boxes[:, 3]
-    round_enough &= (boxes[:, 4] >= BREAK_CORE_PX) & (touched_sides(boxes, myelin.shape) <= 2)
-    for index in np.flatnonzero(round_enough):
-        view = crop(boxes[index], 3, myelin.shape)
-        region = cv2.dilate((cores[view] == index).view(np.uint8), SQUARE) & free[view]
-        rim = cv2.dilate(region, CROSS) > region
-        wall, opening = sheaths[view][rim & myelin[view]], np.count_nonzero(rim & free[view])
-        # Without an opening it is a region that was judged before.
-        if opening == 0 or opening > BREAK_OPEN * (opening + len(wall)):
-            continue
-        own = np.count_nonzero(taken[wall]) <= BREAK_TAKEN * len(wall)
-        area = np.count_nonzero(region)
-        narrow = opening <= BREAK_NARROW * (opening + len(wall)) and area > MIN_SHAPE_PX + 6
-        if not own and not narrow:
-            continue
-        least = BREAK_SOLIDITY if own else BREAK_SOLIDITY_SHARED
-        hull = hull_areas(region.astype(np.int32), np.array([False, True]))[0]
-        if area >= least * hull:
-            count += 1
-            hulls.append(hull)
-            axons[view][region > 0] = count
-            taken[wall] = True
-    return hulls
-
-
-def split_fibers(myelin, axons):
-    """Give every axon its myelin; sheaths that touch are split by a watershed from the axons.
-
-    The watershed (Vincent and Soille, IEEE PAMI 13:583-598, 1991) floods the distance to the
-    nearest axon minus that to the outline of the cluster: a pixel goes to the nearest axon, but a
-    waist in the outline draws the border to itself. No pixel is lost to a line between fibers.
-
-    Parameters
-    ----------
-    myelin : bool array, (rows, cols)
-    axons : int32 array, (rows, cols)
-        Axon numbers 1 to n.
-
-    Returns
-    -------
-    fibers : int32 array, (rows, cols)
-        The number of an axon on it and on its myelin; 0 on background and on myelin that is not
-        connected (4-neighbours) with any axon.
-    pieces : int64 array, (m, 5)
-        Boxes of the pieces of myelin that are not, see `label_regions`.
-    """
-    clusters, boxes = label_regions(myelin | (axons > 0), 4)
-    inside = np.flatnonzero(axons)
-    owner = np.zeros(len(boxes), np.int32)
-    cluster, axon = clusters.ravel()[inside], axons.ravel()[inside]
-    owner[cluster] = axon  # the last one written stays
-    several = np.unique(cluster[owner[cluster] != axon])
-    fibers = owner[clusters]
-    if len(several):
-        from skimage.segmentation import watershed  # late: its import takes half a second
-    for index in several:
-        view = crop(boxes[index], 1, myelin.shape)
-        mask = clusters[view] == index
-        markers = np.where(mask, axons[view], 0)
-        inner = cv2.distanceTransform((markers == 0).view(np.uint8), cv2.DIST_L2, 5)
-        outer = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
-        fibers[view][mask] = watershed(inner - outer, markers, mask=mask)[mask]
-    return fibers, boxes[(owner == 0) & (boxes[:, 4] > 0)]
-
-
-def enclosed(holes, boxes, labels, largest):
-    """Yield small regions that do not touch the edge of the image, with the labels around them.
-
-    Parameters
-    ----------
-    holes : int32 array, (rows, cols)
-    boxes : int64 array, (m + 1, 5)
-        Their boxes, see `label_regions`; those with area 0 are passed over.
-    labels : int32 array, (rows, cols)
-    largest : int
-        Largest area, px.
-
-    Yields
-    ------
-    index : int
-    region : tuple of int arrays
-        Rows and columns of the region's pixels.
-    around : int32 array, (k,)
-        Labels of its neighbours (4-neighbours).
-    """
-    wanted = (boxes[:, 4] > 0) & (boxes[:, 4] <= largest) & (touched_sides(boxes, holes.shape) == 0)
-    for index in np.flatnonzero(wanted):
-        view = crop(boxes[index], 1, holes.shape)
-        hole = (holes[view] == index).view(np.uint8)
-        ys, xs = np.nonzero(hole)
-        around = labels[view][cv2.dilate(hole, CROSS) > hole]
-        yield index, (ys + view[0].start, xs + view[1].start), around
-
-
 def fill_vacuoles(holes, boxes, axon_px, fibers):
     """Add to each fiber the holes that its sheath alone encloses: pinholes, vacuoles and clefts.
 
@@ -600,3 +277,125 @@ def count_collapsed(pieces, sheath_areas, shape):
     if len(sheath_areas):
         least = max(np.percentile(sheath_areas, COLLAPSED_PERCENTILE), MIN_SHAPE_PX)
     return int(np.count_nonzero((touched_sides(pieces, shape) == 0) & (pieces[:, 4] >= least)))
+
+
+def measure_fibers(myelin, pixel_size_um, axon=None, image=None):
+    """Find and measure the fibers of one image.
+
+    Diameters are those of the circle of equal area, thickness is half the difference of fiber and
+    axon diameter, and the g-ratio their quotient.
+
+    Parameters
+    ----------
+    myelin : bool array, (rows, cols)
+    pixel_size_um : float
+        1 gives all results in pixels.
+    axon : bool array, (rows, cols), optional
+        Axon mask; without it the axons are the regions enclosed by myelin, see `find_axons`.
+    image : uint8 array, (rows, cols), optional
+        The picture itself, which helps to tell gaps between sheaths from axons.
+
+    Returns
+    -------
+    Fibers
+    """
+    myelin = np.ascontiguousarray(myelin, bool)
+    if axon is not None:
+        myelin = myelin & ~axon  # where both were drawn, the axon mask has the finer outline
+    if axon is None:
+        axons, hulls, others, boxes, labels, pieces = find_fibers(myelin, image)
+    else:
+        axons, hulls, others, boxes, space = drawn_axons(axon, myelin)
+        labels, pieces = split_fibers(myelin | space, axons)
+    count = len(hulls)
+    axon_px = np.bincount(axons.ravel(), minlength=count + 1)[1:]
+    fill_vacuoles(others, boxes, axon_px, labels)
+
+    size = pixel_size_um
+    fiber_px = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    x, y, minor, major = ellipses(axons, axon_px)
+    axon_perimeter = perimeters(axons, count)
+    axon_diameter, fiber_diameter = 2 * np.sqrt(axon_px / np.pi), 2 * np.sqrt(fiber_px / np.pi)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        circularity = np.fmin(4 * np.pi * axon_px / axon_perimeter**2, 1)
+        eccentricity = np.sqrt(1 - np.where(major > 0, (minor / major) ** 2, 1))
+    values = (
+        np.arange(1, count + 1),
+        x,
+        y,
+        axon_px * size**2,
+        axon_perimeter * size,
+        axon_diameter * size,
+        minor * size,
+        major * size,
+        fiber_px * size**2,
+        perimeters(labels, count) * size,
+        fiber_diameter * size,
+        (fiber_px - axon_px) * size**2,
+        (fiber_diameter - axon_diameter) / 2 * size,
+        axon_diameter / fiber_diameter,
+        axon_px / hulls,
+        circularity,
+        eccentricity,
+        edge_pixels(labels, count)[1:] > 0,
+    )
+    counted = np.ones(count + 1, bool)
+    counted[axons[0]] = counted[axons[:, 0]] = False
+    return Fibers(
+        columns=dict(zip(COLUMNS, values, strict=True)),
+        labels=labels,
+        axons=axons,
+        counted=counted[1:],
+        collapsed=count_collapsed(pieces, fiber_px - axon_px, myelin.shape),
+        myelin_px=int(np.count_nonzero(myelin)),
+        pixel_size_um=pixel_size_um,
+    )
+
+
+def summarize(fibers, image="", pixel_size_source="given"):
+    """Return one image's row of `summary.csv`.
+
+    Density counts the fibers whose axon touches neither the top nor the left edge: the unbiased
+    counting frame of Gundersen (J. Microsc. 111:219-223, 1977), with the image as the frame. Sizes
+    are those of fibers that do not touch the border. The aggregate g-ratio follows Stikov et al.
+    (NeuroImage 118:397-405, 2015): sqrt(1 / (1 + myelin fraction / axon fraction)).
+
+    Parameters
+    ----------
+    fibers : Fibers
+    image : str
+        The image's id.
+    pixel_size_source : str
+
+    Returns
+    -------
+    dict
+        By the names in `SUMMARY`; None where there is nothing to calculate from.
+    """
+    pixels = fibers.labels.size
+    axon_fraction = np.count_nonzero(fibers.axons) / pixels
+    myelin_fraction = fibers.myelin_px / pixels
+    counted, whole = int(fibers.counted.sum()), fibers.whole
+    row = {
+        "image": image,
+        "pixel_size_um": fibers.pixel_size_um,
+        "area_mm2": fibers.area_mm2,
+        "fiber_count": len(fibers),
+        "fiber_density_per_mm2": counted / fibers.area_mm2,
+        "axon_area_fraction": axon_fraction,
+        "myelin_area_fraction": myelin_fraction,
+        "aggregate_g_ratio": math.sqrt(axon_fraction / (axon_fraction + myelin_fraction))
+        if axon_fraction
+        else None,
+    }
+    for size in SIZES:
+        values = statistics(fibers.columns[size][whole])
+        row.update(zip((f"{size}_mean", f"{size}_sd", f"{size}_median"), values, strict=True))
+    row |= {
+        "counted_fibers": counted,
+        "measured_fibers": int(whole.sum()),
+        "border_fibers": int((~whole).sum()),
+        "collapsed": fibers.collapsed,
+        "pixel_size_source": pixel_size_source,
+    }
+    return row

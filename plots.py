@@ -11,7 +11,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from fibers import NEIGHBOURS
 from suite import replacing
 
 DPI = 300
@@ -76,7 +75,7 @@ def paint(fibers, myelin, image):
     picture[sheath] = tinted.astype(np.uint8)
     # A dark line between fibers shows where touching sheaths were split.
     labels = fibers.labels
-    for one, other in NEIGHBOURS:
+    for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
         border = (labels[one] != labels[other]) & (labels[one] > 0) & (labels[other] > 0)
         picture[one][border] = 0
     return picture
@@ -88,7 +87,7 @@ def draw_overlay(path, fibers, myelin, image=None):
     Parameters
     ----------
     path : path
-    fibers : morphometry.Fibers
+    fibers : fibers.Fibers
     myelin : bool array, (rows, cols)
         Drawn instead of the picture where that is missing.
     image : uint8 array, (rows, cols), optional
@@ -205,7 +204,7 @@ def draw_groups(path, per_animal, per_group, bins):
     ----------
     path : path
     per_animal, per_group, bins : lists of dict
-        The tables of `morphometry.compare_groups`.
+        The tables of `groups.compare_groups`.
     """
     names = [row["group"] for row in per_group]
     colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import csv
 import datetime
 import functools
 import hashlib
@@ -154,6 +155,30 @@ def versions():
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
+
+
+def write_table(path, header, rows):
+    """Write a CSV file atomically.
+
+    Parameters
+    ----------
+    path : path
+    header : sequence of str
+    rows : iterable
+        Dicts by the header, or sequences in its order. Floats get six digits; None and NaN are
+        empty cells.
+    """
+
+    def cell(value):
+        if isinstance(value, float):
+            return "" if math.isnan(value) else f"{value:.6g}"
+        return value
+
+    rows = ([row[name] for name in header] if isinstance(row, dict) else row for row in rows)
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows([cell(value) for value in row] for row in rows)
 
 
 def write_run_json(folder, **facts):

@@ -14,13 +14,11 @@ fiber, and the grey edge is at half height there. The table tells the areas of t
 outlines, not of pixels.
 """
 
-import csv
-
 import cv2
 import numpy as np
 
 from pictures import SUFFIXES, check_pixel_size, write_image
-from suite import RAW_TEST, RAW_TRAIN, Parser, UserError, number, progress, replacing, script
+from suite import RAW_TEST, RAW_TRAIN, Parser, UserError, number, progress, script, write_table
 from synthetic_look import GREY, background, draw_bodies, photograph
 from synthetic_shapes import Fascicle, areas, draw_geometry
 
@@ -157,18 +155,6 @@ def measure(bodies, fiber, empty, pixel_size_um):
 # ---------------------------------------------------------------- files
 
 
-def write_table(path, fibers):
-    """Write the fibers' columns as CSV, missing values empty."""
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for row in zip(*(fibers[name] for name in COLUMNS), strict=True):
-            writer.writerow(
-                format(value, ".6g").replace("nan", "") if isinstance(value, float) else value
-                for value in row
-            )
-
-
 def refuse_to_overwrite(folder, stems):
     """Raise a UserError naming every file in the way that this script did not write.
 
@@ -266,7 +252,8 @@ def main(argv=None):
             *args.size, args.pixel_size, rng, args.myelin, args.look, scenes
         )
         # The table first: it marks the pictures as ours should the next lines be interrupted.
-        write_table(folder / f"{stem}_fibers.csv", fibers)
+        rows = zip(*(fibers[name] for name in COLUMNS), strict=True)
+        write_table(folder / f"{stem}_fibers.csv", COLUMNS, rows)
         write_image(folder / f"{stem}.tif", image, args.pixel_size)
         write_image(folder / f"{stem}_mask.tif", mask * np.uint8(255), args.pixel_size)
         total += len(fibers["fiber"])

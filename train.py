@@ -23,7 +23,7 @@ import unet
 from find_myelin import segment_if_packed
 from pairs import Pairs, make_batches, split
 from pictures import check_pixel_size
-from suite import Parser, UserError, number, replacing, running, script
+from suite import Parser, UserError, number, replacing, running, script, write_table
 from unet import DEFAULT_SIZE, LOSSES, STRIDE, Preprocessing
 
 WARM_UP_STEPS = 100  # of the cosine schedule: full steps at random weights can kill ReLUs
@@ -96,8 +96,7 @@ def append_history(path, row):
     """Add one epoch to the history table; an epoch that was started again replaces its rows."""
     rows = read_history(path) if row[0] > 1 else []
     rows = [old for old in rows if int(old[0]) < row[0]] + [row]
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([HISTORY_COLUMNS, *rows])
+    write_table(path, HISTORY_COLUMNS, rows)
 
 
 def read_history(path):

@@ -1,4 +1,4 @@
-"""morphometry.py and fibers.py against drawn shapes whose right answer can be computed."""
+"""Measuring fibers, against drawn shapes whose right answer can be computed."""
 
 import csv
 import json
@@ -16,6 +16,7 @@ from tifffile import imread, imwrite
 import fibers
 import groups
 import morphometry
+import regions
 from pictures import write_image
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -125,11 +126,11 @@ def test_perimeter_and_hull_equal_scikit_image_on_noise():
     from skimage.measure import regionprops
 
     noise = cv2.GaussianBlur(np.random.default_rng(0).normal(size=(150, 170)), (0, 0), 2) > 0.05
-    labels, boxes = fibers.label_regions(noise, 4)
+    labels, boxes = regions.label_regions(noise, 4)
     props = regionprops(labels)
-    lengths = morphometry.perimeters(labels, len(props))
+    lengths = regions.perimeters(labels, len(props))
     assert lengths == pytest.approx([region.perimeter for region in props])
-    hulls = fibers.hull_areas(labels, np.arange(len(boxes)) > 0)
+    hulls = regions.hull_areas(labels, np.arange(len(boxes)) > 0)
     assert hulls == pytest.approx([region.area_convex for region in props])
 
 
@@ -614,7 +615,7 @@ def test_axons_of_hand_drawn_masks():
         truth = cv2.imread(str(SHARED / "sem_axons" / f"{name}_axon.png"), 0) > 127
         from evaluate import match_fibers
 
-        truth = fibers.label_regions(truth, 8)[0]
+        truth = regions.label_regions(truth, 8)[0]
         ours = fibers.find_axons(myelin)
         matched += len(match_fibers(truth, ours)[0])
         axons, found = axons + truth.max(), found + ours.max()
