@@ -246,7 +246,8 @@ def drawn_axons(axon, myelin):
     """Return the axons of an axon mask, and the rest, as `sort_regions` does.
 
     Specks, and axons without a sheath, are left out: they are no fibers. A shrunken axon may leave
-    a space to its sheath; up to the axon's own area it belongs to the fiber.
+    a space to its sheath: an enclosed region beside one axon and otherwise myelin. It belongs to
+    the fiber.
 
     Returns
     -------
@@ -258,9 +259,8 @@ def drawn_axons(axon, myelin):
     labels, boxes = label_regions(axon, 8)
     others, other_boxes = label_regions(~(myelin | axon), 4)
     space = np.zeros_like(myelin)
-    for index, region, around in enclosed(others, other_boxes, labels, boxes[:, 4].max()):
-        inner = np.unique(around[around > 0])
-        if len(inner) == 1 and other_boxes[index, 4] <= boxes[inner[0], 4]:
+    for index, region, around in enclosed(others, other_boxes, labels, others.size):
+        if len(np.unique(around[around > 0])) == 1:
             space[region] = True
             other_boxes[index, 4] = 0
     clusters, cluster_boxes = label_regions(myelin | axon | space, 4)

@@ -11,7 +11,10 @@ TIFF, PNG, JPEG and BMP are read, 8-bit, 16-bit or float, grey or colour.
 """
 
 import contextlib
+import math
+import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +45,10 @@ class Stack:
     def __init__(self, path, shape=None, dtype=None):
         self.path = Path(path)
         if shape is not None:
+            check_free_space(self.path, math.prod(shape) * np.dtype(dtype).itemsize)
             np.lib.format.open_memmap(self.path, "w+", dtype, shape)
         frames = load_array(self.path)
+        self.made = self.stamp()
         self.shape, self.dtype = frames.shape, frames.dtype
         if len(self.shape) != 3 or self.dtype not in (np.uint8, np.float32):
             raise UserError(
@@ -59,10 +64,29 @@ class Stack:
 
     def mapped(self, index):
         """Return a frame still on disk: only what is taken from it is read."""
+        if self.stamp() != self.made:
+            raise UserError(f"{self.path}: packed anew while in use, start again")
         return np.load(self.path, mmap_mode="r")[index]
 
-    def __setitem__(self, index, frame):
-        np.load(self.path, mmap_mode="r+")[index] = frame
+    def __setitem__(self, index, image):
+        """Write a picture into a frame of a new file, whose rest stays zero."""
+        rows, cols = image.shape
+        np.load(self.path, mmap_mode="r+")[index, :rows, :cols] = image
+
+    def stamp(self):
+        """Return what tells this file from another of its name."""
+        facts = os.stat(self.path)
+        return facts.st_ino, facts.st_size
+
+
+def check_free_space(path, size):
+    """Raise a UserError where a file would not fit: a full disk kills a mapped write unheard."""
+    free = shutil.disk_usage(path.parent).free
+    if size > free:
+        raise UserError(
+            f"{path.parent}: {size / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free, make room or "
+            "pack fewer pictures"
+        )
 
 
 def load_array(path):
@@ -113,6 +137,8 @@ def training_pairs(folder):
     pairs, errors = [], []
     found = list_images(folder, errors)
     for stem, path in found.items():
+        if stem.endswith("_axon") and stem.removesuffix("_axon") in found:
+            continue  # for evaluate.py and morphometry.py
         partner = f"{stem}_mask"
         if stem.endswith("_mask"):
             image = stem.removesuffix("_mask")
@@ -164,9 +190,7 @@ def pack(paths, shapes, target, read, errors, description):
         except UserError as mistake:
             errors.extend(mistake.args)
             continue
-        frame = np.zeros((rows, cols), np.uint8)
-        frame[: image.shape[0], : image.shape[1]] = image
-        stack[index] = frame
+        stack[index] = image
         low, high = min(low, image.min()), max(high, image.max())
     return low, high
 
@@ -225,7 +249,13 @@ def main(argv=None):
 
     lines = []
     # Files are renamed when this block ends without an error; until then npydata stays as it was.
+    # The ids, opened first, are renamed last, and their old file goes before: were the renaming
+    # cut off, new and old arrays could not pass for one set.
     with contextlib.ExitStack() as files:
+        for name, paths in (("train", images), ("test", tests)):
+            if paths:
+                target = files.enter_context(replacing(NPYDATA / f"imgs_id_{name}.npy"))
+                np.save(target, np.array([path.stem for path in paths], dtype=np.str_))
         for name, paths, read, description in (
             ("imgs_train", images, read_image, "training images"),
             ("imgs_mask_train", masks, read_mask_frame, "training masks"),
@@ -239,10 +269,11 @@ def main(argv=None):
             if paths:
                 target = files.enter_context(replacing(NPYDATA / f"imgs_shape_{name}.npy"))
                 np.save(target, np.array([shapes[path] for path in paths], np.int64))
-                target = files.enter_context(replacing(NPYDATA / f"imgs_id_{name}.npy"))
-                np.save(target, np.array([path.stem for path in paths], dtype=np.str_))
         if errors:
             raise UserError(*errors)
+        for name, paths in (("train", images), ("test", tests)):
+            if paths:
+                (NPYDATA / f"imgs_id_{name}.npy").unlink(missing_ok=True)
     print("\n".join(lines))
     for name, folder, paths in (("train", RAW_TRAIN, images), ("test", RAW_TEST, tests)):
         if not paths:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fibers import measure_fibers, summarize
-from morphometry import PixelSizeUnknown, check_pictures, find_masks, pixel_size_of
+from morphometry import PixelSizeUnknown, check_pictures, find_masks, pixel_size_of, segmented
 from pictures import check_pixel_size, list_images, read_image, read_mask
 from suite import PREDS, RAW_TEST, Parser, UserError, progress, script, write_run_json, write_table
 
@@ -240,7 +240,9 @@ def parse(argv):
         metavar="DIR",
         help="folder to write to (default: evaluation)",
     )
-    parser.add_argument("--no-pictures", action="store_true", help="the table only")
+    parser.add_argument(
+        "--no-pictures", action="store_true", help="the table only (default: pictures too)"
+    )
     return parser.parse_args(argv)
 
 
@@ -266,7 +268,7 @@ def main(argv=None):
             "with --reference"
         )
     references = find_masks(args.reference, "draw some")
-    predictions = find_masks(args.preds)
+    predictions, _ = segmented(args.preds, find_masks(args.preds))
     names = [name for name in references if name in predictions]
     missing = [name for name in references if name not in predictions]
     if missing:
@@ -287,6 +289,7 @@ def main(argv=None):
     paths = {n: [images.get(n), references[n][0], predictions[n][0]] for n in names}
     sizes, unit = sizes_of(paths, args.pixel_size)
 
+    (args.out / "run.json").unlink(missing_ok=True)  # an interrupted run leaves no false one
     rows, pairs, ious = [], {column: [] for column in columns(unit).values()}, []
     for name in progress(names, "comparing"):
         image = read_image(images[name]) if name in images else None

@@ -61,6 +61,8 @@ def main(argv=None):
             f"{args.new}: both the old and the new model, give the new one its own name"
         )
     network, settings, adam = load(old, args)
+    if args.augment and not args.crop:
+        raise UserError(f"--augment: {old} takes whole frames, give a model trained with --crop")
     pairs = Pairs(as_bright=settings.myelin == "bright")
     if settings.normalize == "test set":  # a file of 2018: from here on the training set counts
         settings.normalize = "dataset"
@@ -76,8 +78,6 @@ def main(argv=None):
             unet.restore_adam(network, adam)
         best = validation_loss(network, settings, pairs, args)
         settings.provenance = {"continued_from": settings.provenance, "old_sha256": sha256(old)}
-        # Pixels of the new pictures may differ from the old model's.
-        settings.pixel_size_um = None
     fit(new, network, settings, pairs, args, start, best)
     segment_if_packed(new)
 

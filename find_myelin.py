@@ -9,10 +9,7 @@ preds/<id>_mask.tif (0/255) and preds/<id>_overlay.png, all at the size of the i
 npydata/imgs_mask_test.npy (probabilities, float32) and preds/run.json (what made them).
 """
 
-import contextlib
 import dataclasses
-import json
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -31,6 +28,7 @@ from suite import (
     replacing,
     script,
     sha256,
+    start_run,
     write_run_json,
 )
 from unet import STRIDE
@@ -160,12 +158,13 @@ def myelin_is_dark(network, settings, image, scale):
 
 def overlay(image, mask):
     """Return the picture with its myelin tinted and outlined, uint8 RGB (rows, cols, 3)."""
-    picture = np.repeat(image[..., None], 3, axis=2).astype(np.float32)
-    colour = np.array(OVERLAY_RGB, np.float32)
+    greys = np.arange(256)[:, None]
+    tinted = np.rint(0.65 * greys + 0.35 * np.array(OVERLAY_RGB)).astype(np.uint8)
     inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    picture[mask] = 0.65 * picture[mask] + 0.35 * colour
-    picture[mask & ~inner] = colour
-    return np.rint(picture).astype(np.uint8)
+    picture = np.repeat(image[..., None], 3, axis=2)
+    picture[mask] = tinted[image[mask]]
+    picture[mask & ~inner] = OVERLAY_RGB
+    return picture
 
 
 def pixel_sizes(ids, shapes, settings, given):
@@ -207,22 +206,6 @@ def frame_scale(settings, pixel_size_um):
     return scale if max(scale, 1 / scale) > SCALE_TOLERANCE else 1.0
 
 
-def forget_last_run(ids):
-    """Remove what the last run left in `preds/` for images that are no longer there.
-
-    `run.json` goes first: were this run interrupted, it would speak for files it did not make.
-    """
-    record = PREDS / "run.json"
-    if not record.exists():
-        return
-    with contextlib.suppress(ValueError, TypeError, AttributeError):  # not one of ours
-        before = json.loads(record.read_text(encoding="utf-8")).get("images", ())
-        for name in set(before) - set(ids):
-            for ending in ("pred.png", "mask.tif", "overlay.png"):
-                (PREDS / f"{Path(name).name}_{ending}").unlink(missing_ok=True)
-    record.unlink()
-
-
 def segment_test(model, myelin="auto", pixel_size_um=None, threshold=None):
     """Segment every packed test image into `preds/`.
 
@@ -237,30 +220,28 @@ def segment_test(model, myelin="auto", pixel_size_um=None, threshold=None):
     """
     images, ids, shapes = load_test()
     network, settings, _ = unet.load_model(model)
-    stated = settings
+    stated, model_sha256 = settings, sha256(model)
     if settings.normalize == "test set":
-        frames = (images[i][:rows, :cols] for i, (rows, cols) in enumerate(shapes))
+        frames = (images.mapped(i)[:rows, :cols] for i, (rows, cols) in enumerate(shapes))
         mean, std = unet.dataset_statistics(frames, settings)
         settings = dataclasses.replace(settings, normalize="dataset", mean=mean, std=std)
     threshold = settings.threshold if threshold is None else threshold
     sizes = pixel_sizes(ids, shapes, settings, pixel_size_um)
     if RAW_TEST.is_dir() and set(ids) != {path.stem for path in test_images(RAW_TEST)}:
         print(f"note: {RAW_TEST} has changed since it was packed, run python data.py to see that")
-    forget_last_run(ids)
+    start_run(PREDS, ids, "images")
     facts = {}
     with replacing(NPYDATA / "imgs_mask_test.npy") as temporary:
         probabilities = Stack(temporary, images.shape, np.float32)
         for index, name in enumerate(progress(ids, "segmenting")):
             rows, cols = shapes[index]
-            image = images[index][:rows, :cols]
+            image = np.array(images.mapped(index)[:rows, :cols])
             size, source, scale = sizes[name]
             dark = myelin == "dark"
             if myelin == "auto" and settings.myelin == "bright":
                 dark = myelin_is_dark(network, settings, image, scale)
             found = probability(network, settings, 255 - image if dark else image, scale)
-            frame = np.zeros(images.shape[1:], np.float32)
-            frame[:rows, :cols] = found
-            probabilities[index] = frame
+            probabilities[index] = found
             mask = found >= threshold
             write_image(PREDS / f"{name}_pred.png", np.rint(found * 255).astype(np.uint8))
             write_image(PREDS / f"{name}_mask.tif", mask.astype(np.uint8) * np.uint8(255), size)
@@ -275,10 +256,10 @@ def segment_test(model, myelin="auto", pixel_size_um=None, threshold=None):
     write_run_json(
         PREDS,
         model=str(model),
-        model_sha256=sha256(model),
+        model_sha256=model_sha256,
         model_preprocessing=dataclasses.asdict(stated),
         threshold=threshold,
-        engine="keras",
+        engine=f"keras, {unet.keras_devices()[0]}",
         images=facts,
     )
     dark = sum(fact["myelin"] == "dark" for fact in facts.values())

@@ -57,8 +57,11 @@ def read_groups(path, names):
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
     reader = csv.DictReader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
-    columns = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-    rows = [(reader.line_num, row) for row in reader]
+    columns = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise UserError(f"{path}: no table ({error}), save it as CSV in UTF-8") from None
     if not {"image", "group", "animal"} <= set(columns) or not rows:
         raise UserError(
             f"{path}: columns {', '.join(columns)} and {len(rows)} rows, give it the columns "

@@ -29,11 +29,22 @@ from pictures import (
     read_pixel_size,
     write_image,
 )
-from suite import PREDS, RAW_TEST, Parser, UserError, progress, script, write_run_json, write_table
+from suite import (
+    PREDS,
+    RAW_TEST,
+    Parser,
+    UserError,
+    progress,
+    script,
+    start_run,
+    write_run_json,
+    write_table,
+)
 
 __all__ = ["Fibers", "find_axons", "find_masks", "measure_fibers", "summarize"]
 
 MORPHOMETRY = Path("morphometry")
+GROUP_TABLES = ("per_animal", "per_group", "per_g_ratio_bin")  # not groups.csv: the input's name
 # Two pixel sizes of one picture that differ by more are a contradiction, not rounding.
 PIXEL_SIZE_TOLERANCE = 0.01
 
@@ -53,7 +64,7 @@ def write_fibers(folder, name, fibers):
 # ---------------------------------------------------------------- input
 
 
-def find_masks(folder, what="python find_myelin.py"):
+def find_masks(folder, remedy="run python find_myelin.py"):
     """Return {id: (mask path, axon mask path or None)} of a folder.
 
     Masks are called `<id>_mask.*`; where none is, every picture is one but `<id>_axon.*`.
@@ -69,7 +80,7 @@ def find_masks(folder, what="python find_myelin.py"):
         others = ("_axon", "_pred", "_overlay")
         masks = {stem: stem for stem in found if not stem.endswith(others)}
     if not masks:
-        raise UserError(f"{folder}: no masks in it, run {what} or name another folder")
+        raise UserError(f"{folder}: no masks in it, {remedy} or name another folder")
     return {name: (found[stem], found.get(f"{name}_axon")) for name, stem in masks.items()}
 
 
@@ -188,7 +199,9 @@ def parse(argv):
         "ImageJ tags)",
     )
     parser.add_argument(
-        "--no-pictures", action="store_true", help="tables and label images only, much faster"
+        "--no-pictures",
+        action="store_true",
+        help="tables and label images only, much faster (default: pictures too)",
     )
     parser.add_argument(
         "--groups",
@@ -237,7 +250,7 @@ def main(argv=None):
     if errors:
         raise UserError(*errors)
 
-    (args.out / "run.json").unlink(missing_ok=True)  # an interrupted run leaves no false one
+    start_run(args.out, masks, "fibers")
     rows, measured = [], {}
     for name, (mask, axon) in progress(masks.items(), "measuring"):
         size, source = sizes[name]
@@ -257,7 +270,7 @@ def main(argv=None):
     write_table(args.out / "summary.csv", SUMMARY, rows)
     if animals:
         tables = compare_groups(animals, measured, args.g_ratio_bins)
-        for title, table in zip(("animals", "groups", "g_ratio_bins"), tables, strict=True):
+        for title, table in zip(GROUP_TABLES, tables, strict=True):
             write_table(args.out / f"{title}.csv", list(table[0]), table)
     if not args.no_pictures:
         import plots
@@ -268,11 +281,11 @@ def main(argv=None):
         }
         plots.draw_sizes(args.out / "all_plots.png", pooled, f"{len(rows)} images")
         if animals:
-            plots.draw_groups(args.out / "groups.png", *tables)
+            plots.draw_groups(args.out / "per_group.png", *tables)
     write_run_json(
         args.out,
         masks=str(args.masks),
-        images=str(folder),
+        images=sorted(set(images) & set(masks)),
         pixel_sizes_um={row["image"]: row["pixel_size_um"] for row in rows},
         pixel_size_sources={row["image"]: row["pixel_size_source"] for row in rows},
         fibers={row["image"]: row["fiber_count"] for row in rows},

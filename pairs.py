@@ -54,8 +54,8 @@ class Pairs:
     def is_dark(self, index):
         """Whether the myelin of a pair is darker than the rest, margins left out."""
         rows, cols = self.shapes[index]
-        image = self.images[index][:rows, :cols]
-        mask = self.masks[index][:rows, :cols] > 0
+        image = np.array(self.images.mapped(index)[:rows, :cols])
+        mask = self.masks.mapped(index)[:rows, :cols] > 0
         content = (image > 0) & (image < 255)
         if not (mask & content).any():  # saturated myelin
             content[:] = True
@@ -85,7 +85,7 @@ def split(pairs, fraction, pattern=None):
     if pattern:
         held = {i for p in pattern.split(",") for i in matching(pairs, p, "--validate-on")}
     else:
-        held = set(range(math.floor(count * (1 - fraction)), count))  # as Keras splits
+        held = set(range(math.floor(count * (1 - fraction) + 1e-9), count))  # as Keras splits
     training = [i for i in range(count) if i not in held]
     if not training or (fraction and not held):
         raise UserError(

@@ -6,6 +6,7 @@ TIFF, PNG, JPEG and BMP are read, 8-bit, 16-bit or float, grey or colour.
 import argparse
 import contextlib
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from suite import UserError, replacing, silent_stderr
 
 SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
 SYSTEM_FILES = {"desktop.ini", "thumbs.db"}  # compared in lower case; dot files are skipped too
+# What Windows allows in no name, and bytes that are no text: ids name files on every system.
+UNSAFE_NAME = re.compile(r'[\x00-\x1f<>:"/\\|?*\ud800-\udfff]')
 # A picture is refused before decoding above this; 23,000 x 23,000, more than any one scan here.
 MAX_PIXELS = 2**29
 # An editor may leave a few blended pixels in a mask; above this fraction it is no mask.
@@ -41,7 +44,8 @@ def list_images(folder, errors=None):
     Raises
     ------
     UserError
-        The folder is missing, or two pictures share one stem (all such pairs are named).
+        The folder is missing, two pictures share one stem (all such pairs are named), or a name
+        holds what not every system allows in one.
         Stems that differ in case alone clash too: their results would on Windows and macOS.
     """
     folder = Path(folder)
@@ -51,6 +55,10 @@ def list_images(folder, errors=None):
     for path in sorted(folder.iterdir(), key=lambda path: (path.stem, path.name)):
         hidden = path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
         if hidden or path.suffix.lower() not in SUFFIXES or not path.is_file():
+            continue
+        if UNSAFE_NAME.search(path.stem):
+            shown = path.name.encode("utf-8", "replace").decode()
+            clashes.append(f"{folder}: {shown!r} is no name for every system, rename it")
             continue
         other = taken.setdefault(path.stem.casefold(), path.name)
         if other != path.name:
@@ -134,9 +142,10 @@ def decode(path):
                 raise ValueError("cut short")
             if page.compression in TIFF.DECOMPRESSORS:  # else Pillow or OpenCV has the codec
                 return decode_tiff_page(page)
+            check_colours(page)
             if page.bitspersample == 8:  # OpenCV would multiply colours by alpha
                 with Image.open(path, formats=["TIFF"]) as picture:
-                    return np.asarray(picture)
+                    return np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
     import cv2
 
     # imdecode of bytes, not imread: imread fails on non-ASCII paths on Windows.
@@ -149,13 +158,22 @@ def decode(path):
     return image
 
 
+def check_colours(page):
+    """Raise where a TIFF page's numbers are neither grey, nor RGB, nor those of a palette."""
+    from tifffile import PHOTOMETRIC
+
+    # YCbCr only as JPEG, whose codec turns it into RGB.
+    kinds = ["MINISWHITE", "MINISBLACK", "RGB", "PALETTE"]
+    kinds += ["YCBCR"] if page.compression.name == "JPEG" else []
+    if page.photometric not in [PHOTOMETRIC[kind] for kind in kinds]:
+        raise ValueError(f"colours as {getattr(page.photometric, 'name', page.photometric)}")
+
+
 def decode_tiff_page(page):
     """Return a TIFF page as grey or RGB: black is 0, palettes applied, channels last."""
     from tifffile import PHOTOMETRIC
 
-    kinds = ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE")
-    if page.photometric not in [PHOTOMETRIC[kind] for kind in kinds]:
-        raise ValueError(f"colours as {getattr(page.photometric, 'name', page.photometric)}")
+    check_colours(page)
     image = page.asarray()
     if page.photometric == PHOTOMETRIC.PALETTE:
         return np.moveaxis(page.colormap[:, image] // 256, 0, -1).astype(np.uint8)

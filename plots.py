@@ -5,6 +5,8 @@ Colours are viridis for values (cividis would vanish on grey pictures) and the O
 groups: both keep apart for readers with any common kind of colour blindness.
 """
 
+import warnings
+
 import cv2
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -28,7 +30,8 @@ MIN_REGRESSION = 3
 
 def save(figure, path):
     """Write a figure as PNG, atomically."""
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # letters the font lacks are drawn as boxes
         figure.savefig(temporary, dpi=DPI, format="png")
 
 
@@ -40,6 +43,11 @@ def new_figure(height_inches, panels):
         panel.tick_params(labelsize=FONT["size"], width=0.6, length=2.5)
         panel.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def plain(text):
+    """Return a name as matplotlib shall show it: a pair of $ would start a formula."""
+    return text.replace("$", r"\$")
 
 
 def label(panel, x, y, title=None):
@@ -148,7 +156,7 @@ def draw_sizes(path, columns, title):
     figure, (scatter, diameters, thicknesses) = new_figure(6.3, 3)
     diameter, ratio = columns["axon_diameter_um"], columns["g_ratio"]
     count = len(diameter)
-    label(scatter, "axon diameter (µm)", "g-ratio", f"{title}, {count} whole fibers")
+    label(scatter, "axon diameter (µm)", "g-ratio", f"{plain(title)}, {count} whole fibers")
     if count:
         size = float(np.clip(4000 / count, 0.8, 8))
         scatter.scatter(
@@ -224,13 +232,13 @@ def draw_groups(path, per_animal, per_group, bins):
             mean = per_group[place][column.removesuffix("_mean") + "_mean"]
             if mean is not None:
                 panel.hlines(mean, place - 0.25, place + 0.25, color="black", lw=1)
-        panel.set_xticks(range(len(names)), names)
+        panel.set_xticks(range(len(names)), map(plain, names))
         panel.set_xlim(-0.6, len(names) - 0.4)
         panel.margins(y=0.25)
         label(panel, "", y)
     axes[0].set_title("dots: animals, lines: their mean", fontsize=FONT["size"], loc="left")
 
-    panel = axes[-1]
+    panel, named = axes[-1], set()
     edges = sorted({(row["axon_diameter_um_from"], row["axon_diameter_um_to"]) for row in bins})
     for offset, name in zip(
         np.linspace(-0.15, 0.15, len(names)) if len(names) > 1 else [0], names, strict=True
@@ -252,11 +260,15 @@ def draw_groups(path, per_animal, per_group, bins):
                     color=colours[name],
                     elinewidth=0.8,
                     capsize=1.5,
-                    label=name if not panel.get_legend_handles_labels()[1].count(name) else None,
+                    label=None if name in named else plain(name),
                 )
+                named.add(name)
     panel.set_xticks(range(len(edges)), [f"{low:g}–{high:g}" for low, high in edges])
     label(panel, "axon diameter (µm), mean ± SD of animals", "g-ratio")
-    panel.legend(fontsize=FONT["size"], frameon=False)
+    if named:
+        panel.legend(fontsize=FONT["size"], frameon=False)
+    else:
+        say_empty(panel)
     save(figure, path)
 
 

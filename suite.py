@@ -59,6 +59,12 @@ def script(main):
                 file=sys.stderr,
             )
             raise SystemExit(2) from None
+        except MemoryError:
+            print(
+                "error: memory: not enough, crop the largest image or close other programs",
+                file=sys.stderr,
+            )
+            raise SystemExit(2) from None
         except KeyboardInterrupt:
             print("stopped by Ctrl-C; what was finished is kept", file=sys.stderr)
             raise SystemExit(130) from None
@@ -179,6 +185,31 @@ def write_table(path, header, rows):
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows([cell(value) for value in row] for row in rows)
+
+
+def start_run(folder, names, key):
+    """Take away the `run.json` of an earlier run, which would speak for files it did not make.
+
+    Nothing else is removed, as masks may have been corrected by hand; what stays is named.
+
+    Parameters
+    ----------
+    folder : Path
+    names : collection of str
+        Ids of the images of this run.
+    key : str
+        The entry of `run.json` whose keys are the ids.
+    """
+    record = folder / "run.json"
+    if not record.exists():
+        return
+    before = []
+    with contextlib.suppress(ValueError, TypeError, AttributeError):  # not one of ours
+        before = list(json.loads(record.read_text(encoding="utf-8")).get(key, ()))
+    record.unlink()
+    left = sorted(set(before) - set(names))
+    if left:
+        print(f"note: {folder}/ still holds files of an earlier run: {', '.join(left)}")
 
 
 def write_run_json(folder, **facts):

@@ -17,6 +17,7 @@ import datetime
 import json
 import math
 import sys
+import tempfile
 import time
 
 import unet
@@ -70,7 +71,6 @@ def make_recorder(path, network, settings, args, steps, start, best):
             validated = "val_loss" in logs
             row = [epoch + 1, logs["loss"], logs["dice_coef"]]
             row += [logs["val_loss"], logs["val_dice_coef"]] if validated else ["", ""]
-            append_history(beside(path, "_history.csv"), row)
             if not validated or logs["val_loss"] < self.best:  # unvalidated: the last epoch stays
                 self.best = logs["val_loss"] if validated else self.best
                 settings.provenance["epochs"] = epoch + 1
@@ -80,6 +80,10 @@ def make_recorder(path, network, settings, args, steps, start, best):
             state = {"epoch": epoch + 1, "best": self.best, "options": run_options(args)}
             last = dataclasses.replace(settings, provenance={**settings.provenance, "state": state})
             unet.save_model(beside(path, RESUME), network, last)
+            try:
+                append_history(beside(path, "_history.csv"), row)
+            except OSError as error:  # open in Excel, say: not worth a day's training
+                print(f"note: {error.filename}: {error.strerror}, this epoch is not in it")
 
     return Recorder()
 
@@ -104,7 +108,10 @@ def read_history(path):
     if not path.exists():
         return []
     with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))[1:]
+        rows = list(csv.reader(file))[1:]
+    # A spreadsheet may have saved it with other separators: start it anew.
+    fits = all(len(row) == len(HISTORY_COLUMNS) and row[0].isdecimal() for row in rows)
+    return rows if fits else []
 
 
 def draw_curve(path):
@@ -123,7 +130,7 @@ def draw_curve(path):
         if rows[0][column]:
             values = [float(row[column]) for row in rows]
             axes.plot(epochs, values, color=colour, label=label, marker="." * (len(rows) < 30))
-    axes.set(xlabel="epoch", ylabel="Dice coefficient", title=path.name)
+    axes.set(xlabel="epoch", ylabel="Dice coefficient", title=path.name.replace("$", r"\$"))
     axes.legend(loc="lower right", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     with replacing(beside(path, "_curve.png")) as temporary:
@@ -149,11 +156,15 @@ def fit(path, network, settings, pairs, args, start=0, best=math.inf):
     best : float
         Validation loss that an epoch must fall below to be kept.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):  # a folder that cannot be written: say so now
+        pass
+    if path.exists():
+        print(f"note: {path} is replaced by the first epoch that is kept")
     training, held = split(pairs, args.validation_split, args.validate_on)
     batches = make_batches(pairs, training, settings, args, training=True, start=start)
     validation = make_batches(pairs, held, settings, args, training=False) if held else None
     settings.training = {name: getattr(args, name) for name in RECIPE}
-    settings.pixel_size_um = args.pixel_size or settings.pixel_size_um
     settings.provenance |= {
         "date": datetime.date.today().isoformat(),
         "command": running["command"],
@@ -165,6 +176,7 @@ def fit(path, network, settings, pairs, args, start=0, best=math.inf):
     if start == 0 and best < math.inf:  # the model that is continued, until an epoch is better
         settings.provenance |= {"epochs": 0, "best_validation_loss": best}
         unet.save_model(path, network, settings, not args.without_optimizer)
+    settings.pixel_size_um = args.pixel_size  # these pictures' own, no longer the old model's
     recorder = make_recorder(path, network, settings, args, len(batches), start, best)
     try:
         network.fit(
@@ -361,7 +373,6 @@ def main(argv=None):
     parser.add_argument(
         "--size",
         type=multiple,
-        default=DEFAULT_SIZE,
         metavar="PX",
         help="whole frames are resized to PX x PX pixels (default: 1024)",
     )
@@ -376,6 +387,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if args.augment and not args.crop:
         parser.error("--augment needs --crop")
+    if args.crop and args.size:
+        parser.error("--size is of whole frames, leave it out with --crop")
     path = unet.model_path(args.model)
 
     pairs = Pairs(as_bright=bool(args.crop))
@@ -385,7 +398,7 @@ def main(argv=None):
     if args.resume:
         network, settings, start, best = resumed(path, args)
     else:
-        size = None if args.crop else args.size
+        size = None if args.crop else args.size or DEFAULT_SIZE
         settings = Preprocessing(
             frame="native" if args.crop else "resize",
             rows=size,

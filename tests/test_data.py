@@ -19,6 +19,7 @@ import tifffile
 from PIL import Image
 
 import data
+import pairs
 import pictures
 import suite
 
@@ -145,6 +146,24 @@ def test_palette_pictures_get_their_colours(tmp_path, suffix):
     picture.save(tmp_path / f"x{suffix}")
     found = pictures.read_image(tmp_path / f"x{suffix}")
     assert np.abs(found - palette[ramp()] @ LUMINANCE).max() < 0.51
+
+
+def test_compressed_palette_gets_its_colours(tmp_path):
+    palette = np.random.default_rng(2).integers(0, 256, (256, 3), dtype=np.uint8)
+    picture = Image.fromarray(ramp(), mode="P")
+    picture.putpalette(palette.tobytes())
+    picture.save(tmp_path / "x.tif", compression="tiff_lzw")
+    found = pictures.read_image(tmp_path / "x.tif")
+    assert np.abs(found - palette[ramp()] @ LUMINANCE).max() < 0.51
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("mode", ["CMYK", "LAB"])
+def test_other_colours_are_refused(tmp_path, mode, compression):
+    channels = [Image.fromarray(ramp())] * len(Image.new(mode, (1, 1)).getbands())
+    Image.merge(mode, channels).save(tmp_path / "x.tif", compression=compression)
+    with pytest.raises(suite.UserError, match="colours as"):
+        pictures.read_image(tmp_path / "x.tif")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
@@ -398,6 +417,13 @@ def test_system_files_and_other_kinds_are_skipped_silently(folder, write_picture
     assert "notes" not in out and err == ""
 
 
+def test_axon_masks_beside_training_images_are_no_images(folder, write_pair, write_picture):
+    write_pair("a")
+    write_picture("raw/train/a_axon.tif")
+    data.main([])
+    assert list(np.load("npydata/imgs_id_train.npy")) == ["a"]
+
+
 def test_references_beside_test_images_are_not_segmented(folder, write_picture):
     for stem in ("a", "a_mask", "a_axon", "lone_mask", "b_axon"):
         write_picture(f"raw/test/{stem}.png")
@@ -562,6 +588,54 @@ def test_an_interrupted_run_leaves_the_previous_arrays_as_they_were(
     (line,) = refused(capfd, code=130)
     assert line == "stopped by Ctrl-C; what was finished is kept"
     assert stored_files() == before
+
+
+def test_a_renaming_cut_off_halfway_leaves_no_mixture(folder, write_pair, monkeypatch, capfd):
+    write_pair("a")
+    data.main([])
+    for path in Path("raw/train").iterdir():
+        path.unlink()
+    write_pair("b")
+    rename = os.replace
+
+    def locked(source, target):
+        if Path(target).name == "imgs_train.npy":
+            raise PermissionError(13, "in use", str(target))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", locked)
+    assert "imgs_train.npy: in use" in refused(capfd)[0]
+    with pytest.raises(suite.UserError, match=r"imgs_id_train.npy: no such file, run python data"):
+        pairs.Pairs(as_bright=False)
+
+
+def test_arrays_packed_anew_while_in_use_are_refused(folder, write_pair):
+    write_pair("a")
+    data.main([])
+    images, _, _ = data.load_train()
+    write_pair("b")
+    data.main([])
+    with pytest.raises(suite.UserError, match="packed anew while in use, start again"):
+        images[0]
+
+
+def test_a_full_disk_is_said_before_writing(folder, write_pair, monkeypatch, capfd):
+    write_pair("a")
+    usage = type("usage", (), {"free": 100})
+    monkeypatch.setattr(data.shutil, "disk_usage", lambda _: usage)
+    assert "GB needed, 0.0 GB free, make room" in refused(capfd)[0]
+    assert stored_files() == {}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", ["WT 12:3.tif", "a\\b.tif", "a?.tif", b"caf\xe9.tif"])
+def test_names_that_not_every_system_allows_are_refused(folder, write_picture, capfd, name):
+    write_picture("x.tif")
+    try:
+        os.rename(b"x.tif", b"raw/test/" + os.fsencode(name))
+    except OSError:
+        pytest.skip("nor does this file system")
+    assert "is no name for every system, rename it" in refused(capfd)[0]
 
 
 @pytest.mark.parametrize("emptied", ["removed", "empty"])
@@ -840,6 +914,17 @@ def test_script_turns_mistakes_into_lines(capsys):
     with pytest.raises(SystemExit, match="2"):
         main("disk")
     assert capsys.readouterr().err.startswith("error: preds/a.png: Permission denied, check free")
+
+
+def test_too_little_memory_is_one_line(capsys):
+    @suite.script
+    def main(argv):
+        raise MemoryError
+
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("error: memory: not enough")
 
 
 def test_number_takes_its_range_only():

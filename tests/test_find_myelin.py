@@ -234,15 +234,16 @@ def test_segmenting_before_packing_says_what_to_run(tmp_path, monkeypatch, model
     assert "run python data.py first" in capsys.readouterr().err
 
 
-def test_a_run_forgets_the_images_that_are_gone_and_nothing_else(lab, model_file):
+def test_a_run_keeps_the_masks_of_earlier_images_and_names_them(lab, model_file, capsys):
     find_myelin.main([str(model_file)])
-    (lab / "preds/mine_mask.tif").write_bytes(b"a user's own")
+    (lab / "preds/b_mask.tif").write_bytes(b"corrected by hand")
     (lab / "raw/test/b.png").unlink()
     data.main([])
+    capsys.readouterr()
     find_myelin.main([str(model_file)])
-    assert {path.name for path in (lab / "preds").iterdir()} == {
-        *("a_pred.png", "a_mask.tif", "a_overlay.png", "run.json", "mine_mask.tif")
-    }
+    assert "still holds files of an earlier run: b" in capsys.readouterr().out
+    assert (lab / "preds/b_mask.tif").read_bytes() == b"corrected by hand"
+    assert list(json.loads((lab / "preds/run.json").read_bytes())["images"]) == ["a"]
 
 
 def test_an_interrupted_run_leaves_no_false_record(lab, model_file, monkeypatch):

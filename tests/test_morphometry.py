@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import cv2
@@ -511,6 +512,14 @@ def test_help_is_quick_and_shows_defaults():
     assert time.process_time() - start < 5
 
 
+@pytest.mark.parametrize("drawn", [6, 15, 24])
+def test_a_shrunken_axon_keeps_its_fiber(drawn):
+    myelin, _ = ring((100, 100), 50, 50, 25, 32)
+    _, axon = ring((100, 100), 50, 50, drawn, drawn)
+    found = morphometry.measure_fibers(myelin, 1, axon)
+    assert found.columns["g_ratio"] == pytest.approx([drawn / 32], rel=0.02)
+
+
 # ---------------------------------------------------------------- groups
 
 
@@ -523,17 +532,17 @@ def test_groups(folder):
     morphometry.main(
         ["--pixel-size", "0.1", "--groups", "g.csv", "--g-ratio-bins", "0", "4.5", "9"]
     )
-    animals = read_table("morphometry/animals.csv")
+    animals = read_table("morphometry/per_animal.csv")
     assert [(row["group"], row["animal"], row["images"]) for row in animals] == [
         ("wild", "A", "2"),
         ("knockout", "B", "1"),
     ]
-    groups = read_table("morphometry/groups.csv")
+    groups = read_table("morphometry/per_group.csv")
     assert float(groups[0]["g_ratio_mean"]) == pytest.approx(20 / 32, rel=0.01)
     assert groups[0]["g_ratio_sd_of_animals"] == "", "one animal has no spread"
-    bins = read_table("morphometry/g_ratio_bins.csv")
+    bins = read_table("morphometry/per_g_ratio_bin.csv")
     assert [row["fibers"] for row in bins] == ["4", "0", "0", "2"]
-    assert cv2.imread("morphometry/groups.png").shape[1] >= 900
+    assert cv2.imread("morphometry/per_group.png").shape[1] >= 900
 
 
 @pytest.mark.parametrize(
@@ -542,6 +551,7 @@ def test_groups(folder):
         '"image","group","animal"\n"one","a","A"\n"two","b","B"\n',
         '\ufeff"animal" ; "image" ; group\r\nA ; one ; a\r\n\r\nB ; "two" ; b\r\n',
         "image\tgroup\tanimal\tnote\none\ta\tA\ntwo\tb\tB\tx, y\n",
+        "Image,Group,Animal\none,a,A\ntwo,b,B\n",
     ],
 )
 def test_groups_as_programs_write_them(tmp_path, text):
@@ -567,6 +577,7 @@ def test_images_without_group_are_named(folder, capsys):
         ("image,animal\none,A\n", "columns image, animal"),
         ("image,group,animal\n", "0 rows"),
         ("", "0 rows"),
+        (f"image,group,animal\n{'x' * 200_000},a,A\n", "g.csv: no table (field larger"),
         (None, "g.csv: cannot be read"),
     ],
 )
@@ -575,6 +586,31 @@ def test_bad_groups(folder, capsys, text, message):
         Path("g.csv").write_text(text, encoding="utf-8")
     said = fails(capsys, "--pixel-size", "0.1", "--groups", "g.csv")
     assert message in said and not Path("morphometry").exists()
+
+
+def test_groups_without_whole_fibers_and_names_with_dollars(folder):
+    save(Path("preds/one_mask.tif"), np.zeros((60, 60), bool))
+    Path("preds/two_mask.tif").unlink()
+    write_image(Path("preds/c$x^$_mask.tif"), np.zeros((60, 60), np.uint8))
+    Path("groups.csv").write_text("image,group,animal\none,$a_$,A\nc$x^$,$^$,B\n", encoding="utf-8")
+    kept = Path("groups.csv").read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        morphometry.main(["--pixel-size", "0.1", "--groups", "groups.csv", "--out", "."])
+    assert Path("per_group.png").exists() and Path("c$x^$_plots.png").exists()
+    assert Path("groups.csv").read_bytes() == kept
+
+
+def test_results_of_an_earlier_run_are_named(folder, capsys):
+    morphometry.main(["--pixel-size", "1", "--no-pictures"])
+    Path("preds/two_mask.tif").unlink()
+    capsys.readouterr()
+    morphometry.main(["--pixel-size", "1", "--no-pictures"])
+    assert "still holds files of an earlier run: two" in capsys.readouterr().out
+
+
+def test_out_is_not_the_folder_of_the_masks(folder, capsys):
+    assert "is the folder of the masks" in fails(capsys, "--pixel-size", "1", "--out", "preds")
 
 
 # ---------------------------------------------------------------- real masks

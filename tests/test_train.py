@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import csv
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -169,22 +170,22 @@ def test_crops_make_a_model_for_any_size(packed):
     assert settings.provenance["validation_images"] == ["nerve0"]
 
 
-def interrupt_in_epoch(monkeypatch, wanted):
+def interrupt_in_epoch(monkeypatch, name, wanted):
     """Make the training stop as by Ctrl-C at the end of an epoch, before it is recorded."""
-    append = train.append_history
+    save = unet.save_model
 
-    def stop(path, row):
-        if row[0] == wanted:
+    def stop(*arguments):
+        if len(train.read_history(Path(f"models/{name}_history.csv"))) == wanted - 1:
             raise KeyboardInterrupt
-        append(path, row)
+        save(*arguments)
 
-    monkeypatch.setattr(train, "append_history", stop)
+    monkeypatch.setattr(unet, "save_model", stop)
 
 
 def test_ctrl_c_keeps_the_best_epoch_and_resume_goes_on(packed, monkeypatch, capsys):
     command = ["stop.h5", "3", "--size", "32"]
     with monkeypatch.context() as patch:
-        interrupt_in_epoch(patch, 2)
+        interrupt_in_epoch(patch, "stop", 2)
         with pytest.raises(SystemExit) as stop:
             train.main(command)
     assert stop.value.code == 130
@@ -258,6 +259,34 @@ def test_a_model_of_any_size_goes_on_as_it_was_trained(packed):
     assert settings.pixel_size_um is None  # that of the new pictures, which was not given
 
 
+def test_an_old_model_that_stays_the_better_keeps_its_pixel_size(packed):
+    train.main("c.h5 1 --crop 32 --normalize image --steps 2 --pixel-size 0.1".split())
+    with contextlib.suppress(SystemExit):  # a ruinous rate may also end as "diverged"
+        extra_training.main(["c.h5", "d.h5", "1", "--learning-rate", "1"])
+    settings = unet.read_model_file("models/d.h5")[1]
+    assert settings.provenance["epochs"] == 0 and settings.pixel_size_um == 0.1
+
+
+def test_a_history_that_cannot_be_written_or_read_costs_no_training(packed, monkeypatch, capsys):
+    def locked(path, row):
+        raise PermissionError(13, "in use", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "append_history", locked)
+        train.main(["m.h5", "1", "--size", "32"])
+    assert "m_history.csv: in use, this epoch is not in it" in capsys.readouterr().out
+    assert unet.read_model_file("models/m.h5")[1].provenance["epochs"] == 1
+    history_file = packed / "models/m_history.csv"
+    history_file.write_text("epoch;loss;dice\n1;-0,5;0,5\n\n", encoding="utf-8")
+    assert train.read_history(history_file) == []
+
+
+def test_a_model_that_will_be_replaced_is_named(packed, capsys):
+    for _ in range(2):
+        train.main(["m.h5", "1", "--size", "32"])
+    assert "m.h5 is replaced by the first epoch" in capsys.readouterr().out
+
+
 def test_an_unknown_loss_in_a_model_file_is_said(packed, capsys):
     unet.start_keras()
     settings = unet.Preprocessing(rows=32, cols=32, mean=1.0, std=2.0, training={"loss": "foo"})
@@ -287,6 +316,7 @@ def test_resuming_needs_the_file_of_an_interrupted_run(packed, capsys):
         (train, ["m.keras", "1"], "error: m.keras: not the name of a model file"),
         (train, ["m.h5", "1", "--size", "100"], "'100' is not a multiple of 16"),
         (train, ["m.h5", "1", "--augment"], "--augment needs --crop"),
+        (train, ["m.h5", "1", "--crop", "32", "--size", "32"], "--size is of whole frames"),
         (train, ["m.h5", "1", "--emphasis", "x"], "'x' is not PATTERN=FACTOR"),
         (train, ["m.h5", "1", "--validate-on", "zz*"], "error: --validate-on zz*: no such"),
         (train, ["m.h5", "1", "--crop", "32", "--emphasis", "zz=2"], "error: --emphasis zz: no"),
@@ -311,6 +341,7 @@ def test_continuing_refuses_one_name_for_both_and_crops_for_whole_frames(packed,
     for arguments, message in (
         (["m.h5", "m.h5", "1"], "error: m.h5: both the old and the new model"),
         (["m.h5", "n.h5", "1", "--crop", "32"], "error: --crop: models"),
+        (["m.h5", "n.h5", "1", "--augment"], "error: --augment: models"),
     ):
         with pytest.raises(SystemExit) as stop:
             extra_training.main(arguments)
