@@ -183,7 +183,13 @@ def build_parser():
     add, count = parser.add_argument, number(int, 0, 9999)
     add("--train", type=count, default=6, metavar="N", help="pictures for raw/train (default 6)")
     add("--test", type=count, default=2, metavar="N", help="pictures for raw/test (default 2)")
-    add("--seed", type=count, default=1, help="another seed, other pictures (default 1)")
+    add(
+        "--seed",
+        type=count,
+        default=1,
+        metavar="N",
+        help="another seed, other pictures (default 1)",
+    )
     add(
         "--size",
         type=count,
@@ -221,7 +227,11 @@ def build_parser():
         help="difficult contents of every picture: none, all, or some of "
         f"{', '.join(SCENES)}; random: each in a part of the pictures (default random)",
     )
-    add("--force", action="store_true", help="overwrite files of the same name that others made")
+    add(
+        "--force",
+        action="store_true",
+        help="overwrite files of the same name that others made (default: refuse)",
+    )
     return parser
 
 
