@@ -180,10 +180,10 @@ def largest(shapes):
 
 
 def pack(paths, shapes, target, read, errors, description):
-    """Write one padded frame per picture to `target`; return (lowest, highest) grey value."""
+    """Write one padded frame per picture to `target`; return what their values are, as text."""
     rows, cols = largest(shapes[path] for path in paths)
     stack = Stack(target, (len(paths), rows, cols), np.uint8)
-    low, high = 255, 0
+    low, high, shares = 255, 0, []
     for index, path in enumerate(progress(paths, description)):
         try:
             image = read(path)
@@ -192,7 +192,10 @@ def pack(paths, shapes, target, read, errors, description):
             continue
         stack[index] = image
         low, high = min(low, image.min()), max(high, image.max())
-    return low, high
+        shares.append(np.count_nonzero(image) / image.size)
+    if read is read_mask_frame and shares:  # a mask saved the wrong way round stands out
+        return f"myelin on {min(shares):.0%} to {max(shares):.0%} of the area"
+    return f"values {low} to {high}"
 
 
 def read_mask_frame(path):
@@ -208,7 +211,7 @@ def summary(paths, description, shapes, values):
     return (
         f"{len(paths)} {description}: frames of {rows} x {cols}"
         + (f" ({sizes} sizes, zero-padded)" if sizes > 1 else "")
-        + f", values {values[0]} to {values[1]}"
+        + f", {values}"
         + (f", {scaled} scaled to 8-bit by their own range" if scaled else "")
     )
 

@@ -448,7 +448,7 @@ def test_the_summary_says_what_was_packed(folder, write_pair, write_picture, cap
     lines = capsys.readouterr().out.splitlines()
     padded = "frames of 24 x 30 (2 sizes, zero-padded)"
     assert lines[0].startswith(f"2 training images: {padded}, values {image.min()} to ")
-    assert lines[1] == f"2 training masks: {padded}, values 0 to 255"
+    assert lines[1] == f"2 training masks: {padded}, myelin on 49% to 49% of the area"
     scaled = "values 0 to 255, 2 scaled to 8-bit by their own range"
     assert lines[2] == f"3 test images: frames of 20 x 30, {scaled}"
     assert lines[3:] == ["packed into npydata/"]
