@@ -160,11 +160,11 @@ def decode(path):
 
 def check_colours(page):
     """Raise where a TIFF page's numbers are neither grey, nor RGB, nor those of a palette."""
-    from tifffile import PHOTOMETRIC
+    from tifffile import COMPRESSION, PHOTOMETRIC
 
     # YCbCr only as JPEG, whose codec turns it into RGB.
     kinds = ["MINISWHITE", "MINISBLACK", "RGB", "PALETTE"]
-    kinds += ["YCBCR"] if page.compression.name == "JPEG" else []
+    kinds += ["YCBCR"] if page.compression == COMPRESSION.JPEG else []
     if page.photometric not in [PHOTOMETRIC[kind] for kind in kinds]:
         raise ValueError(f"colours as {getattr(page.photometric, 'name', page.photometric)}")
 
