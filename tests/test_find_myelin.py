@@ -112,7 +112,7 @@ def test_run_json_says_what_made_the_folder(lab, model_file):
     run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
     assert run["command"].startswith("python find_myelin.py") and "--myelin dark" in run["command"]
     assert run["model_sha256"] == suite.sha256(model_file)
-    assert run["threshold"] == 0.5 and run["engine"] == "keras"
+    assert run["threshold"] == 0.5 and run["engine"] == "keras, tensorflow"
     assert run["images"]["a"]["pixel_size_um"] == pytest.approx(0.2, rel=1e-4)
     assert run["images"]["a"]["pixel_size_source"] == "ImageJ tags"
     assert run["images"]["b"]["pixel_size_source"] == "unknown"
