@@ -18,6 +18,8 @@ from suite import NPYDATA, UserError
 from unet import STRIDE
 
 # Augmentation of crops. Ranges cover what laboratories' microscopes differ by.
+UPRIGHT_PROBABILITY = 0.5  # crops turned by right angles only, neither scaled, blurred nor noisy:
+# interpolation takes from the others the grain of pictures as they come
 SCALE = (0.6, 2.0)  # magnification; pixel sizes of 0.05 to 0.3 µm around those of a training set
 GAMMA = (0.75, 1.33)
 CONTRAST = (0.9, 1.12)  # factor on the normalised picture: margins and cells shift statistics
@@ -145,17 +147,20 @@ def random_crop(pairs, index, size, settings, augment, rng):
     Without `augment` the crop is cut as it is. With it, one affine map turns, flips and scales;
     then grey values, illumination, sharpness and noise vary as between microscopes.
     """
+    upright = not augment or rng.random() < UPRIGHT_PROBABILITY
     scale, angle, flip = 1.0, 0.0, 1.0
     if augment:
+        angle, flip = math.pi / 2 * rng.integers(4), rng.choice([-1.0, 1.0])
+    if not upright:
         scale = math.exp(rng.uniform(*np.log(SCALE)))
-        angle, flip = rng.uniform(0, 2 * math.pi), rng.choice([-1.0, 1.0])
+        angle = rng.uniform(0, 2 * math.pi)
     rows, cols = (int(n) for n in pairs.shapes[index])
     reach = size / 2 / scale  # half the crop, in pixels of the picture
     margin = augment and rng.random() < MARGIN_PROBABILITY
     inside = 0 if margin else reach
     y = rng.uniform(min(inside, rows / 2), max(rows - inside, rows / 2))
     x = rng.uniform(min(inside, cols / 2), max(cols - inside, cols / 2))
-    if not augment:
+    if upright:
         y, x = round(y), round(x)  # whole pixels: nothing is interpolated
     half = math.ceil(reach * (1.5 if angle else 1)) + 2
     top, left = max(int(y) - half, 0), max(int(x) - half, 0)
@@ -191,11 +196,11 @@ def random_crop(pairs, index, size, settings, augment, rng):
         return image, mask
     field = rng.uniform(-SHADING, SHADING, (3, 3)).astype(np.float32)
     image *= 1 + cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)
-    if rng.random() < 0.4:
+    if not upright and rng.random() < 0.4:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, MAX_BLUR_PX))
     image *= math.exp(rng.uniform(*np.log(CONTRAST)))
     image += rng.uniform(-BRIGHTNESS, BRIGHTNESS)
-    if rng.random() < 0.5:
+    if not upright and rng.random() < 0.5:
         noise = rng.standard_normal((size, size), dtype=np.float32)
         image += rng.uniform(0, MAX_NOISE) * noise
     return image, mask
