@@ -66,9 +66,7 @@ def main(argv=None):
     pairs = Pairs(as_bright=settings.myelin == "bright")
     if settings.normalize == "test set":  # a file of 2018: from here on the training set counts
         settings.normalize = "dataset"
-        settings.mean, settings.std = unet.dataset_statistics(
-            map(pairs.image, range(len(pairs))), settings
-        )
+        settings.mean, settings.std = unet.dataset_statistics(pairs.all_images(), settings)
     start = 0
     if args.resume:
         network, settings, start, best = resumed(new, args)

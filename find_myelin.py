@@ -10,6 +10,7 @@ npydata/imgs_mask_test.npy (probabilities, float32) and preds/run.json (what mad
 """
 
 import dataclasses
+import itertools
 
 import cv2
 import numpy as np
@@ -69,14 +70,14 @@ def predict(network, frame):
     padding = ((0, -rows % STRIDE), (0, -cols % STRIDE))
     frame = np.pad(frame, padding, mode="symmetric" if min(rows, cols) >= STRIDE else "edge")
     result = np.empty(frame.shape, np.float32)
-    for top in range(0, frame.shape[0], TILE):
-        for left in range(0, frame.shape[1], TILE):
-            above, before = min(top, HALO), min(left, HALO)
-            tile = frame[top - above : top + TILE + HALO, left - before : left + TILE + HALO]
-            found = network.predict_on_batch(tile[None, ..., None])[0, ..., 0]
-            part = np.s_[top : top + TILE, left : left + TILE]
-            height, width = result[part].shape
-            result[part] = found[above : above + height, before : before + width]
+    starts = (range(0, length, TILE) for length in frame.shape)
+    for top, left in progress(list(itertools.product(*starts)), "huge image", "tile", delay_s=10):
+        above, before = min(top, HALO), min(left, HALO)
+        tile = frame[top - above : top + TILE + HALO, left - before : left + TILE + HALO]
+        found = network.predict_on_batch(tile[None, ..., None])[0, ..., 0]
+        part = np.s_[top : top + TILE, left : left + TILE]
+        height, width = result[part].shape
+        result[part] = found[above : above + height, before : before + width]
     return result[:rows, :cols]
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from fibers import COLUMNS, SUMMARY, Fibers, find_axons, measure_fibers, summarize
 from groups import G_RATIO_BINS, SIZES, compare_groups, read_groups
 from pictures import (
+    PIXEL_SIZE_TOLERANCE,
     check_pixel_size,
     image_shape,
     list_images,
@@ -45,8 +46,6 @@ __all__ = ["Fibers", "find_axons", "find_masks", "measure_fibers", "summarize"]
 
 MORPHOMETRY = Path("morphometry")
 GROUP_TABLES = ("per_animal", "per_group", "per_g_ratio_bin")  # not groups.csv: the input's name
-# Two pixel sizes of one picture that differ by more are a contradiction, not rounding.
-PIXEL_SIZE_TOLERANCE = 0.01
 
 
 # ---------------------------------------------------------------- tables

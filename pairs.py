@@ -14,7 +14,7 @@ import numpy as np
 
 import unet
 from data import load_array, load_train
-from suite import NPYDATA, UserError
+from suite import NPYDATA, UserError, progress
 from unet import STRIDE
 
 # Augmentation of crops. Ranges cover what laboratories' microscopes differ by.
@@ -47,8 +47,10 @@ class Pairs:
         self.ids = [str(name) for name in load_array(NPYDATA / "imgs_id_train.npy")]
         if len(self.ids) != len(self.images):
             raise UserError(f"{NPYDATA}/imgs_id_train.npy: does not fit, run python data.py again")
-        self.dark = [as_bright and self.is_dark(index) for index in range(len(self))]
-        self.histograms = [unet.histogram(self.image(index)) for index in range(len(self))]
+        self.dark, self.histograms = [], []
+        for index in progress(range(len(self)), "reading pairs"):
+            self.dark.append(as_bright and self.is_dark(index))
+            self.histograms.append(unet.histogram(self.image(index)))
 
     def __len__(self):
         return len(self.images)
@@ -64,6 +66,10 @@ class Pairs:
         if not (mask & content).any() or not (~mask & content).any():
             return False
         return bool(image[mask & content].mean() < image[~mask & content].mean())
+
+    def all_images(self):
+        """Yield every picture, uint8 (rows, cols)."""
+        return map(self.image, progress(range(len(self)), "averaging"))
 
     def image(self, index, window=np.s_[:, :]):
         """Return the picture, uint8 (rows, cols), or a window of it."""

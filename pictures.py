@@ -26,6 +26,8 @@ MICRONS = {"m": 1e6, "mm": 1e3, "cm": 1e4, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4}
 MICRONS |= dict.fromkeys("µm μm \\u00B5m um micron microns micrometer micrometre".split(), 1.0)
 # Outside this range (µm per pixel) a stated size is a mistake: 10 pm to 100 µm.
 PIXEL_SIZE_RANGE_UM = (1e-5, 100.0)
+# Two pixel sizes of one picture that differ by more are a contradiction, not rounding.
+PIXEL_SIZE_TOLERANCE = 0.01
 # What tifffile reports of a damaged file, one error line of ours says.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
@@ -50,7 +52,8 @@ def list_images(folder, errors=None):
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder, make it and put pictures into it")
+        what = "not a folder" if folder.exists() else "no such folder"
+        raise UserError(f"{folder}: {what}, make it and put pictures into it")
     found, taken, clashes = {}, {}, []
     for path in sorted(folder.iterdir(), key=lambda path: (path.stem, path.name)):
         hidden = path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
@@ -319,7 +322,7 @@ def read_pixel_size(path):
     ):
         return None, "unknown"
     x, y = sizes
-    if abs(x - y) > 0.01 * max(x, y):
+    if abs(x - y) > PIXEL_SIZE_TOLERANCE * max(x, y):
         raise UserError(
             f"{path}: pixels of {x:g} x {y:g} µm are not square, resample the picture or give "
             "the right size with --pixel-size"

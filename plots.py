@@ -25,6 +25,7 @@ G_RANGE = (0.3, 0.9)
 TINT = 0.7  # share of the g-ratio's colour on myelin; the rest is the picture below
 # Larger overlays are drawn smaller: nobody prints them, and the memory goes up with the square.
 MAX_OVERLAY_PX = 4000
+MIN_INCHES = 0.2  # a picture of few rows or columns is stretched: there must be something to see
 MIN_REGRESSION = 3
 
 
@@ -108,7 +109,7 @@ def draw_overlay(path, fibers, myelin, image=None):
         zoom = MAX_OVERLAY_PX / max(rows, cols)
         size = (max(1, round(cols * zoom)), max(1, round(rows * zoom)))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    width, height = cols * zoom / DPI, rows * zoom / DPI
+    width, height = (max(length * zoom / DPI, MIN_INCHES) for length in (cols, rows))
     # Text in proportion to the width, so that it has 7 points when the picture is 8 cm wide.
     unit = max(width, 1) / WIDTH_INCHES
     bar = 0.45 * unit

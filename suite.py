@@ -104,11 +104,11 @@ def silent_stderr():
         os.close(silent)
 
 
-def progress(items, description):
-    """Return `items` with a progress bar on stderr; no bar when the loop ends within 2 seconds."""
+def progress(items, description, unit="image", delay_s=2):
+    """Return `items` with a progress bar on stderr; no bar for a loop that ends within a delay."""
     from tqdm import tqdm
 
-    return tqdm(items, desc=description, delay=2, unit="image", leave=False)
+    return tqdm(items, desc=description, delay=delay_s, unit=unit, leave=False)
 
 
 def number(kind, low, high=math.inf):

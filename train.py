@@ -407,9 +407,7 @@ def main(argv=None):
             normalize=args.normalize,
         )
         if args.normalize == "dataset":
-            settings.mean, settings.std = unet.dataset_statistics(
-                map(pairs.image, range(len(pairs))), settings
-            )
+            settings.mean, settings.std = unet.dataset_statistics(pairs.all_images(), settings)
         # The original's start shrinks the signal by half at each level, and the bottom, which sees
         # most of the surroundings, learned nothing from crops: its output stayed below 0.01.
         network = unet.get_unet(size, size, "he_normal" if args.crop else "glorot_uniform")

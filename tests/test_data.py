@@ -554,6 +554,9 @@ def test_list_images_of_two_files_of_one_stem(folder, write_picture):
 def test_list_images_of_a_missing_folder(folder):
     with pytest.raises(suite.UserError, match="nowhere: no such folder, make it and put pictures"):
         pictures.list_images("nowhere")
+    Path("nowhere").touch()
+    with pytest.raises(suite.UserError, match="nowhere: not a folder"):
+        pictures.list_images("nowhere")
 
 
 def test_a_failed_run_leaves_the_previous_arrays_as_they_were(folder, write_pair, write_picture):

@@ -17,6 +17,7 @@ from tifffile import imread, imwrite
 import fibers
 import groups
 import morphometry
+import plots
 import regions
 from pictures import write_image
 
@@ -453,6 +454,13 @@ def test_bad_input_is_named_at_once_before_anything_is_written(folder, capsys):
     for part in ("grey values in a mask", "one_axon.png: 60 x 200", "one.png: cannot be read"):
         assert part in said
     assert said.count("pixel size unknown") == 2 and not Path("morphometry").exists()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5000, 1), (3, 4000)])
+def test_pictures_of_slender_masks(tmp_path, shape):
+    mask = np.zeros(shape, bool)
+    plots.draw_overlay(tmp_path / "x.png", morphometry.measure_fibers(mask, 0.1), mask)
+    assert min(cv2.imread(str(tmp_path / "x.png")).shape[:2]) >= plots.MIN_INCHES * plots.DPI - 1
 
 
 def test_a_mistyped_folder_of_images(folder, capsys):
