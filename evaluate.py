@@ -12,9 +12,27 @@ from pathlib import Path
 import numpy as np
 
 from fibers import measure_fibers, summarize
-from morphometry import PixelSizeUnknown, check_pictures, find_masks, pixel_size_of, segmented
+from morphometry import (
+    PixelSizeUnknown,
+    check_out,
+    check_pictures,
+    find_masks,
+    pixel_size_of,
+    segmented,
+)
 from pictures import check_pixel_size, list_images, read_image, read_mask
-from suite import PREDS, RAW_TEST, Parser, UserError, progress, script, write_run_json, write_table
+from suite import (
+    PREDS,
+    RAW_TEST,
+    Parser,
+    UserError,
+    name_leftovers,
+    progress,
+    script,
+    start_run,
+    write_run_json,
+    write_table,
+)
 
 EVALUATION = Path("evaluation")
 
@@ -191,21 +209,14 @@ def pool(rows, pairs, ious, unit):
     total |= detection(*counts, ious)
     for column in columns(unit).values():
         total |= agreement(column, *pairs[column])
-    means = [name for name in rows[0] if name.endswith(("_reference", "_predicted"))]
-    for name in means:
-        if name in total:
-            continue
-        values = [row[name] for row in rows if row[name] is not None]
-        total[name] = float(np.mean(values)) if values else None
-    for name in rows[0]:
-        if name.endswith("_difference_percent"):
-            stem = name.removesuffix("_difference_percent")
-            total[name] = percent(total[f"{stem}_reference"], total[f"{stem}_predicted"])
     density = density_column(unit)
-    both = np.array(
-        [[row[f"{density}_{way}"] for way in ("reference", "predicted")] for row in rows]
-    )
-    return total | agreement(density, both[:, 0], both[:, 1]), both.T
+    for column in (*columns(unit).values(), density):
+        both = [(row[f"{column}_reference"], row[f"{column}_predicted"]) for row in rows]
+        # An image without fibers on one side has nothing to compare there.
+        both = np.array([pair for pair in both if None not in pair]).reshape(-1, 2)
+        means = (float(mean) for mean in both.mean(axis=0)) if len(both) else (None, None)
+        total |= population(column, *means)
+    return total | agreement(density, *both.T), both.T
 
 
 def parse(argv):
@@ -261,6 +272,7 @@ def sizes_of(paths, given):
 def main(argv=None):
     """Compare all predictions that have a reference."""
     args = parse(argv)
+    check_out(args.out, args.reference, args.preds)
     images = list_images(args.reference)
     if args.reference == RAW_TEST and not any(stem.endswith("_mask") for stem in images):
         raise UserError(
@@ -289,7 +301,7 @@ def main(argv=None):
     paths = {n: [images.get(n), references[n][0], predictions[n][0]] for n in names}
     sizes, unit = sizes_of(paths, args.pixel_size)
 
-    (args.out / "run.json").unlink(missing_ok=True)  # an interrupted run leaves no false one
+    before = start_run(args.out)
     rows, pairs, ious = [], {column: [] for column in columns(unit).values()}, []
     for name in progress(names, "comparing"):
         image = read_image(images[name]) if name in images else None
@@ -339,6 +351,7 @@ def main(argv=None):
         preds=str(args.preds),
         pixel_sizes_um=sizes if unit == "um" else "unknown, measures in pixels",
     )
+    name_leftovers(args.out, before)
     report(rows, total, unit, args.out)
 
 

@@ -10,26 +10,41 @@ segments the test images, as train.py does.
 """
 
 import math
+import sys
 
 import unet
 from find_myelin import segment_if_packed
 from pairs import Pairs, make_batches, split
 from suite import Parser, UserError, number, script, sha256
-from train import RECIPE, add_training_options, compile_network, fit, resumed
-from unet import LOSSES
+from train import RECIPE, add_training_options, beside, compile_network, fit, resumed
 
 DEFAULT_CROP = 256  # for a model that takes any size and does not say what it learned from
+
+
+def stated_options(old, training):
+    """Return a model file's training options as the command line would: a file may say anything."""
+    arguments = []
+    for name in RECIPE:
+        value = training.get(name)
+        if value is not None and value is not False:
+            option = f"--{name.replace('_', '-')}"
+            arguments.append(option if value is True else f"{option}={value}")
+    parser = Parser(__doc__)
+    add_training_options(parser)
+    try:
+        return parser.parse_args(arguments)
+    except UserError as mistake:
+        raise UserError(f"{old}: its training options: {mistake}") from None
 
 
 def load(old, args):
     """Load the old model; training options that were not given are filled from it, or RECIPE."""
     unet.start_keras()
     _, settings, _ = unet.read_model_file(old)
-    for name, default in RECIPE.items():
+    stated = stated_options(old, settings.training)
+    for name in RECIPE:
         if getattr(args, name) is None:
-            setattr(args, name, settings.training.get(name, default))
-    if args.loss not in LOSSES:
-        raise UserError(f"{old}: trained with a loss {args.loss!r}, choose one with --loss")
+            setattr(args, name, getattr(stated, name))
     if args.crop and settings.frame == "resize":
         raise UserError(f"--crop: {old} takes whole frames, give a model trained with --crop")
     if not args.crop and settings.frame == "native":
@@ -37,13 +52,14 @@ def load(old, args):
     return unet.load_model(old)
 
 
-def validation_loss(network, settings, pairs, args):
-    """Return the loss of a compiled network on the validation frames; infinity without any."""
+def validate(network, settings, pairs, args):
+    """Return loss and Dice of a compiled network on the validation frames; infinity without any."""
     _, held = split(pairs, args.validation_split, args.validate_on)
     if not held:
-        return math.inf
+        return math.inf, None
     batches = make_batches(pairs, held, settings, args, training=False)
-    return network.evaluate(batches, verbose=0, return_dict=True)["loss"]
+    found = network.evaluate(batches, verbose=int(sys.stdout.isatty()), return_dict=True)
+    return found["loss"], found["dice_coef"]
 
 
 @script
@@ -60,6 +76,12 @@ def main(argv=None):
         raise UserError(
             f"{args.new}: both the old and the new model, give the new one its own name"
         )
+    if (
+        old.exists()
+        and beside(new, unet.RESUME).exists()
+        and old.samefile(beside(new, unet.RESUME))
+    ):
+        raise UserError(f"{args.old}: is of an interrupted run of {args.new}, go on with --resume")
     network, settings, adam = load(old, args)
     if args.augment and not args.crop:
         raise UserError(f"--augment: {old} takes whole frames, give a model trained with --crop")
@@ -74,8 +96,13 @@ def main(argv=None):
         compile_network(network, args)
         if adam:
             unet.restore_adam(network, adam)
-        best = validation_loss(network, settings, pairs, args)
-        settings.provenance = {"continued_from": settings.provenance, "old_sha256": sha256(old)}
+        best, dice = validate(network, settings, pairs, args)
+        earlier = settings.provenance.pop("earlier", [])
+        settings.provenance = {
+            "best_validation_dice": dice,
+            "old_sha256": sha256(old),
+            "earlier": [settings.provenance, *(earlier if isinstance(earlier, list) else [])],
+        }
     fit(new, network, settings, pairs, args, start, best)
     segment_if_packed(new)
 

@@ -24,6 +24,7 @@ from suite import (
     RAW_TEST,
     Parser,
     UserError,
+    name_leftovers,
     number,
     progress,
     replacing,
@@ -149,7 +150,7 @@ def outline_is_hole(tree, index):
 
 def myelin_is_dark(network, settings, image, scale):
     """Decide whether a picture's myelin is dark: which way round does the network see axons?"""
-    window = np.ascontiguousarray(busiest_window(image, round(POLARITY_WINDOW / scale)))
+    window = np.ascontiguousarray(busiest_window(image, max(round(POLARITY_WINDOW / scale), 1)))
     bright, dark = (
         axon_likeness(probability(network, settings, one, scale) >= settings.threshold)
         for one in (window, 255 - window)
@@ -230,7 +231,7 @@ def segment_test(model, myelin="auto", pixel_size_um=None, threshold=None):
     sizes = pixel_sizes(ids, shapes, settings, pixel_size_um)
     if RAW_TEST.is_dir() and set(ids) != {path.stem for path in test_images(RAW_TEST)}:
         print(f"note: {RAW_TEST} has changed since it was packed, run python data.py to see that")
-    start_run(PREDS, ids, "images")
+    before = start_run(PREDS)
     facts = {}
     with replacing(NPYDATA / "imgs_mask_test.npy") as temporary:
         probabilities = Stack(temporary, images.shape, np.float32)
@@ -263,6 +264,7 @@ def segment_test(model, myelin="auto", pixel_size_um=None, threshold=None):
         engine=f"keras, {unet.keras_devices()[0]}",
         images=facts,
     )
+    name_leftovers(PREDS, before)
     dark = sum(fact["myelin"] == "dark" for fact in facts.values())
     print(
         f"segmented {len(ids)} images with {model}, {dark} of them with dark myelin: see {PREDS}/"
@@ -303,8 +305,9 @@ def main(argv=None):
         "--pixel-size",
         type=check_pixel_size,
         metavar="UM",
-        help="µm per pixel of all images; those that differ from the model's are resampled for "
-        "the network (default: from each image's OME or ImageJ tags, else as it is)",
+        help="µm per pixel of all images; those that differ from the model's by more than a "
+        f"factor of {SCALE_TOLERANCE:g} are resampled for the network (default: from each "
+        "image's OME or ImageJ tags, else as it is)",
     )
     args = parser.parse_args(argv)
     model = unet.model_path(args.model, reading=True)

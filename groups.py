@@ -8,6 +8,7 @@ other within an animal.
 import csv
 import io
 import itertools
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,8 @@ def read_groups(path, names):
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
     reader = csv.DictReader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
-    columns = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
     try:
+        columns = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise UserError(f"{path}: no table ({error}), save it as CSV in UTF-8") from None
@@ -67,13 +68,18 @@ def read_groups(path, names):
             f"{path}: columns {', '.join(columns)} and {len(rows)} rows, give it the columns "
             "image, group, animal and a row per image"
         )
-    names, animals, seen, errors = set(names), {}, set(), []
+    # macOS may write the ä of a file name as two letters, and a spreadsheet as one.
+    composed = {unicodedata.normalize("NFC", name): name for name in names}
+    animals, seen, errors = {}, set(), []
     for number, row in rows:
         given, group, animal = ((row[key] or "").strip() for key in ("image", "group", "animal"))
-        image = given if given in names else Path(given).stem.removesuffix("_mask")
+        image = unicodedata.normalize("NFC", given)
+        if image not in composed:
+            image = Path(image).stem.removesuffix("_mask")
+        image = composed.get(image, image)
         if not (image and group and animal):
             errors.append(f"{path}: line {number} has an empty cell, fill it or remove the line")
-        elif image not in names:
+        elif image not in composed.values():
             errors.append(
                 f"{path}: line {number} names the image {given}, of which there is no "
                 "mask, correct or remove it"

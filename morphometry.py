@@ -33,8 +33,10 @@ from pictures import (
 from suite import (
     PREDS,
     RAW_TEST,
+    RAW_TRAIN,
     Parser,
     UserError,
+    name_leftovers,
     progress,
     script,
     start_run,
@@ -127,6 +129,13 @@ def check_pictures(mask, masks=(), images=()):
         except UserError as mistake:
             errors.extend(mistake.args)
     return errors
+
+
+def check_out(folder, *inputs):
+    """Raise where results would be written among the pictures or masks they are made from."""
+    for other in (*inputs, RAW_TRAIN):
+        if folder.resolve() == other.resolve():
+            raise UserError(f"--out {folder}: is a folder of the input, name another")
 
 
 class PixelSizeUnknown(UserError):
@@ -231,8 +240,7 @@ def parse(argv):
 def main(argv=None):
     """Measure all masks of a folder."""
     args = parse(argv)
-    if args.out.resolve() == args.masks.resolve():
-        raise UserError(f"--out {args.out}: is the folder of the masks, name another")
+    check_out(args.out, args.masks, args.images or RAW_TEST)
     masks, segmentation = segmented(args.masks, find_masks(args.masks))
     folder = args.images or RAW_TEST
     images = list_images(folder) if args.images or folder.is_dir() else {}
@@ -249,7 +257,7 @@ def main(argv=None):
     if errors:
         raise UserError(*errors)
 
-    start_run(args.out, masks, "fibers")
+    before = start_run(args.out)
     rows, measured = [], {}
     for name, (mask, axon) in progress(masks.items(), "measuring"):
         size, source = sizes[name]
@@ -269,6 +277,7 @@ def main(argv=None):
     write_table(args.out / "summary.csv", SUMMARY, rows)
     if animals:
         tables = compare_groups(animals, measured, args.g_ratio_bins)
+        name_unbinned(tables)
         for title, table in zip(GROUP_TABLES, tables, strict=True):
             write_table(args.out / f"{title}.csv", list(table[0]), table)
     if not args.no_pictures:
@@ -278,7 +287,7 @@ def main(argv=None):
             size: np.concatenate([entry["columns"][size] for entry in measured.values()])
             for size in SIZES
         }
-        plots.draw_sizes(args.out / "all_plots.png", pooled, f"{len(rows)} images")
+        plots.draw_sizes(args.out / "plots.png", pooled, f"{len(rows)} images")
         if animals:
             plots.draw_groups(args.out / "per_group.png", *tables)
     write_run_json(
@@ -290,7 +299,16 @@ def main(argv=None):
         fibers={row["image"]: row["fiber_count"] for row in rows},
         segmentation=segmentation,
     )
+    name_leftovers(args.out, before)
     report(rows, animals, args.out)
+
+
+def name_unbinned(tables):
+    """Say how many fibers are in no bin of axon diameter."""
+    per_animal, _, bins = tables
+    outside = sum(r["measured_fibers"] for r in per_animal) - sum(r["fibers"] for r in bins)
+    if outside:
+        print(f"note: {outside} fibers are in no bin of axon diameter, see --g-ratio-bins")
 
 
 def report(rows, animals, folder):

@@ -91,7 +91,8 @@ def split(pairs, fraction, pattern=None):
     """
     count = len(pairs)
     if pattern:
-        held = {i for p in pattern.split(",") for i in matching(pairs, p, "--validate-on")}
+        patterns = [pattern] if pattern in pairs.ids else pattern.split(",")
+        held = {i for p in patterns for i in matching(pairs, p, "--validate-on")}
     else:
         held = set(range(math.floor(count * (1 - fraction) + 1e-9), count))  # as Keras splits
     training = [i for i in range(count) if i not in held]
@@ -105,7 +106,9 @@ def split(pairs, fraction, pattern=None):
 
 def matching(pairs, pattern, option):
     """Return the indices of the images whose id fits a pattern; none is an error."""
-    found = [i for i, name in enumerate(pairs.ids) if fnmatch.fnmatchcase(name, pattern)]
+    # A name may hold what a pattern uses, such as [1]: it stands for itself first.
+    found = [i for i, name in enumerate(pairs.ids) if name == pattern]
+    found = found or [i for i, n in enumerate(pairs.ids) if fnmatch.fnmatchcase(n, pattern)]
     if not found:
         known = ", ".join(pairs.ids[:5])
         raise UserError(f"{option} {pattern}: no such training image, give ids such as {known}")

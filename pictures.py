@@ -6,7 +6,10 @@ TIFF, PNG, JPEG and BMP are read, 8-bit, 16-bit or float, grey or colour.
 import argparse
 import contextlib
 import logging
+import lzma
+import math
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +24,8 @@ UNSAFE_NAME = re.compile(r'[\x00-\x1f<>:"/\\|?*\ud800-\udfff]')
 MAX_PIXELS = 2**29
 # An editor may leave a few blended pixels in a mask; above this fraction it is no mask.
 STRAY_MASK_FRACTION = 2e-5
-MICRONS = {"m": 1e6, "mm": 1e3, "cm": 1e4, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4}
+# Without m, cm and inch: no microscope counts in these, but printing resolutions do.
+MICRONS = {"mm": 1e3, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4}
 # The first µ is the micro sign, the second the Greek mu, the third ImageJ's escape.
 MICRONS |= dict.fromkeys("µm μm \\u00B5m um micron microns micrometer micrometre".split(), 1.0)
 # Outside this range (µm per pixel) a stated size is a mistake: 10 pm to 100 µm.
@@ -135,8 +139,9 @@ def image_shape(path):
 def decode(path):
     """Return a picture as stored: (rows, cols) or (rows, cols, channels RGB[A]), any dtype."""
     from PIL import Image
-    from tifffile import TIFF, TiffFile
+    from tifffile import PHOTOMETRIC, TIFF, TiffFile
 
+    white_is_0 = False
     if is_tiff(path):
         with TiffFile(path) as tif:
             page = tiff_pages(tif)[0]
@@ -149,6 +154,7 @@ def decode(path):
             if page.bitspersample == 8:  # OpenCV would multiply colours by alpha
                 with Image.open(path, formats=["TIFF"]) as picture:
                     return np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
+            white_is_0 = page.photometric == PHOTOMETRIC.MINISWHITE  # OpenCV leaves it so
     import cv2
 
     # imdecode of bytes, not imread: imread fails on non-ASCII paths on Windows.
@@ -158,7 +164,7 @@ def decode(path):
         raise ValueError("damaged or cut short")
     if image.ndim == 3 and image.shape[2] >= 3:
         image = image[..., [2, 1, 0, *range(3, image.shape[2])]]  # OpenCV stores BGR
-    return image
+    return black_is_0(image) if white_is_0 else image
 
 
 def check_colours(page):
@@ -172,19 +178,44 @@ def check_colours(page):
         raise ValueError(f"colours as {getattr(page.photometric, 'name', page.photometric)}")
 
 
+def check_expansion(page):
+    """Raise where a packed part of a TIFF page holds more bytes than its size in pixels says."""
+    from tifffile import COMPRESSION
+
+    packers = {
+        COMPRESSION.ADOBE_DEFLATE: zlib.decompressobj,
+        COMPRESSION.DEFLATE: zlib.decompressobj,
+        COMPRESSION.LZMA: lzma.LZMADecompressor,
+    }
+    if page.compression not in packers:
+        return
+    most = math.prod(page.chunks) * page.dtype.itemsize
+    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        page.parent.filehandle.seek(start)
+        packed = page.parent.filehandle.read(count)
+        if len(packers[page.compression]().decompress(packed, most + 1)) > most:
+            raise ValueError("more data in it than its size says")
+
+
 def decode_tiff_page(page):
     """Return a TIFF page as grey or RGB: black is 0, palettes applied, channels last."""
     from tifffile import PHOTOMETRIC
 
     check_colours(page)
+    check_expansion(page)
     image = page.asarray()
     if page.photometric == PHOTOMETRIC.PALETTE:
         return np.moveaxis(page.colormap[:, image] // 256, 0, -1).astype(np.uint8)
     if page.bitspersample < 8:  # values of 0 to 1, 3 or 15
         image = image.astype(np.uint8) * np.uint8(255 // (2**page.bitspersample - 1))
     if page.photometric == PHOTOMETRIC.MINISWHITE:
-        image = ~image if image.dtype.kind == "u" else image.max() - image
+        image = black_is_0(image)
     return np.moveaxis(image, 0, -1) if page.axes.startswith("S") else image
+
+
+def black_is_0(image):
+    """Return a picture whose white is 0 the other way round."""
+    return ~image if image.dtype.kind == "u" else image.max() - image
 
 
 def high_bit_depth(path):
@@ -240,8 +271,8 @@ def scale_to_uint8(image, path):
     """
     image = image.astype(np.float32 if image.dtype.itemsize <= 2 else np.float64)
     low, high = image.min(), image.max()
-    if not np.isfinite([low, high]).all():
-        raise UserError(f"{path}: has NaN or infinite pixels, replace them and save it again")
+    if not np.isfinite([low, high]).all() or float(high) - float(low) > np.finfo(image.dtype).max:
+        raise UserError(f"{path}: has NaN, infinite or huge pixels, replace them and save it again")
     if low == high:
         return np.full(image.shape, 255 if high > 0 else 0, np.uint8)
     return np.rint((image - low) * (255 / (high - low))).astype(np.uint8)

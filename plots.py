@@ -66,8 +66,9 @@ def say_empty(panel, why="no whole fiber"):
 
 def scale_bar(width_um):
     """Return the length of a scale bar in µm: 1, 2 or 5 times a power of ten, near a fifth."""
+    longest = width_um / 5 * (1 + 1e-9)  # a logarithm may round up to the next power of ten
     power = 10.0 ** np.floor(np.log10(width_um / 5))
-    return max(step * power for step in (1, 2, 5) if step * power <= width_um / 5)
+    return max(step * power for step in (1, 2, 5) if step * power <= longest)
 
 
 def paint(fibers, myelin, image):

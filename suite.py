@@ -59,17 +59,26 @@ def script(main):
                 file=sys.stderr,
             )
             raise SystemExit(2) from None
-        except MemoryError:
-            print(
-                "error: memory: not enough, crop the largest image or close other programs",
-                file=sys.stderr,
-            )
-            raise SystemExit(2) from None
         except KeyboardInterrupt:
             print("stopped by Ctrl-C; what was finished is kept", file=sys.stderr)
             raise SystemExit(130) from None
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            print(
+                "error: memory: not enough, crop the largest image, or take a smaller --crop or "
+                "--batch-size",
+                file=sys.stderr,
+            )
+            raise SystemExit(2) from None
 
     return run
+
+
+def out_of_memory(error):
+    """Whether an exception is Python's, TensorFlow's or OpenCV's way to say so."""
+    named = type(error).__name__ in ("MemoryError", "ResourceExhaustedError")
+    return named or "Insufficient memory" in str(error)
 
 
 class Parser(argparse.ArgumentParser):
@@ -187,29 +196,31 @@ def write_table(path, header, rows):
         writer.writerows([cell(value) for value in row] for row in rows)
 
 
-def start_run(folder, names, key):
+def start_run(folder):
     """Take away the `run.json` of an earlier run, which would speak for files it did not make.
 
-    Nothing else is removed, as masks may have been corrected by hand; what stays is named.
+    Nothing else is removed, as masks may have been corrected by hand; `name_leftovers` names it.
 
-    Parameters
-    ----------
-    folder : Path
-    names : collection of str
-        Ids of the images of this run.
-    key : str
-        The entry of `run.json` whose keys are the ids.
+    Returns
+    -------
+    dict of Path to int
+        The files in the folder and when each was written, for `name_leftovers`.
     """
-    record = folder / "run.json"
-    if not record.exists():
-        return
-    before = []
-    with contextlib.suppress(ValueError, TypeError, AttributeError):  # not one of ours
-        before = list(json.loads(record.read_text(encoding="utf-8")).get(key, ()))
-    record.unlink()
-    left = sorted(set(before) - set(names))
+    (folder / "run.json").unlink(missing_ok=True)
+    files = [path for path in folder.glob("*") if path.is_file() and path.name[0] != "."]
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def name_leftovers(folder, before):
+    """Say which files of the folder a run has left as they were before it."""
+    left = [
+        path.name
+        for path, written in sorted(before.items())
+        if path.exists() and path.stat().st_mtime_ns == written
+    ]
     if left:
-        print(f"note: {folder}/ still holds files of an earlier run: {', '.join(left)}")
+        more = f" and {len(left) - 10} more" if len(left) > 10 else ""
+        print(f"note: {folder}/ also holds older files: {', '.join(left[:10])}{more}")
 
 
 def write_run_json(folder, **facts):

@@ -11,6 +11,7 @@ newmyelin_resume.h5, from which --resume goes on.
 """
 
 import argparse
+import contextlib
 import csv
 import dataclasses
 import datetime
@@ -25,10 +26,11 @@ from find_myelin import segment_if_packed
 from pairs import Pairs, make_batches, split
 from pictures import check_pixel_size
 from suite import Parser, UserError, number, replacing, running, script, write_table
-from unet import DEFAULT_SIZE, LOSSES, STRIDE, Preprocessing
+from unet import DEFAULT_SIZE, LOSSES, MAX_FRAME_SIDE, RESUME, STRIDE, Preprocessing
 
 WARM_UP_STEPS = 200  # of the cosine schedule: full steps at random weights can kill ReLUs
-RESUME = "_resume.h5"  # ending of the file that holds the last epoch until a run is complete
+# A pixel of a training step takes about 2.6 kB; this many, 87 GB: more is a mistake in the options.
+MAX_STEP_PIXELS = 2**25
 HISTORY_COLUMNS = ["epoch", "loss", "dice", "validation_loss", "validation_dice"]
 
 
@@ -110,8 +112,12 @@ def read_history(path):
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
     # A spreadsheet may have saved it with other separators: start it anew.
-    fits = all(len(row) == len(HISTORY_COLUMNS) and row[0].isdecimal() for row in rows)
-    return rows if fits else []
+    with contextlib.suppress(ValueError):
+        for epoch, *values in rows:
+            int(epoch), [float(value) for value in values if value]
+        if all(len(row) == len(HISTORY_COLUMNS) for row in rows):
+            return rows
+    return []
 
 
 def draw_curve(path):
@@ -161,6 +167,14 @@ def fit(path, network, settings, pairs, args, start=0, best=math.inf):
         pass
     if path.exists():
         print(f"note: {path} is replaced by the first epoch that is kept")
+    pixels = args.batch_size * (args.crop**2 if args.crop else settings.rows * settings.cols)
+    if pixels > MAX_STEP_PIXELS:
+        raise UserError(
+            f"--batch-size {args.batch_size}: {pixels:,} pixels in a step, the limit is "
+            f"{MAX_STEP_PIXELS:,}, take a smaller one, or smaller frames or crops"
+        )
+    if args.emphasis and not args.crop:
+        raise UserError("--emphasis: is of crops, leave it out or take --crop")
     training, held = split(pairs, args.validation_split, args.validate_on)
     batches = make_batches(pairs, training, settings, args, training=True, start=start)
     validation = make_batches(pairs, held, settings, args, training=False) if held else None
@@ -197,7 +211,7 @@ def fit(path, network, settings, pairs, args, start=0, best=math.inf):
 
 def multiple(text):
     """argparse type: a frame or crop size, a multiple of 16."""
-    value = number(int, STRIDE, 2**14)(text)
+    value = number(int, STRIDE, MAX_FRAME_SIDE)(text)
     if value % STRIDE:
         raise argparse.ArgumentTypeError(f"{text!r} is not a multiple of {STRIDE}")
     return value
@@ -351,17 +365,21 @@ def resumed(path, args):
         raise UserError(f"{last}: no interrupted run, start it without --resume")
     network, settings, adam = unet.load_model(last)
     state = settings.provenance.pop("state", None)
-    if not state or not adam:
+    try:
+        options, epoch, best = dict(state["options"]), int(state["epoch"]), float(state["best"])
+    except (TypeError, ValueError, KeyError):
+        options = {}
+    if not options or not adam:
         raise UserError(f"{last}: not of an interrupted run, start it without --resume")
     for name, value in run_options(args).items():
-        if state["options"].get(name) != value:
+        if options.get(name) != value:
             raise UserError(
                 f"--{name.replace('_', '-')}: {value}, but the interrupted run had "
-                f"{state['options'].get(name)}, give the same options with --resume"
+                f"{options.get(name)}, give the same options with --resume"
             )
     compile_network(network, args)
     unet.restore_adam(network, adam)
-    return network, settings, int(state["epoch"]), float(state["best"])
+    return network, settings, epoch, best
 
 
 @script

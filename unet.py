@@ -12,6 +12,7 @@ file: the network is built here, and arrays are read only where they are exactly
 import dataclasses
 import json
 import math
+import mmap
 import os
 from pathlib import Path
 
@@ -29,6 +30,10 @@ MODELS = Path("models")
 # Attributes of a model file are a few kB; more is refused before it is read.
 MAX_ATTRIBUTE_BYTES = 2**20
 MAX_NAMES = 128  # Adam's state has the most, 94
+MAX_FILE_BYTES = 2**28  # with Adam's state it is 93 MB
+# A frame of 2896 x 2896 takes about 3 GB to segment and 22 GB to train on.
+MAX_FRAME_SIDE = 2896
+RESUME = "_resume.h5"  # ending of the file that holds the last epoch until a run is complete
 
 
 def start_keras():
@@ -243,6 +248,8 @@ def model_path(name, reading=False):
     For reading, the current directory's `models/` comes first, then the one beside the scripts.
     """
     path = Path(name)
+    if not reading and path.name.endswith(RESUME):
+        raise UserError(f"{name}: such names are of interrupted runs, choose another, or --resume")
     if path.suffix not in (".h5", ".hdf5"):  # Keras looks for these, in lower case
         raise UserError(f"{name}: not the name of a model file, give one that ends in .h5")
     if path.name != str(name):
@@ -250,6 +257,8 @@ def model_path(name, reading=False):
     else:
         candidates = [MODELS / path, Path(__file__).resolve().parent / MODELS / path]
     if not reading:
+        if candidates[0].is_dir():
+            raise UserError(f"{name}: is a folder, choose another name")
         return candidates[0]
     for candidate in candidates:
         if candidate.is_file():
@@ -325,19 +334,37 @@ def member(group, name):
     return group
 
 
+def check_texts(path):
+    """Refuse a file that holds a text above the limit, before any is read.
+
+    Texts of free length lie in collections "GCOL" (HDF5 file format specification, III.E), whose
+    size follows eight bytes later. Attributes only refer to them: a hundred names can be one text,
+    and reading them would fill memory from a small file.
+    """
+    if Path(path).stat().st_size > MAX_FILE_BYTES:
+        raise ModelFileError(f"above {MAX_FILE_BYTES} bytes")
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        place = content.find(b"GCOL")
+        while place >= 0:
+            size = int.from_bytes(content[place + 8 : place + 16], "little")
+            # Weights may spell GCOL too, but not with its version and three zeros behind.
+            if content[place + 4 : place + 8] == b"\1\0\0\0" and size > MAX_ATTRIBUTE_BYTES:
+                raise ModelFileError(f"has texts above {MAX_ATTRIBUTE_BYTES} bytes")
+            place = content.find(b"GCOL", place + 4)
+
+
 def read_attribute(group, name):
     """Return an attribute (text, or list of text), or None; size is checked before reading."""
     if name not in group.attrs:
         return None
     attribute = group.attrs.get_id(name)
     count = math.prod(attribute.shape or (1,))
-    # Texts of free length can all be one long text: their number is what multiplies it.
+    # Texts of free length lie elsewhere, see `check_texts`, and can all be one: their number counts.
     if count > MAX_NAMES:
         raise ModelFileError(f"attribute {name} has {count} values")
-    size = count * attribute.dtype.itemsize
-    value = group.attrs[name] if size <= MAX_ATTRIBUTE_BYTES else None
-    if value is None or (isinstance(value, str) and len(value) > MAX_ATTRIBUTE_BYTES):
+    if count * attribute.dtype.itemsize > MAX_ATTRIBUTE_BYTES:
         raise ModelFileError(f"attribute {name} is above {MAX_ATTRIBUTE_BYTES} bytes")
+    value = group.attrs[name]
     if isinstance(value, np.ndarray):
         return [item.decode() if isinstance(item, bytes) else str(item) for item in value.ravel()]
     return value.decode() if isinstance(value, bytes) else str(value)
@@ -364,6 +391,30 @@ def read_array(group, name, shape, kind="f"):
     return array
 
 
+def source_layers(nodes):
+    """Return the names of the layers that a layer's `inbound_nodes` refer to, in order.
+
+    Keras 2 writes each as [name, node, output, ...], Keras 3 as {"keras_history": [same three]}.
+    """
+    if isinstance(nodes, dict):
+        nodes = list(nodes.values())
+    if not isinstance(nodes, list):
+        return []
+    if len(nodes) >= 3 and isinstance(nodes[0], str) and nodes[1:3] == [0, 0]:
+        return nodes[:1]
+    return [name for part in nodes for name in source_layers(part)]
+
+
+def expected_sources(index):
+    """Return the indices of the layers that feed a layer of `expected_layers`."""
+    kinds = [name for name, _ in expected_layers()]
+    if kinds[index] != "Concatenate":
+        return [index - 1] if index else []
+    level = kinds[index:].count("Concatenate")  # 4 at the bottom, where the last skip is joined
+    pools = [place for place, kind in enumerate(kinds) if kind == "MaxPooling2D"]
+    return [index - 1, pools[level - 1] - 1]
+
+
 def expected_layers():
     """Return the class of every layer in order, with the settings a file's must equal."""
     same = {"padding": "same", "data_format": "channels_last"}
@@ -382,7 +433,9 @@ def check_architecture(text):
     try:
         layers = json.loads(text)["config"]["layers"]
         found = [(layer["class_name"], dict(layer["config"])) for layer in layers]
-    except (ValueError, KeyError, TypeError):
+        names = [config["name"] for _, config in found]
+        sources = [source_layers(layer.get("inbound_nodes")) for layer in layers]
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ModelFileError("its model_config cannot be read") from None
     ours = expected_layers()
     for index, (name, settings) in enumerate(ours):
@@ -392,6 +445,9 @@ def check_architecture(text):
         for key, value in settings.items():
             if found[index][1].get(key, value) != value:
                 raise ModelFileError(f"layer {index} has {key} {found[index][1][key]}")
+        feeding = [names[place] for place in expected_sources(index)]
+        if sources[index] != feeding:
+            raise ModelFileError(f"layer {index} follows {sources[index]}, expected {feeding}")
     if len(found) > len(ours):
         raise ModelFileError(f"layer {len(ours)} is {found[len(ours)][0]}, expected the end")
     shape = found[0][1].get("batch_shape") or found[0][1].get("batch_input_shape") or []
@@ -401,6 +457,8 @@ def check_architecture(text):
         fits = size is None or (isinstance(size, int) and 0 < size <= 2**14 and size % STRIDE == 0)
         if not fits:
             raise ModelFileError(f"its input is {shape}, expected multiples of {STRIDE}")
+    if math.prod(size or 1 for size in shape[1:3]) > MAX_FRAME_SIDE**2:
+        raise ModelFileError(f"its input is {shape}, the limit is {MAX_FRAME_SIDE} squared")
     return tuple(shape[1:3])
 
 
@@ -445,7 +503,8 @@ def read_preprocessing(text):
     """Return the `Preprocessing` of a model file's attribute, checked field by field."""
     try:
         settings = Preprocessing(**json.loads(text))
-    except (ValueError, TypeError):
+        dataclasses.asdict(settings)  # fails where it is nested too deep to be written again
+    except (ValueError, TypeError, RecursionError):
         raise ModelFileError(f"its {PREPROCESSING} cannot be read") from None
 
     def positive(value):
@@ -480,6 +539,7 @@ def read_model_file(path):
     try:
         import h5py
 
+        check_texts(path)
         with h5py.File(path, "r") as file:
             config = read_attribute(file, "model_config")
             rows, cols = check_architecture(config) if config else (DEFAULT_SIZE, DEFAULT_SIZE)

@@ -198,6 +198,28 @@ def test_white_is_zero_tiff_is_turned_round(tmp_path, dtype):
     assert np.array_equal(turned, 255 - plain)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_white_is_zero_also_in_lzw(tmp_path, dtype):
+    path = tmp_path / "white.tif"
+    cv2.imwrite(str(path), ramp(dtype), [cv2.IMWRITE_TIFF_COMPRESSION, 5])
+    plain = pictures.read_image(path)
+    with tifffile.TiffFile(path, mode="r+b") as tif:
+        tif.pages[0].tags["PhotometricInterpretation"].overwrite(0)
+    assert np.array_equal(pictures.read_image(path), 255 - plain)
+
+
+@pytest.mark.parametrize("compression", ["zlib", "lzma"])
+def test_more_packed_data_than_pixels_is_refused(tmp_path, compression):
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, np.zeros((500, 30), np.uint8), compression=compression, rowsperstrip=500)
+    assert not pictures.read_image(path).any()
+    with tifffile.TiffFile(path, mode="r+b") as tif:
+        tif.pages[0].tags["ImageLength"].overwrite(20)
+        tif.pages[0].tags["RowsPerStrip"].overwrite(20)
+    with pytest.raises(suite.UserError, match="more data in it than its size says"):
+        pictures.read_image(path)
+
+
 @pytest.mark.parametrize("channels", [None, 3])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_lzw_tiff_written_by_opencv_reads_as_the_uncompressed_one(tmp_path, dtype, channels):
@@ -272,8 +294,12 @@ BAD_PICTURES = {
     "cut.png": (write_cut_short("png"), "damaged or cut short"),
     "cut.jpg": (write_cut_short("jpg"), "damaged or cut short"),
     "cut.bmp": (write_cut_short("bmp"), "damaged or cut short"),
-    "nan.tif": (write_tiff(picture=NAN), "NaN or infinite pixels"),
-    "infinite.tif": (write_tiff(picture=INFINITE), "NaN or infinite pixels"),
+    "nan.tif": (write_tiff(picture=NAN), "NaN, infinite or huge pixels"),
+    "infinite.tif": (write_tiff(picture=INFINITE), "NaN, infinite or huge pixels"),
+    "huge_values.tif": (
+        write_tiff(picture=np.where(ramp() == 0, -1e308, 1e308)),
+        "NaN, infinite or huge pixels",
+    ),
     "complex.tif": (write_tiff(picture=ramp(np.complex64)), "complex64"),
     "cmyk.tif": (write_tiff(picture=ramp(channels=4), photometric="separated"), "SEPARATED"),
     "bands.tif": (

@@ -185,6 +185,11 @@ def test_several_images_and_empty_masks(folder):
     assert rows["b"]["recall"] == "0" and rows["b"]["precision"] == ""
     assert rows["c"]["myelin_dice"] == "1" and rows["c"]["axon_diameter_um_bias"] == ""
     assert rows["all"]["fibers_reference"] == "8"
+    # Only "a" has fibers on both sides: b's must not shift the mean of the reference alone.
+    assert rows["all"]["axon_diameter_um_reference"] == rows["a"]["axon_diameter_um_reference"]
+    for column in ("axon_diameter_um", "myelin_thickness_um", "g_ratio"):
+        name = f"{column}_difference_percent"
+        assert rows["all"][name] == rows["a"][name]
     assert "nan" not in Path("evaluation/evaluation.csv").read_text(encoding="utf-8").lower()
 
 
@@ -194,6 +199,11 @@ def test_other_folders(folder):
     argv = ["--reference", "hand", "--preds", "net", "--pixel-size", "1", "--no-pictures"]
     evaluate.main(argv)
     assert table()[0]["recall"] == "1"
+
+
+@pytest.mark.parametrize("out", ["raw/test", "preds", "raw/train"])
+def test_out_is_no_folder_of_the_input(folder, capsys, out):
+    assert f"--out {out}: is a folder" in fails(capsys, "--out", out).replace("\\", "/")
 
 
 def test_missing_prediction(folder, capsys):

@@ -18,7 +18,11 @@ import unet
 class BrightIsMyelin:
     """Stands in for a trained network: what is brighter than the picture's mean is myelin."""
 
+    def __init__(self):
+        self.seen = []
+
     def predict_on_batch(self, batch):
+        self.seen.append(batch)
         return 1 / (1 + np.exp(-10 * batch))
 
 
@@ -184,14 +188,45 @@ def test_a_rescaled_image_keeps_its_size_and_content():
         assert agreement / ((found > 0.5).sum() + (image == 220).sum()) > 0.93
 
 
-def test_a_2018_file_is_normalised_by_the_test_set(lab):
+def segment_with(monkeypatch, model_file, settings, *arguments):
+    """Run the script with a stand-in for the network; return what that was shown."""
+    network = BrightIsMyelin()
+    monkeypatch.setattr(unet, "load_model", lambda _: (network, settings, None))
+    find_myelin.main([str(model_file), *arguments])
+    return network.seen
+
+
+def test_a_2018_file_is_normalised_by_the_test_set(lab, monkeypatch, model_file):
     """Its file says no statistics, so the packed images give them, at network size."""
     old = unet.Preprocessing(frame="resize", rows=32, cols=32, normalize="test set")
-    images, _, shapes = data.load_test()
-    frames = [images[i][:r, :c] for i, (r, c) in enumerate(shapes)]
-    mean, std = unet.dataset_statistics(frames, old)
-    resized = np.stack([unet.resize(frame, 32, 32) for frame in frames]).astype(float)
-    assert (mean, std) == (pytest.approx(resized.mean()), pytest.approx(resized.std()))
+    seen = segment_with(monkeypatch, model_file, old)
+    assert [batch.shape for batch in seen] == [(1, 32, 32, 1)] * 2
+    assert np.mean(seen) == pytest.approx(0, abs=1e-3)
+    assert np.std(seen) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rows"),
+    [((), 140), (("--pixel-size", "0.3"), 210), (("--pixel-size", "0.1"), 70)],
+)
+def test_images_reach_the_network_at_its_pixel_size(lab, monkeypatch, model_file, arguments, rows):
+    """Image a, of 70 rows, states 0.2 µm; the model knows 0.1 µm."""
+    settings = dataclasses.replace(NATIVE, pixel_size_um=0.1)
+    seen = segment_with(monkeypatch, model_file, settings, "--myelin", "bright", *arguments)
+    assert 0 <= seen[0].shape[1] - rows < unet.STRIDE
+    assert pictures.read_mask("preds/a_mask.tif").shape == (70, 83)
+
+
+def test_auto_turns_dark_images_round_for_the_network(lab, monkeypatch, model_file):
+    segment_with(monkeypatch, model_file, NATIVE)
+    bright = pictures.read_mask("preds/a_mask.tif")
+    pictures.write_image("raw/test/a.tif", 255 - rings(70, 83))
+    data.main([])
+    segment_with(monkeypatch, model_file, NATIVE)
+    run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
+    assert [run["images"][name]["myelin"] for name in "ab"] == ["dark", "bright"]
+    np.testing.assert_array_equal(pictures.read_mask("preds/a_mask.tif"), bright)
+    assert (bright == (rings(70, 83) == 220)).mean() > 0.9
 
 
 def test_overlay_tints_myelin_and_leaves_the_rest():
@@ -241,7 +276,8 @@ def test_a_run_keeps_the_masks_of_earlier_images_and_names_them(lab, model_file,
     data.main([])
     capsys.readouterr()
     find_myelin.main([str(model_file)])
-    assert "still holds files of an earlier run: b" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "preds/ also holds older files: b_mask.tif, b_overlay.png, b_pred.png\n" in said
     assert (lab / "preds/b_mask.tif").read_bytes() == b"corrected by hand"
     assert list(json.loads((lab / "preds/run.json").read_bytes())["images"]) == ["a"]
 

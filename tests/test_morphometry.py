@@ -78,12 +78,12 @@ def fails(capsys, *argv):
 @pytest.mark.parametrize("g_ratio", [0.3, 0.5, 0.7, 0.9])
 @pytest.mark.parametrize("squeeze, angle", [(1, 0), (0.8, 0.3), (0.6, 1.1)])
 def test_sizes_of_drawn_shapes(diameter, g_ratio, squeeze, angle):
-    """Fiber diameters 16 to 120 px: all within 2 % of the pixels drawn, and of the geometry."""
-    outer = diameter / 2
-    inner = outer * g_ratio
-    if 2 * inner * squeeze < 16:
-        inner = 8 / squeeze  # the goal counts axons above 16 px
-        outer = inner / g_ratio
+    """Axons 16 to 120 px wide: diameters and g-ratio within 2 % of the geometry.
+
+    Thickness is the difference of two diameters, each known to a tenth of a pixel or so.
+    """
+    inner = diameter / 2 / squeeze
+    outer = inner / g_ratio
     side = int(2 * outer) + 12
     myelin, axon = ring((side, side), side / 2 + 0.3, side / 2 - 0.2, inner, outer, squeeze, angle)
     columns = morphometry.measure_fibers(myelin, 0.5).columns
@@ -93,6 +93,8 @@ def test_sizes_of_drawn_shapes(diameter, g_ratio, squeeze, angle):
     assert columns["axon_diameter_um"][0] == pytest.approx(inner * root, rel=0.02)
     assert columns["fiber_diameter_um"][0] == pytest.approx(outer * root, rel=0.02)
     assert columns["g_ratio"][0] == pytest.approx(g_ratio, rel=0.02)
+    thickness = (outer - inner) * root / 2  # µm, at 0.5 µm per pixel
+    assert columns["myelin_thickness_um"][0] == pytest.approx(thickness, rel=0.02, abs=0.07)
     assert columns["axon_major_axis_um"][0] == pytest.approx(inner, rel=0.03)
     assert columns["axon_minor_axis_um"][0] == pytest.approx(inner * squeeze, rel=0.03)
     assert columns["x_px"][0] == pytest.approx(side / 2 + 0.3, abs=0.3)
@@ -358,7 +360,7 @@ def test_end_to_end(folder, capsys):
     labels, axons = (imread(f"morphometry/one_{part}.tif") for part in ("labels", "axons"))
     assert labels.dtype == np.uint16 and set(np.unique(labels)) == {0, 1, 2}
     assert (axons[axons > 0] == labels[axons > 0]).all()
-    for name in ("one_overlay", "one_plots", "two_overlay", "all_plots"):
+    for name in ("one_overlay", "one_plots", "two_overlay", "plots"):
         assert cv2.imread(f"morphometry/{name}.png").shape[1] >= 800
     facts = json.loads(Path("morphometry/run.json").read_text(encoding="utf-8"))
     assert facts["pixel_sizes_um"] == {"one": 0.1, "two": 0.1}
@@ -614,11 +616,22 @@ def test_results_of_an_earlier_run_are_named(folder, capsys):
     Path("preds/two_mask.tif").unlink()
     capsys.readouterr()
     morphometry.main(["--pixel-size", "1", "--no-pictures"])
-    assert "still holds files of an earlier run: two" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "morphometry/ also holds older files: two_axons.tif, two_fibers.csv" in said
+    assert "one_" not in said and "run.json" not in said
 
 
-def test_out_is_not_the_folder_of_the_masks(folder, capsys):
-    assert "is the folder of the masks" in fails(capsys, "--pixel-size", "1", "--out", "preds")
+@pytest.mark.parametrize("out", ["preds", "raw/test", "raw/train"])
+def test_out_is_no_folder_of_the_input(folder, capsys, out):
+    said = fails(capsys, "--pixel-size", "1", "--out", out).replace("\\", "/")
+    assert f"--out {out}: is a folder of the input, name another" in said
+
+
+@pytest.mark.parametrize("width_um", [500.0, 1392 / 2.784, 0.05, 3.0, 99.99, 1e4])
+def test_scale_bars_are_round_and_about_a_fifth(width_um):
+    length = plots.scale_bar(width_um)
+    assert length <= width_um / 5 * (1 + 1e-9) < length * 2.5 * (1 + 1e-9)
+    assert f"{length:.0e}"[0] in "125"
 
 
 # ---------------------------------------------------------------- real masks

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import csv
 import math
+import types
 from pathlib import Path
 
 import cv2
@@ -59,7 +60,7 @@ def evaluated_loss(name, training_set):
     args = argparse.Namespace(**train.RECIPE, validation_split=0.2, validate_on=None, seed=0)
     args.emphasis = []
     train.compile_network(network, args)
-    return extra_training.validation_loss(network, settings, training_set, args)
+    return extra_training.validate(network, settings, training_set, args)[0]
 
 
 # ---------------------------------------------------------------- pairs.py
@@ -216,6 +217,32 @@ def test_cosine_warms_up_and_falls_to_zero():
     assert train.learning_rate(args, 3, 400) == 1.0
 
 
+def test_the_schedule_reaches_adam_and_goes_on_after_an_interruption(tmp_path):
+    network = types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=None))
+    args = argparse.Namespace(schedule="cosine", learning_rate=1.0, epochs=4)
+    recorder = train.make_recorder(tmp_path / "m.h5", network, NATIVE, args, 100, 1, math.inf)
+    recorder.on_train_begin()
+    rates = []
+    for step in range(300):
+        recorder.on_train_batch_begin(step)
+        rates.append(network.optimizer.learning_rate)
+        recorder.on_train_batch_end(step)
+    assert rates == [train.learning_rate(args, step, 400) for step in range(100, 400)]
+
+
+def test_emphasis_reaches_the_batches(packed):
+    """Nearly all crops come from the one image whose grey values are far apart."""
+    mask = fiber_picture(1, rows=96)[1]
+    pictures.write_image("raw/train/nerve1.tif", np.where(mask > 0, 254, 1).astype(np.uint8))
+    data.main([])
+    args = argparse.Namespace(**{**train.RECIPE, "crop": 32, "batch_size": 40, "steps": 1}, seed=0)
+    args.emphasis = [("nerve1", 1000.0)]
+    settings = unet.Preprocessing(frame="native", rows=None, cols=None, mean=0.0, std=1.0)
+    found = pairs.Pairs(as_bright=False)
+    images, _ = pairs.make_batches(found, [0, 1, 2], settings, args, training=True)[0]
+    assert (np.ptp(images, axis=(1, 2, 3)) > 250).mean() > 0.9
+
+
 # ---------------------------------------------------------------- extra_training.py
 
 
@@ -261,10 +288,14 @@ def test_a_model_of_any_size_goes_on_as_it_was_trained(packed):
 
 def test_an_old_model_that_stays_the_better_keeps_its_pixel_size(packed, monkeypatch):
     train.main("c.h5 1 --crop 32 --normalize image --steps 2 --pixel-size 0.1".split())
-    monkeypatch.setattr(extra_training, "validation_loss", lambda *_: -2.0)  # none is as low
+    monkeypatch.setattr(extra_training, "validate", lambda *_: (-2.0, 1.0))  # none is as low
     extra_training.main(["c.h5", "d.h5", "1"])
     settings = unet.read_model_file("models/d.h5")[1]
     assert settings.provenance["epochs"] == 0 and settings.pixel_size_um == 0.1
+    assert settings.provenance["best_validation_dice"] == 1.0
+    extra_training.main(["d.h5", "e.h5", "1"])
+    earlier = unet.read_model_file("models/e.h5")[1].provenance["earlier"]
+    assert [old["command"].split()[1] for old in earlier] == ["extra_training.py", "train.py"]
 
 
 def test_a_history_that_cannot_be_written_or_read_costs_no_training(packed, monkeypatch, capsys):
@@ -287,13 +318,52 @@ def test_a_model_that_will_be_replaced_is_named(packed, capsys):
     assert "m.h5 is replaced by the first epoch" in capsys.readouterr().out
 
 
-def test_an_unknown_loss_in_a_model_file_is_said(packed, capsys):
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("loss", "foo"),
+        ("loss", ["dice"]),
+        ("crop", "abc"),
+        ("crop", 200),
+        ("crop", 2**20),
+        ("batch_size", 10**9),
+        ("steps", 0),
+        ("learning_rate", "fast"),
+        ("schedule", "--resume"),
+    ],
+)
+def test_training_options_of_a_model_file_are_checked(packed, capsys, option, value):
     unet.start_keras()
-    settings = unet.Preprocessing(rows=32, cols=32, mean=1.0, std=2.0, training={"loss": "foo"})
+    settings = unet.Preprocessing(rows=32, cols=32, mean=1.0, std=2.0, training={option: value})
     unet.save_model("models/m.h5", unet.get_unet(32, 32), settings)
     with pytest.raises(SystemExit) as stop:
         extra_training.main(["m.h5", "n.h5", "1"])
-    assert stop.value.code == 2 and "choose one with --loss" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and "m.h5: its training options: argument --" in said
+
+
+def test_a_step_that_no_memory_holds_is_refused(packed, capsys):
+    with pytest.raises(SystemExit) as stop:
+        train.main(["m.h5", "1", "--crop", "1024", "--batch-size", "64"])
+    assert stop.value.code == 2
+    assert "67,108,864 pixels in a step, the limit is 33,554,432" in capsys.readouterr().err
+
+
+def test_names_of_interrupted_runs_are_kept_for_them(packed, capsys):
+    train.main(["m.h5", "1", "--size", "32"])
+    Path("models/m.h5").rename("models/n_resume.h5")
+    for call in (
+        (train.main, ["x_resume.h5", "1"]),
+        (extra_training.main, ["n_resume.h5", "n.h5", "1"]),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            call[0](call[1])
+        assert stop.value.code == 2 and "--resume" in capsys.readouterr().err
+    assert Path("models/n_resume.h5").exists()
+    Path("models/folder.h5").mkdir()
+    with pytest.raises(SystemExit):
+        train.main(["folder.h5", "1"])
+    assert "folder.h5: is a folder" in capsys.readouterr().err
 
 
 def test_resuming_needs_the_file_of_an_interrupted_run(packed, capsys):

@@ -495,6 +495,24 @@ def many_names(file):
     file["model_weights"].attrs.create("layer_names", names, dtype=h5py.string_dtype())
 
 
+def shared_names(file):
+    names = np.array(["x" * 2**21] + ["x"] * 127, object)
+    file["model_weights"].attrs.create("layer_names", names, dtype=h5py.string_dtype())
+
+
+def swapped_concatenation(layers):
+    """Swap the two sources of the first Concatenate layer."""
+    (layer,) = [layer for layer in layers if layer["class_name"] == "Concatenate"][:1]
+    layer["inbound_nodes"][0]["args"][0].reverse()
+
+
+def nested(depth):
+    value = {}
+    for _ in range(depth):
+        value = {"x": value}
+    return value
+
+
 def without_last_layer(file):
     names = file["model_weights"].attrs["layer_names"]
     file["model_weights"].attrs["layer_names"] = names[:-1]
@@ -570,17 +588,20 @@ HOSTILE = {
     "other input": (set_layer(0, "batch_shape", [None, 32, 32, 3]), "expected (batch, rows, cols"),
     "odd frame": (set_layer(0, "batch_shape", [None, 33, 32, 1]), "expected multiples of 16"),
     "huge frame": (set_layer(0, "batch_shape", [None, 2**20, 2**20, 1]), "expected multiples of"),
+    "large frame": (set_layer(0, "batch_shape", [None, 4096, 4096, 1]), "limit is 2896 squared"),
+    "other connections": (config(swapped_concatenation), "layer 16 follows ['conv2d"),
     "no JSON": (attribute("model_config", "__import__('os')"), "model_config cannot be read"),
     "JSON of something else": (attribute("model_config", "[1]"), "model_config cannot be read"),
     "huge description": (
         attribute("model_config", "x" * (unet.MAX_ATTRIBUTE_BYTES + 1)),
-        "attribute model_config is above 1048576 bytes",
+        "has texts above 1048576 bytes",
     ),
+    "many names, all one long text": (shared_names, "has texts above 1048576 bytes"),
     "many names": (many_names, "attribute layer_names has 200 values"),
     "settings: no JSON": (attribute("myelin_preprocessing", "{"), "preprocessing cannot be read"),
     "settings: list": (attribute("myelin_preprocessing", "[1]"), "preprocessing cannot be read"),
     "settings: another field": (preprocessing(run="rm"), "preprocessing cannot be read"),
-    "settings: huge": (preprocessing(provenance={"x": "y" * 2**20}), "is above 1048576 bytes"),
+    "settings: huge": (preprocessing(provenance={"x": "y" * 2**20}), "texts above 1048576 bytes"),
     "settings: rows": (preprocessing(rows=64), "another frame than its input"),
     "settings: native": (preprocessing(frame="native"), "another frame than its input"),
     "settings: frame": (preprocessing(frame="crop"), "frame 'crop'"),
@@ -595,6 +616,7 @@ HOSTILE = {
     "settings: pixel size": (preprocessing(pixel_size_um=-1), "pixel_size_um -1"),
     "settings: threshold": (preprocessing(threshold=1), "threshold 1"),
     "settings: training": (preprocessing(training=[]), "training []"),
+    "settings: nested": (preprocessing(provenance=nested(900)), "preprocessing cannot be read"),
     "settings: provenance": (preprocessing(provenance="me"), "provenance 'me'"),
 }
 
@@ -623,6 +645,20 @@ def test_a_huge_array_in_one_piece_is_refused_by_its_shape(empty, tmp_path):
     path = altered(empty, tmp_path, replaced_kernel(huge))
     with pytest.raises(UserError, match=r"is float32 \(1048576, 1048576\), expected \(3, 3, 1, 32"):
         unet.read_model_file(path)
+
+
+def test_long_names_are_refused(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w", libver="latest") as file:
+        file.attrs["layer_names"] = np.array([b"x" * 20000] * 100)
+    with pytest.raises(UserError, match="attribute layer_names is above 1048576 bytes"):
+        unet.read_model_file(tmp_path / "x.h5")
+
+
+def test_a_file_far_too_large_is_not_opened(tmp_path):
+    with open(tmp_path / "x.h5", "wb") as file:
+        file.truncate(unet.MAX_FILE_BYTES + 1)  # takes no room on the disk
+    with pytest.raises(UserError, match="above 268435456 bytes"):
+        unet.read_model_file(tmp_path / "x.h5")
 
 
 @pytest.mark.parametrize("content", ["text", "empty", "cut short", "missing", "Keras 3 weights"])
