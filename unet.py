@@ -359,7 +359,7 @@ def read_attribute(group, name):
         return None
     attribute = group.attrs.get_id(name)
     count = math.prod(attribute.shape or (1,))
-    # Texts of free length lie elsewhere, see `check_texts`, and can all be one: their number counts.
+    # Texts of free length lie elsewhere, see `check_texts`, and can all be one: number counts.
     if count > MAX_NAMES:
         raise ModelFileError(f"attribute {name} has {count} values")
     if count * attribute.dtype.itemsize > MAX_ATTRIBUTE_BYTES:
