@@ -41,7 +41,7 @@ TILE = 1024
 # 2+1, 4+2, 8+4, 16+8 pixels, the bottom 32, the way up 16+8+4+2: 107, rounded up to whole strides.
 HALO = 112
 # Pixel sizes nearer to the model's than this factor are left as they are: its training varied more.
-SCALE_TOLERANCE = 1.25
+SCALE_TOLERANCE = 1.5
 # --myelin auto tries both ways round on a window of this size, where the image varies most. An
 # enclosed region looks like an axon if it has so many pixels, fills so much of its convex hull, and
 # so little of it is myelin again.

@@ -89,7 +89,8 @@ def test_sizes_of_drawn_shapes(diameter, g_ratio, squeeze, angle):
     columns = morphometry.measure_fibers(myelin, 0.5).columns
     assert len(columns["fiber"]) == 1
     root = math.sqrt(squeeze)
-    assert columns["axon_area_um2"][0] == axon.sum() / 4
+    # A sheath of one pixel may have a corner open, which costs a pixel.
+    assert columns["axon_area_um2"][0] == pytest.approx(axon.sum() / 4, abs=0.26)
     assert columns["axon_diameter_um"][0] == pytest.approx(inner * root, rel=0.02)
     assert columns["fiber_diameter_um"][0] == pytest.approx(outer * root, rel=0.02)
     assert columns["g_ratio"][0] == pytest.approx(g_ratio, rel=0.02)
@@ -456,6 +457,17 @@ def test_bad_input_is_named_at_once_before_anything_is_written(folder, capsys):
     for part in ("grey values in a mask", "one_axon.png: 60 x 200", "one.png: cannot be read"):
         assert part in said
     assert said.count("pixel size unknown") == 2 and not Path("morphometry").exists()
+
+
+def test_an_infolding_makes_a_crescent_of_the_axon():
+    rows, cols = np.mgrid[:100, :100]
+    fold = np.hypot(rows - 50, cols - 62) < 19
+    axon = (np.hypot(rows - 50, cols - 50) < 24) & ~fold
+    myelin = (np.hypot(rows - 50, cols - 50) < 40) & ~axon
+    columns = morphometry.measure_fibers(myelin, 1.0).columns
+    assert columns["axon_area_um2"].tolist() == [axon.sum()]
+    assert columns["axon_solidity"][0] < 0.6
+    assert columns["fiber_area_um2"].tolist() == [(myelin | axon).sum()]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5000, 1), (3, 4000)])
