@@ -76,11 +76,8 @@ def main(argv=None):
         raise UserError(
             f"{args.new}: both the old and the new model, give the new one its own name"
         )
-    if (
-        old.exists()
-        and beside(new, unet.RESUME).exists()
-        and old.samefile(beside(new, unet.RESUME))
-    ):
+    interrupted = beside(new, unet.RESUME)
+    if interrupted.exists() and old.samefile(interrupted):
         raise UserError(f"{args.old}: is of an interrupted run of {args.new}, go on with --resume")
     network, settings, adam = load(old, args)
     if args.augment and not args.crop:

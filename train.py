@@ -114,7 +114,7 @@ def read_history(path):
     # A spreadsheet may have saved it with other separators: start it anew.
     with contextlib.suppress(ValueError):
         for epoch, *values in rows:
-            int(epoch), [float(value) for value in values if value]
+            [int(epoch), *(float(value) for value in values if value)]
         if all(len(row) == len(HISTORY_COLUMNS) for row in rows):
             return rows
     return []

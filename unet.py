@@ -31,7 +31,7 @@ MODELS = Path("models")
 MAX_ATTRIBUTE_BYTES = 2**20
 MAX_NAMES = 128  # Adam's state has the most, 94
 MAX_FILE_BYTES = 2**28  # with Adam's state it is 93 MB
-# A frame of 2896 x 2896 takes about 3 GB to segment and 22 GB to train on.
+# Training on a frame of 2896 x 2896 takes some 22 GB, reckoned from 1024 x 1024.
 MAX_FRAME_SIDE = 2896
 RESUME = "_resume.h5"  # ending of the file that holds the last epoch until a run is complete
 

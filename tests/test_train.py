@@ -349,6 +349,31 @@ def test_a_step_that_no_memory_holds_is_refused(packed, capsys):
     assert "67,108,864 pixels in a step, the limit is 33,554,432" in capsys.readouterr().err
 
 
+def test_emphasis_without_crops_is_refused(packed, capsys):
+    with pytest.raises(SystemExit):
+        train.main(["m.h5", "1", "--size", "32", "--emphasis", "nerve1=3"])
+    assert "--emphasis: is of crops" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("state", ["text", {"options": None}, {"options": {"a": 1}, "epoch": "x"}])
+def test_a_damaged_file_of_an_interrupted_run_is_said(packed, capsys, state):
+    keras = unet.start_keras()
+    network = unet.get_unet(32, 32)
+    network.compile(keras.optimizers.Adam(1e-3), unet.dice_coef_loss)
+    network.optimizer.build(network.trainable_variables)
+    settings = unet.Preprocessing(rows=32, cols=32, mean=1.0, std=2.0, provenance={"state": state})
+    unet.save_model("models/m_resume.h5", network, settings)
+    with pytest.raises(SystemExit) as stop:
+        train.main(["m.h5", "2", "--size", "32", "--resume"])
+    assert stop.value.code == 2 and "not of an interrupted run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("row", ["1;-0,5;0,5", '1,"0,5",1,1,1', "x,1,1,1,1", "1,2"])
+def test_a_history_that_a_spreadsheet_changed_starts_anew(tmp_path, row):
+    (tmp_path / "m_history.csv").write_text(f"epoch,loss\n{row}\n", encoding="utf-8")
+    assert train.read_history(tmp_path / "m_history.csv") == []
+
+
 def test_names_of_interrupted_runs_are_kept_for_them(packed, capsys):
     train.main(["m.h5", "1", "--size", "32"])
     Path("models/m.h5").rename("models/n_resume.h5")
