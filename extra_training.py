@@ -16,7 +16,7 @@ import unet
 from find_myelin import segment_if_packed
 from pairs import Pairs, make_batches, split
 from suite import Parser, UserError, number, script, sha256
-from train import RECIPE, add_training_options, beside, compile_network, fit, resumed
+from train import RECIPE, add_training_options, beside, check_options, compile_network, fit, resumed
 
 DEFAULT_CROP = 256  # for a model that takes any size and does not say what it learned from
 
@@ -82,6 +82,7 @@ def main(argv=None):
     network, settings, adam = load(old, args)
     if args.augment and not args.crop:
         raise UserError(f"--augment: {old} takes whole frames, give a model trained with --crop")
+    check_options(args, (settings.rows or 0) * (settings.cols or 0))
     pairs = Pairs(as_bright=settings.myelin == "bright")
     if settings.normalize == "test set":  # a file of 2018: from here on the training set counts
         settings.normalize = "dataset"

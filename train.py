@@ -144,6 +144,21 @@ def draw_curve(path):
     plt.close(figure)
 
 
+def check_options(args, frame_pixels):
+    """Raise where options do not go together, or a step would fill any memory.
+
+    Called before pictures are read or a model is validated, which may take minutes.
+    """
+    if args.emphasis and not args.crop:
+        raise UserError("--emphasis: is of crops, leave it out or take --crop")
+    pixels = args.batch_size * (args.crop**2 if args.crop else frame_pixels)
+    if pixels > MAX_STEP_PIXELS:
+        raise UserError(
+            f"--batch-size {args.batch_size}: {pixels:,} pixels in a step, the limit is "
+            f"{MAX_STEP_PIXELS:,}, take a smaller one, or smaller frames or crops"
+        )
+
+
 def fit(path, network, settings, pairs, args, start=0, best=math.inf):
     """Train a compiled network; `path` holds its best epoch whenever this ends or is stopped.
 
@@ -167,14 +182,6 @@ def fit(path, network, settings, pairs, args, start=0, best=math.inf):
         pass
     if path.exists():
         print(f"note: {path} is replaced by the first epoch that is kept")
-    pixels = args.batch_size * (args.crop**2 if args.crop else settings.rows * settings.cols)
-    if pixels > MAX_STEP_PIXELS:
-        raise UserError(
-            f"--batch-size {args.batch_size}: {pixels:,} pixels in a step, the limit is "
-            f"{MAX_STEP_PIXELS:,}, take a smaller one, or smaller frames or crops"
-        )
-    if args.emphasis and not args.crop:
-        raise UserError("--emphasis: is of crops, leave it out or take --crop")
     training, held = split(pairs, args.validation_split, args.validate_on)
     batches = make_batches(pairs, training, settings, args, training=True, start=start)
     validation = make_batches(pairs, held, settings, args, training=False) if held else None
@@ -407,6 +414,7 @@ def main(argv=None):
         parser.error("--augment needs --crop")
     if args.crop and args.size:
         parser.error("--size is of whole frames, leave it out with --crop")
+    check_options(args, (args.size or DEFAULT_SIZE) ** 2)
     path = unet.model_path(args.model)
 
     pairs = Pairs(as_bright=bool(args.crop))

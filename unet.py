@@ -405,9 +405,8 @@ def source_layers(nodes):
     return [name for part in nodes for name in source_layers(part)]
 
 
-def expected_sources(index):
-    """Return the indices of the layers that feed a layer of `expected_layers`."""
-    kinds = [name for name, _ in expected_layers()]
+def expected_sources(kinds, index):
+    """Return the indices of the layers that feed a layer, given the classes of all in order."""
     if kinds[index] != "Concatenate":
         return [index - 1] if index else []
     level = kinds[index:].count("Concatenate")  # 4 at the bottom, where the last skip is joined
@@ -438,6 +437,7 @@ def check_architecture(text):
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ModelFileError("its model_config cannot be read") from None
     ours = expected_layers()
+    kinds = [name for name, _ in ours]
     for index, (name, settings) in enumerate(ours):
         if index >= len(found) or found[index][0] != name:
             got = found[index][0] if index < len(found) else "nothing"
@@ -445,7 +445,7 @@ def check_architecture(text):
         for key, value in settings.items():
             if found[index][1].get(key, value) != value:
                 raise ModelFileError(f"layer {index} has {key} {found[index][1][key]}")
-        feeding = [names[place] for place in expected_sources(index)]
+        feeding = [names[place] for place in expected_sources(kinds, index)]
         if sources[index] != feeding:
             raise ModelFileError(f"layer {index} follows {sources[index]}, expected {feeding}")
     if len(found) > len(ours):
