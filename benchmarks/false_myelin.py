@@ -1,0 +1,75 @@
+"""How much of what is no fiber a model takes for myelin.
+
+    python benchmarks/false_myelin.py [MODEL] [--images DIR]
+
+Synthetic pictures with perineurium, fat cells, black margins or a vessel: the share of the area
+outside fibers, 5 px and more from any. With --images, the share of the black margins (3,000 and
+more connected pixels of 0) of real pictures, and which way round their myelin is decided to be.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import find_myelin
+import unet
+from pictures import list_images, read_image
+from regions import label_regions
+from synthetic import draw_nerve
+
+SIDE, PIXEL_SIZE_UM, SEED, PICTURES = 640, 0.1, 99, 2
+MARGIN_PX = 3000
+
+
+def outside_fibers(myelin):
+    """Return where no fiber is within 5 px, bool (rows, cols)."""
+    filled = myelin.astype(np.uint8)
+    outlines, _ = cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(filled, outlines, -1, 1, -1)
+    return cv2.dilate(filled, np.ones((11, 11), np.uint8)) == 0
+
+
+def main():
+    """Print the shares."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model", nargs="?", default="bestmyelin.h5")
+    parser.add_argument("--images", type=Path)
+    args = parser.parse_args()
+    unet.start_keras()
+    network, settings, _ = unet.load_model(unet.model_path(args.model, reading=True))
+
+    def segment(image):
+        return find_myelin.probability(network, settings, image) >= settings.threshold
+
+    for scene in ("perineurium", "fat", "margin", "vessel"):
+        false = area = 0
+        for index in range(1, PICTURES + 1):
+            rng = np.random.default_rng([SEED, index])
+            image, myelin, _ = draw_nerve(SIDE, SIDE, PIXEL_SIZE_UM, rng, scenes=(scene,))
+            outside = outside_fibers(myelin)
+            false += np.count_nonzero(segment(image) & outside)
+            area += np.count_nonzero(outside)
+        print(f"{scene:12s} {100 * false / area:.3f} % of {area:,} px outside fibers", flush=True)
+    if not args.images:
+        return
+    false = area = bright = dark = 0
+    pictures = list_images(args.images).values()
+    for path in pictures:
+        image = read_image(path)
+        bright += not find_myelin.myelin_is_dark(network, settings, image, 1.0)
+        dark += find_myelin.myelin_is_dark(network, settings, 255 - image, 1.0)
+        labels, boxes = label_regions(image == 0, 8)
+        margin = (boxes[:, 4] >= MARGIN_PX)[labels]
+        false += np.count_nonzero(segment(image) & margin)
+        area += np.count_nonzero(margin)
+    print(f"black margins {100 * false / max(area, 1):.3f} % of {area:,} px")
+    print(f"{len(pictures)} pictures: {bright} bright as they are, {dark} dark when inverted")
+
+
+if __name__ == "__main__":
+    main()
