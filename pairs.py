@@ -21,12 +21,12 @@ from unet import STRIDE
 UPRIGHT_PROBABILITY = 0.5  # crops turned by right angles only, neither scaled, blurred nor noisy:
 # interpolation takes from the others the grain of pictures as they come
 SCALE = (0.6, 2.0)  # magnification; pixel sizes of 0.05 to 0.3 µm around those of a training set
-GAMMA = (0.75, 1.33)
-CONTRAST = (0.9, 1.12)  # factor on the normalised picture: margins and cells shift statistics
-BRIGHTNESS = 0.1  # shift, in standard deviations of the picture
-SHADING = 0.1  # uneven illumination: gain varies by up to this over a crop
-MAX_BLUR_PX = 1.2  # standard deviation of the Gaussian
-MAX_NOISE = 0.2  # standard deviation, in standard deviations of the picture
+GAMMA = (0.6, 1.6)
+CONTRAST = (0.75, 1.35)  # factor on the normalised picture: margins and cells shift statistics
+BRIGHTNESS = 0.3  # shift, in standard deviations of the picture
+SHADING = 0.2  # uneven illumination: gain varies by up to this over a crop
+MAX_BLUR_PX = 1.5  # standard deviation of the Gaussian
+MAX_NOISE = 0.3  # standard deviation, in standard deviations of the picture
 MARGIN_PROBABILITY = 0.08  # crops that reach over the picture's edge see a black or white margin
 # A validation frame of "native" models is cut to this at most: a big one fills memory.
 VALIDATION_SIZE = 1024
