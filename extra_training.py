@@ -62,6 +62,12 @@ def validate(network, settings, pairs, args):
     return found["loss"], found["dice_coef"]
 
 
+def earlier_runs(settings):
+    """Return the provenance of a model, then of those it came from; a file may say anything."""
+    earlier = settings.provenance.pop("earlier", [])
+    return [settings.provenance, *(earlier if isinstance(earlier, list) else [])]
+
+
 @script
 def main(argv=None):
     """Continue training a model."""
@@ -95,11 +101,10 @@ def main(argv=None):
         if adam:
             unet.restore_adam(network, adam)
         best, dice = validate(network, settings, pairs, args)
-        earlier = settings.provenance.pop("earlier", [])
         settings.provenance = {
             "best_validation_dice": dice,
             "old_sha256": sha256(old),
-            "earlier": [settings.provenance, *(earlier if isinstance(earlier, list) else [])],
+            "earlier": earlier_runs(settings),
         }
     fit(new, network, settings, pairs, args, start, best)
     segment_if_packed(new)

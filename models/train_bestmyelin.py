@@ -5,7 +5,7 @@
     python models/train_bestmyelin.py bestmyelin.h5 900 --start held.h5 --half-at 0.4
 
 Needs PyTorch (`pip install torch`), and the pairs that the model card names in raw/train. A step
-of four crops takes 0.34 s on two cores, where train.py takes 1.06 s: TensorFlow's own bfloat16
+of four crops takes 0.36 s on two cores, where train.py takes 1.06 s: TensorFlow's own bfloat16
 gave wrong gradients on processors, and Keras's PyTorch backend moves the channels of every array.
 """
 
@@ -25,10 +25,11 @@ import torch
 from torch.nn import functional
 
 import unet
-from pairs import Pairs, random_crop, sampling_weights
+from extra_training import earlier_runs
+from pairs import Pairs, matching, random_crop, sampling_weights
 from suite import Parser, number, running, script
+from train import learning_rate
 
-WARM_UP_STEPS = 200
 REPORT_STEPS = 100
 PIXEL_SIZE_UM = 0.1
 # What extra_training.py goes on with.
@@ -44,20 +45,6 @@ TRAINING = {
 # Shares of the crops, and emphases within them: animals whose fibers are small, or have one image.
 SHARES = {"rat*": 0.6, "nerve_*": 0.25, "*synthetic_*": 0.15}
 EMPHASIS = [("rat[1-4]*", 2), ("rat2*", 1.5), ("rat8*", 2)]
-
-
-def first_weights(rng):
-    """Draw weights as He et al. (2015) do, those of layers without ReLU half as spread."""
-    weights = []
-    for shape in unet.weight_shapes():
-        if len(shape) == 1:
-            weights.append(np.zeros(shape, np.float32))
-            continue
-        rows, _, *channels = shape
-        inputs = channels[1] if rows == 2 else channels[0]  # transposed: (2, 2, outputs, inputs)
-        spread = math.sqrt(2 / (9 * inputs)) if rows == 3 else math.sqrt(1 / inputs)
-        weights.append(rng.standard_normal(shape, dtype=np.float32) * np.float32(spread))
-    return weights
 
 
 def to_torch(array):
@@ -95,39 +82,32 @@ def forward(frames, weights):
     return x.float()
 
 
-def dice_coef(masks, probabilities):
-    """Return the Dice coefficient over the batch, as `unet.dice_coef`."""
-    overlap = 2 * (masks * probabilities).sum() + unet.SMOOTH
-    return overlap / (masks.sum() + probabilities.sum() + unet.SMOOTH)
-
-
-def crop_probabilities(pairs, left_out):
-    """Return each pair's probability in a crop."""
-    weights = sampling_weights(pairs, range(len(pairs)), EMPHASIS)
-    for pattern in left_out:
-        weights[[fnmatch.fnmatchcase(name, pattern) for name in pairs.ids]] = 0
+def crop_probabilities(pairs, training):
+    """Return the probability of each training image in a crop."""
+    weights = sampling_weights(pairs, training, EMPHASIS)
     for pattern, share in SHARES.items():
-        group = [fnmatch.fnmatchcase(name, pattern) for name in pairs.ids]
-        if weights[group].any():
+        group = [fnmatch.fnmatchcase(pairs.ids[i], pattern) for i in training]
+        if any(group):
             weights[group] *= share / weights[group].sum()
     return weights / weights.sum()
 
 
-def train(weights, pairs, chances, settings, rng, args):
+def train(weights, pairs, training, settings, args):
     """Change the weights, by Adam along a cosine."""
+    rng = np.random.default_rng(args.seed)
+    chances = crop_probabilities(pairs, training)
     adam = torch.optim.Adam(weights, args.learning_rate, fused=True)
     reached = []
     for step in range(args.steps):
-        rate = min(1, (step + 1) / WARM_UP_STEPS) * (1 + math.cos(math.pi * step / args.steps)) / 2
-        adam.param_groups[0]["lr"] = args.learning_rate * rate
-        chosen = rng.choice(len(pairs), TRAINING["batch_size"], p=chances)
+        adam.param_groups[0]["lr"] = learning_rate(args, step, args.steps)
+        chosen = rng.choice(training, TRAINING["batch_size"], p=chances)
         crops = [random_crop(pairs, i, TRAINING["crop"], settings, True, rng) for i in chosen]
         frames, masks = (
             torch.from_numpy(np.stack(arrays)[:, None].astype(np.float32))
             for arrays in zip(*crops, strict=True)
         )
         logits = forward(frames, weights)
-        dice = dice_coef(masks, torch.sigmoid(logits))
+        dice = unet.dice_coef(masks, torch.sigmoid(logits))
         loss = functional.binary_cross_entropy_with_logits(logits, masks) - dice
         adam.zero_grad()
         loss.backward()
@@ -153,7 +133,6 @@ def main(argv=None):
     )
     parser.add_argument(
         "--leave-out",
-        default="",
         metavar="IDS",
         help="not to train on, separated by commas, * stands for anything (default: none)",
     )
@@ -165,34 +144,36 @@ def main(argv=None):
         help="shift what the trained network says so that this probability becomes a half: it is "
         "too careful on animals it has not seen (default: 0.5, as it is)",
     )
-    parser.add_argument("--seed", type=number(int, 0), default=0)
+    parser.add_argument("--seed", type=number(int, 0, 2**32 - 1), default=0)
     args = parser.parse_args(argv)
+    args.schedule = TRAINING["schedule"]
+    path = unet.model_path(args.model)
     cv2.setNumThreads(1)
-    rng = np.random.default_rng(args.seed)
+    keras = unet.start_keras()
+    keras.utils.set_random_seed(args.seed)
     if args.start:
-        arrays, settings, _ = unet.read_model_file(args.start)
+        network, settings, _ = unet.load_model(unet.model_path(args.start, reading=True))
     else:
-        arrays = first_weights(rng)
+        network = unet.get_unet(None, None, "he_normal")
         settings = unet.Preprocessing("native", None, None, myelin="bright", normalize="image")
-    weights = [to_torch(array) for array in arrays]
     pairs = Pairs(as_bright=True)
-    chances = crop_probabilities(pairs, args.leave_out.split(","))
-    train(weights, pairs, chances, settings, rng, args)
+    patterns = args.leave_out.split(",") if args.leave_out else []
+    left_out = {i for pattern in patterns for i in matching(pairs, pattern, "--leave-out")}
+    training = [i for i in range(len(pairs)) if i not in left_out]
+    weights = [to_torch(array) for array in network.get_weights()]
+    train(weights, pairs, training, settings, args)
     arrays = [to_keras(weight) for weight in weights]
     arrays[-1] = arrays[-1] + np.float32(math.log((1 - args.half_at) / args.half_at))
+    network.set_weights(arrays)
     settings.pixel_size_um = PIXEL_SIZE_UM
     settings.training = TRAINING
-    earlier = settings.provenance.pop("earlier", [])
     settings.provenance = {
         "date": datetime.date.today().isoformat(),
         "command": running["command"],
-        "training_images": int(np.count_nonzero(chances)),
-        "earlier": [settings.provenance, *earlier],
+        "training_images": len(training),
+        "earlier": earlier_runs(settings),
     }
-    unet.start_keras()
-    network = unet.get_unet(None, None)
-    network.set_weights(arrays)
-    unet.save_model(args.model, network, settings, optimizer=False)
+    unet.save_model(path, network, settings, optimizer=False)
 
 
 if __name__ == "__main__":

@@ -800,7 +800,15 @@ def test_pixel_size_from_ome_xml(tmp_path, sizes, expected):
 
 @pytest.mark.parametrize(
     ("unit", "expected"),
-    [("um", 0.2), ("micron", 0.2), ("\\u00B5m", 0.2), ("nm", 2e-4), ("cm", None), ("", None)],
+    [
+        ("um", 0.2),
+        ("micron", 0.2),
+        ("\\u00B5m", 0.2),
+        ("nm", 2e-4),
+        ("pixel", None),
+        ("cm", None),
+        ("", None),
+    ],
 )
 def test_pixel_size_from_imagej_tags(tmp_path, unit, expected):
     tifffile.imwrite(
