@@ -90,7 +90,8 @@ def test_sizes_of_drawn_shapes(diameter, g_ratio, squeeze, angle):
     assert len(columns["fiber"]) == 1
     root = math.sqrt(squeeze)
     # A sheath of one pixel may have a corner open, which costs a pixel.
-    assert columns["axon_area_um2"][0] == pytest.approx(axon.sum() / 4, abs=0.26)
+    open_um2 = 0.25 if outer - inner < 2 else 0
+    assert 0 <= axon.sum() / 4 - columns["axon_area_um2"][0] <= open_um2
     assert columns["axon_diameter_um"][0] == pytest.approx(inner * root, rel=0.02)
     assert columns["fiber_diameter_um"][0] == pytest.approx(outer * root, rel=0.02)
     assert columns["g_ratio"][0] == pytest.approx(g_ratio, rel=0.02)
