@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pictures import high_bit_depth, image_shape, list_images, read_image, read_mask
-from suite import NPYDATA, RAW_TEST, RAW_TRAIN, Parser, UserError, progress, replacing, script
+from myelin.cli import NPYDATA, RAW_TEST, RAW_TRAIN, Parser, UserError, progress, replacing, script
+from myelin.images import high_bit_depth, image_shape, list_images, read_image, read_mask
 
 # ---------------------------------------------------------------- packed arrays
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fibers import measure_fibers, summarize
 from morphometry import (
     PixelSizeUnknown,
     check_out,
@@ -20,8 +19,7 @@ from morphometry import (
     pixel_size_of,
     segmented,
 )
-from pictures import check_pixel_size, list_images, read_image, read_mask
-from suite import (
+from myelin.cli import (
     PREDS,
     RAW_TEST,
     Parser,
@@ -33,6 +31,8 @@ from suite import (
     write_run_json,
     write_table,
 )
+from myelin.fibers import measure_fibers, summarize
+from myelin.images import check_pixel_size, list_images, read_image, read_mask
 
 EVALUATION = Path("evaluation")
 
@@ -324,7 +324,7 @@ def main(argv=None):
         [{name: row.get(name) for name in header} for row in [*rows, total]],
     )
     if not args.no_pictures:
-        import plots
+        from myelin import plots
 
         written = {"um": "µm", "px": "px"}[unit]
         shown = [

@@ -14,8 +14,8 @@ import sys
 
 import unet
 from find_myelin import segment_if_packed
-from pairs import Pairs, make_batches, split
-from suite import Parser, UserError, number, script, sha256
+from myelin.cli import Parser, UserError, number, script, sha256
+from myelin.pairs import Pairs, make_batches, split
 from train import RECIPE, add_training_options, beside, check_options, compile_network, fit, resumed
 
 DEFAULT_CROP = 256  # for a model that takes any size and does not say what it learned from

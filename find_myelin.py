@@ -17,8 +17,7 @@ import numpy as np
 
 import unet
 from data import Stack, load_test, test_images
-from pictures import MAX_PIXELS, check_pixel_size, list_images, read_pixel_size, write_image
-from suite import (
+from myelin.cli import (
     NPYDATA,
     PREDS,
     RAW_TEST,
@@ -33,6 +32,7 @@ from suite import (
     start_run,
     write_run_json,
 )
+from myelin.images import MAX_PIXELS, check_pixel_size, list_images, read_pixel_size, write_image
 from unet import STRIDE
 
 # Images are cut into tiles of this many pixels (plus halo) for the network: about 1.5 GB of memory.

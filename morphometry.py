@@ -18,19 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fibers import COLUMNS, SUMMARY, Fibers, find_axons, measure_fibers, summarize
-from groups import G_RATIO_BINS, SIZES, compare_groups, read_groups
-from pictures import (
-    PIXEL_SIZE_TOLERANCE,
-    check_pixel_size,
-    image_shape,
-    list_images,
-    read_image,
-    read_mask,
-    read_pixel_size,
-    write_image,
-)
-from suite import (
+from myelin.cli import (
     PREDS,
     RAW_TEST,
     RAW_TRAIN,
@@ -42,6 +30,18 @@ from suite import (
     start_run,
     write_run_json,
     write_table,
+)
+from myelin.fibers import COLUMNS, SUMMARY, Fibers, find_axons, measure_fibers, summarize
+from myelin.groups import G_RATIO_BINS, SIZES, compare_groups, read_groups
+from myelin.images import (
+    PIXEL_SIZE_TOLERANCE,
+    check_pixel_size,
+    image_shape,
+    list_images,
+    read_image,
+    read_mask,
+    read_pixel_size,
+    write_image,
 )
 
 __all__ = ["Fibers", "find_axons", "find_masks", "measure_fibers", "summarize"]
@@ -270,7 +270,7 @@ def main(argv=None):
         counted = int(fibers.counted.sum())
         measured[name] = {"columns": whole, "counted": counted, "area_mm2": fibers.area_mm2}
         if not args.no_pictures:
-            import plots
+            from myelin import plots
 
             plots.draw_overlay(args.out / f"{name}_overlay.png", fibers, myelin, image)
             plots.draw_sizes(args.out / f"{name}_plots.png", whole, name)
@@ -281,7 +281,7 @@ def main(argv=None):
         for title, table in zip(GROUP_TABLES, tables, strict=True):
             write_table(args.out / f"{title}.csv", list(table[0]), table)
     if not args.no_pictures:
-        import plots
+        from myelin import plots
 
         pooled = {
             size: np.concatenate([entry["columns"][size] for entry in measured.values()])

@@ -17,10 +17,10 @@ outlines, not of pixels.
 import cv2
 import numpy as np
 
-from pictures import SUFFIXES, check_pixel_size, write_image
-from suite import RAW_TEST, RAW_TRAIN, Parser, UserError, number, progress, script, write_table
-from synthetic_look import GREY, background, draw_bodies, photograph
-from synthetic_shapes import Fascicle, areas, draw_geometry
+from myelin.cli import RAW_TEST, RAW_TRAIN, Parser, UserError, number, progress, script, write_table
+from myelin.images import SUFFIXES, check_pixel_size, write_image
+from myelin.synthetic_look import GREY, background, draw_bodies, photograph
+from myelin.synthetic_shapes import Fascicle, areas, draw_geometry
 
 # Difficult contents and the share of pictures that show each when nobody chooses. "diseased" puts
 # swollen and collapsed fibers among the healthy ones; "fat" brings its perineurium along.

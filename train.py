@@ -23,9 +23,9 @@ import time
 
 import unet
 from find_myelin import segment_if_packed
-from pairs import Pairs, make_batches, split
-from pictures import check_pixel_size
-from suite import Parser, UserError, number, replacing, running, script, write_table
+from myelin.cli import Parser, UserError, number, replacing, running, script, write_table
+from myelin.images import check_pixel_size
+from myelin.pairs import Pairs, make_batches, split
 from unet import DEFAULT_SIZE, LOSSES, MAX_FRAME_SIDE, RESUME, STRIDE, Preprocessing
 
 WARM_UP_STEPS = 200  # of the cosine schedule: full steps at random weights can kill ReLUs

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suite import UserError, replacing, silent_stderr
+from myelin.cli import UserError, replacing, silent_stderr
 
 FILTERS = (32, 64, 128, 256)
 BOTTOM_FILTERS = 512

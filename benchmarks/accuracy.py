@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import find_myelin
 import unet
 from data import training_pairs
-from pictures import check_pixel_size, read_image, read_mask, read_pixel_size
+from myelin.images import check_pixel_size, read_image, read_mask, read_pixel_size
 
 
 def dice(one, other):

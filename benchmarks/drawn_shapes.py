@@ -15,7 +15,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fibers import measure_fibers
+from myelin.fibers import measure_fibers
 
 MEASURES = ("axon_diameter_um", "myelin_thickness_um", "g_ratio")
 

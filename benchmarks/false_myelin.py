@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import find_myelin
 import unet
-from pictures import list_images, read_image
-from regions import label_regions
+from myelin.images import list_images, read_image
+from myelin.regions import label_regions
 from synthetic import draw_nerve
 
 SIDE, PIXEL_SIZE_UM, SEED, PICTURES = 640, 0.1, 99, 2

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import unet
-from pictures import write_image
+from myelin.images import write_image
 
 # ru_maxrss counts all children so far, so each command runs under a Python of its own.
 WRAPPER = """

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from morphometry import measure_fibers, write_fibers
-from pictures import read_mask
+from myelin.images import read_mask
 
 DATA = ROOT.parent / "shared" / "data"
 MASK, AXON = DATA / "sem" / "rat5_14_mask.png", DATA / "sem_axons" / "rat5_14_axon.png"

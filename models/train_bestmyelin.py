@@ -26,8 +26,8 @@ from torch.nn import functional
 
 import unet
 from extra_training import earlier_runs
-from pairs import Pairs, matching, random_crop, sampling_weights
-from suite import Parser, number, running, script
+from myelin.cli import Parser, number, running, script
+from myelin.pairs import Pairs, matching, random_crop, sampling_weights
 from train import learning_rate
 
 REPORT_STEPS = 100

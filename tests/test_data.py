@@ -19,9 +19,9 @@ import tifffile
 from PIL import Image
 
 import data
-import pairs
-import pictures
-import suite
+from myelin import cli as suite
+from myelin import images as pictures
+from myelin import pairs
 
 ROOT = Path(data.__file__).parent
 LUMINANCE = [0.299, 0.587, 0.114]

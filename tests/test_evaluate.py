@@ -10,7 +10,7 @@ import pytest
 
 import evaluate
 import morphometry
-from pictures import write_image
+from myelin.images import write_image
 
 SHAPE = (160, 320)
 CENTERS = [(50, 80), (130, 80), (210, 80), (280, 80)]

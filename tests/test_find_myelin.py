@@ -10,9 +10,9 @@ import tifffile
 
 import data
 import find_myelin
-import pictures
-import suite
 import unet
+from myelin import cli as suite
+from myelin import images as pictures
 
 
 class BrightIsMyelin:

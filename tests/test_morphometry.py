@@ -14,12 +14,9 @@ import numpy as np
 import pytest
 from tifffile import imread, imwrite
 
-import fibers
-import groups
 import morphometry
-import plots
-import regions
-from pictures import write_image
+from myelin import fibers, groups, plots, regions
+from myelin.images import write_image
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")

@@ -8,9 +8,9 @@ import pytest
 import tifffile
 
 import data
-import pictures
-import suite
 import synthetic
+from myelin import cli as suite
+from myelin import images as pictures
 
 PIXEL_SIZE_UM = 0.1
 

@@ -13,11 +13,11 @@ import pytest
 
 import data
 import extra_training
-import pairs
-import pictures
-import suite
 import train
 import unet
+from myelin import cli as suite
+from myelin import images as pictures
+from myelin import pairs
 
 pytestmark = pytest.mark.usefixtures("small_network")
 NATIVE = unet.Preprocessing(

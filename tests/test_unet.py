@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import unet
-from suite import UserError
+from myelin.cli import UserError
 
 ROOT = Path(unet.__file__).parent
 SIZE = 32

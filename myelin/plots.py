@@ -13,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from suite import replacing
+from myelin.cli import replacing
 
 DPI = 300
 WIDTH_INCHES = 8 / 2.54  # the width of a column in a journal

@@ -6,7 +6,7 @@ The grey edge of an outline is at half height where the outline runs.
 import cv2
 import numpy as np
 
-from synthetic_shapes import ANGLES, DIRECTIONS, FIBER_KINDS, slopes, waves
+from myelin.synthetic_shapes import ANGLES, DIRECTIONS, FIBER_KINDS, slopes, waves
 
 # Grey levels, (lowest, highest) per picture, by eye after the study's nerves and the SEM set.
 GREY = {

@@ -31,7 +31,15 @@ that touches a fiber, whose myelin goes to that fiber.
 import cv2
 import numpy as np
 
-from regions import CROSS, crop, edge_pixels, enclosed, hull_areas, label_regions, touched_sides
+from myelin.regions import (
+    CROSS,
+    crop,
+    edge_pixels,
+    enclosed,
+    hull_areas,
+    label_regions,
+    touched_sides,
+)
 
 # Smallest axon: 4 px is the smallest that occurs more than once in hand-drawn masks.
 MIN_AXON_PX = 4

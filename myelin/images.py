@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suite import UserError, replacing, silent_stderr
+from myelin.cli import UserError, replacing, silent_stderr
 
 SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
 SYSTEM_FILES = {"desktop.ini", "thumbs.db"}  # compared in lower case; dot files are skipped too

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from axons import MIN_SHAPE_PX, VACUOLE_AREA, drawn_axons, sort_regions
-from groups import SIZES, statistics
-from regions import (
+from myelin.axons import MIN_SHAPE_PX, VACUOLE_AREA, drawn_axons, sort_regions
+from myelin.groups import SIZES, statistics
+from myelin.regions import (
     convex_hulls,
     crop,
     edge_pixels,

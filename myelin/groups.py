@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suite import UserError
+from myelin.cli import UserError
 
 # Columns that get a mean, a standard deviation and a median per image, animal and group.
 SIZES = ("axon_diameter_um", "fiber_diameter_um", "myelin_thickness_um", "g_ratio")

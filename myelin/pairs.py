@@ -14,7 +14,7 @@ import numpy as np
 
 import unet
 from data import load_array, load_train
-from suite import NPYDATA, UserError, progress
+from myelin.cli import NPYDATA, UserError, progress
 from unet import STRIDE
 
 # Augmentation of crops. Ranges cover what laboratories' microscopes differ by.

@@ -1,0 +1,3 @@
+"""What the commands of DeepMyelinSegmentation share; CONTRIBUTING.md says what is where."""
+
+__version__ = "1.0.0"
