@@ -11,212 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from morphometry import (
-    PixelSizeUnknown,
-    check_out,
-    check_pictures,
-    find_masks,
-    pixel_size_of,
-    segmented,
-)
-from myelin.cli import (
-    PREDS,
-    RAW_TEST,
-    Parser,
-    UserError,
-    name_leftovers,
-    progress,
-    script,
-    start_run,
-    write_run_json,
-    write_table,
-)
-from myelin.fibers import measure_fibers, summarize
-from myelin.images import check_pixel_size, list_images, read_image, read_mask
+from myelin.agreement import ENDS, columns, compare, density_column, pool
+from myelin.cli import Parser, UserError, progress, script
+from myelin.fibers import measure_fibers
+from myelin.files import name_leftovers, start_run, write_run_json, write_table
+from myelin.images import read_image, read_mask
+from myelin.masks import PixelSizeUnknown, check_images, check_out, pixel_size_of
+from myelin.naming import PREDS, RAW_TEST, find_masks, list_images
+from myelin.pixel_size import check_pixel_size
+from myelin.preds import segmented
 
 EVALUATION = Path("evaluation")
-
-# Two fibers are the same from this overlap on: above a half, no fiber can have two partners
-# (Kirillov et al., Panoptic Segmentation, CVPR 2019).
-MATCH_IOU = 0.5
-LIMITS = 1.96  # standard deviations that hold 95 % of normal differences
-ENDS = ("bias", "lower", "upper")
-MEASURES = ("axon_diameter", "myelin_thickness", "g_ratio")
-
-
-def overlap(reference, predicted):
-    """Return Dice and intersection over union of two masks.
-
-    Parameters
-    ----------
-    reference, predicted : bool arrays, (rows, cols)
-
-    Returns
-    -------
-    dice, iou : float
-        1 where both masks are empty.
-    """
-    both = np.count_nonzero(reference & predicted)
-    total = np.count_nonzero(reference) + np.count_nonzero(predicted)
-    return (2 * both / total, both / (total - both)) if total else (1.0, 1.0)
-
-
-def match_fibers(reference, predicted):
-    """Pair the fibers of two label images.
-
-    Parameters
-    ----------
-    reference, predicted : int arrays, (rows, cols)
-        Numbers 1 to n and 1 to m; 0 is background.
-
-    Returns
-    -------
-    pairs : int array, (p, 2)
-        Numbers of fibers that overlap by `MATCH_IOU` or more; no number occurs twice.
-    ious : float array, (p,)
-    """
-    width = int(predicted.max(initial=0)) + 1
-    reference_px, predicted_px = np.bincount(reference.ravel()), np.bincount(predicted.ravel())
-    shared = (reference > 0) & (predicted > 0)
-    key = reference[shared].astype(np.int64) * width + predicted[shared]
-    key, common = np.unique(key, return_counts=True)
-    one, other = np.divmod(key, width)
-    iou = common / (reference_px[one] + predicted_px[other] - common)
-    order = np.argsort(-iou, kind="stable")
-    order = order[iou[order] >= MATCH_IOU]
-    # At exactly one half a fiber can have two partners; the first one stays.
-    _, first = np.unique(one[order], return_index=True)
-    order = order[np.sort(first)]
-    _, first = np.unique(other[order], return_index=True)
-    order = order[np.sort(first)]
-    return np.stack([one[order], other[order]], axis=1), iou[order]
-
-
-def detection(matched, references, predictions, ious):
-    """Return precision, recall, F1 and panoptic quality of counts; None where nothing is there."""
-    wrong = (references - matched) + (predictions - matched)
-    weight = matched + wrong / 2
-    return {
-        "fibers_reference": references,
-        "fibers_predicted": predictions,
-        "fibers_matched": matched,
-        "precision": matched / predictions if predictions else None,
-        "recall": matched / references if references else None,
-        "f1": matched / weight if weight else None,
-        "panoptic_quality": float(np.sum(ious)) / weight if weight else None,
-    }
-
-
-def agreement(name, reference, predicted):
-    """Return bias and 95 % limits of agreement (Bland and Altman, Lancet 327:307-310, 1986).
-
-    Parameters
-    ----------
-    name : str
-        Start of the names in the result.
-    reference, predicted : float arrays, (n,)
-        The same things measured in two ways.
-
-    Returns
-    -------
-    dict
-        `<name>_bias`, the mean of predicted - reference, and `<name>_lower`, `<name>_upper`; None
-        where there are too few values.
-    """
-    difference = predicted - reference
-    bias = float(difference.mean()) if len(difference) else None
-    half = LIMITS * float(difference.std(ddof=1)) if len(difference) > 1 else None
-    limits = (None, None) if half is None else (bias - half, bias + half)
-    return dict(zip((f"{name}_{end}" for end in ENDS), (bias, *limits), strict=True))
-
-
-def percent(reference, predicted):
-    """Return the difference in % of the reference; None where there is none."""
-    if reference is None or predicted is None or reference == 0:
-        return None
-    return 100 * (predicted / reference - 1)
-
-
-def compare(name, reference, predicted, masks, unit):
-    """Compare the fibers of one image.
-
-    Parameters
-    ----------
-    name : str
-    reference, predicted : fibers.Fibers
-    masks : pair of bool arrays, (rows, cols)
-        Myelin of the reference and of the prediction.
-    unit : str
-        "um" or "px".
-
-    Returns
-    -------
-    row : dict
-        One row of the table.
-    pairs : dict of str to pair of float arrays, (p,)
-        Reference and predicted values of fibers that match and touch no border.
-    ious : float array
-    """
-    row = {"image": name, "pixel_size_um": reference.pixel_size_um if unit == "um" else None}
-    row["myelin_dice"], row["myelin_iou"] = overlap(*masks)
-    row["axon_dice"], row["axon_iou"] = overlap(reference.axons > 0, predicted.axons > 0)
-    numbers, ious = match_fibers(reference.labels, predicted.labels)
-    row |= detection(len(numbers), len(reference), len(predicted), ious)
-    one, other = numbers.T - 1
-    inside = reference.whole[one] & predicted.whole[other]
-    pairs = {}
-    for measure, column in columns(unit).items():
-        found = "g_ratio" if measure == "g_ratio" else f"{measure}_um"
-        values = reference.columns[found][one][inside], predicted.columns[found][other][inside]
-        pairs[column] = values
-        row |= agreement(column, *values)
-    ours, theirs = summarize(predicted), summarize(reference)
-    for measure, column in columns(unit).items():
-        found = "g_ratio_mean" if measure == "g_ratio" else f"{measure}_um_mean"
-        row |= population(column, theirs[found], ours[found])
-    density = density_column(unit)
-    row |= population(density, *(s["fiber_density_per_mm2"] for s in (theirs, ours)))
-    return row, pairs, ious
-
-
-def columns(unit):
-    """Return the column of each measure, with its unit."""
-    return {name: name if name == "g_ratio" else f"{name}_{unit}" for name in MEASURES}
-
-
-def density_column(unit):
-    """Return the column of density: per mm² with pixels of 1 µm is per megapixel."""
-    return "fiber_density_per_mm2" if unit == "um" else "fiber_density_per_megapixel"
-
-
-def population(column, reference, predicted):
-    """Return the means over all whole fibers, matched or not, and their difference in %."""
-    return {
-        f"{column}_reference": reference,
-        f"{column}_predicted": predicted,
-        f"{column}_difference_percent": percent(reference, predicted),
-    }
-
-
-def pool(rows, pairs, ious, unit):
-    """Return the row over all images: counts and pairs pooled, the rest averaged over images."""
-    total = {"image": "all", "pixel_size_um": None}
-    for name in ("myelin_dice", "myelin_iou", "axon_dice", "axon_iou"):
-        total[name] = float(np.mean([row[name] for row in rows]))
-    counts = [
-        sum(row[f"fibers_{part}"] for row in rows) for part in ("matched", "reference", "predicted")
-    ]
-    total |= detection(*counts, ious)
-    for column in columns(unit).values():
-        total |= agreement(column, *pairs[column])
-    density = density_column(unit)
-    for column in (*columns(unit).values(), density):
-        both = [(row[f"{column}_reference"], row[f"{column}_predicted"]) for row in rows]
-        # An image without fibers on one side has nothing to compare there.
-        both = np.array([pair for pair in both if None not in pair]).reshape(-1, 2)
-        means = (float(mean) for mean in both.mean(axis=0)) if len(both) else (None, None)
-        total |= population(column, *means)
-    return total | agreement(density, *both.T), both.T
 
 
 def parse(argv):
@@ -241,7 +46,7 @@ def parse(argv):
         "--pixel-size",
         type=check_pixel_size,
         metavar="UM",
-        help="µm per pixel of every picture (default: what each picture records; where one "
+        help="µm per pixel of every image (default: what each image records; where one "
         "records nothing, all measures are in pixels)",
     )
     parser.add_argument(
@@ -252,7 +57,7 @@ def parse(argv):
         help="folder to write to (default: evaluation)",
     )
     parser.add_argument(
-        "--no-pictures", action="store_true", help="the table only (default: pictures too)"
+        "--no-pictures", action="store_true", help="the table only (default: the plot too)"
     )
     return parser.parse_args(argv)
 
@@ -260,7 +65,7 @@ def parse(argv):
 def sizes_of(paths, given):
     """Return {id: pixel size} and the unit: "px" and 1 where any pixel size is unknown.
 
-    `paths` are {id: paths of pictures that may record it}.
+    `paths` are {id: paths of images that may record it}.
     """
     try:
         return {name: pixel_size_of(some, given)[0] for name, some in paths.items()}, "um"
@@ -295,7 +100,7 @@ def main(argv=None):
     errors = []
     for name in progress(names, "checking"):
         path, axon = references[name]
-        errors += check_pictures(path, [axon, *predictions[name]], [images.get(name)])
+        errors += check_images(path, [axon, *predictions[name]], [images.get(name)])
     if errors:
         raise UserError(*errors)
     paths = {n: [images.get(n), references[n][0], predictions[n][0]] for n in names}

@@ -3,20 +3,27 @@
     python extra_training.py old.h5 new.h5 100
     python extra_training.py bestmyelin.h5 ourlab.h5 10
 
-Takes weights, picture preparation, training options and Adam's state from the old model, which
+Takes weights, image preparation, training options and Adam's state from the old model, which
 stays untouched. The new model is the better of old and new by validation loss, so training on can
 not make it worse (with --validation-split 0 nothing tells, and the last epoch is kept). Then
 segments the test images, as train.py does.
 """
 
-import math
-import sys
-
-import unet
-from find_myelin import segment_if_packed
-from myelin.cli import Parser, UserError, number, script, sha256
-from myelin.pairs import Pairs, make_batches, split
-from train import RECIPE, add_training_options, beside, check_options, compile_network, fit, resumed
+from myelin import engine, model_file, preprocessing
+from myelin.cli import Parser, UserError, number, script
+from myelin.files import sha256
+from myelin.pairs import Pairs
+from myelin.preds import segment_if_packed
+from myelin.recorder import beside
+from myelin.training import (
+    RECIPE,
+    add_training_options,
+    check_options,
+    compile_network,
+    fit,
+    resumed,
+    validate,
+)
 
 DEFAULT_CROP = 256  # for a model that takes any size and does not say what it learned from
 
@@ -39,8 +46,8 @@ def stated_options(old, training):
 
 def load(old, args):
     """Load the old model; training options that were not given are filled from it, or RECIPE."""
-    unet.start_keras()
-    _, settings, _ = unet.read_model_file(old)
+    engine.start_keras()
+    _, settings, _ = model_file.read_model_file(old)
     stated = stated_options(old, settings.training)
     for name in RECIPE:
         if getattr(args, name) is None:
@@ -49,17 +56,7 @@ def load(old, args):
         raise UserError(f"--crop: {old} takes whole frames, give a model trained with --crop")
     if not args.crop and settings.frame == "native":
         args.crop = DEFAULT_CROP
-    return unet.load_model(old)
-
-
-def validate(network, settings, pairs, args):
-    """Return loss and Dice of a compiled network on the validation frames; infinity without any."""
-    _, held = split(pairs, args.validation_split, args.validate_on)
-    if not held:
-        return math.inf, None
-    batches = make_batches(pairs, held, settings, args, training=False)
-    found = network.evaluate(batches, verbose=int(sys.stdout.isatty()), return_dict=True)
-    return found["loss"], found["dice_coef"]
+    return model_file.load_model(old)
 
 
 def earlier_runs(settings):
@@ -77,12 +74,12 @@ def main(argv=None):
     parser.add_argument("epochs", type=number(int, 1), help="how often to go through the data")
     add_training_options(parser, continued=True)
     args = parser.parse_args(argv)
-    old, new = unet.model_path(args.old, reading=True), unet.model_path(args.new)
+    old, new = model_file.model_path(args.old, reading=True), model_file.model_path(args.new)
     if new.exists() and new.samefile(old):
         raise UserError(
             f"{args.new}: both the old and the new model, give the new one its own name"
         )
-    interrupted = beside(new, unet.RESUME)
+    interrupted = beside(new, model_file.RESUME)
     if interrupted.exists() and old.samefile(interrupted):
         raise UserError(f"{args.old}: is of an interrupted run of {args.new}, go on with --resume")
     network, settings, adam = load(old, args)
@@ -92,14 +89,14 @@ def main(argv=None):
     pairs = Pairs(as_bright=settings.myelin == "bright")
     if settings.normalize == "test set":  # a file of 2018: from here on the training set counts
         settings.normalize = "dataset"
-        settings.mean, settings.std = unet.dataset_statistics(pairs.all_images(), settings)
+        settings.mean, settings.std = preprocessing.dataset_statistics(pairs.all_images(), settings)
     start = 0
     if args.resume:
         network, settings, start, best = resumed(new, args)
     else:
         compile_network(network, args)
         if adam:
-            unet.restore_adam(network, adam)
+            model_file.restore_adam(network, adam)
         best, dice = validate(network, settings, pairs, args)
         settings.provenance = {
             "best_validation_dice": dice,

@@ -5,7 +5,7 @@
 reads `preds/<id>_mask.tif` (and an axon mask `<id>_axon.*` beside it, where there is one) and
 writes `morphometry/`: `<id>_fibers.csv`, one row per fiber, `summary.csv`, one row per image,
 `<id>_labels.tif` and `<id>_axons.tif` with the number of each fiber, `<id>_overlay.png` coloured by
-g-ratio, and plots. The pixel size may be left out where the pictures record it (OME-XML or ImageJ).
+g-ratio, and plots. The pixel size may be left out where the images record it (OME-XML or ImageJ).
 
     python morphometry.py --groups groups.csv
 
@@ -13,36 +13,19 @@ compares groups of animals. `groups.csv` has the columns image, group, animal.
 """
 
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
 
-from myelin.cli import (
-    PREDS,
-    RAW_TEST,
-    RAW_TRAIN,
-    Parser,
-    UserError,
-    name_leftovers,
-    progress,
-    script,
-    start_run,
-    write_run_json,
-    write_table,
-)
+from myelin.cli import Parser, UserError, progress, script
 from myelin.fibers import COLUMNS, SUMMARY, Fibers, find_axons, measure_fibers, summarize
+from myelin.files import name_leftovers, start_run, write_run_json, write_table
 from myelin.groups import G_RATIO_BINS, SIZES, compare_groups, read_groups
-from myelin.images import (
-    PIXEL_SIZE_TOLERANCE,
-    check_pixel_size,
-    image_shape,
-    list_images,
-    read_image,
-    read_mask,
-    read_pixel_size,
-    write_image,
-)
+from myelin.images import read_image, read_mask, write_image
+from myelin.masks import check_images, check_out, pixel_size_of
+from myelin.naming import PREDS, RAW_TEST, find_masks, list_images
+from myelin.pixel_size import check_pixel_size
+from myelin.preds import segmented
 
 __all__ = ["Fibers", "find_axons", "find_masks", "measure_fibers", "summarize"]
 
@@ -65,112 +48,6 @@ def write_fibers(folder, name, fibers):
 # ---------------------------------------------------------------- input
 
 
-def find_masks(folder, remedy="run python find_myelin.py"):
-    """Return {id: (mask path, axon mask path or None)} of a folder.
-
-    Masks are called `<id>_mask.*`; where none is, every picture is one but `<id>_axon.*`.
-
-    Raises
-    ------
-    UserError
-        The folder is missing or holds no mask.
-    """
-    found = list_images(folder)
-    masks = {stem.removesuffix("_mask"): stem for stem in found if stem.endswith("_mask")}
-    if not masks:
-        others = ("_axon", "_pred", "_overlay")
-        masks = {stem: stem for stem in found if not stem.endswith(others)}
-    if not masks:
-        raise UserError(f"{folder}: no masks in it, {remedy} or name another folder")
-    return {name: (found[stem], found.get(f"{name}_axon")) for name, stem in masks.items()}
-
-
-def segmented(folder, masks):
-    """Return the masks that are of `find_myelin.py`'s last run, and that run's `run.json`.
-
-    All masks, and None, where the folder has none.
-    """
-    path = folder / "run.json"
-    try:
-        run = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        ids = set(masks if run is None else run.get("images", masks))
-    except (ValueError, AttributeError, TypeError) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}), run python find_myelin.py or remove it"
-        ) from None
-    skipped = [name for name in masks if name not in ids]
-    if len(skipped) == len(masks):
-        raise UserError(
-            f"{folder}: no mask is of the run in its run.json, run python find_myelin.py or remove "
-            "run.json to measure all"
-        )
-    if skipped:
-        print(f"skipped, not of the last run in {folder}: {', '.join(skipped)}")
-    return {name: paths for name, paths in masks.items() if name in ids}, run
-
-
-def check_pictures(mask, masks=(), images=()):
-    """Return what is wrong with a mask, others that belong to it, and pictures, as texts.
-
-    All must be readable and of one size; None among them is passed over. One is read at a time.
-    """
-    errors, shape = [], None
-    for path in filter(None, (mask, *masks, *images)):
-        try:
-            rows, cols = image_shape(path)
-            if path == mask:
-                shape = rows, cols
-            elif shape and shape != (rows, cols):
-                errors.append(
-                    f"{path}: {rows} x {cols} pixels, but {mask.name} is {shape[0]} x {shape[1]}, "
-                    "bring both to one size"
-                )
-            (read_image if path in images else read_mask)(path)
-        except UserError as mistake:
-            errors.extend(mistake.args)
-    return errors
-
-
-def check_out(folder, *inputs):
-    """Raise where results would be written among the pictures or masks they are made from."""
-    for other in (*inputs, RAW_TRAIN):
-        if folder.resolve() == other.resolve():
-            raise UserError(f"--out {folder}: is a folder of the input, name another")
-
-
-class PixelSizeUnknown(UserError):
-    """No picture records a pixel size, and none was given."""
-
-
-def pixel_size_of(paths, given):
-    """Return pixel size in µm and its source; from the first of `paths` that records one.
-
-    Raises
-    ------
-    PixelSizeUnknown
-        No path records one.
-    UserError
-        Two contradict each other.
-    """
-    if given is not None:
-        return given, "--pixel-size"
-    known = [(path, *read_pixel_size(path)) for path in paths if path]
-    known = [entry for entry in known if entry[1]]
-    if not known:
-        raise PixelSizeUnknown(
-            f"{paths[-1]}: pixel size unknown (no OME-XML or ImageJ scale; dpi tags do not count), "
-            "give it in µm per pixel with --pixel-size"
-        )
-    path, size, source = known[0]
-    for other, other_size, _ in known[1:]:
-        if abs(size - other_size) > PIXEL_SIZE_TOLERANCE * size:
-            raise UserError(
-                f"{path}: {size:g} µm per pixel, but {other} says {other_size:g}, give the right "
-                "one with --pixel-size"
-            )
-    return size, f"{source} of {path.name}"
-
-
 # ---------------------------------------------------------------- the script
 
 
@@ -189,7 +66,7 @@ def parse(argv):
         "--images",
         type=Path,
         metavar="DIR",
-        help="folder of the pictures themselves, for overlays, pixel sizes, and for telling gaps "
+        help="folder of the images themselves, for overlays, pixel sizes, and for telling gaps "
         "from axons (default: raw/test, where it is there)",
     )
     parser.add_argument(
@@ -203,13 +80,13 @@ def parse(argv):
         "--pixel-size",
         type=check_pixel_size,
         metavar="UM",
-        help="µm per pixel of every picture (default: what each picture records in OME-XML or "
+        help="µm per pixel of every image (default: what each image records in OME-XML or "
         "ImageJ tags)",
     )
     parser.add_argument(
         "--no-pictures",
         action="store_true",
-        help="tables and label images only, much faster (default: pictures too)",
+        help="tables and label images only, much faster (default: overlays and plots too)",
     )
     parser.add_argument(
         "--groups",
@@ -249,7 +126,7 @@ def main(argv=None):
     sizes, errors = {}, []
     # Before any work, so that a long run cannot fail late.
     for name, (mask, axon) in progress(masks.items(), "checking"):
-        errors += check_pictures(mask, [axon], [images.get(name)])
+        errors += check_images(mask, [axon], [images.get(name)])
         try:
             sizes[name] = pixel_size_of([images.get(name), mask], args.pixel_size)
         except UserError as mistake:

@@ -17,12 +17,15 @@ outlines, not of pixels.
 import cv2
 import numpy as np
 
-from myelin.cli import RAW_TEST, RAW_TRAIN, Parser, UserError, number, progress, script, write_table
-from myelin.images import SUFFIXES, check_pixel_size, write_image
+from myelin.cli import Parser, UserError, number, progress, script
+from myelin.files import write_table
+from myelin.images import write_image
+from myelin.naming import RAW_TEST, RAW_TRAIN, SUFFIXES
+from myelin.pixel_size import check_pixel_size
 from myelin.synthetic_look import GREY, background, draw_bodies, photograph
 from myelin.synthetic_shapes import Fascicle, areas, draw_geometry
 
-# Difficult contents and the share of pictures that show each when nobody chooses. "diseased" puts
+# Difficult contents and the share of images that show each when nobody chooses. "diseased" puts
 # swollen and collapsed fibers among the healthy ones; "fat" brings its perineurium along.
 SCENES = {"diseased": 0.25, "vessel": 0.25, "perineurium": 0.25, "fat": 0.1, "margin": 0.15}
 
@@ -31,7 +34,7 @@ COLUMNS += ["fiber_diameter_um", "myelin_area_um2", "myelin_thickness_um", "g_ra
 COLUMNS += ["touches_border", "kind"]
 
 
-# ---------------------------------------------------------------- one picture
+# ---------------------------------------------------------------- one image
 
 
 def draw_nerve(rows, cols, pixel_size_um, rng, myelin="bright", look="light", scenes="random"):
@@ -40,11 +43,11 @@ def draw_nerve(rows, cols, pixel_size_um, rng, myelin="bright", look="light", sc
     Parameters
     ----------
     rows, cols : int
-        Size of the picture.
+        Size of the image.
     pixel_size_um : float
         µm per pixel, 0.02 to 0.5.
     rng : numpy.random.Generator
-        The same state draws the same picture.
+        The same state draws the same image.
     myelin : {"bright", "dark", "mixed"}
     look : {"light", "electron", "mixed"}
         Inverted light microscopy of a peripheral nerve, or scanning electron microscopy of white
@@ -59,7 +62,7 @@ def draw_nerve(rows, cols, pixel_size_um, rng, myelin="bright", look="light", sc
         Myelin. Splits and vacuoles within a sheath count as myelin, as when drawn by hand.
     fibers : dict of arrays
         The columns of morphometry.py's table that apply, µm: see `COLUMNS`. Areas are those of the
-        whole continuous outlines, also where a fiber is cut by the picture's edge or a black
+        whole continuous outlines, also where a fiber is cut by the image's edge or a black
         margin (`touches_border`). x_px, y_px is a point inside the axon. A collapsed
         fiber (`kind`) has no axon: NaN there.
 
@@ -158,7 +161,7 @@ def measure(bodies, fiber, empty, pixel_size_um):
 def refuse_to_overwrite(folder, stems):
     """Raise a UserError naming every file in the way that this script did not write.
 
-    Its own pictures are those with its table beside them.
+    Its own images are those with its table beside them.
     """
     mistakes = []
     for stem in stems:
@@ -181,14 +184,14 @@ def build_parser():
     """Return the command line's parser."""
     parser = Parser(__doc__)
     add, count = parser.add_argument, number(int, 0, 9999)
-    add("--train", type=count, default=6, metavar="N", help="pictures for raw/train (default 6)")
-    add("--test", type=count, default=2, metavar="N", help="pictures for raw/test (default 2)")
+    add("--train", type=count, default=6, metavar="N", help="images for raw/train (default 6)")
+    add("--test", type=count, default=2, metavar="N", help="images for raw/test (default 2)")
     add(
         "--seed",
         type=count,
         default=1,
         metavar="N",
-        help="another seed, other pictures (default 1)",
+        help="another seed, other images (default 1)",
     )
     add(
         "--size",
@@ -209,7 +212,7 @@ def build_parser():
         "--myelin",
         choices=("bright", "dark", "mixed"),
         default="bright",
-        help="how myelin looks; mixed: drawn for each picture (default bright)",
+        help="how myelin looks; mixed: drawn for each image (default bright)",
     )
     add(
         "--look",
@@ -224,8 +227,8 @@ def build_parser():
         choices=("random", "none", "all", *SCENES),
         default=["random"],
         metavar="NAME",
-        help="difficult contents of every picture: none, all, or some of "
-        f"{', '.join(SCENES)}; random: each in a part of the pictures (default random)",
+        help="difficult contents of every image: none, all, or some of "
+        f"{', '.join(SCENES)}; random: each in a part of the images (default random)",
     )
     add(
         "--force",
@@ -237,10 +240,10 @@ def build_parser():
 
 @script
 def main(argv=None):
-    """Draw pictures, masks and tables into `raw/train` and `raw/test`."""
+    """Draw images, masks and tables into `raw/train` and `raw/test`."""
     args = build_parser().parse_args(argv)
     if args.train + args.test == 0:
-        raise UserError("--train 0 --test 0: nothing to draw, ask for one picture at least")
+        raise UserError("--train 0 --test 0: nothing to draw, ask for one image at least")
     scenes = {"random": "random", "none": (), "all": SCENES}.get(args.scenes[0], args.scenes)
     if len(args.scenes) > 1 and not set(args.scenes) <= set(SCENES):
         raise UserError(f"--scenes {' '.join(args.scenes)}: random, none and all stand alone")
@@ -256,19 +259,19 @@ def main(argv=None):
         jobs += [(folder, stem, index) for index, stem in enumerate(stems, 1)]
     total = 0
     for folder, stem, index in progress(jobs, "drawing"):
-        # One generator per picture: the third is the same whether three are drawn or thirty.
+        # One generator per image: the third is the same whether three are drawn or thirty.
         rng = np.random.default_rng([args.seed, folder == RAW_TEST, index])
         image, mask, fibers = draw_nerve(
             *args.size, args.pixel_size, rng, args.myelin, args.look, scenes
         )
-        # The table first: it marks the pictures as ours should the next lines be interrupted.
+        # The table first: it marks the images as ours should the next lines be interrupted.
         rows = zip(*(fibers[name] for name in COLUMNS), strict=True)
         write_table(folder / f"{stem}_fibers.csv", COLUMNS, rows)
         write_image(folder / f"{stem}.tif", image, args.pixel_size)
         write_image(folder / f"{stem}_mask.tif", mask * np.uint8(255), args.pixel_size)
         total += len(fibers["fiber"])
     print(
-        f"{len(jobs)} pictures with {total:,} fibers drawn: {args.train} in {RAW_TRAIN}, "
+        f"{len(jobs)} images with {total:,} fibers drawn: {args.train} in {RAW_TRAIN}, "
         f"{args.test} in {RAW_TEST}"
     )
 

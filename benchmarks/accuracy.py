@@ -15,12 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from myelin import engine, model_file, segmentation
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import find_myelin
-import unet
-from data import training_pairs
-from myelin.images import check_pixel_size, read_image, read_mask, read_pixel_size
+from myelin.images import read_image, read_mask
+from myelin.naming import training_pairs
+from myelin.pixel_size import check_pixel_size, read_pixel_size
 
 
 def dice(one, other):
@@ -43,16 +44,16 @@ def main():
     parser.add_argument("--window", type=int, default=640)
     parser.add_argument("--images", default="", help="only stems that contain this")
     args = parser.parse_args()
-    unet.start_keras()
-    network, settings, _ = unet.load_model(unet.model_path(args.model, reading=True))
+    engine.start_keras()
+    network, settings, _ = model_file.load_model(model_file.model_path(args.model, reading=True))
 
     def segment(image, size_um=None, factor=1.0):
-        scale = find_myelin.frame_scale(settings, size_um)
+        scale = segmentation.frame_scale(settings, size_um)
         if factor != 1:
             how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
             image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=how)
-            scale = find_myelin.frame_scale(settings, size_um and size_um / factor)
-        return find_myelin.probability(network, settings, image, scale) >= settings.threshold
+            scale = segmentation.frame_scale(settings, size_um and size_um / factor)
+        return segmentation.probability(network, settings, image, scale) >= settings.threshold
 
     print(f"{'image':20s} plain inverted | as it comes: 1/3 x3 | pixel size given: 1 1/3 x3")
     rows = []
@@ -63,7 +64,7 @@ def main():
         image = centre(read_image(image_path), args.window)
         mask = centre(read_mask(mask_path), args.window)
         row = [dice(segment(image), mask)]
-        dark = find_myelin.myelin_is_dark(network, settings, 255 - image, 1.0)
+        dark = segmentation.myelin_is_dark(network, settings, 255 - image, 1.0)
         row.append(dice(segment(image if dark else 255 - image), mask))
         for known in (None, size_um):
             if known:

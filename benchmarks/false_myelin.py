@@ -2,9 +2,9 @@
 
     python benchmarks/false_myelin.py [MODEL] [--images DIR]
 
-Synthetic pictures with perineurium, fat cells, black margins or a vessel: the share of the area
+Synthetic images with perineurium, fat cells, black margins or a vessel: the share of the area
 outside fibers, 5 px and more from any. With --images, the share of the black margins (3,000 and
-more connected pixels of 0) of real pictures, and which way round their myelin is decided to be.
+more connected pixels of 0) of real images, and which way round their myelin is decided to be.
 """
 
 import argparse
@@ -14,15 +14,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from myelin import engine, model_file, segmentation
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import find_myelin
-import unet
-from myelin.images import list_images, read_image
+from myelin.images import read_image
+from myelin.naming import list_images
 from myelin.regions import label_regions
 from synthetic import draw_nerve
 
-SIDE, PIXEL_SIZE_UM, SEED, PICTURES = 640, 0.1, 99, 2
+SIDE, PIXEL_SIZE_UM, SEED, IMAGES = 640, 0.1, 99, 2
 MARGIN_PX = 3000
 
 
@@ -40,15 +41,15 @@ def main():
     parser.add_argument("model", nargs="?", default="bestmyelin.h5")
     parser.add_argument("--images", type=Path)
     args = parser.parse_args()
-    unet.start_keras()
-    network, settings, _ = unet.load_model(unet.model_path(args.model, reading=True))
+    engine.start_keras()
+    network, settings, _ = model_file.load_model(model_file.model_path(args.model, reading=True))
 
     def segment(image):
-        return find_myelin.probability(network, settings, image) >= settings.threshold
+        return segmentation.probability(network, settings, image) >= settings.threshold
 
     for scene in ("perineurium", "fat", "margin", "vessel"):
         false = area = 0
-        for index in range(1, PICTURES + 1):
+        for index in range(1, IMAGES + 1):
             rng = np.random.default_rng([SEED, index])
             image, myelin, _ = draw_nerve(SIDE, SIDE, PIXEL_SIZE_UM, rng, scenes=(scene,))
             outside = outside_fibers(myelin)
@@ -58,16 +59,16 @@ def main():
     if not args.images:
         return
     false = area = bright = 0
-    pictures = list_images(args.images).values()
-    for path in pictures:
+    images = list_images(args.images).values()
+    for path in images:
         image = read_image(path)
-        bright += not find_myelin.myelin_is_dark(network, settings, image, 1.0)
+        bright += not segmentation.myelin_is_dark(network, settings, image, 1.0)
         labels, boxes = label_regions(image == 0, 8)
         margin = (boxes[:, 4] >= MARGIN_PX)[labels]
         false += np.count_nonzero(segment(image) & margin)
         area += np.count_nonzero(margin)
     print(f"black margins {100 * false / max(area, 1):.3f} % of {area:,} px")
-    print(f"{len(pictures)} pictures: {bright} bright (inverted, the same are dark)")
+    print(f"{len(images)} images: {bright} bright (inverted, the same are dark)")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Bias of the measures on synthetic nerves, from the exact mask and without the picture.
+"""Bias of the measures on synthetic nerves, from the exact mask and without the image.
 
     python benchmarks/synthetic_bias.py [IMAGES]
 
-Draws pictures of 1400 x 1400 pixels with swollen fibers and a vessel (other contents, such as black
+Draws images of 1400 x 1400 pixels with swollen fibers and a vessel (other contents, such as black
 margins, make density a matter of definition), measures their masks, and compares whole fibers with
-the outlines they were drawn from. Density counts the fibers whose axon is centred in the picture.
+the outlines they were drawn from. Density counts the fibers whose axon is centred in the image.
 """
 
 import sys
@@ -40,12 +40,12 @@ def compare(index):
 
 
 def main():
-    """Print the bias of the means over all pictures."""
+    """Print the bias of the means over all images."""
     images = int(sys.argv[1]) if len(sys.argv) > 1 else 8
     results = [compare(index) for index in range(1, images + 1)]
     true, measured = (np.concatenate([r[k] for r in results], axis=1) for k in (0, 1))
     found, whole = (sum(int(r[k]) for r in results) for k in (2, 3))
-    print(f"{images} pictures, {whole} whole fibers drawn, {found} found")
+    print(f"{images} images, {whole} whole fibers drawn, {found} found")
     for name, one, other in zip(MEASURES, true, measured, strict=True):
         bias = 100 * (other.mean() / one.mean() - 1)
         worst = 100 * np.percentile(abs(other / one - 1), 99)

@@ -16,6 +16,8 @@ import os
 import sys
 from pathlib import Path
 
+from myelin import engine, model_file, preprocessing
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -26,9 +28,10 @@ from torch.nn import functional
 
 import unet
 from extra_training import earlier_runs
+from myelin.batches import matching, sampling_weights
 from myelin.cli import Parser, number, running, script
-from myelin.pairs import Pairs, matching, random_crop, sampling_weights
-from train import learning_rate
+from myelin.pairs import Pairs, random_crop
+from myelin.recorder import learning_rate
 
 REPORT_STEPS = 100
 PIXEL_SIZE_UM = 0.1
@@ -147,15 +150,19 @@ def main(argv=None):
     parser.add_argument("--seed", type=number(int, 0, 2**32 - 1), default=0)
     args = parser.parse_args(argv)
     args.schedule = TRAINING["schedule"]
-    path = unet.model_path(args.model)
+    path = model_file.model_path(args.model)
     cv2.setNumThreads(1)
-    keras = unet.start_keras()
+    keras = engine.start_keras()
     keras.utils.set_random_seed(args.seed)
     if args.start:
-        network, settings, _ = unet.load_model(unet.model_path(args.start, reading=True))
+        network, settings, _ = model_file.load_model(
+            model_file.model_path(args.start, reading=True)
+        )
     else:
         network = unet.get_unet(None, None, "he_normal")
-        settings = unet.Preprocessing("native", None, None, myelin="bright", normalize="image")
+        settings = preprocessing.Preprocessing(
+            "native", None, None, myelin="bright", normalize="image"
+        )
     pairs = Pairs(as_bright=True)
     patterns = args.leave_out.split(",") if args.leave_out else []
     left_out = {i for pattern in patterns for i in matching(pairs, pattern, "--leave-out")}
@@ -173,7 +180,7 @@ def main(argv=None):
         "training_images": len(training),
         "earlier": earlier_runs(settings),
     }
-    unet.save_model(path, network, settings, optimizer=False)
+    model_file.save_model(path, network, settings, optimizer=False)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ break in a ring      a round region with an opening of 1 or 2 px: 76 axons found
                      thickened 10 found, 2 invented
 
 Together: recall 0.996, precision 0.999, thickened too; two pixels thicker, when hardly any
-background is left between small fibers, 0.990 and 0.996. With the picture given, the same
+background is left between small fibers, 0.990 and 0.996. With the image given, the same
 within 0.001. The weights were fitted to these very masks; fitted without the image it judges, the
 gap score is wrong in 25 instead of 22 of 7,528 regions, thickened in 42 instead of 37 of 8,603.
 Not solved: sheaths drawn thinner than one pixel, breaks of 3 px and more, and a sheath without axon

@@ -100,7 +100,7 @@ def find_axons(myelin, image=None):
     ----------
     myelin : bool array, (rows, cols)
     image : uint8 array, (rows, cols), optional
-        The picture itself; it helps to tell gaps between sheaths from axons.
+        The image itself; it helps to tell gaps between sheaths from axons.
 
     Returns
     -------
@@ -293,7 +293,7 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None):
     axon : bool array, (rows, cols), optional
         Axon mask; without it the axons are the regions enclosed by myelin, see `find_axons`.
     image : uint8 array, (rows, cols), optional
-        The picture itself, which helps to tell gaps between sheaths from axons.
+        The image itself, which helps to tell gaps between sheaths from axons.
 
     Returns
     -------

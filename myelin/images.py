@@ -1,91 +1,33 @@
-"""One picture: listing a folder's, reading it as grey or as a mask, its pixel size, writing it.
+"""One image: listing a folder's, reading it as grey or as a mask, its pixel size, writing it.
 
 TIFF, PNG, JPEG and BMP are read, 8-bit, 16-bit or float, grey or colour.
 """
 
-import argparse
-import contextlib
 import logging
 import lzma
 import math
-import re
 import zlib
 from pathlib import Path
 
 import numpy as np
 
-from myelin.cli import UserError, replacing, silent_stderr
+from myelin.cli import UserError, silent_stderr
+from myelin.files import replacing
 
-SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
-SYSTEM_FILES = {"desktop.ini", "thumbs.db"}  # compared in lower case; dot files are skipped too
-# What Windows allows in no name, and bytes that are no text: ids name files on every system.
-UNSAFE_NAME = re.compile(r'[\x00-\x1f<>:"/\\|?*\ud800-\udfff]')
-# A picture is refused before decoding above this; 23,000 x 23,000, more than any one scan here.
+# A image is refused before decoding above this; 23,000 x 23,000, more than any one scan here.
 MAX_PIXELS = 2**29
 # An editor may leave a few blended pixels in a mask; above this fraction it is no mask.
 STRAY_MASK_FRACTION = 2e-5
-# Without m, cm and inch: no microscope counts in these, but printing resolutions do.
-MICRONS = {"mm": 1e3, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4}
-# The first µ is the micro sign, the second the Greek mu, the third ImageJ's escape.
-MICRONS |= dict.fromkeys("µm μm \\u00B5m um micron microns micrometer micrometre".split(), 1.0)
-# Outside this range (µm per pixel) a stated size is a mistake: 10 pm to 100 µm.
-PIXEL_SIZE_RANGE_UM = (1e-5, 100.0)
-# Two pixel sizes of one picture that differ by more are a contradiction, not rounding.
-PIXEL_SIZE_TOLERANCE = 0.01
 # What tifffile reports of a damaged file, one error line of ours says.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
-def list_images(folder, errors=None):
-    """Return the pictures of a folder as {stem: path}, sorted by stem.
-
-    System files and files of other kinds are skipped.
-
-    Parameters
-    ----------
-    folder : path
-    errors : list, optional
-        Takes the texts of clashes, which are raised otherwise.
-
-    Raises
-    ------
-    UserError
-        The folder is missing, two pictures share one stem (all such pairs are named), or a name
-        holds what not every system allows in one.
-        Stems that differ in case alone clash too: their results would on Windows and macOS.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        what = "not a folder" if folder.exists() else "no such folder"
-        raise UserError(f"{folder}: {what}, make it and put pictures into it")
-    found, taken, clashes = {}, {}, []
-    for path in sorted(folder.iterdir(), key=lambda path: (path.stem, path.name)):
-        hidden = path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
-        if hidden or path.suffix.lower() not in SUFFIXES or not path.is_file():
-            continue
-        if UNSAFE_NAME.search(path.stem):
-            shown = path.name.encode("utf-8", "replace").decode()
-            clashes.append(f"{folder}: {shown!r} is no name for every system, rename it")
-            continue
-        other = taken.setdefault(path.stem.casefold(), path.name)
-        if other != path.name:
-            clashes.append(
-                f"{path}: {other} has the same name before the dot, rename or remove one of them"
-            )
-        found[path.stem] = path
-    if errors is not None:
-        errors.extend(clashes)
-    elif clashes:
-        raise UserError(*clashes)
-    return found
-
-
-# ---------------------------------------------------------------- reading pictures
+# ---------------------------------------------------------------- reading images
 
 
 def unreadable(path, why):
-    """Return the error for a file that is no picture we can read."""
-    return UserError(f"{path}: cannot be read as a picture ({why}), save it again or remove it")
+    """Return the error for a file that is no image we can read."""
+    return UserError(f"{path}: cannot be read as a image ({why}), save it again or remove it")
 
 
 def is_tiff(path):
@@ -101,12 +43,12 @@ def tiff_pages(tif):
 
 
 def image_shape(path):
-    """Return (rows, cols) from a picture's header, without decoding it.
+    """Return (rows, cols) from a image's header, without decoding it.
 
     Raises
     ------
     UserError
-        No readable picture, more than one page, or a size above `MAX_PIXELS`.
+        No readable image, more than one page, or a size above `MAX_PIXELS`.
     """
     from PIL import Image
     from tifffile import TiffFile
@@ -121,8 +63,8 @@ def image_shape(path):
                 values = rows * cols * pages[0].imagedepth * pages[0].samplesperpixel
         else:
             Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is below ours, which follows
-            with Image.open(path, formats=("PNG", "JPEG", "BMP")) as picture:
-                count, (cols, rows) = getattr(picture, "n_frames", 1), picture.size
+            with Image.open(path, formats=("PNG", "JPEG", "BMP")) as opened:
+                count, (cols, rows) = getattr(opened, "n_frames", 1), opened.size
                 values = rows * cols
     except Exception as error:  # a damaged header can raise anything in the two libraries
         raise unreadable(path, f"{type(error).__name__}: {error}") from None
@@ -137,7 +79,7 @@ def image_shape(path):
 
 
 def decode(path):
-    """Return a picture as stored: (rows, cols) or (rows, cols, channels RGB[A]), any dtype."""
+    """Return a image as stored: (rows, cols) or (rows, cols, channels RGB[A]), any dtype."""
     from PIL import Image
     from tifffile import PHOTOMETRIC, TIFF, TiffFile
 
@@ -152,8 +94,8 @@ def decode(path):
                 return decode_tiff_page(page)
             check_colours(page)
             if page.bitspersample == 8:  # OpenCV would multiply colours by alpha
-                with Image.open(path, formats=["TIFF"]) as picture:
-                    return np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
+                with Image.open(path, formats=["TIFF"]) as opened:
+                    return np.asarray(opened.convert("RGB") if opened.mode == "P" else opened)
             white_is_0 = page.photometric == PHOTOMETRIC.MINISWHITE  # OpenCV leaves it so
     import cv2
 
@@ -214,12 +156,12 @@ def decode_tiff_page(page):
 
 
 def black_is_0(image):
-    """Return a picture whose white is 0 the other way round."""
+    """Return a image whose white is 0 the other way round."""
     return ~image if image.dtype.kind == "u" else image.max() - image
 
 
 def high_bit_depth(path):
-    """Return whether a readable picture has more than 8 bits, which `read_image` scales."""
+    """Return whether a readable image has more than 8 bits, which `read_image` scales."""
     from tifffile import TiffFile
 
     if is_tiff(path):
@@ -231,7 +173,7 @@ def high_bit_depth(path):
 
 
 def read_image(path):
-    """Read one picture as grey.
+    """Read one image as grey.
 
     Colour becomes luminance (ITU-R BT.601), alpha is ignored, 8-bit values stay as they are, and
     other types are scaled from their own minimum and maximum to 0..255.
@@ -267,7 +209,7 @@ def read_image(path):
 def scale_to_uint8(image, path):
     """Scale a (rows, cols) image of any number type from its own range to uint8 0..255.
 
-    A picture of one value becomes 0, or 255 where it is above 0, as an all-myelin mask needs.
+    A image of one value becomes 0, or 255 where it is above 0, as an all-myelin mask needs.
     """
     image = image.astype(np.float32 if image.dtype.itemsize <= 2 else np.float64)
     low, high = image.min(), image.max()
@@ -290,7 +232,7 @@ def read_mask(path):
     Raises
     ------
     UserError
-        As `read_image`, or the picture has more than two values.
+        As `read_image`, or the image has more than two values.
     """
     image = read_image(path)
     counts = np.bincount(image.ravel(), minlength=256)
@@ -310,87 +252,11 @@ def read_mask(path):
 # ---------------------------------------------------------------- pixel size
 
 
-def check_pixel_size(text):
-    """Return a pixel size in µm from a command line, or raise argparse's error."""
-    with contextlib.suppress(ValueError):
-        if PIXEL_SIZE_RANGE_UM[0] <= float(text) < PIXEL_SIZE_RANGE_UM[1]:
-            return float(text)
-    low, high = PIXEL_SIZE_RANGE_UM
-    raise argparse.ArgumentTypeError(
-        f"{text!r} is no pixel size, give µm per pixel between {low:g} and {high:g}, such as 0.1"
-    )
-
-
-def read_pixel_size(path):
-    """Return a picture's pixel size and where it was found.
-
-    Resolution tags alone (72 or 96 dpi, say) are what programs write by habit: they mean nothing.
-
-    Returns
-    -------
-    size : float or None
-        µm per pixel.
-    source : str
-        "OME-XML", "ImageJ tags" or "unknown".
-
-    Raises
-    ------
-    UserError
-        x and y differ by more than 1 %.
-    """
-    from tifffile import TiffFile
-
-    sizes, source = None, "unknown"
-    if is_tiff(path):
-        with contextlib.suppress(Exception), TiffFile(path) as tif:  # damaged tags: unknown
-            if tif.ome_metadata:
-                sizes, source = ome_pixel_sizes(tif.ome_metadata), "OME-XML"
-            elif tif.imagej_metadata:
-                sizes, source = imagej_pixel_sizes(tif), "ImageJ tags"
-    # Impossible sizes are a program's habit as well: the 2018 images state 389 µm, from "inch".
-    if sizes is None or not all(
-        PIXEL_SIZE_RANGE_UM[0] <= size < PIXEL_SIZE_RANGE_UM[1] for size in sizes
-    ):
-        return None, "unknown"
-    x, y = sizes
-    if abs(x - y) > PIXEL_SIZE_TOLERANCE * max(x, y):
-        raise UserError(
-            f"{path}: pixels of {x:g} x {y:g} µm are not square, resample the picture or give "
-            "the right size with --pixel-size"
-        )
-    return x, source
-
-
-def ome_pixel_sizes(xml):
-    """Return (x, y) in µm from OME-XML, or None."""
-    from xml.etree import ElementTree
-
-    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
-        return None  # these can hold entity bombs; OME-XML never has one
-    for node in ElementTree.fromstring(xml).iter():
-        if node.tag.endswith("}Pixels") and "PhysicalSizeX" in node.attrib:
-            units = [MICRONS.get(node.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "XY"]
-            x = node.get("PhysicalSizeX")
-            if None not in units:
-                return float(x) * units[0], float(node.get("PhysicalSizeY", x)) * units[1]
-    return None
-
-
-def imagej_pixel_sizes(tif):
-    """Return (x, y) in µm from ImageJ's description and resolution tags, or None."""
-    unit = MICRONS.get(str(tif.imagej_metadata.get("unit", "")).strip())
-    tags = tif.pages[0].tags
-    if unit is None or "XResolution" not in tags or "YResolution" not in tags:
-        return None
-    ratios = [tags[name].value for name in ("XResolution", "YResolution")]
-    return tuple(unit * below / above for above, below in ratios)
-
-
-# ---------------------------------------------------------------- writing pictures
+# ---------------------------------------------------------------- writing images
 
 
 def write_image(path, image, pixel_size_um=None):
-    """Write a picture atomically as PNG or TIFF, by its suffix.
+    """Write a image atomically as PNG or TIFF, by its suffix.
 
     Parameters
     ----------

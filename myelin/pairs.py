@@ -6,30 +6,27 @@
 Used by train.py and extra_training.py.
 """
 
-import fnmatch
 import math
 
 import cv2
 import numpy as np
 
-import unet
-from data import load_array, load_train
-from myelin.cli import NPYDATA, UserError, progress
-from unet import STRIDE
+from myelin import preprocessing
+from myelin.cli import UserError, progress
+from myelin.naming import NPYDATA
+from myelin.packed import load_array, load_train
 
 # Augmentation of crops. Ranges cover what laboratories' microscopes differ by.
 UPRIGHT_PROBABILITY = 0.5  # crops turned by right angles only, neither scaled, blurred nor noisy:
-# interpolation takes from the others the grain of pictures as they come
+# interpolation takes from the others the grain of images as they come
 SCALE = (0.6, 2.0)  # magnification; pixel sizes of 0.05 to 0.3 µm around those of a training set
 GAMMA = (0.6, 1.6)
-CONTRAST = (0.75, 1.35)  # factor on the normalised picture: margins and cells shift statistics
-BRIGHTNESS = 0.3  # shift, in standard deviations of the picture
+CONTRAST = (0.75, 1.35)  # factor on the normalised image: margins and cells shift statistics
+BRIGHTNESS = 0.3  # shift, in standard deviations of the image
 SHADING = 0.2  # uneven illumination: gain varies by up to this over a crop
 MAX_BLUR_PX = 1.5  # standard deviation of the Gaussian
-MAX_NOISE = 0.3  # standard deviation, in standard deviations of the picture
-MARGIN_PROBABILITY = 0.08  # crops that reach over the picture's edge see a black or white margin
-# A validation frame of "native" models is cut to this at most: a big one fills memory.
-VALIDATION_SIZE = 1024
+MAX_NOISE = 0.3  # standard deviation, in standard deviations of the image
+MARGIN_PROBABILITY = 0.08  # crops that reach over the image's edge see a black or white margin
 
 
 class Pairs:
@@ -38,7 +35,7 @@ class Pairs:
     Parameters
     ----------
     as_bright : bool
-        Invert the pictures whose myelin is darker than the rest, as their masks tell, so that one
+        Invert the images whose myelin is darker than the rest, as their masks tell, so that one
         network serves both; else take all as they are, as the original did.
     """
 
@@ -50,7 +47,7 @@ class Pairs:
         self.dark, self.histograms = [], []
         for index in progress(range(len(self)), "reading pairs"):
             self.dark.append(as_bright and self.is_dark(index))
-            self.histograms.append(unet.histogram(self.image(index)))
+            self.histograms.append(preprocessing.histogram(self.image(index)))
 
     def __len__(self):
         return len(self.images)
@@ -68,11 +65,11 @@ class Pairs:
         return bool(image[mask & content].mean() < image[~mask & content].mean())
 
     def all_images(self):
-        """Yield every picture, uint8 (rows, cols)."""
+        """Yield every image, uint8 (rows, cols)."""
         return map(self.image, progress(range(len(self)), "averaging"))
 
     def image(self, index, window=np.s_[:, :]):
-        """Return the picture, uint8 (rows, cols), or a window of it."""
+        """Return the image, uint8 (rows, cols), or a window of it."""
         rows, cols = self.shapes[index]
         image = self.images.mapped(index)[:rows, :cols][window]
         return 255 - image if self.dark[index] else np.array(image)
@@ -81,73 +78,6 @@ class Pairs:
         """Return the mask, uint8 0/255 (rows, cols), or a window of it."""
         rows, cols = self.shapes[index]
         return np.array(self.masks.mapped(index)[:rows, :cols][window])
-
-
-def split(pairs, fraction, pattern=None):
-    """Return (training, validation) indices.
-
-    Validation takes the frames whose id fits one of the comma-separated patterns, or else the
-    last `fraction` of all frames (never crops of a training frame).
-    """
-    count = len(pairs)
-    if pattern:
-        patterns = [pattern] if pattern in pairs.ids else pattern.split(",")
-        held = {i for p in patterns for i in matching(pairs, p, "--validate-on")}
-    else:
-        held = set(range(math.floor(count * (1 - fraction) + 1e-9), count))  # as Keras splits
-    training = [i for i in range(count) if i not in held]
-    if not training or (fraction and not held):
-        raise UserError(
-            f"{NPYDATA}/imgs_train.npy: {count} pairs, which leaves {len(training)} to train on "
-            f"and {len(held)} to validate on, add pairs to raw/train and run python data.py"
-        )
-    return training, sorted(held)
-
-
-def matching(pairs, pattern, option):
-    """Return the indices of the images whose id fits a pattern; none is an error."""
-    # A name may hold what a pattern uses, such as [1]: it stands for itself first.
-    found = [i for i, name in enumerate(pairs.ids) if name == pattern]
-    found = found or [i for i, n in enumerate(pairs.ids) if fnmatch.fnmatchcase(n, pattern)]
-    if not found:
-        known = ", ".join(pairs.ids[:5])
-        raise UserError(f"{option} {pattern}: no such training image, give ids such as {known}")
-    return found
-
-
-def sampling_weights(pairs, training, emphasis):
-    """Return the probability of each training frame in a crop: its area times its emphasis."""
-    weights = np.prod(pairs.shapes, axis=1).astype(float)
-    for pattern, factor in emphasis:
-        weights[matching(pairs, pattern, "--emphasis")] *= factor
-    return weights[training] / weights[training].sum()
-
-
-def whole_frame(pairs, index, settings, shape=None):
-    """Return one pair as the network sees it: float32 (rows, cols) image and 0..1 mask.
-
-    Frames of their own size are cut from their centre, or mirrored at the bottom and right, to
-    `shape`: Keras takes batches of one shape only.
-    """
-    image, mask = pairs.image(index), pairs.mask(index)
-    if settings.frame == "resize":
-        image = unet.resize(image, settings.rows, settings.cols)
-        mask = unet.resize(mask, settings.rows, settings.cols)
-        return unet.normalize(image, settings), mask.astype(np.float32) / 255
-    image = unet.normalize(image, settings)  # by the whole picture's statistics, before the cut
-    top, left = (
-        max(length - size, 0) // 2 for length, size in zip(image.shape, shape, strict=True)
-    )
-    window = np.s_[top : top + shape[0], left : left + shape[1]]
-    image, mask = image[window], mask[window].astype(np.float32) / 255
-    missing = [(0, size - length) for length, size in zip(image.shape, shape, strict=True)]
-    return np.pad(image, missing, mode="symmetric"), np.pad(mask, missing, mode="symmetric")
-
-
-def validation_shape(pairs, indices):
-    """Return the (rows, cols) that hold the largest of some frames, up to VALIDATION_SIZE."""
-    largest = np.minimum(np.max(pairs.shapes[list(indices)], axis=0), VALIDATION_SIZE)
-    return tuple(-(-largest // STRIDE) * STRIDE)
 
 
 def random_crop(pairs, index, size, settings, augment, rng):
@@ -164,7 +94,7 @@ def random_crop(pairs, index, size, settings, augment, rng):
         scale = math.exp(rng.uniform(*np.log(SCALE)))
         angle = rng.uniform(0, 2 * math.pi)
     rows, cols = (int(n) for n in pairs.shapes[index])
-    reach = size / 2 / scale  # half the crop, in pixels of the picture
+    reach = size / 2 / scale  # half the crop, in pixels of the image
     margin = augment and rng.random() < MARGIN_PROBABILITY
     inside = 0 if margin else reach
     y = rng.uniform(min(inside, rows / 2), max(rows - inside, rows / 2))
@@ -176,7 +106,7 @@ def random_crop(pairs, index, size, settings, augment, rng):
     window = np.s_[top : int(y) + half, left : int(x) + half]
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
     centre = (size - 1) / 2
-    # Maps crop pixels to picture pixels (WARP_INVERSE_MAP), so nothing is interpolated twice.
+    # Maps crop pixels to image pixels (WARP_INVERSE_MAP), so nothing is interpolated twice.
     affine = np.array([[flip * cos, -sin, 0], [flip * sin, cos, 0]])
     affine[:, 2] = np.array([x - 0.5 - left, y - 0.5 - top]) - affine[:, :2] @ [centre, centre]
 
@@ -199,7 +129,7 @@ def random_crop(pairs, index, size, settings, augment, rng):
         curve = 255 * (curve / 255) ** math.exp(rng.uniform(*np.log(GAMMA)))
     mean, std = settings.mean, settings.std
     if settings.normalize == "image":
-        mean, std = unet.image_statistics(pairs.histograms[index], curve)
+        mean, std = preprocessing.image_statistics(pairs.histograms[index], curve)
     image = ((curve[image] - mean) / std).astype(np.float32)
     if not augment:
         return image, mask
@@ -213,43 +143,3 @@ def random_crop(pairs, index, size, settings, augment, rng):
         noise = rng.standard_normal((size, size), dtype=np.float32)
         image += rng.uniform(0, MAX_NOISE) * noise
     return image, mask
-
-
-def make_batches(pairs, indices, settings, args, training, start=0):
-    """Return a keras PyDataset of (image, mask) batches, float32 (batch, rows, cols, 1)."""
-    from keras.utils import PyDataset
-
-    shape = validation_shape(pairs, indices) if settings.frame == "native" else None
-    rng = np.random.default_rng([args.seed, start])  # a resumed run draws other crops
-    weights = sampling_weights(pairs, indices, args.emphasis) if training and args.crop else None
-    size = args.batch_size if training else 1
-
-    class Batches(PyDataset):
-        def __init__(self):
-            super().__init__()
-            self.order = list(indices)
-            self.on_epoch_end()
-
-        def __len__(self):
-            return args.steps if weights is not None else math.ceil(len(indices) / size)
-
-        def __getitem__(self, step):
-            if weights is not None:
-                chosen = rng.choice(indices, size, p=weights)
-                batch = [
-                    random_crop(pairs, i, args.crop, settings, args.augment, rng) for i in chosen
-                ]
-            else:
-                chosen = self.order[step * size : (step + 1) * size]
-                batch = [whole_frame(pairs, i, settings, shape) for i in chosen]
-            images, masks = zip(*batch, strict=True)
-            return (
-                np.stack(images)[..., None].astype(np.float32),
-                np.stack(masks)[..., None].astype(np.float32),
-            )
-
-        def on_epoch_end(self):
-            if training:
-                rng.shuffle(self.order)
-
-    return Batches()

@@ -1,7 +1,7 @@
-"""Draw the pictures of `morphometry.py` and `evaluate.py`: overlays, histograms, comparisons.
+"""Draw the images of `morphometry.py` and `evaluate.py`: overlays, histograms, comparisons.
 
 All are PNG files of 300 dpi whose text is at least 6 points high when they are printed 8 cm wide.
-Colours are viridis for values (cividis would vanish on grey pictures) and the Okabe-Ito set for
+Colours are viridis for values (cividis would vanish on grey images) and the Okabe-Ito set for
 groups: both keep apart for readers with any common kind of colour blindness.
 """
 
@@ -13,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from myelin.cli import replacing
+from myelin.files import replacing
 
 DPI = 300
 WIDTH_INCHES = 8 / 2.54  # the width of a column in a journal
@@ -22,10 +22,10 @@ FONT = {"size": 7}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 # g-ratios outside are drawn in the colour of the nearer end: hardly any fiber lies outside.
 G_RANGE = (0.3, 0.9)
-TINT = 0.7  # share of the g-ratio's colour on myelin; the rest is the picture below
+TINT = 0.7  # share of the g-ratio's colour on myelin; the rest is the image below
 # Larger overlays are drawn smaller: nobody prints them, and the memory goes up with the square.
 MAX_OVERLAY_PX = 4000
-MIN_INCHES = 0.2  # a picture of few rows or columns is stretched: there must be something to see
+MIN_INCHES = 0.2  # a image of few rows or columns is stretched: there must be something to see
 MIN_REGRESSION = 3
 
 
@@ -72,7 +72,7 @@ def scale_bar(width_um):
 
 
 def paint(fibers, myelin, image):
-    """Return the picture with each sheath in the colour of its g-ratio, uint8 (rows, cols, 3)."""
+    """Return the image with each sheath in the colour of its g-ratio, uint8 (rows, cols, 3)."""
     from matplotlib import colormaps
 
     grey = image if image is not None else np.where(myelin, 200, 40).astype(np.uint8)
@@ -80,43 +80,43 @@ def paint(fibers, myelin, image):
     steps = np.clip((ratios - G_RANGE[0]) / (G_RANGE[1] - G_RANGE[0]), 0, 1)
     colours = (255 * colormaps["viridis"](steps)[:, :3]).astype(np.uint8)
     sheath = (fibers.labels > 0) & (fibers.axons == 0)
-    picture = np.repeat(grey[..., None], 3, axis=2)
-    tinted = TINT * colours[fibers.labels[sheath]] + (1 - TINT) * picture[sheath]
-    picture[sheath] = tinted.astype(np.uint8)
+    canvas = np.repeat(grey[..., None], 3, axis=2)
+    tinted = TINT * colours[fibers.labels[sheath]] + (1 - TINT) * canvas[sheath]
+    canvas[sheath] = tinted.astype(np.uint8)
     # A dark line between fibers shows where touching sheaths were split.
     labels = fibers.labels
     for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
         border = (labels[one] != labels[other]) & (labels[one] > 0) & (labels[other] > 0)
-        picture[one][border] = 0
-    return picture
+        canvas[one][border] = 0
+    return canvas
 
 
 def draw_overlay(path, fibers, myelin, image=None):
-    """Draw the fibers over their picture, coloured by g-ratio, with colour bar and scale bar.
+    """Draw the fibers over their image, coloured by g-ratio, with colour bar and scale bar.
 
     Parameters
     ----------
     path : path
     fibers : fibers.Fibers
     myelin : bool array, (rows, cols)
-        Drawn instead of the picture where that is missing.
+        Drawn instead of the image where that is missing.
     image : uint8 array, (rows, cols), optional
     """
-    picture = paint(fibers, myelin, image)
-    rows, cols = picture.shape[:2]
-    # One pixel of the picture is one or more of the file, up to the limit.
+    canvas = paint(fibers, myelin, image)
+    rows, cols = canvas.shape[:2]
+    # One pixel of the image is one or more of the file, up to the limit.
     zoom = min(max(1, round(1600 / cols)), max(1, MAX_OVERLAY_PX // max(rows, cols)))
     if max(rows, cols) > MAX_OVERLAY_PX:
         zoom = MAX_OVERLAY_PX / max(rows, cols)
         size = (max(1, round(cols * zoom)), max(1, round(rows * zoom)))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
     width, height = (max(length * zoom / DPI, MIN_INCHES) for length in (cols, rows))
-    # Text in proportion to the width, so that it has 7 points when the picture is 8 cm wide.
+    # Text in proportion to the width, so that it has 7 points when the image is 8 cm wide.
     unit = max(width, 1) / WIDTH_INCHES
     bar = 0.45 * unit
     figure = Figure(figsize=(width, height + bar))
     panel = figure.add_axes((0, bar / (height + bar), 1, height / (height + bar)))
-    panel.imshow(picture, interpolation="nearest", aspect="auto", extent=(0, cols, rows, 0))
+    panel.imshow(canvas, interpolation="nearest", aspect="auto", extent=(0, cols, rows, 0))
     panel.axis("off")
 
     length_um = scale_bar(cols * fibers.pixel_size_um)
@@ -281,7 +281,7 @@ def draw_bland_altman(path, panels):
     ----------
     path : path
     panels : list of (title, unit, reference, predicted, limits)
-        One panel each; values are arrays (n,), limits are those of `evaluate.agreement`.
+        One panel each; values are arrays (n,), limits are those of `agreement.agreement`.
     """
     figure, axes = new_figure(2 * len(panels), len(panels))
     for panel, (title, unit, reference, predicted, limits) in zip(axes, panels, strict=True):

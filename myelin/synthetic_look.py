@@ -1,4 +1,4 @@
-"""The look of a drawn nerve: grey levels and textures of its tissue, and the microscope's picture.
+"""The look of a drawn nerve: grey levels and textures of its tissue, and the microscope's image.
 
 The grey edge of an outline is at half height where the outline runs.
 """
@@ -8,7 +8,7 @@ import numpy as np
 
 from myelin.synthetic_shapes import ANGLES, DIRECTIONS, FIBER_KINDS, slopes, waves
 
-# Grey levels, (lowest, highest) per picture, by eye after the study's nerves and the SEM set.
+# Grey levels, (lowest, highest) per image, by eye after the study's nerves and the SEM set.
 GREY = {
     "light": {"myelin": (195, 232), "axon": (3, 22), "ground": (22, 48), "cell": (78, 115)},
     "electron": {"myelin": (150, 215), "axon": (25, 80), "ground": (50, 110), "cell": (60, 105)},
@@ -109,7 +109,7 @@ def polar(x, y, outline, shape):
     """Return a body's window (slices), pixel distances from x, y, and there outline and cosine.
 
     `outline` is radii (DIRECTIONS,) or several stacked (k, DIRECTIONS), the first being the
-    outermost; the two last results have the same number of leading axes. None: out of the picture.
+    outermost; the two last results have the same number of leading axes. None: out of the image.
     """
     reach = np.max(outline) + 2
     top, left = max(0, int(y - reach)), max(0, int(x - reach))

@@ -18,7 +18,7 @@ DIAMETERS_UM = {
     "light": ((0.5, 3.6, 0.28), (0.5, 7.8, 0.20)),
     "electron": ((0.7, 2.2, 0.40), (0.3, 4.8, 0.40)),
 }
-# How far the shares, and all diameters by a factor, differ between pictures; set by eye.
+# How far the shares, and all diameters by a factor, differ between images; set by eye.
 SHARE_SHIFT, SCALE_RANGE = 0.2, (0.8, 1.2)
 DIAMETER_RANGE_UM = (0.8, 16.0)
 # g-ratio against fiber diameter (µm). Light: sheaths are relatively thicker on smaller fibers
@@ -30,7 +30,7 @@ G_RATIO = {
     "light": ((1.5, 3.5, 6.0, 12.0), (0.68, 0.57, 0.62, 0.70)),
     "electron": ((0.8, 2.5, 5.0, 10.0), (0.72, 0.63, 0.65, 0.71)),
 }
-G_SHIFT = {"light": (-0.10, 0.04), "electron": (-0.05, 0.05)}  # between pictures, by eye
+G_SHIFT = {"light": (-0.10, 0.04), "electron": (-0.05, 0.05)}  # between images, by eye
 G_SPREAD = 0.045  # between fibers of one size, by eye
 # Part of the area that discs (fibers and cells) fill; chosen by eye against the study's nerves.
 PACKING = {"light": (0.88, 1.02), "electron": (0.70, 0.92)}
@@ -42,7 +42,7 @@ OTHERS = {
 # Two sheaths 1.5 px apart never join in the mask, diagonally neither: the square root of 2 is less.
 GAP_PX = (1.5, 3.0)
 THINNEST_SHEATH_PX = 1.6  # the same reason: a ring without a leak
-THINNEST_AXON_PX = 4.0  # diameter; smaller ones cannot be told in such a picture
+THINNEST_AXON_PX = 4.0  # diameter; smaller ones cannot be told in such a image
 DIRECTIONS = 180  # radii per outline; straight sides deviate by under 0.01 px at 60 px radius
 ANGLES = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
 # The other kinds have no myelin: "cell", "vessel" and "remak", a bundle of thin axons.
@@ -106,7 +106,7 @@ class Fascicle:
 
 
 def draw_discs(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
-    """Choose the discs that fill the fascicle in the picture and in a rim around it.
+    """Choose the discs that fill the fascicle in the image and in a rim around it.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def draw_discs(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
     if "vessel" in scenes:
         kind[:2] = "vessel"
         diameter[:2] = rng.uniform(7, 14, 2)
-    # What could not be resolved in such a picture is left out.
+    # What could not be resolved in such a image is left out.
     seen = diameter > (THINNEST_AXON_PX + 2 * THINNEST_SHEATH_PX) * pixel_size_um
     kind, radius = kind[seen], diameter[seen] / 2 / pixel_size_um
     room = np.cumsum(np.pi * radius**2) < area
@@ -206,7 +206,7 @@ def neighbours(centers, radius, reach):
 
 
 def draw_geometry(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
-    """Return the bodies of one picture: dict of kind, centers, outer, inner (px), n rows each."""
+    """Return the bodies of one image: dict of kind, centers, outer, inner (px), n rows each."""
     kind, radius, centers, low, high = draw_discs(
         rows, cols, pixel_size_um, look, scenes, fascicle, rng
     )

@@ -1,4 +1,4 @@
-"""What several test files share: import path, a quiet TensorFlow, and tiny pictures."""
+"""What several test files share: import path, a quiet TensorFlow, and tiny images."""
 
 import os
 import sys
@@ -23,31 +23,29 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def write_picture():
-    """Return a function that writes a tiny picture, by default random grey, and returns it."""
+def write_sample():
+    """Return a function that writes a tiny image, by default random grey, and returns it."""
 
-    def write(path, picture=None, shape=(20, 30)):
-        if picture is None:
-            picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        stored = (
-            picture[..., [2, 1, 0, *range(3, picture.shape[2])]] if picture.ndim == 3 else picture
-        )
+    def write(path, sample=None, shape=(20, 30)):
+        if sample is None:
+            sample = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        stored = sample[..., [2, 1, 0, *range(3, sample.shape[2])]] if sample.ndim == 3 else sample
         ok, encoded = cv2.imencode(Path(path).suffix, stored)
         assert ok
         encoded.tofile(path)
-        return picture
+        return sample
 
     return write
 
 
 @pytest.fixture
-def write_pair(write_picture):
+def write_pair(write_sample):
     """Return a function that writes an image and its mask into `raw/train`; returns both."""
 
     def write(stem, shape=(20, 30), suffix=".tif", mask_suffix=".tif"):
-        image = write_picture(f"raw/train/{stem}{suffix}", shape=shape)
+        image = write_sample(f"raw/train/{stem}{suffix}", shape=shape)
         mask = np.where(image > 127, 255, 0).astype(np.uint8)
-        return image, write_picture(f"raw/train/{stem}_mask{mask_suffix}", mask)
+        return image, write_sample(f"raw/train/{stem}_mask{mask_suffix}", mask)
 
     return write
 

@@ -10,6 +10,7 @@ import pytest
 
 import evaluate
 import morphometry
+from myelin import agreement
 from myelin.images import write_image
 
 SHAPE = (160, 320)
@@ -55,40 +56,40 @@ def fails(capsys, *argv):
 def test_overlap_by_hand():
     one = np.array([[1, 1, 1, 0]], bool)
     other = np.array([[0, 1, 1, 1]], bool)
-    assert evaluate.overlap(one, other) == (pytest.approx(4 / 6), pytest.approx(2 / 4))
-    assert evaluate.overlap(one, one) == (1, 1)
-    assert evaluate.overlap(one, ~one) == (0, 0)
-    assert evaluate.overlap(one & False, one & False) == (1, 1)
+    assert agreement.overlap(one, other) == (pytest.approx(4 / 6), pytest.approx(2 / 4))
+    assert agreement.overlap(one, one) == (1, 1)
+    assert agreement.overlap(one, ~one) == (0, 0)
+    assert agreement.overlap(one & False, one & False) == (1, 1)
 
 
 def test_matching_by_hand():
     reference = np.array([[1, 1, 1, 1, 0, 2, 2, 0, 3]])
     predicted = np.array([[1, 1, 1, 0, 0, 0, 2, 2, 0]])
-    pairs, ious = evaluate.match_fibers(reference, predicted)
+    pairs, ious = agreement.match_fibers(reference, predicted)
     assert pairs.tolist() == [[1, 1]] and ious.tolist() == [0.75]
     halves = np.array([[1, 1, 2, 2]])
-    pairs, ious = evaluate.match_fibers(np.ones_like(halves), halves)
+    pairs, ious = agreement.match_fibers(np.ones_like(halves), halves)
     assert len(pairs) == 1 and ious.tolist() == [0.5], "no fiber has two partners"
-    assert len(evaluate.match_fibers(np.zeros_like(halves), halves)[0]) == 0
+    assert len(agreement.match_fibers(np.zeros_like(halves), halves)[0]) == 0
 
 
 def test_detection_by_hand():
-    found = evaluate.detection(3, 4, 5, [0.9, 0.8, 0.7])
+    found = agreement.detection(3, 4, 5, [0.9, 0.8, 0.7])
     assert found["precision"] == pytest.approx(3 / 5) and found["recall"] == pytest.approx(3 / 4)
     assert found["f1"] == pytest.approx(2 * 0.6 * 0.75 / 1.35)
     assert found["panoptic_quality"] == pytest.approx(2.4 / (3 + 0.5 + 1))
-    empty = evaluate.detection(0, 0, 0, [])
+    empty = agreement.detection(0, 0, 0, [])
     assert empty["precision"] is empty["recall"] is empty["f1"] is None
 
 
 def test_agreement_by_hand():
-    found = evaluate.agreement("d", np.array([1.0, 2.0, 3.0]), np.array([1.5, 2.5, 4.1]))
+    found = agreement.agreement("d", np.array([1.0, 2.0, 3.0]), np.array([1.5, 2.5, 4.1]))
     differences = [0.5, 0.5, 1.1]
     assert found["d_bias"] == pytest.approx(0.7)
     half = 1.96 * np.std(differences, ddof=1)
     assert (found["d_lower"], found["d_upper"]) == pytest.approx((0.7 - half, 0.7 + half))
-    assert evaluate.agreement("d", np.array([]), np.array([]))["d_bias"] is None
-    assert evaluate.agreement("d", np.ones(1), np.ones(1))["d_lower"] is None
+    assert agreement.agreement("d", np.array([]), np.array([]))["d_bias"] is None
+    assert agreement.agreement("d", np.ones(1), np.ones(1))["d_lower"] is None
 
 
 def test_a_mask_agrees_with_itself(folder, capsys):
@@ -162,7 +163,7 @@ def test_pixel_size_of_the_prediction(folder):
     assert float(table()[0]["axon_diameter_um_reference"]) == pytest.approx(20, rel=0.02)
 
 
-def test_pixel_size_of_the_picture_beside_the_reference(folder):
+def test_pixel_size_of_the_image_beside_the_reference(folder):
     save(Path("raw/test/a.TIFF"), np.zeros(SHAPE, bool), pixel_size_um=0.5)
     evaluate.main(["--no-pictures"])
     assert table()[0]["pixel_size_um"] == "0.5"

@@ -11,12 +11,11 @@ import tifffile
 import data
 import find_myelin
 import unet
-from myelin import cli as suite
-from myelin import images as pictures
+from myelin import engine, files, images, model_file, pixel_size, preds, preprocessing, segmentation
 
 
 class BrightIsMyelin:
-    """Stands in for a trained network: what is brighter than the picture's mean is myelin."""
+    """Stands in for a trained network: what is brighter than the image's mean is myelin."""
 
     def __init__(self):
         self.seen = []
@@ -27,7 +26,7 @@ class BrightIsMyelin:
 
 
 pytestmark = pytest.mark.usefixtures("small_network")
-NATIVE = unet.Preprocessing(
+NATIVE = preprocessing.Preprocessing(
     frame="native", rows=None, cols=None, myelin="bright", normalize="image"
 )
 
@@ -44,7 +43,7 @@ def rings(rows=200, cols=240, myelin=220, axon=30, between=90):
 
 def random_network(rows=None, cols=None, seed=0):
     """Return a U-Net whose random weights give outputs that differ from pixel to pixel."""
-    keras = unet.start_keras()
+    keras = engine.start_keras()
     keras.utils.set_random_seed(seed)
     network = unet.get_unet(rows, cols)
     rng = np.random.default_rng(seed)
@@ -54,9 +53,9 @@ def random_network(rows=None, cols=None, seed=0):
 
 
 @pytest.fixture(scope="module")
-def model_file(tmp_path_factory, small_network):
+def random_model(tmp_path_factory, small_network):
     path = tmp_path_factory.mktemp("models") / "random.h5"
-    unet.save_model(path, random_network(), NATIVE)
+    model_file.save_model(path, random_network(), NATIVE)
     return path
 
 
@@ -64,8 +63,8 @@ def model_file(tmp_path_factory, small_network):
 def lab(tmp_path, monkeypatch):
     """A working folder with two test images of different sizes, packed."""
     monkeypatch.chdir(tmp_path)
-    pictures.write_image("raw/test/a.tif", rings(70, 83), pixel_size_um=0.2)
-    pictures.write_image("raw/test/b.png", rings(90, 64))
+    images.write_image("raw/test/a.tif", rings(70, 83), pixel_size_um=0.2)
+    images.write_image("raw/test/b.png", rings(90, 64))
     data.main([])
     return tmp_path
 
@@ -73,9 +72,9 @@ def lab(tmp_path, monkeypatch):
 def test_tiles_give_what_one_piece_gives(monkeypatch):
     network = random_network()
     frame = np.random.default_rng(1).normal(size=(200, 330)).astype(np.float32)
-    whole = find_myelin.predict(network, frame)
-    monkeypatch.setattr(find_myelin, "TILE", 64)
-    tiled = find_myelin.predict(network, frame)
+    whole = segmentation.predict(network, frame)
+    monkeypatch.setattr(segmentation, "TILE", 64)
+    tiled = segmentation.predict(network, frame)
     assert whole.std() > 0.01
     np.testing.assert_allclose(tiled, whole, atol=1e-4)
 
@@ -83,27 +82,27 @@ def test_tiles_give_what_one_piece_gives(monkeypatch):
 def test_a_smaller_halo_would_show(monkeypatch):
     network = random_network()
     frame = np.random.default_rng(1).normal(size=(200, 330)).astype(np.float32)
-    whole = find_myelin.predict(network, frame)
-    monkeypatch.setattr(find_myelin, "TILE", 64)
-    monkeypatch.setattr(find_myelin, "HALO", 16)
-    assert np.abs(find_myelin.predict(network, frame) - whole).max() > 1e-3
+    whole = segmentation.predict(network, frame)
+    monkeypatch.setattr(segmentation, "TILE", 64)
+    monkeypatch.setattr(segmentation, "HALO", 16)
+    assert np.abs(segmentation.predict(network, frame) - whole).max() > 1e-3
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (5, 7), (1, 40), (33, 47)])
 def test_any_size_keeps_its_size(shape):
     frame = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    assert find_myelin.predict(BrightIsMyelin(), frame).shape == shape
+    assert segmentation.predict(BrightIsMyelin(), frame).shape == shape
 
 
-def test_outputs_have_the_size_of_the_image_and_agree(lab, model_file):
-    find_myelin.main([str(model_file), "--threshold", "0.6"])
+def test_outputs_have_the_size_of_the_image_and_agree(lab, random_model):
+    find_myelin.main([str(random_model), "--threshold", "0.6"])
     for name, shape in (("a", (70, 83)), ("b", (90, 64))):
         found = cv2.imread(f"preds/{name}_pred.png", cv2.IMREAD_UNCHANGED)
         mask = tifffile.imread(f"preds/{name}_mask.tif")
         overlay = cv2.imread(f"preds/{name}_overlay.png", cv2.IMREAD_UNCHANGED)
         assert found.shape == mask.shape == shape and overlay.shape == (*shape, 3)
         assert set(np.unique(mask)) <= {0, 255}
-        clear = np.abs(found - 0.6 * 255) > 1  # away from the rounding of the picture
+        clear = np.abs(found - 0.6 * 255) > 1  # away from the rounding of the image
         assert ((mask > 0) == (found > 0.6 * 255))[clear].all()
     stack = np.load("npydata/imgs_mask_test.npy")
     assert stack.dtype == np.float32 and stack.shape == (2, 90, 83)
@@ -111,11 +110,11 @@ def test_outputs_have_the_size_of_the_image_and_agree(lab, model_file):
     assert not stack[0, 70:].any() and not stack[1, :, 64:].any()
 
 
-def test_run_json_says_what_made_the_folder(lab, model_file):
-    find_myelin.main([str(model_file), "--myelin", "dark"])
+def test_run_json_says_what_made_the_folder(lab, random_model):
+    find_myelin.main([str(random_model), "--myelin", "dark"])
     run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
     assert run["command"].startswith("python find_myelin.py") and "--myelin dark" in run["command"]
-    assert run["model_sha256"] == suite.sha256(model_file)
+    assert run["model_sha256"] == files.sha256(random_model)
     assert run["threshold"] == 0.5 and run["engine"] == "keras, tensorflow"
     assert run["images"]["a"]["pixel_size_um"] == pytest.approx(0.2, rel=1e-4)
     assert run["images"]["a"]["pixel_size_source"] == "ImageJ tags"
@@ -124,30 +123,30 @@ def test_run_json_says_what_made_the_folder(lab, model_file):
     assert run["versions"]["keras"]
 
 
-def test_masks_keep_the_pixel_size(lab, model_file):
-    find_myelin.main([str(model_file)])
-    assert pictures.read_pixel_size("preds/a_mask.tif") == (
+def test_masks_keep_the_pixel_size(lab, random_model):
+    find_myelin.main([str(random_model)])
+    assert pixel_size.read_pixel_size("preds/a_mask.tif") == (
         pytest.approx(0.2, rel=1e-4),
         "ImageJ tags",
     )
-    assert pictures.read_pixel_size("preds/b_mask.tif") == (None, "unknown")
+    assert pixel_size.read_pixel_size("preds/b_mask.tif") == (None, "unknown")
 
 
-def test_neighbours_do_not_change_a_result(lab, model_file):
-    find_myelin.main([str(model_file)])
+def test_neighbours_do_not_change_a_result(lab, random_model):
+    find_myelin.main([str(random_model)])
     together = (lab / "preds/a_pred.png").read_bytes()
     (lab / "raw/test/b.png").unlink()
     data.main([])
-    find_myelin.main([str(model_file)])
+    find_myelin.main([str(random_model)])
     assert (lab / "preds/a_pred.png").read_bytes() == together
 
 
-def test_an_inverted_image_called_dark_gives_the_same(lab, model_file):
-    find_myelin.main([str(model_file), "--myelin", "bright"])
+def test_an_inverted_image_called_dark_gives_the_same(lab, random_model):
+    find_myelin.main([str(random_model), "--myelin", "bright"])
     bright = (lab / "preds/b_pred.png").read_bytes()
-    pictures.write_image("raw/test/b.png", 255 - rings(90, 64))
+    images.write_image("raw/test/b.png", 255 - rings(90, 64))
     data.main([])
-    find_myelin.main([str(model_file), "--myelin", "dark"])
+    find_myelin.main([str(random_model), "--myelin", "dark"])
     assert (lab / "preds/b_pred.png").read_bytes() == bright
 
 
@@ -158,48 +157,50 @@ def test_auto_tells_dark_myelin_from_bright(dark, margin):
     if margin:
         image[:150] = 0
     image = 255 - image if dark else image
-    assert find_myelin.myelin_is_dark(BrightIsMyelin(), NATIVE, image, 1.0) == dark
+    assert segmentation.myelin_is_dark(BrightIsMyelin(), NATIVE, image, 1.0) == dark
 
 
 def test_axon_likeness_counts_round_empty_regions_only():
     ring = rings(60, 60) == 220
     target = ring.copy()
     target[24:37, 24:37] = True  # a piece of mask inside: not an axon
-    assert find_myelin.axon_likeness(ring) == pytest.approx(11**2 / (18**2 - 11**2), rel=0.15)
+    assert segmentation.axon_likeness(ring) == pytest.approx(11**2 / (18**2 - 11**2), rel=0.15)
     for other in (target, np.zeros_like(ring), np.ones_like(ring), rings(60, 60) != 90):
-        assert find_myelin.axon_likeness(other) == 0
+        assert segmentation.axon_likeness(other) == 0
 
 
 def test_scale_brings_an_image_to_the_model_pixel_size():
-    settings = unet.Preprocessing(frame="native", rows=None, cols=None, pixel_size_um=0.1)
-    assert find_myelin.frame_scale(settings, 0.3) == pytest.approx(3)
-    assert find_myelin.frame_scale(settings, 0.05) == pytest.approx(0.5)
-    assert find_myelin.frame_scale(settings, 0.11) == 1  # within the tolerance
-    assert find_myelin.frame_scale(settings, None) == 1
-    assert find_myelin.frame_scale(unet.Preprocessing(pixel_size_um=0.1), 0.3) == 1  # resize frames
+    settings = preprocessing.Preprocessing(frame="native", rows=None, cols=None, pixel_size_um=0.1)
+    assert segmentation.frame_scale(settings, 0.3) == pytest.approx(3)
+    assert segmentation.frame_scale(settings, 0.05) == pytest.approx(0.5)
+    assert segmentation.frame_scale(settings, 0.11) == 1  # within the tolerance
+    assert segmentation.frame_scale(settings, None) == 1
+    assert (
+        segmentation.frame_scale(preprocessing.Preprocessing(pixel_size_um=0.1), 0.3) == 1
+    )  # resize frames
 
 
 def test_a_rescaled_image_keeps_its_size_and_content():
     image = rings()
     for scale in (0.5, 1.0, 3.0):
-        found = find_myelin.probability(BrightIsMyelin(), NATIVE, image, scale)
+        found = segmentation.probability(BrightIsMyelin(), NATIVE, image, scale)
         assert found.shape == image.shape
         agreement = 2 * ((found > 0.5) & (image == 220)).sum()
         assert agreement / ((found > 0.5).sum() + (image == 220).sum()) > 0.93
 
 
-def segment_with(monkeypatch, model_file, settings, *arguments):
+def segment_with(monkeypatch, random_model, settings, *arguments):
     """Run the script with a stand-in for the network; return what that was shown."""
     network = BrightIsMyelin()
-    monkeypatch.setattr(unet, "load_model", lambda _: (network, settings, None))
-    find_myelin.main([str(model_file), *arguments])
+    monkeypatch.setattr(model_file, "load_model", lambda _: (network, settings, None))
+    find_myelin.main([str(random_model), *arguments])
     return network.seen
 
 
-def test_a_2018_file_is_normalised_by_the_test_set(lab, monkeypatch, model_file):
+def test_a_2018_file_is_normalised_by_the_test_set(lab, monkeypatch, random_model):
     """Its file says no statistics, so the packed images give them, at network size."""
-    old = unet.Preprocessing(frame="resize", rows=32, cols=32, normalize="test set")
-    seen = segment_with(monkeypatch, model_file, old)
+    old = preprocessing.Preprocessing(frame="resize", rows=32, cols=32, normalize="test set")
+    seen = segment_with(monkeypatch, random_model, old)
     assert [batch.shape for batch in seen] == [(1, 32, 32, 1)] * 2
     assert np.mean(seen) == pytest.approx(0, abs=1e-3)
     assert np.std(seen) == pytest.approx(1, abs=1e-3)
@@ -209,37 +210,39 @@ def test_a_2018_file_is_normalised_by_the_test_set(lab, monkeypatch, model_file)
     ("arguments", "rows"),
     [((), 140), (("--pixel-size", "0.3"), 210), (("--pixel-size", "0.1"), 70)],
 )
-def test_images_reach_the_network_at_its_pixel_size(lab, monkeypatch, model_file, arguments, rows):
+def test_images_reach_the_network_at_its_pixel_size(
+    lab, monkeypatch, random_model, arguments, rows
+):
     """Image a, of 70 rows, states 0.2 µm; the model knows 0.1 µm."""
     settings = dataclasses.replace(NATIVE, pixel_size_um=0.1)
-    seen = segment_with(monkeypatch, model_file, settings, "--myelin", "bright", *arguments)
+    seen = segment_with(monkeypatch, random_model, settings, "--myelin", "bright", *arguments)
     assert 0 <= seen[0].shape[1] - rows < unet.STRIDE
-    assert pictures.read_mask("preds/a_mask.tif").shape == (70, 83)
+    assert images.read_mask("preds/a_mask.tif").shape == (70, 83)
 
 
-def test_auto_turns_dark_images_round_for_the_network(lab, monkeypatch, model_file):
-    segment_with(monkeypatch, model_file, NATIVE)
-    bright = pictures.read_mask("preds/a_mask.tif")
-    pictures.write_image("raw/test/a.tif", 255 - rings(70, 83))
+def test_auto_turns_dark_images_round_for_the_network(lab, monkeypatch, random_model):
+    segment_with(monkeypatch, random_model, NATIVE)
+    bright = images.read_mask("preds/a_mask.tif")
+    images.write_image("raw/test/a.tif", 255 - rings(70, 83))
     data.main([])
-    segment_with(monkeypatch, model_file, NATIVE)
+    segment_with(monkeypatch, random_model, NATIVE)
     run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
     assert [run["images"][name]["myelin"] for name in "ab"] == ["dark", "bright"]
-    np.testing.assert_array_equal(pictures.read_mask("preds/a_mask.tif"), bright)
+    np.testing.assert_array_equal(images.read_mask("preds/a_mask.tif"), bright)
     assert (bright == (rings(70, 83) == 220)).mean() > 0.9
 
 
 def test_overlay_tints_myelin_and_leaves_the_rest():
     image = rings(60, 60)
     mask = image == 220
-    picture = find_myelin.overlay(image, mask)
-    assert (picture[~mask] == image[~mask][:, None]).all()
-    assert (picture[mask] != image[mask][:, None]).any(axis=1).all()
+    sample = preds.overlay(image, mask)
+    assert (sample[~mask] == image[~mask][:, None]).all()
+    assert (sample[mask] != image[mask][:, None]).any(axis=1).all()
 
 
-def test_a_changed_folder_is_said(lab, model_file, capsys):
-    pictures.write_image("raw/test/c.png", rings(50, 50))
-    find_myelin.main([str(model_file)])
+def test_a_changed_folder_is_said(lab, random_model, capsys):
+    images.write_image("raw/test/c.png", rings(50, 50))
+    find_myelin.main([str(random_model)])
     assert "raw" in capsys.readouterr().out.split("note:")[1]
 
 
@@ -261,36 +264,36 @@ def test_mistakes_end_with_a_message_and_code_2(lab, capsys, arguments, message)
     assert message in capsys.readouterr().err
 
 
-def test_segmenting_before_packing_says_what_to_run(tmp_path, monkeypatch, model_file, capsys):
+def test_segmenting_before_packing_says_what_to_run(tmp_path, monkeypatch, random_model, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stop:
-        find_myelin.main([str(model_file)])
+        find_myelin.main([str(random_model)])
     assert stop.value.code == 2
     assert "run python data.py first" in capsys.readouterr().err
 
 
-def test_a_run_keeps_the_masks_of_earlier_images_and_names_them(lab, model_file, capsys):
-    find_myelin.main([str(model_file)])
+def test_a_run_keeps_the_masks_of_earlier_images_and_names_them(lab, random_model, capsys):
+    find_myelin.main([str(random_model)])
     (lab / "preds/b_mask.tif").write_bytes(b"corrected by hand")
     (lab / "raw/test/b.png").unlink()
     data.main([])
     capsys.readouterr()
-    find_myelin.main([str(model_file)])
+    find_myelin.main([str(random_model)])
     said = capsys.readouterr().out
     assert "preds/ also holds older files: b_mask.tif, b_overlay.png, b_pred.png\n" in said
     assert (lab / "preds/b_mask.tif").read_bytes() == b"corrected by hand"
     assert list(json.loads((lab / "preds/run.json").read_bytes())["images"]) == ["a"]
 
 
-def test_an_interrupted_run_leaves_no_false_record(lab, model_file, monkeypatch):
-    find_myelin.main([str(model_file)])
+def test_an_interrupted_run_leaves_no_false_record(lab, random_model, monkeypatch):
+    find_myelin.main([str(random_model)])
 
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(find_myelin, "overlay", stop)
+    monkeypatch.setattr(preds, "overlay", stop)
     with pytest.raises(SystemExit) as end:
-        find_myelin.main([str(model_file)])
+        find_myelin.main([str(random_model)])
     assert end.value.code == 130
     assert not (lab / "preds/run.json").exists()
     assert len(np.load("npydata/imgs_mask_test.npy")) == 2  # that of the run before
@@ -298,7 +301,7 @@ def test_an_interrupted_run_leaves_no_false_record(lab, model_file, monkeypatch)
 
 def test_unusable_pixel_sizes_are_all_named_before_anything_is_written(lab, tmp_path, capsys):
     settings = dataclasses.replace(NATIVE, pixel_size_um=0.1)
-    unet.save_model(tmp_path / "m.h5", random_network(), settings)
+    model_file.save_model(tmp_path / "m.h5", random_network(), settings)
     tifffile.imwrite(
         "raw/test/c.tif", rings(50, 50), imagej=True, resolution=(5, 2), metadata={"unit": "um"}
     )

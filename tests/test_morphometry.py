@@ -288,15 +288,15 @@ def test_collapsed_sheaths_are_counted_apart():
     assert not found.labels[150, 100]
 
 
-def test_the_picture_helps_to_tell_gaps():
-    """The image moves the score, if little; a picture of one value moves nothing."""
+def test_the_image_helps_to_tell_gaps():
+    """The image moves the score, if little; a image of one value moves nothing."""
     centers = [(40 + 62 * (c + 0.5 * (r % 2)), 40 + 54 * r) for r in range(5) for c in range(5)]
     myelin = rings((400, 400), centers, 22, 32)
     flat = np.full(myelin.shape, 90, np.uint8)
     assert (fibers.find_axons(myelin, flat) == fibers.find_axons(myelin)).all()
     axons = fibers.find_axons(myelin)
-    picture = np.where(myelin, 250, np.where(axons > 0, 60, 180)).astype(np.uint8)
-    assert count(myelin, picture) == 25
+    sample = np.where(myelin, 250, np.where(axons > 0, 60, 180)).astype(np.uint8)
+    assert count(myelin, sample) == 25
 
 
 def test_a_drawn_axon_mask_is_used_as_it_is():
@@ -391,8 +391,8 @@ def test_pixel_size_of_the_image(folder):
     ome |= {"PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "µm"}
     Path("raw/test").mkdir(parents=True)
     for name in ("one", "two"):
-        picture = np.full((120, 200), 99, np.uint8)
-        imwrite(f"raw/test/{name}.tif", picture, ome=True, metadata=ome)
+        sample = np.full((120, 200), 99, np.uint8)
+        imwrite(f"raw/test/{name}.tif", sample, ome=True, metadata=ome)
     morphometry.main(["--no-pictures"])
     row = read_table("morphometry/summary.csv")[0]
     assert row["pixel_size_source"] == "OME-XML of one.tif"
@@ -450,7 +450,7 @@ def test_bad_input_is_named_at_once_before_anything_is_written(folder, capsys):
     write_image(Path("preds/two_mask.tif"), np.arange(24000, dtype=np.uint8).reshape(120, 200))
     save(Path("preds/one_axon.png"), np.zeros((60, 200), bool))
     Path("raw/test").mkdir(parents=True)
-    Path("raw/test/one.png").write_bytes(b"no picture")
+    Path("raw/test/one.png").write_bytes(b"no image")
     said = fails(capsys, "--no-pictures")
     for part in ("grey values in a mask", "one_axon.png: 60 x 200", "one.png: cannot be read"):
         assert part in said
@@ -469,7 +469,7 @@ def test_an_infolding_makes_a_crescent_of_the_axon():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5000, 1), (3, 4000)])
-def test_pictures_of_slender_masks(tmp_path, shape):
+def test_images_of_slender_masks(tmp_path, shape):
     mask = np.zeros(shape, bool)
     plots.draw_overlay(tmp_path / "x.png", morphometry.measure_fibers(mask, 0.1), mask)
     assert min(cv2.imread(str(tmp_path / "x.png")).shape[:2]) >= plots.MIN_INCHES * plots.DPI - 1
@@ -680,7 +680,7 @@ def test_axons_of_hand_drawn_masks():
     for name in ("rat1_1", "rat4_12", "rat8_V915"):
         myelin = cv2.imread(str(SHARED / "sem" / f"{name}_mask.png"), 0) > 127
         truth = cv2.imread(str(SHARED / "sem_axons" / f"{name}_axon.png"), 0) > 127
-        from evaluate import match_fibers
+        from myelin.agreement import match_fibers
 
         truth = regions.label_regions(truth, 8)[0]
         ours = fibers.find_axons(myelin)

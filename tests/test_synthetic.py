@@ -9,8 +9,7 @@ import tifffile
 
 import data
 import synthetic
-from myelin import cli as suite
-from myelin import images as pictures
+from myelin import cli, images, pixel_size
 
 PIXEL_SIZE_UM = 0.1
 
@@ -136,7 +135,7 @@ def test_grey_edge_lies_at_the_mask_edge():
     assert abs(np.median(offsets)) < 0.1
 
 
-def test_same_seed_same_picture_other_seed_another():
+def test_same_seed_same_image_other_seed_another():
     draw = [
         synthetic.draw_nerve(128, 160, 0.1, np.random.default_rng(seed), look="mixed")
         for seed in (1, 1, 2)
@@ -180,7 +179,7 @@ def test_files(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     options = "--size 96 128 --pixel-size 0.2 --seed 5 --myelin mixed"
     synthetic.main(f"--train 2 --test 1 {options}".split())
-    assert "3 pictures" in capsys.readouterr().out
+    assert "3 images" in capsys.readouterr().out
     train = {path.name for path in (tmp_path / "raw/train").iterdir()}
     endings = (".tif", "_mask.tif", "_fibers.csv")
     assert train == {f"synthetic_0{n}{ending}" for n in (1, 2) for ending in endings}
@@ -188,16 +187,16 @@ def test_files(tmp_path, monkeypatch, capsys):
     assert test == {f"synthetic_test_01{ending}" for ending in endings}
 
     path = tmp_path / "raw/train/synthetic_01.tif"
-    assert pictures.read_pixel_size(path)[0] == pytest.approx(0.2)
+    assert pixel_size.read_pixel_size(path)[0] == pytest.approx(0.2)
     assert tifffile.imread(path).shape == (96, 128)
-    assert pictures.read_mask(path.with_name("synthetic_01_mask.tif")).any()
+    assert images.read_mask(path.with_name("synthetic_01_mask.tif")).any()
     with open(path.with_name("synthetic_01_fibers.csv"), newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == synthetic.COLUMNS
     assert float(rows[0]["fiber_area_um2"]) > 0
     assert rows[0]["touches_border"] in ("True", "False")
 
-    # Its own files may be replaced, and a picture does not depend on how many are drawn.
+    # Its own files may be replaced, and a image does not depend on how many are drawn.
     before = path.read_bytes()
     synthetic.main(f"--train 1 --test 0 {options}".split())
     assert path.read_bytes() == before
@@ -260,7 +259,7 @@ def test_bad_arguments_from_python():
         {"look": "x"},
         {"scenes": ("flood",)},
     ):
-        with pytest.raises(suite.UserError):
+        with pytest.raises(cli.UserError):
             synthetic.draw_nerve(
                 **{"rows": 64, "cols": 64, "pixel_size_um": 0.1, "rng": rng, **change}
             )

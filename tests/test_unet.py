@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 import unet
+from myelin import engine, hdf5, model_file, preprocessing
 from myelin.cli import UserError
 
 ROOT = Path(unet.__file__).parent
 SIZE = 32
-SETTINGS = unet.Preprocessing(
+SETTINGS = preprocessing.Preprocessing(
     rows=SIZE, cols=SIZE, mean=120.5, std=40.25, pixel_size_um=0.1, provenance={"epochs": 3}
 )
 
@@ -29,7 +30,7 @@ def frame():
 @pytest.fixture(scope="module")
 def trained(frame):
     """A compiled network after two steps of Adam."""
-    unet.start_keras()
+    engine.start_keras()
     network = unet.get_unet(SIZE, SIZE)
     network.compile(optimizer="adam", loss=unet.dice_coef_loss, metrics=[unet.dice_coef])
     for _ in range(2):
@@ -41,7 +42,7 @@ def trained(frame):
 def saved(trained, tmp_path_factory):
     """The model file of `trained`."""
     path = tmp_path_factory.mktemp("models") / "saved.h5"
-    unet.save_model(path, trained, SETTINGS)
+    model_file.save_model(path, trained, SETTINGS)
     return path
 
 
@@ -52,7 +53,7 @@ def test_the_network_has_the_layers_and_parameters_of_2018():
     network = unet.get_unet()
     assert network.count_params() == 7_759_521
     assert network.input_shape == network.output_shape == (None, 1024, 1024, 1)
-    assert [tuple(weight.shape) for weight in network.weights] == unet.weight_shapes()
+    assert [tuple(weight.shape) for weight in network.weights] == model_file.weight_shapes()
     kinds = [type(layer).__name__ for layer in network.layers]
     block = ["Conv2D", "Conv2D"]
     up = ["Conv2DTranspose", "Concatenate", *block]
@@ -99,7 +100,7 @@ def test_dice_of_two_empty_masks_is_1():
     assert float(unet.dice_coef(empty, empty)) == 1
 
 
-# ---------------------------------------------------------------- preparing pictures
+# ---------------------------------------------------------------- preparing images
 
 
 def test_resizing_equals_that_of_scikit_image():
@@ -109,52 +110,54 @@ def test_resizing_equals_that_of_scikit_image():
     expected = resize(
         image, (1024, 1024), order=1, mode="constant", anti_aliasing=False, preserve_range=True
     )
-    found = unet.resize(image, 1024, 1024)
+    found = preprocessing.resize(image, 1024, 1024)
     assert found.dtype == np.uint8 and found.shape == (1024, 1024)
     assert np.abs(found - expected).max() <= 1
-    exact = unet.resize(image.astype(np.float32), 1024, 1024)
+    exact = preprocessing.resize(image.astype(np.float32), 1024, 1024)
     assert exact.dtype == np.float32 and np.abs(exact - expected).max() < 0.01
 
 
 def test_resizing_to_the_same_size_changes_nothing():
     image = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    assert np.array_equal(unet.resize(image, 3, 4), image)
+    assert np.array_equal(preprocessing.resize(image, 3, 4), image)
 
 
-def test_histogram_and_statistics_of_a_picture():
+def test_histogram_and_statistics_of_a_image():
     image = np.array([[0, 0, 10], [30, 255, 255]], np.uint8)
-    counts = unet.histogram(image)
+    counts = preprocessing.histogram(image)
     assert counts.shape == (256,) and counts[[0, 10, 30, 255]].tolist() == [2, 1, 1, 2]
-    assert unet.image_statistics(counts) == (20, 10)  # margins of 0 and 255 are left out
+    assert preprocessing.image_statistics(counts) == (20, 10)  # margins of 0 and 255 are left out
     curve = np.arange(256) * 2.0
-    assert unet.image_statistics(counts, curve) == (40, 20)
+    assert preprocessing.image_statistics(counts, curve) == (40, 20)
     margins = np.array([[0, 0], [255, 255]], np.uint8)
-    assert unet.image_statistics(unet.histogram(margins)) == (127.5, 127.5)
+    assert preprocessing.image_statistics(preprocessing.histogram(margins)) == (127.5, 127.5)
 
 
-def test_a_picture_of_one_grey_value_has_a_deviation_to_divide_by():
+def test_a_image_of_one_grey_value_has_a_deviation_to_divide_by():
     grey = np.full((4, 4), 90, np.uint8)
-    assert unet.image_statistics(unet.histogram(grey)) == (90, 1)
-    assert unet.dataset_statistics([grey], unet.Preprocessing(rows=4, cols=4)) == (90, 1)
+    assert preprocessing.image_statistics(preprocessing.histogram(grey)) == (90, 1)
+    assert preprocessing.dataset_statistics(
+        [grey], preprocessing.Preprocessing(rows=4, cols=4)
+    ) == (90, 1)
 
 
 def test_dataset_statistics_are_those_of_the_frames_at_network_size():
     random = np.random.default_rng(0)
     images = [random.integers(0, 256, shape, dtype=np.uint8) for shape in ((40, 30), (20, 50))]
-    settings = unet.Preprocessing(rows=16, cols=32)
-    frames = np.stack([unet.resize(image, 16, 32) for image in images])
+    settings = preprocessing.Preprocessing(rows=16, cols=32)
+    frames = np.stack([preprocessing.resize(image, 16, 32) for image in images])
     expected = frames.mean(), frames.std()
-    assert unet.dataset_statistics(images, settings) == pytest.approx(expected)
+    assert preprocessing.dataset_statistics(images, settings) == pytest.approx(expected)
     pixels = np.concatenate([image.ravel() for image in images])
-    found = unet.dataset_statistics(images, unet.Preprocessing(frame="native"))
+    found = preprocessing.dataset_statistics(images, preprocessing.Preprocessing(frame="native"))
     assert found == pytest.approx((pixels.mean(), pixels.std()))
 
 
-def test_normalizing_by_dataset_and_by_picture():
+def test_normalizing_by_dataset_and_by_image():
     image = np.array([[10, 30], [10, 30]], np.uint8)
-    found = unet.normalize(image, unet.Preprocessing(mean=20.0, std=5.0))
+    found = preprocessing.normalize(image, preprocessing.Preprocessing(mean=20.0, std=5.0))
     assert found.dtype == np.float32 and found.tolist() == [[-2, 2], [-2, 2]]
-    found = unet.normalize(image, unet.Preprocessing(normalize="image"))
+    found = preprocessing.normalize(image, preprocessing.Preprocessing(normalize="image"))
     assert found.dtype == np.float32 and found.tolist() == [[-1, 1], [-1, 1]]
 
 
@@ -165,24 +168,26 @@ def test_a_bare_model_name_lies_in_models(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(unet, "__file__", str(tmp_path / "scripts" / "unet.py"))
     here, beside = tmp_path / "models/a.h5", tmp_path / "scripts/models/a.h5"
-    assert unet.model_path("a.h5") == Path("models/a.h5")
+    assert model_file.model_path("a.h5") == Path("models/a.h5")
     with pytest.raises(UserError, match=r"a\.h5: no such model in models or .*scripts.models, tra"):
-        unet.model_path("a.h5", reading=True)
+        model_file.model_path("a.h5", reading=True)
     beside.parent.mkdir(parents=True)
     beside.touch()
-    assert unet.model_path("a.h5", reading=True) == beside
+    assert model_file.model_path("a.h5", reading=True) == beside
     here.parent.mkdir()
     here.touch()
-    assert unet.model_path("a.h5", reading=True) == Path("models/a.h5")
+    assert model_file.model_path("a.h5", reading=True) == Path("models/a.h5")
 
 
 def test_a_model_name_with_a_path_is_taken_as_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "b.hdf5").touch()
     for name in ("./b.hdf5", str(tmp_path / "b.hdf5")):
-        assert unet.model_path(name) == unet.model_path(name, reading=True) == Path(name)
+        assert (
+            model_file.model_path(name) == model_file.model_path(name, reading=True) == Path(name)
+        )
     with pytest.raises(UserError, match=r"other.b\.h5: no such model in other"):
-        unet.model_path(os.path.join("other", "b.h5"), reading=True)
+        model_file.model_path(os.path.join("other", "b.h5"), reading=True)
 
 
 @pytest.mark.parametrize("name", ["100", "model.keras", "model", "", "MODEL.H5"])
@@ -190,14 +195,14 @@ def test_a_model_name_must_end_in_h5(name):
     with pytest.raises(
         UserError, match=r"not the name of a model file, give one that ends in \.h5"
     ):
-        unet.model_path(name)
+        model_file.model_path(name)
 
 
 # ---------------------------------------------------------------- saving and loading
 
 
 def test_a_saved_model_loads_with_equal_predictions_and_settings(trained, saved, frame):
-    network, settings, _ = unet.load_model(saved)
+    network, settings, _ = model_file.load_model(saved)
     assert settings == SETTINGS
     assert np.array_equal(np.asarray(network(frame)), np.asarray(trained(frame)))
 
@@ -218,48 +223,48 @@ def test_the_preprocessing_is_a_json_attribute(saved):
 
 
 def test_adam_is_restored_bit_by_bit_except_its_learning_rate(trained, saved):
-    network, _, adam = unet.load_model(saved)
+    network, _, adam = model_file.load_model(saved)
     network.compile(optimizer="adam", loss=unet.dice_coef_loss)
     network.optimizer.learning_rate = 5e-4
-    unet.restore_adam(network, adam)
+    model_file.restore_adam(network, adam)
     assert float(network.optimizer.learning_rate.numpy()) == pytest.approx(5e-4)
     assert int(network.optimizer.iterations.numpy()) == 2
     ours, theirs = (
         [value.numpy() for value in each.optimizer.variables[2:]] for each in (network, trained)
     )
-    assert len(ours) == 2 * len(unet.weight_shapes())
+    assert len(ours) == 2 * len(model_file.weight_shapes())
     assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
     assert any(value.any() for value in ours)
 
 
 def test_adam_is_left_out_when_asked_untrained_or_not_compiled(trained, tmp_path):
     path = tmp_path / "new/x.h5"
-    unet.save_model(path, trained, SETTINGS, optimizer=False)
-    assert unet.load_model(path)[2] is None
+    model_file.save_model(path, trained, SETTINGS, optimizer=False)
+    assert model_file.load_model(path)[2] is None
     network = unet.get_unet(SIZE, SIZE)
-    unet.save_model(path, network, SETTINGS)
-    assert unet.load_model(path)[2] is None
+    model_file.save_model(path, network, SETTINGS)
+    assert model_file.load_model(path)[2] is None
     network.compile(optimizer="adam", loss=unet.dice_coef_loss)
-    unet.save_model(path, network, SETTINGS)
-    assert unet.load_model(path)[2] is None
+    model_file.save_model(path, network, SETTINGS)
+    assert model_file.load_model(path)[2] is None
 
 
 def test_an_interrupted_save_keeps_the_old_file(trained, tmp_path, monkeypatch):
     path = tmp_path / "x.h5"
-    unet.save_model(path, trained, SETTINGS)
+    model_file.save_model(path, trained, SETTINGS)
     before = path.read_bytes()
 
     def interrupted(settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(unet.dataclasses, "asdict", interrupted)
+    monkeypatch.setattr(model_file.dataclasses, "asdict", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        unet.save_model(path, trained, SETTINGS)
+        model_file.save_model(path, trained, SETTINGS)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def test_start_keras_is_silent():
-    code = "import unet; print(unet.start_keras().__name__)"
+    code = "from myelin import engine; print(engine.start_keras().__name__)"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (found.stdout, found.stderr) == ("keras\n", "")
 
@@ -327,10 +332,10 @@ def files_2018(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["small", "older", "large", "weights"])
 def test_files_of_2018_load_and_predict_as_they_did(files_2018, frame, name):
-    network, settings, adam = unet.load_model(files_2018 / f"{name}.h5")
+    network, settings, adam = model_file.load_model(files_2018 / f"{name}.h5")
     size = SIZE if name in ("small", "older") else 1024
     assert network.input_shape == (None, size, size, 1)
-    assert settings == unet.Preprocessing(rows=size, cols=size, normalize="test set")
+    assert settings == preprocessing.Preprocessing(rows=size, cols=size, normalize="test set")
     assert adam is None  # Keras 2 orders it otherwise
     small = unet.get_unet(SIZE, SIZE)
     small.set_weights(network.get_weights())
@@ -341,9 +346,9 @@ def test_files_of_2018_load_and_predict_as_they_did(files_2018, frame, name):
 
 def test_files_of_2018_have_names_of_the_old_style_and_any_number(files_2018):
     with h5py.File(files_2018 / "weights.h5") as file:
-        layers = unet.read_attribute(file, "layer_names")
+        layers = hdf5.read_attribute(file, "layer_names")
         assert layers[1] == "conv2d_19"
-        names = unet.read_attribute(file["conv2d_19"], "weight_names")
+        names = hdf5.read_attribute(file["conv2d_19"], "weight_names")
     assert names == ["conv2d_19/kernel:0", "conv2d_19/bias:0"]
     for name in ("small", "older"):
         with h5py.File(files_2018 / f"{name}.h5") as file:
@@ -352,19 +357,19 @@ def test_files_of_2018_have_names_of_the_old_style_and_any_number(files_2018):
 
 def test_a_file_of_2018_in_older_names_loads(saved, tmp_path):
     def older(file):
-        layers = unet.read_attribute(file["model_weights"], "layer_names")
+        layers = hdf5.read_attribute(file["model_weights"], "layer_names")
         for index, layer in enumerate(layers):
             group = file["model_weights"][layer]
-            names = unet.read_attribute(group, "weight_names")
+            names = hdf5.read_attribute(group, "weight_names")
             for name in names:
                 group.move(name, f"{layer}_{index}/{name.split('/')[-1]}:0")
             kinds = [f"{layer}_{index}/{name.split('/')[-1]}:0" for name in names]
             group.attrs["weight_names"] = np.array(kinds, "S")
         del file.attrs["myelin_preprocessing"]
 
-    weights, settings, _ = unet.read_model_file(altered(saved, tmp_path, older))
+    weights, settings, _ = model_file.read_model_file(altered(saved, tmp_path, older))
     assert settings.normalize == "test set"
-    pairs = zip(weights, unet.read_model_file(saved)[0], strict=True)
+    pairs = zip(weights, model_file.read_model_file(saved)[0], strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
 
 
@@ -387,7 +392,7 @@ def empty(saved):
     path = saved.with_name("empty.h5")
     with h5py.File(saved) as source, h5py.File(path, "w") as target:
         copy(source, target)
-    unet.read_model_file(path)  # as it is, it is fine
+    model_file.read_model_file(path)  # as it is, it is fine
     return path
 
 
@@ -403,9 +408,9 @@ def altered(model, folder, change):
 def first_convolution(file):
     """Return the group of the first convolution and the name of its kernel."""
     weights = file["model_weights"]
-    names = unet.read_attribute(weights, "layer_names")
+    names = hdf5.read_attribute(weights, "layer_names")
     layer = next(name for name in names if name.startswith("conv2d"))
-    return weights[layer], unet.read_attribute(weights[layer], "weight_names")[0]
+    return weights[layer], hdf5.read_attribute(weights[layer], "weight_names")[0]
 
 
 def replaced_kernel(make):
@@ -454,7 +459,7 @@ def attribute(name, value):
     return lambda file: file.attrs.__setitem__(name, value)
 
 
-def preprocessing(**fields):
+def with_settings(**fields):
     settings = {**dataclasses.asdict(SETTINGS), **fields}
     return attribute("myelin_preprocessing", json.dumps(settings))
 
@@ -521,14 +526,14 @@ def without_last_layer(file):
 def other_layer_name(file):
     weights = file["model_weights"]
     weights.create_group("lambda_1")
-    names = [*unet.read_attribute(weights, "layer_names"), "lambda_1"]
+    names = [*hdf5.read_attribute(weights, "layer_names"), "lambda_1"]
     weights.attrs["layer_names"] = np.array(names, "S")
 
 
 def adam_changed(change):
     def change_file(file):
         group = file["optimizer_weights"]
-        change(group, unet.read_attribute(group, "weight_names"))
+        change(group, hdf5.read_attribute(group, "weight_names"))
 
     return change_file
 
@@ -593,31 +598,31 @@ HOSTILE = {
     "no JSON": (attribute("model_config", "__import__('os')"), "model_config cannot be read"),
     "JSON of something else": (attribute("model_config", "[1]"), "model_config cannot be read"),
     "huge description": (
-        attribute("model_config", "x" * (unet.MAX_ATTRIBUTE_BYTES + 1)),
+        attribute("model_config", "x" * (hdf5.MAX_ATTRIBUTE_BYTES + 1)),
         "has texts above 1048576 bytes",
     ),
     "many names, all one long text": (shared_names, "has texts above 1048576 bytes"),
     "many names": (many_names, "attribute layer_names has 200 values"),
     "settings: no JSON": (attribute("myelin_preprocessing", "{"), "preprocessing cannot be read"),
     "settings: list": (attribute("myelin_preprocessing", "[1]"), "preprocessing cannot be read"),
-    "settings: another field": (preprocessing(run="rm"), "preprocessing cannot be read"),
-    "settings: huge": (preprocessing(provenance={"x": "y" * 2**20}), "texts above 1048576 bytes"),
-    "settings: rows": (preprocessing(rows=64), "another frame than its input"),
-    "settings: native": (preprocessing(frame="native"), "another frame than its input"),
-    "settings: frame": (preprocessing(frame="crop"), "frame 'crop'"),
-    "settings: myelin": (preprocessing(myelin="dark"), "myelin 'dark'"),
-    "settings: normalize": (preprocessing(normalize="test set"), "normalize 'test set'"),
-    "settings: mean NaN": (preprocessing(mean=float("nan")), "mean nan"),
-    "settings: mean infinite": (preprocessing(mean=float("inf")), "mean inf"),
-    "settings: mean absent": (preprocessing(mean=None), "mean None"),
-    "settings: std text": (preprocessing(std="40"), "std '40'"),
-    "settings: std zero": (preprocessing(std=0), "std 0"),
-    "settings: std true": (preprocessing(std=True), "std True"),
-    "settings: pixel size": (preprocessing(pixel_size_um=-1), "pixel_size_um -1"),
-    "settings: threshold": (preprocessing(threshold=1), "threshold 1"),
-    "settings: training": (preprocessing(training=[]), "training []"),
-    "settings: nested": (preprocessing(provenance=nested(900)), "preprocessing cannot be read"),
-    "settings: provenance": (preprocessing(provenance="me"), "provenance 'me'"),
+    "settings: another field": (with_settings(run="rm"), "preprocessing cannot be read"),
+    "settings: huge": (with_settings(provenance={"x": "y" * 2**20}), "texts above 1048576 bytes"),
+    "settings: rows": (with_settings(rows=64), "another frame than its input"),
+    "settings: native": (with_settings(frame="native"), "another frame than its input"),
+    "settings: frame": (with_settings(frame="crop"), "frame 'crop'"),
+    "settings: myelin": (with_settings(myelin="dark"), "myelin 'dark'"),
+    "settings: normalize": (with_settings(normalize="test set"), "normalize 'test set'"),
+    "settings: mean NaN": (with_settings(mean=float("nan")), "mean nan"),
+    "settings: mean infinite": (with_settings(mean=float("inf")), "mean inf"),
+    "settings: mean absent": (with_settings(mean=None), "mean None"),
+    "settings: std text": (with_settings(std="40"), "std '40'"),
+    "settings: std zero": (with_settings(std=0), "std 0"),
+    "settings: std true": (with_settings(std=True), "std True"),
+    "settings: pixel size": (with_settings(pixel_size_um=-1), "pixel_size_um -1"),
+    "settings: threshold": (with_settings(threshold=1), "threshold 1"),
+    "settings: training": (with_settings(training=[]), "training []"),
+    "settings: nested": (with_settings(provenance=nested(900)), "preprocessing cannot be read"),
+    "settings: provenance": (with_settings(provenance="me"), "provenance 'me'"),
 }
 
 
@@ -626,7 +631,7 @@ def test_a_hostile_file_is_one_clear_error(empty, tmp_path, name):
     change, reason = HOSTILE[name]
     path = altered(empty, tmp_path, change)
     with pytest.raises(UserError) as mistake:
-        unet.read_model_file(path)
+        model_file.read_model_file(path)
     (message,) = mistake.value.args
     assert message.startswith(f"{path}: ") and reason in message and len(message) < 600
     assert message.endswith(", use a model file written by train.py or extra_training.py")
@@ -644,21 +649,21 @@ def test_a_huge_array_in_one_piece_is_refused_by_its_shape(empty, tmp_path):
 
     path = altered(empty, tmp_path, replaced_kernel(huge))
     with pytest.raises(UserError, match=r"is float32 \(1048576, 1048576\), expected \(3, 3, 1, 32"):
-        unet.read_model_file(path)
+        model_file.read_model_file(path)
 
 
 def test_long_names_are_refused(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w", libver="latest") as file:
         file.attrs["layer_names"] = np.array([b"x" * 20000] * 100)
     with pytest.raises(UserError, match="attribute layer_names is above 1048576 bytes"):
-        unet.read_model_file(tmp_path / "x.h5")
+        model_file.read_model_file(tmp_path / "x.h5")
 
 
 def test_a_file_far_too_large_is_not_opened(tmp_path):
     with open(tmp_path / "x.h5", "wb") as file:
-        file.truncate(unet.MAX_FILE_BYTES + 1)  # takes no room on the disk
+        file.truncate(hdf5.MAX_FILE_BYTES + 1)  # takes no room on the disk
     with pytest.raises(UserError, match="above 268435456 bytes"):
-        unet.read_model_file(tmp_path / "x.h5")
+        model_file.read_model_file(tmp_path / "x.h5")
 
 
 @pytest.mark.parametrize("content", ["text", "empty", "cut short", "missing", "Keras 3 weights"])
@@ -672,17 +677,17 @@ def test_a_file_that_is_no_model_is_one_clear_error(saved, trained, tmp_path, co
         path.write_bytes(contents[content])
     reason = "0 weight arrays, expected 46" if content == "Keras 3 weights" else "not a readable HD"
     with pytest.raises(UserError, match=reason):
-        unet.load_model(path)
+        model_file.load_model(path)
 
 
-def test_settings_by_picture_need_no_mean(empty, tmp_path):
-    path = altered(empty, tmp_path, preprocessing(normalize="image", mean=None, std=None))
-    settings = unet.read_model_file(path)[1]
+def test_settings_by_image_need_no_mean(empty, tmp_path):
+    path = altered(empty, tmp_path, with_settings(normalize="image", mean=None, std=None))
+    settings = model_file.read_model_file(path)[1]
     assert settings.normalize == "image" and settings.mean is None
 
 
 def test_a_frame_size_written_as_a_fraction_is_a_whole_number(empty, tmp_path):
-    settings = unet.read_model_file(altered(empty, tmp_path, preprocessing(rows=32.0)))[1]
+    settings = model_file.read_model_file(altered(empty, tmp_path, with_settings(rows=32.0)))[1]
     assert isinstance(settings.rows, int)
 
 
@@ -690,4 +695,4 @@ def test_adam_of_another_layout_is_left_out(empty, tmp_path):
     def renamed(group, names):
         group.attrs["weight_names"] = np.array(names[1:], "S")
 
-    assert unet.read_model_file(altered(empty, tmp_path, adam_changed(renamed)))[2] is None
+    assert model_file.read_model_file(altered(empty, tmp_path, adam_changed(renamed)))[2] is None

@@ -1,0 +1,117 @@
+"""Write files safely: atomic replacing, tables, and the record of a run, `run.json`."""
+
+import contextlib
+import csv
+import datetime
+import hashlib
+import json
+import math
+import os
+import platform
+from pathlib import Path
+
+from myelin.cli import running
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Yield a temporary path beside `path`, renamed onto it on success, removed on failure.
+
+    The folder is made when absent. The temporary name keeps the suffix, which writers look at.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256(path):
+    """Return the SHA-256 of a file as hexadecimal text."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions():
+    """Return the versions of Python and of the installed packages that shape results."""
+    from importlib import metadata
+
+    found = {"python": platform.python_version()}
+    shaping = "tensorflow torch jax keras numpy scipy opencv-python scikit-image tifffile h5py"
+    for name in [*shaping.split(), "openvino"]:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def write_table(path, header, rows):
+    """Write a CSV file atomically.
+
+    Parameters
+    ----------
+    path : path
+    header : sequence of str
+    rows : iterable
+        Dicts by the header, or sequences in its order. Floats get six digits; None and NaN are
+        empty cells.
+    """
+
+    def cell(value):
+        if isinstance(value, float):
+            return "" if math.isnan(value) else f"{value:.6g}"
+        return value
+
+    rows = ([row[name] for name in header] if isinstance(row, dict) else row for row in rows)
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows([cell(value) for value in row] for row in rows)
+
+
+def start_run(folder):
+    """Take away the `run.json` of an earlier run, which would speak for files it did not make.
+
+    Nothing else is removed, as masks may have been corrected by hand; `name_leftovers` names it.
+
+    Returns
+    -------
+    dict of Path to int
+        The files in the folder and when each was written, for `name_leftovers`.
+    """
+    (folder / "run.json").unlink(missing_ok=True)
+    files = [path for path in folder.glob("*") if path.is_file() and path.name[0] != "."]
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def name_leftovers(folder, before):
+    """Say which files of the folder a run has left as they were before it."""
+    left = [
+        path.name
+        for path, written in sorted(before.items())
+        if path.exists() and path.stat().st_mtime_ns == written
+    ]
+    if left:
+        more = f" and {len(left) - 10} more" if len(left) > 10 else ""
+        print(f"note: {folder}/ also holds older files: {', '.join(left[:10])}{more}")
+
+
+def write_run_json(folder, **facts):
+    """Write `folder/run.json`: command, date, versions and `facts`, enough to repeat a run.
+
+    Parameters
+    ----------
+    folder : path
+    **facts
+        JSON values to keep, such as `threshold=0.5`.
+    """
+    facts = {
+        "command": running["command"],
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **facts,
+        "versions": versions(),
+    }
+    with replacing(Path(folder) / "run.json") as temporary:
+        temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,299 @@
+"""The model file: where it lies, how it is saved, and how it is loaded without trusting it."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import unet
+from myelin.cli import UserError
+from myelin.files import replacing
+from myelin.hdf5 import ModelFileError, check_texts, member, read_array, read_attribute
+from myelin.preprocessing import Preprocessing
+
+PREPROCESSING = "myelin_preprocessing"
+MODELS = Path("models")
+# Training on a frame of 2896 x 2896 takes some 22 GB, reckoned from 1024 x 1024.
+MAX_FRAME_SIDE = 2896
+RESUME = "_resume.h5"  # ending of the file that holds the last epoch until a run is complete
+
+
+def model_path(name, reading=False):
+    """Return where a model lies: a bare name in `models/`, a name with a path as given.
+
+    For reading, the current directory's `models/` comes first, then the one beside the scripts.
+    """
+    path = Path(name)
+    if not reading and path.name.endswith(RESUME):
+        raise UserError(f"{name}: such names are of interrupted runs, choose another, or --resume")
+    if path.suffix not in (".h5", ".hdf5"):  # Keras looks for these, in lower case
+        raise UserError(f"{name}: not the name of a model file, give one that ends in .h5")
+    if path.name != str(name):
+        candidates = [path]
+    else:
+        candidates = [MODELS / path, Path(unet.__file__).resolve().parent / MODELS / path]
+    if not reading:
+        if candidates[0].is_dir():
+            raise UserError(f"{name}: is a folder, choose another name")
+        return candidates[0]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    places = " or ".join(str(candidate.parent) for candidate in candidates)
+    raise UserError(f"{name}: no such model in {places}, train one with python train.py {name} 100")
+
+
+def save_model(path, network, settings, optimizer=True):
+    """Write a model file atomically: Keras HDF5 with Adam's state, plus the preprocessing.
+
+    Parameters
+    ----------
+    path : path
+    network : keras.Model
+        From `unet.get_unet`.
+    settings : Preprocessing
+    optimizer : bool
+        Whether to keep Adam's state too, where the network is compiled.
+    """
+    import h5py
+    from absl import logging
+
+    logging.set_verbosity(logging.ERROR)  # Keras prefers its own format; this one is the contract
+    # A plain twin, whose configuration opens anywhere whatever loss and options trained it.
+    plain = unet.get_unet(settings.rows, settings.cols)
+    plain.set_weights(network.get_weights())
+    trained = optimizer and getattr(network, "optimizer", None)  # absent before compile()
+    if trained and trained.built:
+        plain.compile(optimizer="adam", loss=unet.dice_coef_loss, metrics=[unet.dice_coef])
+        plain.optimizer.build(plain.trainable_variables)
+        values = [variable.numpy() for variable in trained.variables]
+        for variable, value in zip(plain.optimizer.variables, values, strict=True):
+            variable.assign(value)
+    with replacing(path) as temporary:
+        plain.save(temporary)
+        with h5py.File(temporary, "a") as file:
+            file.attrs[PREPROCESSING] = json.dumps(dataclasses.asdict(settings))
+
+
+def weight_shapes():
+    """Return the shape of every weight array in order: kernel, bias of each convolution."""
+    shapes, inputs = [], 1
+    blocks = [*unet.FILTERS, unet.BOTTOM_FILTERS]
+    for filters in blocks:
+        shapes += [(3, 3, inputs, filters), (filters,), (3, 3, filters, filters), (filters,)]
+        inputs = filters
+    for filters in reversed(unet.FILTERS):
+        shapes += [(2, 2, filters, inputs), (filters,)]
+        shapes += [(3, 3, 2 * filters, filters), (filters,), (3, 3, filters, filters), (filters,)]
+        inputs = filters
+    return [*shapes, (1, 1, inputs, 1), (1,)]
+
+
+def source_layers(nodes):
+    """Return the names of the layers that a layer's `inbound_nodes` refer to, in order.
+
+    Keras 2 writes each as [name, node, output, ...], Keras 3 as {"keras_history": [same three]}.
+    """
+    if isinstance(nodes, dict):
+        nodes = list(nodes.values())
+    if not isinstance(nodes, list):
+        return []
+    if len(nodes) >= 3 and isinstance(nodes[0], str) and nodes[1:3] == [0, 0]:
+        return nodes[:1]
+    return [name for part in nodes for name in source_layers(part)]
+
+
+def expected_sources(kinds, index):
+    """Return the indices of the layers that feed a layer, given the classes of all in order."""
+    if kinds[index] != "Concatenate":
+        return [index - 1] if index else []
+    level = kinds[index:].count("Concatenate")  # 4 at the bottom, where the last skip is joined
+    pools = [place for place, kind in enumerate(kinds) if kind == "MaxPooling2D"]
+    return [index - 1, pools[level - 1] - 1]
+
+
+def expected_layers():
+    """Return the class of every layer in order, with the settings a file's must equal."""
+    same = {"padding": "same", "data_format": "channels_last"}
+    plain = {**same, "strides": [1, 1], "dilation_rate": [1, 1]}
+    convolution = ("Conv2D", {**plain, "activation": "relu"})
+    pooling = ("MaxPooling2D", {"pool_size": [2, 2], "strides": [2, 2]})
+    upward = ("Conv2DTranspose", {**same, "strides": [2, 2], "activation": "linear"})
+    down = [convolution, convolution, pooling] * len(unet.FILTERS)
+    up = [upward, ("Concatenate", {"axis": 3}), convolution, convolution] * len(unet.FILTERS)
+    last = ("Conv2D", {"activation": "sigmoid"})  # 1x1: padding makes no difference
+    return [("InputLayer", {}), *down, convolution, convolution, *up, last]
+
+
+def check_architecture(text):
+    """Return (rows, cols) of a file's input after comparing its layers with ours, by JSON alone."""
+    try:
+        layers = json.loads(text)["config"]["layers"]
+        found = [(layer["class_name"], dict(layer["config"])) for layer in layers]
+        names = [config["name"] for _, config in found]
+        sources = [source_layers(layer.get("inbound_nodes")) for layer in layers]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ModelFileError("its model_config cannot be read") from None
+    ours = expected_layers()
+    kinds = [name for name, _ in ours]
+    for index, (name, settings) in enumerate(ours):
+        if index >= len(found) or found[index][0] != name:
+            got = found[index][0] if index < len(found) else "nothing"
+            raise ModelFileError(f"layer {index} is {got}, expected {name}")
+        for key, value in settings.items():
+            if found[index][1].get(key, value) != value:
+                raise ModelFileError(f"layer {index} has {key} {found[index][1][key]}")
+        feeding = [names[place] for place in expected_sources(kinds, index)]
+        if sources[index] != feeding:
+            raise ModelFileError(f"layer {index} follows {sources[index]}, expected {feeding}")
+    if len(found) > len(ours):
+        raise ModelFileError(f"layer {len(ours)} is {found[len(ours)][0]}, expected the end")
+    shape = found[0][1].get("batch_shape") or found[0][1].get("batch_input_shape") or []
+    if len(shape) != 4 or shape[3] != 1:
+        raise ModelFileError(f"its input is {shape}, expected (batch, rows, cols, 1)")
+    for size in shape[1:3]:
+        fits = size is None or (
+            isinstance(size, int) and 0 < size <= 2**14 and size % unet.STRIDE == 0
+        )
+        if not fits:
+            raise ModelFileError(f"its input is {shape}, expected multiples of {unet.STRIDE}")
+    if math.prod(size or 1 for size in shape[1:3]) > MAX_FRAME_SIDE**2:
+        raise ModelFileError(f"its input is {shape}, the limit is {MAX_FRAME_SIDE} squared")
+    return tuple(shape[1:3])
+
+
+def read_weights(group):
+    """Return the weight arrays of a weights group by position, checked against `weight_shapes`."""
+    names = []
+    for layer in read_attribute(group, "layer_names") or []:
+        layer_names = read_attribute(member(group, layer), "weight_names") or []
+        kinds = [name.split("/")[-1].split(":")[0] for name in layer_names]
+        # Layers without weights count too: one that is not ours means another network.
+        known = layer.startswith(("conv2d", "input", "max_pooling2d", "concatenate"))
+        if kinds not in ([], ["kernel", "bias"]) or not (kinds or known):
+            raise ModelFileError(f"layer {layer} with weights {layer_names} is not of this U-Net")
+        names += [f"{layer}/{name}" for name in layer_names]
+    shapes = weight_shapes()
+    if len(names) != len(shapes):
+        raise ModelFileError(f"{len(names)} weight arrays, expected {len(shapes)}")
+    return [read_array(group, name, shape) for name, shape in zip(names, shapes, strict=True)]
+
+
+def read_adam(file):
+    """Return Adam's state as [iteration, learning rate, then momentum, velocity per weight].
+
+    None where the file has none, or has that of another Keras version, which orders it otherwise.
+    """
+    if "optimizer_weights" not in file:
+        return None
+    group = member(file, "optimizer_weights")
+    names = read_attribute(group, "weight_names") or []
+    for name in names:
+        member(group, name)  # refuse links whatever the layout
+    shapes = [shape for shape in weight_shapes() for _ in range(2)]
+    if len(names) != 2 + len(shapes) or not names[0].endswith("/iteration"):
+        return None
+    iteration = read_array(group, names[0], (), kind="i")
+    rate = read_array(group, names[1], ())
+    moments = [read_array(group, n, s) for n, s in zip(names[2:], shapes, strict=True)]
+    return [iteration, rate, *moments]
+
+
+def read_preprocessing(text):
+    """Return the `Preprocessing` of a model file's attribute, checked field by field."""
+    try:
+        settings = Preprocessing(**json.loads(text))
+        dataclasses.asdict(settings)  # fails where it is nested too deep to be written again
+    except (ValueError, TypeError, RecursionError):
+        raise ModelFileError(f"its {PREPROCESSING} cannot be read") from None
+
+    def positive(value):
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e6
+
+    dataset = settings.normalize == "dataset"
+    checks = {
+        "frame": settings.frame in ("resize", "native"),
+        "myelin": settings.myelin in ("as it is", "bright"),
+        "normalize": settings.normalize in ("dataset", "image"),
+        "mean": not dataset or settings.mean == 0 or positive(settings.mean),
+        "std": not dataset or positive(settings.std),
+        "pixel_size_um": settings.pixel_size_um is None or positive(settings.pixel_size_um),
+        "threshold": positive(settings.threshold) and settings.threshold < 1,
+        "training": isinstance(settings.training, dict),
+        "provenance": isinstance(settings.provenance, dict),
+    }
+    for field, fits in checks.items():
+        if not fits:
+            raise ModelFileError(f"its {PREPROCESSING} has {field} {getattr(settings, field)!r}")
+    return settings
+
+
+def read_model_file(path):
+    """Return (weights, Preprocessing, Adam's state or None) of a model file, executing nothing.
+
+    Raises
+    ------
+    UserError
+        Anything in the file is not exactly as expected.
+    """
+    try:
+        import h5py
+
+        check_texts(path)
+        with h5py.File(path, "r") as file:
+            config = read_attribute(file, "model_config")
+            rows, cols = (
+                check_architecture(config) if config else (unet.DEFAULT_SIZE, unet.DEFAULT_SIZE)
+            )
+            weights = read_weights(member(file, "model_weights") if config else file)
+            text = read_attribute(file, PREPROCESSING)
+            if text is not None:
+                settings = read_preprocessing(text)
+                resized = settings.frame == "resize"
+                if (settings.rows, settings.cols) != (rows, cols) or resized != bool(rows and cols):
+                    raise ModelFileError(f"its {PREPROCESSING} has another frame than its input")
+                settings.rows, settings.cols = rows, cols  # whole numbers, where JSON may not be
+            else:  # a file of 2018
+                frame = "resize" if rows and cols else "native"
+                settings = Preprocessing(frame=frame, rows=rows, cols=cols, normalize="test set")
+            return weights, settings, read_adam(file)
+    except ModelFileError as mistake:
+        found = str(mistake)
+    except Exception as error:  # damaged HDF5 can raise anything in h5py
+        found = f"not a readable HDF5 file ({type(error).__name__})"
+    raise UserError(
+        f"{path}: {found[:200]}, use a model file written by train.py or extra_training.py"
+    ) from None
+
+
+def load_model(path):
+    """Load a model file of this suite, or of 2018, whole or weights only.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    network : keras.Model
+    settings : Preprocessing
+    adam : list of arrays or None
+        Adam's state for `restore_adam`.
+
+    Raises
+    ------
+    UserError
+        Anything in the file is not exactly as expected.
+    """
+    weights, settings, adam = read_model_file(path)
+    network = unet.get_unet(settings.rows, settings.cols)
+    network.set_weights(weights)
+    return network, settings, adam
+
+
+def restore_adam(network, adam):
+    """Give a compiled network the state `load_model` returned; its learning rate stays."""
+    network.optimizer.build(network.trainable_variables)
+    for index, variable in enumerate(network.optimizer.variables):
+        if index != 1:  # the learning rate is this run's own
+            variable.assign(adam[index])

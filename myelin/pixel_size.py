@@ -1,0 +1,92 @@
+"""From an image's metadata to µm per pixel."""
+
+import argparse
+import contextlib
+
+from myelin.cli import UserError
+from myelin.images import is_tiff
+
+# Without m, cm and inch: no microscope counts in these, but printing resolutions do.
+MICRONS = {"mm": 1e3, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4}
+# The first µ is the micro sign, the second the Greek mu, the third ImageJ's escape.
+MICRONS |= dict.fromkeys("µm μm \\u00B5m um micron microns micrometer micrometre".split(), 1.0)
+# Outside this range (µm per pixel) a stated size is a mistake: 10 pm to 100 µm.
+PIXEL_SIZE_RANGE_UM = (1e-5, 100.0)
+# Two pixel sizes of one image that differ by more are a contradiction, not rounding.
+PIXEL_SIZE_TOLERANCE = 0.01
+
+
+def check_pixel_size(text):
+    """Return a pixel size in µm from a command line, or raise argparse's error."""
+    with contextlib.suppress(ValueError):
+        if PIXEL_SIZE_RANGE_UM[0] <= float(text) < PIXEL_SIZE_RANGE_UM[1]:
+            return float(text)
+    low, high = PIXEL_SIZE_RANGE_UM
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no pixel size, give µm per pixel between {low:g} and {high:g}, such as 0.1"
+    )
+
+
+def read_pixel_size(path):
+    """Return a image's pixel size and where it was found.
+
+    Resolution tags alone (72 or 96 dpi, say) are what programs write by habit: they mean nothing.
+
+    Returns
+    -------
+    size : float or None
+        µm per pixel.
+    source : str
+        "OME-XML", "ImageJ tags" or "unknown".
+
+    Raises
+    ------
+    UserError
+        x and y differ by more than 1 %.
+    """
+    from tifffile import TiffFile
+
+    sizes, source = None, "unknown"
+    if is_tiff(path):
+        with contextlib.suppress(Exception), TiffFile(path) as tif:  # damaged tags: unknown
+            if tif.ome_metadata:
+                sizes, source = ome_pixel_sizes(tif.ome_metadata), "OME-XML"
+            elif tif.imagej_metadata:
+                sizes, source = imagej_pixel_sizes(tif), "ImageJ tags"
+    # Impossible sizes are a program's habit as well: the 2018 images state 389 µm, from "inch".
+    if sizes is None or not all(
+        PIXEL_SIZE_RANGE_UM[0] <= size < PIXEL_SIZE_RANGE_UM[1] for size in sizes
+    ):
+        return None, "unknown"
+    x, y = sizes
+    if abs(x - y) > PIXEL_SIZE_TOLERANCE * max(x, y):
+        raise UserError(
+            f"{path}: pixels of {x:g} x {y:g} µm are not square, resample the image or give "
+            "the right size with --pixel-size"
+        )
+    return x, source
+
+
+def ome_pixel_sizes(xml):
+    """Return (x, y) in µm from OME-XML, or None."""
+    from xml.etree import ElementTree
+
+    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
+        return None  # these can hold entity bombs; OME-XML never has one
+    for node in ElementTree.fromstring(xml).iter():
+        if node.tag.endswith("}Pixels") and "PhysicalSizeX" in node.attrib:
+            units = [MICRONS.get(node.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "XY"]
+            x = node.get("PhysicalSizeX")
+            if None not in units:
+                return float(x) * units[0], float(node.get("PhysicalSizeY", x)) * units[1]
+    return None
+
+
+def imagej_pixel_sizes(tif):
+    """Return (x, y) in µm from ImageJ's description and resolution tags, or None."""
+    unit = MICRONS.get(str(tif.imagej_metadata.get("unit", "")).strip())
+    tags = tif.pages[0].tags
+    if unit is None or "XResolution" not in tags or "YResolution" not in tags:
+        return None
+    ratios = [tags[name].value for name in ("XResolution", "YResolution")]
+    return tuple(unit * below / above for above, below in ratios)

@@ -1,0 +1,108 @@
+"""What a network is given: how an image becomes its input."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from unet import DEFAULT_SIZE
+
+
+@dataclasses.dataclass
+class Preprocessing:
+    """How images are prepared for a network, kept in its model file as JSON.
+
+    Attributes
+    ----------
+    frame : "resize" or "native"
+        Resize every image to rows x cols, or take it at its own size.
+    rows, cols : int or None
+        Frame size for "resize".
+    myelin : "as it is" or "bright"
+        Whether the network knows images as they are, or with dark myelin inverted.
+    normalize : "dataset", "image" or "test set"
+        Subtract `mean` and divide by `std` of the training set; or by those of the image itself;
+        or by those of all test images (files of 2018, which do not say theirs).
+    mean, std : float or None
+        Grey values, for "dataset".
+    pixel_size_um : float or None
+        µm per pixel that the network was trained at, if known.
+    threshold : float
+        Probability from which a pixel is myelin.
+    training : dict
+        The training options, with which extra_training.py goes on.
+    provenance : dict
+        What made the file.
+    """
+
+    frame: str = "resize"
+    rows: int | None = DEFAULT_SIZE
+    cols: int | None = DEFAULT_SIZE
+    myelin: str = "as it is"
+    normalize: str = "dataset"
+    mean: float | None = None
+    std: float | None = None
+    pixel_size_um: float | None = None
+    threshold: float = 0.5
+    training: dict = dataclasses.field(default_factory=dict)
+    provenance: dict = dataclasses.field(default_factory=dict)
+
+
+def resize(image, rows, cols):
+    """Resize uint8 or float32 (rows, cols) bilinearly, half-pixel centres; keeps the dtype."""
+    if image.shape == (rows, cols):
+        return image
+    import cv2
+
+    resized = cv2.resize(image.astype(np.float32), (cols, rows), interpolation=cv2.INTER_LINEAR)
+    return np.rint(resized).astype(np.uint8) if image.dtype == np.uint8 else resized
+
+
+def histogram(image):
+    """Return how many pixels of a uint8 image have each of the 256 grey values."""
+    return np.bincount(image.ravel(), minlength=256)
+
+
+def image_statistics(counts, curve=None):
+    """Return mean and standard deviation of a image's content from its histogram.
+
+    Pixels of exactly 0 and 255 are left out (unless all are): black or white margins and saturated
+    spots say nothing of the tissue's grey values.
+
+    Parameters
+    ----------
+    counts : int array, (256,)
+    curve : float array, (256,), optional
+        What each grey value has become, such as by a gamma curve.
+    """
+    inner = np.where([0, *[1] * 254, 0], counts, 0)
+    weights = inner if inner.any() else counts
+    values = np.arange(256) if curve is None else curve
+    mean = np.average(values, weights=weights)
+    return mean, max(np.sqrt(np.average((values - mean) ** 2, weights=weights)), 1.0)
+
+
+def dataset_statistics(images, settings):
+    """Return mean and standard deviation over images at network size, as the original took them.
+
+    Parameters
+    ----------
+    images : iterable of uint8 arrays, (rows, cols)
+    settings : Preprocessing
+    """
+    count, total, squares = 0, 0.0, 0.0
+    for image in images:
+        if settings.frame == "resize":
+            image = resize(image, settings.rows, settings.cols)
+        image = image.astype(np.float64)
+        count, total, squares = count + image.size, total + image.sum(), squares + (image**2).sum()
+    mean = total / count
+    return mean, max(math.sqrt(max(squares / count - mean**2, 0)), 1.0)
+
+
+def normalize(image, settings):
+    """Return a uint8 frame (rows, cols) as the network's float32 input."""
+    mean, std = settings.mean, settings.std
+    if settings.normalize == "image":
+        mean, std = image_statistics(histogram(image))
+    return (image.astype(np.float32) - np.float32(mean)) / np.float32(std)

@@ -1,0 +1,142 @@
+"""Segment one image: scale, polarity, tiles."""
+
+import itertools
+
+import cv2
+import numpy as np
+
+from myelin import preprocessing
+from myelin.cli import progress
+from unet import STRIDE
+
+# Images are cut into tiles of this many pixels (plus halo) for the network: about 1.5 GB of memory.
+TILE = 1024
+# What a pixel's result depends on: two 3x3 convolutions and a pooling on each of four levels reach
+# 2+1, 4+2, 8+4, 16+8 pixels, the bottom 32, the way up 16+8+4+2: 107, rounded up to whole strides.
+HALO = 112
+# Pixel sizes nearer to the model's than this factor are left as they are: its training varied more.
+SCALE_TOLERANCE = 1.5
+# --myelin auto tries both ways round on a window of this size, where the image varies most: at 512,
+# one of nine images was taken wrongly by a model of 600 steps that had not seen the animal. An
+# enclosed region looks like an axon if it has so many pixels, fills so much of its convex hull, and
+# so little of it is myelin again.
+POLARITY_WINDOW = 768
+MIN_AXON_PX = 15
+ROUND_SOLIDITY = 0.85
+MAX_FILLED = 0.03
+
+
+def predict(network, frame):
+    """Return the probability map of a normalised frame of any size, in tiles where it is large.
+
+    Each tile sees a halo of its true surroundings, so tiles give what one piece would.
+
+    Parameters
+    ----------
+    network : keras.Model
+        From `unet.get_unet(None, None)`.
+    frame : float32 array, (rows, cols)
+
+    Returns
+    -------
+    float32 array, (rows, cols)
+    """
+    rows, cols = frame.shape
+    padding = ((0, -rows % STRIDE), (0, -cols % STRIDE))
+    frame = np.pad(frame, padding, mode="symmetric" if min(rows, cols) >= STRIDE else "edge")
+    result = np.empty(frame.shape, np.float32)
+    starts = (range(0, length, TILE) for length in frame.shape)
+    for top, left in progress(list(itertools.product(*starts)), "huge image", "tile", delay_s=10):
+        above, before = min(top, HALO), min(left, HALO)
+        tile = frame[top - above : top + TILE + HALO, left - before : left + TILE + HALO]
+        found = network.predict_on_batch(tile[None, ..., None])[0, ..., 0]
+        part = np.s_[top : top + TILE, left : left + TILE]
+        height, width = result[part].shape
+        result[part] = found[above : above + height, before : before + width]
+    return result[:rows, :cols]
+
+
+def probability(network, settings, image, scale=1.0):
+    """Return the myelin probability of one image.
+
+    Parameters
+    ----------
+    network : keras.Model
+    settings : preprocessing.Preprocessing
+    image : uint8 array, (rows, cols)
+        Myelin as the network knows it.
+    scale : float
+        Magnification that brings the image to the network's pixel size ("native" frames only).
+
+    Returns
+    -------
+    float32 array, (rows, cols), 0..1
+    """
+    rows, cols = image.shape
+    if settings.frame == "resize":
+        frame = preprocessing.normalize(
+            preprocessing.resize(image, settings.rows, settings.cols), settings
+        )
+        found = network.predict_on_batch(frame[None, ..., None])[0, ..., 0]
+        return np.clip(preprocessing.resize(found, rows, cols), 0, 1)
+    frame = preprocessing.normalize(image, settings)
+    if scale != 1:
+        size = max(round(cols * scale), 1), max(round(rows * scale), 1)
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        frame = cv2.resize(frame, size, interpolation=how)
+    return np.clip(preprocessing.resize(predict(network, frame), rows, cols), 0, 1)
+
+
+def busiest_window(image, size):
+    """Return the size x size window (or the whole, if smaller) in which grey values vary most."""
+    ys, xs = (np.linspace(0, max(length - size, 0), 9, dtype=int) for length in image.shape)
+    windows = [np.s_[y : y + size, x : x + size] for y in np.unique(ys) for x in np.unique(xs)]
+    return max((image[window] for window in windows), key=np.std)
+
+
+def axon_likeness(mask):
+    """Return the area of round, empty regions that a mask encloses, over the area of the mask.
+
+    Axons make it 0.25 to 0.7 with the bundled model. The wrong way round, sheaths can be enclosed
+    and round too, but they hold the axon, which is then taken for myelin: 0.00 to 0.16.
+    """
+    contours, tree = cv2.findContours(mask.astype(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    areas = [cv2.contourArea(contour) for contour in contours]
+    enclosed = 0.0
+    for index, contour in enumerate(contours):
+        child = tree[0][index][2]
+        if not outline_is_hole(tree[0], index) or areas[index] < MIN_AXON_PX:
+            continue
+        filled = 0.0
+        while child >= 0:
+            filled, child = filled + areas[child], tree[0][child][0]
+        hull = cv2.contourArea(cv2.convexHull(contour))
+        if areas[index] > ROUND_SOLIDITY * hull and filled < MAX_FILLED * areas[index]:
+            enclosed += areas[index]
+    return enclosed / max(np.count_nonzero(mask), 1)
+
+
+def outline_is_hole(tree, index):
+    """Whether an outline of `cv2.RETR_TREE` lies at an odd depth: around a hole."""
+    depth = 0
+    while (index := tree[index][3]) >= 0:
+        depth += 1
+    return depth % 2 == 1
+
+
+def myelin_is_dark(network, settings, image, scale):
+    """Decide whether a image's myelin is dark: which way round does the network see axons?"""
+    window = np.ascontiguousarray(busiest_window(image, max(round(POLARITY_WINDOW / scale), 1)))
+    bright, dark = (
+        axon_likeness(probability(network, settings, one, scale) >= settings.threshold)
+        for one in (window, 255 - window)
+    )
+    return dark > bright
+
+
+def frame_scale(settings, pixel_size_um):
+    """Return the magnification that brings a image to the model's pixel size; 1 if unknown."""
+    if settings.frame == "resize" or not settings.pixel_size_um or not pixel_size_um:
+        return 1.0
+    scale = pixel_size_um / settings.pixel_size_um
+    return scale if max(scale, 1 / scale) > SCALE_TOLERANCE else 1.0
