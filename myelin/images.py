@@ -1,73 +1,108 @@
-"""One image: listing a folder's, reading it as grey or as a mask, its pixel size, writing it.
+"""Read and write one image: its header as a record, its pixels as grey or as a mask.
+
+    record = read_record("raw/test/a.tif")
+    image = read_image(record)
 
 TIFF, PNG, JPEG and BMP are read, 8-bit, 16-bit or float, grey or colour.
 """
 
-import logging
-import lzma
-import math
-import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from myelin.cli import UserError, silent_stderr
 from myelin.files import replacing
+from myelin.pixel_size import square_size
+from myelin.tiff import (
+    black_is_0,
+    check_colours,
+    decode_tiff_page,
+    is_tiff,
+    tiff_header,
+    tiff_pages,
+)
 
-# A image is refused before decoding above this; 23,000 x 23,000, more than any one scan here.
+# An image above this is refused before decoding: 23,000 x 23,000, more than any scan seen so far.
 MAX_PIXELS = 2**29
 # An editor may leave a few blended pixels in a mask; above this fraction it is no mask.
 STRAY_MASK_FRACTION = 2e-5
-# What tifffile reports of a damaged file, one error line of ours says.
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
+# ---------------------------------------------------------------- header
 
 
-# ---------------------------------------------------------------- reading images
+@dataclass(frozen=True)
+class ImageRecord:
+    """What an image's header says.
+
+    Attributes
+    ----------
+    path : Path
+    shape : (int, int)
+        Rows and columns.
+    bits : int
+        Bits per value; `read_image` scales values of more than 8.
+    pixel_sizes_um : (float, float) or None
+        µm per pixel along x and y; None where unknown.
+    pixel_size_source : str
+        "OME-XML", "ImageJ tags" or "unknown".
+    """
+
+    path: Path
+    shape: tuple
+    bits: int
+    pixel_sizes_um: tuple | None = None
+    pixel_size_source: str = "unknown"
+
+    def pixel_size(self):
+        """Return the one pixel size of x and y, and where it was found.
+
+        Returns
+        -------
+        size : float or None
+            µm per pixel.
+        source : str
+            As `pixel_size_source`.
+
+        Raises
+        ------
+        UserError
+            x and y differ by more than 1 %.
+        """
+        if self.pixel_sizes_um is None:
+            return None, "unknown"
+        return square_size(self.path, self.pixel_sizes_um), self.pixel_size_source
 
 
 def unreadable(path, why):
     """Return the error for a file that is no image we can read."""
-    return UserError(f"{path}: cannot be read as a image ({why}), save it again or remove it")
+    return UserError(f"{path}: cannot be read as an image ({why}), save it again or remove it")
 
 
-def is_tiff(path):
-    return Path(path).suffix.lower() in (".tif", ".tiff")
+def read_record(path):
+    """Read an image's header, without decoding its pixels.
 
+    Parameters
+    ----------
+    path : path
 
-def tiff_pages(tif):
-    """Return the pages of an open TIFF without its thumbnails."""
-    pages = [page for page in tif.pages if not page.is_reduced]
-    if not pages:
-        raise ValueError("no page in it, or cut short")
-    return pages
-
-
-def image_shape(path):
-    """Return (rows, cols) from a image's header, without decoding it.
+    Returns
+    -------
+    ImageRecord
 
     Raises
     ------
     UserError
-        No readable image, more than one page, or a size above `MAX_PIXELS`.
+        Not a readable image, more than one page, or a size above `MAX_PIXELS`.
     """
-    from PIL import Image
-    from tifffile import TiffFile
-
+    path = Path(path)
     try:
-        if is_tiff(path):
-            with TiffFile(path) as tif:
-                pages = tiff_pages(tif)
-                # ImageJ keeps stacks above 4 GB as one page.
-                count = max(len(pages), (tif.imagej_metadata or {}).get("images", 1))
-                rows, cols = pages[0].imagelength, pages[0].imagewidth
-                values = rows * cols * pages[0].imagedepth * pages[0].samplesperpixel
-        else:
-            Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is below ours, which follows
-            with Image.open(path, formats=("PNG", "JPEG", "BMP")) as opened:
-                count, (cols, rows) = getattr(opened, "n_frames", 1), opened.size
-                values = rows * cols
+        with open(path, "rb") as file:
+            header = tiff_header if is_tiff(path) else other_header
+            count, values, facts = header(file)
     except Exception as error:  # a damaged header can raise anything in the two libraries
         raise unreadable(path, f"{type(error).__name__}: {error}") from None
+    rows, cols = facts["shape"]
     if count > 1:
         raise UserError(f"{path}: {count} pages in one file, save each page as a file of its own")
     if not 0 < rows * cols <= MAX_PIXELS or values > 4 * MAX_PIXELS:
@@ -75,33 +110,60 @@ def image_shape(path):
             f"{path}: claims {rows} x {cols} pixels ({values:,} values), the limit is "
             f"{MAX_PIXELS:,} pixels of 4 values, crop it, or remove it if that size is wrong"
         )
-    return rows, cols
+    return ImageRecord(path, **facts)
+
+
+def as_record(source):
+    """Return the record of a path, or the record itself."""
+    return source if isinstance(source, ImageRecord) else read_record(source)
+
+
+def other_header(file):
+    """Return as `tiff_header` for an open PNG, JPEG or BMP; these state no pixel size in µm."""
+    with open_with_pillow(file, "PNG", "JPEG", "BMP") as opened:
+        count, (cols, rows) = getattr(opened, "n_frames", 1), opened.size
+        is_png = opened.format == "PNG"
+    file.seek(24)  # the bit depth, PNG specification 11.2.1
+    bits = file.read(1)[0] if is_png else 8
+    return count, rows * cols, {"shape": (rows, cols), "bits": bits}
+
+
+def open_with_pillow(file, *formats):
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is below ours
+    return Image.open(file, formats=formats)
+
+
+# ---------------------------------------------------------------- pixels
 
 
 def decode(path):
-    """Return a image as stored: (rows, cols) or (rows, cols, channels RGB[A]), any dtype."""
-    from PIL import Image
+    """Return an image as stored: (rows, cols) or (rows, cols, channels RGB[A]), any dtype."""
     from tifffile import PHOTOMETRIC, TIFF, TiffFile
 
     white_is_0 = False
-    if is_tiff(path):
-        with TiffFile(path) as tif:
+    with open(path, "rb") as file:
+        if is_tiff(path):
+            tif = TiffFile(file)
             page = tiff_pages(tif)[0]
             strips = zip(page.dataoffsets, page.databytecounts, strict=True)
             if max(map(sum, strips), default=0) > tif.filehandle.size:
                 raise ValueError("cut short")
+            check_colours(page)
             if page.compression in TIFF.DECOMPRESSORS:  # else Pillow or OpenCV has the codec
                 return decode_tiff_page(page)
-            check_colours(page)
             if page.bitspersample == 8:  # OpenCV would multiply colours by alpha
-                with Image.open(path, formats=["TIFF"]) as opened:
+                with open_with_pillow(file, "TIFF") as opened:
                     return np.asarray(opened.convert("RGB") if opened.mode == "P" else opened)
             white_is_0 = page.photometric == PHOTOMETRIC.MINISWHITE  # OpenCV leaves it so
+        file.seek(0)
+        content = np.frombuffer(file.read(), np.uint8)
     import cv2
 
     # imdecode of bytes, not imread: imread fails on non-ASCII paths on Windows.
     with silent_stderr():
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if image is None:
         raise ValueError("damaged or cut short")
     if image.ndim == 3 and image.shape[2] >= 3:
@@ -109,74 +171,16 @@ def decode(path):
     return black_is_0(image) if white_is_0 else image
 
 
-def check_colours(page):
-    """Raise where a TIFF page's numbers are neither grey, nor RGB, nor those of a palette."""
-    from tifffile import COMPRESSION, PHOTOMETRIC
-
-    # YCbCr only as JPEG, whose codec turns it into RGB.
-    kinds = ["MINISWHITE", "MINISBLACK", "RGB", "PALETTE"]
-    kinds += ["YCBCR"] if page.compression == COMPRESSION.JPEG else []
-    if page.photometric not in [PHOTOMETRIC[kind] for kind in kinds]:
-        raise ValueError(f"colours as {getattr(page.photometric, 'name', page.photometric)}")
-
-
-def check_expansion(page):
-    """Raise where a packed part of a TIFF page holds more bytes than its size in pixels says."""
-    from tifffile import COMPRESSION
-
-    packers = {
-        COMPRESSION.ADOBE_DEFLATE: zlib.decompressobj,
-        COMPRESSION.DEFLATE: zlib.decompressobj,
-        COMPRESSION.LZMA: lzma.LZMADecompressor,
-    }
-    if page.compression not in packers:
-        return
-    most = math.prod(page.chunks) * page.dtype.itemsize
-    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-        page.parent.filehandle.seek(start)
-        packed = page.parent.filehandle.read(count)
-        if len(packers[page.compression]().decompress(packed, most + 1)) > most:
-            raise ValueError("more data in it than its size says")
-
-
-def decode_tiff_page(page):
-    """Return a TIFF page as grey or RGB: black is 0, palettes applied, channels last."""
-    from tifffile import PHOTOMETRIC
-
-    check_colours(page)
-    check_expansion(page)
-    image = page.asarray()
-    if page.photometric == PHOTOMETRIC.PALETTE:
-        return np.moveaxis(page.colormap[:, image] // 256, 0, -1).astype(np.uint8)
-    if page.bitspersample < 8:  # values of 0 to 1, 3 or 15
-        image = image.astype(np.uint8) * np.uint8(255 // (2**page.bitspersample - 1))
-    if page.photometric == PHOTOMETRIC.MINISWHITE:
-        image = black_is_0(image)
-    return np.moveaxis(image, 0, -1) if page.axes.startswith("S") else image
-
-
-def black_is_0(image):
-    """Return a image whose white is 0 the other way round."""
-    return ~image if image.dtype.kind == "u" else image.max() - image
-
-
-def high_bit_depth(path):
-    """Return whether a readable image has more than 8 bits, which `read_image` scales."""
-    from tifffile import TiffFile
-
-    if is_tiff(path):
-        with TiffFile(path) as tif:
-            return tiff_pages(tif)[0].bitspersample > 8
-    with open(path, "rb") as file:
-        start = file.read(25)  # byte 24 is the bit depth, PNG specification 11.2.1
-    return start.startswith(b"\x89PNG") and start[24] > 8
-
-
-def read_image(path):
+def read_image(source):
     """Read one image as grey.
 
     Colour becomes luminance (ITU-R BT.601), alpha is ignored, 8-bit values stay as they are, and
     other types are scaled from their own minimum and maximum to 0..255.
+
+    Parameters
+    ----------
+    source : path or ImageRecord
+        With a record, the header is not read again.
 
     Returns
     -------
@@ -187,11 +191,11 @@ def read_image(path):
     UserError
         The file cannot be read, has several pages, claims an absurd size, or has NaN pixels.
     """
-    shape = image_shape(path)
+    record = as_record(source)
     try:
-        image = decode(path)
+        image = decode(record.path)
     except Exception as error:  # a damaged body can raise anything in the two libraries
-        raise unreadable(path, f"{type(error).__name__}: {error}") from None
+        raise unreadable(record.path, f"{type(error).__name__}: {error}") from None
     if image.ndim == 3 and image.shape[2] in (3, 4):
         import cv2
 
@@ -201,15 +205,15 @@ def read_image(path):
         image = cv2.cvtColor(np.ascontiguousarray(colour), cv2.COLOR_RGB2GRAY)
     elif image.ndim == 3 and image.shape[2] in (1, 2):  # grey, grey and alpha
         image = image[..., 0]
-    if image.shape != shape or image.dtype.kind not in "uif":
-        raise unreadable(path, f"{image.dtype} of shape {image.shape}")
-    return image if image.dtype == np.uint8 else scale_to_uint8(image, path)
+    if image.shape != record.shape or image.dtype.kind not in "uif":
+        raise unreadable(record.path, f"{image.dtype} of shape {image.shape}")
+    return image if image.dtype == np.uint8 else scale_to_uint8(image, record.path)
 
 
 def scale_to_uint8(image, path):
     """Scale a (rows, cols) image of any number type from its own range to uint8 0..255.
 
-    A image of one value becomes 0, or 255 where it is above 0, as an all-myelin mask needs.
+    An image of one value becomes 0, or 255 where it is above 0, as an all-myelin mask needs.
     """
     image = image.astype(np.float32 if image.dtype.itemsize <= 2 else np.float64)
     low, high = image.min(), image.max()
@@ -220,10 +224,15 @@ def scale_to_uint8(image, path):
     return np.rint((image - low) * (255 / (high - low))).astype(np.uint8)
 
 
-def read_mask(path):
+def read_mask(source):
     """Read one mask: the higher of its two values is myelin (or axon); one value means all or none.
 
     Up to `STRAY_MASK_FRACTION` of the pixels may have other values; they go to the nearer one.
+
+    Parameters
+    ----------
+    source : path or ImageRecord
+        As for `read_image`.
 
     Returns
     -------
@@ -234,7 +243,8 @@ def read_mask(path):
     UserError
         As `read_image`, or the image has more than two values.
     """
-    image = read_image(path)
+    record = as_record(source)
+    image = read_image(record)
     counts = np.bincount(image.ravel(), minlength=256)
     values = np.flatnonzero(counts)
     if len(values) == 1:
@@ -243,20 +253,17 @@ def read_mask(path):
     strays = image.size - counts[low] - counts[high]
     if strays > STRAY_MASK_FRACTION * image.size:
         raise UserError(
-            f"{path}: {len(values)} grey values in a mask, which has two (0 and 255), "
+            f"{record.path}: {len(values)} grey values in a mask, which has two (0 and 255), "
             "threshold it and save it as TIFF or PNG"
         )
     return image > (int(low) + int(high)) / 2
-
-
-# ---------------------------------------------------------------- pixel size
 
 
 # ---------------------------------------------------------------- writing images
 
 
 def write_image(path, image, pixel_size_um=None):
-    """Write a image atomically as PNG or TIFF, by its suffix.
+    """Write an image atomically as PNG or TIFF, by its suffix.
 
     Parameters
     ----------

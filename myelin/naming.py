@@ -1,5 +1,6 @@
 """What a file's name says: `x`, its mask `x_mask`, its axons `x_axon`; what lies in a folder."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -10,6 +11,12 @@ RAW_TEST = Path("raw/test")
 NPYDATA = Path("npydata")
 PREDS = Path("preds")
 SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
+# What microscopes, scanners and cameras also write, and we do not read.
+UNREAD_SUFFIXES = set(
+    """.czi .zvi .lsm .lif .lof .nd2 .oib .oif .oir .vsi .stk .ims .ics .svs .ndpi .scn .mrxs .bif
+    .qptiff .btf .dm3 .dm4 .mrc .emd .dcm .nrrd .fits .psd .xcf .gif .webp .avif .heic .heif .jp2
+    .j2k .jxr .jxl .jfif .pgm .ppm .tga .dng .nef .cr2""".split()
+)
 SYSTEM_FILES = {"desktop.ini", "thumbs.db"}  # compared in lower case; dot files are skipped too
 # What Windows allows in no name, and bytes that are no text: ids name files on every system.
 UNSAFE_NAME = re.compile(r'[\x00-\x1f<>:"/\\|?*\ud800-\udfff]')
@@ -18,45 +25,76 @@ UNSAFE_NAME = re.compile(r'[\x00-\x1f<>:"/\\|?*\ud800-\udfff]')
 def list_images(folder, errors=None):
     """Return the images of a folder as {stem: path}, sorted by stem.
 
-    System files and files of other kinds are skipped.
+    Images in formats that are not read are named on stdout; other files are skipped silently.
 
     Parameters
     ----------
     folder : path
     errors : list, optional
-        Takes the texts of clashes, which are raised otherwise.
+        Takes the texts of mistakes, which are raised otherwise.
 
     Raises
     ------
     UserError
-        The folder is missing, two images share one stem (all such pairs are named), or a name
-        holds what not every system allows in one.
+        The folder is missing, has images only in formats that are not read, two images share one
+        stem (all such pairs are named), or a name holds what not every system allows in one.
         Stems that differ in case alone clash too: their results would on Windows and macOS.
     """
     folder = Path(folder)
     if not folder.is_dir():
         what = "not a folder" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {what}, make it and put images into it")
-    found, taken, clashes = {}, {}, []
+    found, taken, mistakes, unread = {}, {}, [], []
     for path in sorted(folder.iterdir(), key=lambda path: (path.stem, path.name)):
+        suffix = path.suffix.lower()
         hidden = path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
-        if hidden or path.suffix.lower() not in SUFFIXES or not path.is_file():
+        if hidden or suffix not in SUFFIXES | UNREAD_SUFFIXES or not path.is_file():
+            continue
+        if suffix in UNREAD_SUFFIXES:
+            unread.append(path.name)
             continue
         if UNSAFE_NAME.search(path.stem):
-            shown = path.name.encode("utf-8", "replace").decode()
-            clashes.append(f"{folder}: {shown!r} is no name for every system, rename it")
+            mistakes.append(
+                f"{folder}: {printable(path.name)!r} has a character that not every system allows "
+                "in a name, rename it"
+            )
             continue
         other = taken.setdefault(path.stem.casefold(), path.name)
         if other != path.name:
-            clashes.append(
+            mistakes.append(
                 f"{path}: {other} has the same name before the dot, rename or remove one of them"
             )
         found[path.stem] = path
+    if unread and found:
+        note_unread(folder, folder.resolve(), tuple(unread))
+    elif unread:
+        mistakes.append(unread_text(folder, unread))
     if errors is not None:
-        errors.extend(clashes)
-    elif clashes:
-        raise UserError(*clashes)
+        errors.extend(mistakes)
+    elif mistakes:
+        raise UserError(*mistakes)
     return found
+
+
+def printable(name):
+    """Return a file name with a question mark for each byte that is not text."""
+    return name.encode("utf-8", "replace").decode()
+
+
+def unread_text(folder, names):
+    """Return the message about images of a folder in formats that are not read."""
+    shown = ", ".join(map(printable, names[:5]))
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return (
+        f"{folder}: cannot read the format of {shown}{more}, save as TIFF or PNG first, for "
+        "example with Fiji"
+    )
+
+
+@functools.cache
+def note_unread(folder, _resolved, names):
+    """Print that message, once for a folder however often a command lists it."""
+    print(f"note: {unread_text(folder, names)}")
 
 
 def training_pairs(folder):

@@ -4,12 +4,14 @@ import math
 import os
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from myelin.cli import UserError
 from myelin.naming import NPYDATA
+from myelin.pixel_size import is_possible
 
 
 class Stack:
@@ -26,7 +28,7 @@ class Stack:
     Raises
     ------
     UserError
-        No such file, or it holds something else than (N, rows, cols) frames.
+        No such file, or it holds anything but (N, rows, cols) frames.
     """
 
     def __init__(self, path, shape=None, dtype=None):
@@ -56,7 +58,7 @@ class Stack:
         return np.load(self.path, mmap_mode="r")[index]
 
     def __setitem__(self, index, image):
-        """Write a image into a frame of a new file, whose rest stays zero."""
+        """Write an image into a frame of a new file, whose rest stays zero."""
         rows, cols = image.shape
         np.load(self.path, mmap_mode="r+")[index, :rows, :cols] = image
 
@@ -86,34 +88,114 @@ def load_array(path):
         raise UserError(f"{path}: not a packed array ({error}), run python data.py again") from None
 
 
-def load_shapes(name, stack):
-    """Return the true (rows, cols) of each frame of a stack, int64 (N, 2)."""
-    shapes = np.array(load_array(NPYDATA / f"imgs_shape_{name}.npy"))
-    fits = shapes.shape == (len(stack), 2) and shapes.dtype.kind in "iu"
-    if not fits or (len(shapes) and (shapes.min() < 1 or (shapes > stack.shape[1:]).any())):
-        raise UserError(
-            f"{NPYDATA}/imgs_shape_{name}.npy: does not fit {stack.path}, run python data.py again"
-        )
-    return shapes
+@dataclass(frozen=True)
+class TrainingSet:
+    """The packed training pairs.
+
+    Attributes
+    ----------
+    images, masks : Stack
+        uint8, (N, rows, cols).
+    ids : list of str
+        File stems.
+    shapes : int array, (N, 2)
+        True rows and columns; the rest of a frame is padding.
+    """
+
+    images: Stack
+    masks: Stack
+    ids: list
+    shapes: np.ndarray
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """The packed images to segment.
+
+    Attributes
+    ----------
+    images : Stack
+        uint8, (N, rows, cols).
+    ids : list of str
+        File stems.
+    shapes : int array, (N, 2)
+        True rows and columns; the rest of a frame is padding.
+    pixel_sizes_um : list of (float or None)
+        µm per pixel; None where unknown.
+    """
+
+    __test__ = False  # not a test, whatever its name says to pytest
+
+    images: Stack
+    ids: list
+    shapes: np.ndarray
+    pixel_sizes_um: list
+
+    def image(self, index):
+        """Return one image at its true size, uint8 (rows, cols)."""
+        rows, cols = self.shapes[index]
+        return np.array(self.images.mapped(index)[:rows, :cols])
 
 
 def load_train():
-    """Return the packed training set: image stack, mask stack, true sizes (N, 2)."""
+    """Return the packed `TrainingSet`.
+
+    Raises
+    ------
+    UserError
+        An array is missing, or does not fit the images.
+    """
     images, masks = Stack(NPYDATA / "imgs_train.npy"), Stack(NPYDATA / "imgs_mask_train.npy")
     if images.shape != masks.shape:
         raise UserError(
             f"{images.path}: {images.shape}, but {masks.path.name} is {masks.shape}, "
             "run python data.py again"
         )
-    return images, masks, load_shapes("train", images)
+    return TrainingSet(images, masks, load_ids("train", images), load_shapes("train", images))
 
 
 def load_test():
-    """Return the packed test set: image stack, ids (list of str), true sizes (N, 2)."""
+    """Return the packed `TestSet`.
+
+    Raises
+    ------
+    UserError
+        An array is missing, or does not fit the images.
+    """
     images = Stack(NPYDATA / "imgs_test.npy")
-    ids = [str(name) for name in load_array(NPYDATA / "imgs_id_test.npy").ravel()]
+    ids, shapes = load_ids("test", images), load_shapes("test", images)
+    return TestSet(images, ids, shapes, load_pixel_sizes("test", images))
+
+
+def misfit(path, images):
+    """Return the error for an array that belongs to other images."""
+    return UserError(f"{path}: does not fit {images.path}, run python data.py again")
+
+
+def load_ids(name, images):
+    """Return the id of each frame; ids name files, so none may lead to another folder."""
+    path = NPYDATA / f"imgs_id_{name}.npy"
+    ids = [str(name) for name in load_array(path).ravel()]
     if len(ids) != len(images) or any(re.search(r"[/\\:\0]|^\.*$", name) for name in ids):
-        raise UserError(
-            f"{NPYDATA}/imgs_id_test.npy: does not fit {images.path}, run python data.py again"
-        )
-    return images, ids, load_shapes("test", images)
+        raise misfit(path, images)
+    return ids
+
+
+def load_shapes(name, images):
+    """Return the true (rows, cols) of each frame, int64 (N, 2)."""
+    path = NPYDATA / f"imgs_shape_{name}.npy"
+    shapes = np.array(load_array(path))
+    fits = shapes.shape == (len(images), 2) and shapes.dtype.kind in "iu"
+    if not fits or (len(shapes) and (shapes.min() < 1 or (shapes > images.shape[1:]).any())):
+        raise misfit(path, images)
+    return shapes
+
+
+def load_pixel_sizes(name, images):
+    """Return each frame's µm per pixel, None where the array has NaN."""
+    path = NPYDATA / f"imgs_pixel_size_{name}.npy"
+    sizes = np.array(load_array(path))
+    fits = sizes.shape == (len(images),) and sizes.dtype == np.float64
+    if not fits or not (np.isnan(sizes) | is_possible(sizes)).all():
+        raise misfit(path, images)
+    return [None if math.isnan(size) else size for size in sizes.tolist()]

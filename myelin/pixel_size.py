@@ -4,7 +4,6 @@ import argparse
 import contextlib
 
 from myelin.cli import UserError
-from myelin.images import is_tiff
 
 # Without m, cm and inch: no microscope counts in these, but printing resolutions do.
 MICRONS = {"mm": 1e3, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4}
@@ -16,55 +15,59 @@ PIXEL_SIZE_RANGE_UM = (1e-5, 100.0)
 PIXEL_SIZE_TOLERANCE = 0.01
 
 
+def is_possible(size_um):
+    """Return whether a number, or each number of an array, can be a pixel size in µm."""
+    return (PIXEL_SIZE_RANGE_UM[0] <= size_um) & (size_um < PIXEL_SIZE_RANGE_UM[1])
+
+
 def check_pixel_size(text):
     """Return a pixel size in µm from a command line, or raise argparse's error."""
     with contextlib.suppress(ValueError):
-        if PIXEL_SIZE_RANGE_UM[0] <= float(text) < PIXEL_SIZE_RANGE_UM[1]:
+        if is_possible(float(text)):
             return float(text)
     low, high = PIXEL_SIZE_RANGE_UM
     raise argparse.ArgumentTypeError(
-        f"{text!r} is no pixel size, give µm per pixel between {low:g} and {high:g}, such as 0.1"
+        f"{text!r} is not a pixel size, give µm per pixel between {low:g} and {high:g}, such as 0.1"
     )
 
 
-def read_pixel_size(path):
-    """Return a image's pixel size and where it was found.
-
-    Resolution tags alone (72 or 96 dpi, say) are what programs write by habit: they mean nothing.
-
-    Returns
-    -------
-    size : float or None
-        µm per pixel.
-    source : str
-        "OME-XML", "ImageJ tags" or "unknown".
-
-    Raises
-    ------
-    UserError
-        x and y differ by more than 1 %.
-    """
-    from tifffile import TiffFile
-
-    sizes, source = None, "unknown"
-    if is_tiff(path):
-        with contextlib.suppress(Exception), TiffFile(path) as tif:  # damaged tags: unknown
-            if tif.ome_metadata:
-                sizes, source = ome_pixel_sizes(tif.ome_metadata), "OME-XML"
-            elif tif.imagej_metadata:
-                sizes, source = imagej_pixel_sizes(tif), "ImageJ tags"
-    # Impossible sizes are a program's habit as well: the 2018 images state 389 µm, from "inch".
-    if sizes is None or not all(
-        PIXEL_SIZE_RANGE_UM[0] <= size < PIXEL_SIZE_RANGE_UM[1] for size in sizes
-    ):
-        return None, "unknown"
-    x, y = sizes
+def square_size(path, sizes_um):
+    """Return the x of an image's (x, y) pixel sizes; a UserError where y is another."""
+    x, y = sizes_um
     if abs(x - y) > PIXEL_SIZE_TOLERANCE * max(x, y):
         raise UserError(
             f"{path}: pixels of {x:g} x {y:g} µm are not square, resample the image or give "
             "the right size with --pixel-size"
         )
-    return x, source
+    return x
+
+
+def stated_sizes(tif):
+    """Return what the metadata of a TIFF say of its pixel size.
+
+    Resolution tags alone (72 or 96 dpi, say) are what programs write by habit: they mean nothing.
+
+    Parameters
+    ----------
+    tif : tifffile.TiffFile
+
+    Returns
+    -------
+    sizes : (float, float) or None
+        µm per pixel along x and y. None also where the metadata are damaged.
+    source : str
+        "OME-XML", "ImageJ tags" or "unknown".
+    """
+    sizes, source = None, "unknown"
+    with contextlib.suppress(Exception):  # damaged tags can raise anything
+        if tif.ome_metadata:
+            sizes, source = ome_pixel_sizes(tif.ome_metadata), "OME-XML"
+        elif tif.imagej_metadata:
+            sizes, source = imagej_pixel_sizes(tif), "ImageJ tags"
+    # Impossible sizes are a program's habit as well: the 2018 images state 389 µm, from "inch".
+    if sizes is None or not all(map(is_possible, sizes)):
+        return None, "unknown"
+    return sizes, source
 
 
 def ome_pixel_sizes(xml):

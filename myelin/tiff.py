@@ -1,0 +1,103 @@
+"""What TIFF alone needs: pages, kinds of colour, parts unpacked with a limit."""
+
+import logging
+import lzma
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from myelin.pixel_size import stated_sizes
+
+# Damaged files are reported in one error line of ours instead.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
+
+def is_tiff(path):
+    return Path(path).suffix.lower() in (".tif", ".tiff")
+
+
+def tiff_pages(tif):
+    """Return the pages of an open TIFF without its thumbnails."""
+    pages = [page for page in tif.pages if not page.is_reduced]
+    if not pages:
+        raise ValueError("no page in it, or cut short")
+    return pages
+
+
+def tiff_header(file):
+    """Return an open TIFF's count of pages and of values, and the facts of an `ImageRecord`."""
+    from tifffile import TiffFile
+
+    tif = TiffFile(file)
+    pages = tiff_pages(tif)
+    # ImageJ keeps stacks above 4 GB as one page.
+    count = max(len(pages), (tif.imagej_metadata or {}).get("images", 1))
+    shape = pages[0].imagelength, pages[0].imagewidth
+    values = math.prod(shape) * pages[0].imagedepth * pages[0].samplesperpixel
+    sizes, source = stated_sizes(tif)
+    facts = {"shape": shape, "bits": int(np.max(pages[0].bitspersample))}
+    return count, values, facts | {"pixel_sizes_um": sizes, "pixel_size_source": source}
+
+
+def check_colours(page):
+    """Raise where a TIFF page's numbers are neither grey, nor RGB, nor those of a palette."""
+    from tifffile import COMPRESSION, PHOTOMETRIC
+
+    # YCbCr only as JPEG, whose codec turns it into RGB.
+    kinds = ["MINISWHITE", "MINISBLACK", "RGB", "PALETTE"]
+    kinds += ["YCBCR"] if page.compression == COMPRESSION.JPEG else []
+    if page.photometric not in [PHOTOMETRIC[kind] for kind in kinds]:
+        raise ValueError(f"colours as {getattr(page.photometric, 'name', page.photometric)}")
+
+
+def decode_tiff_page(page):
+    """Return a TIFF page as grey or RGB: black is 0, palettes applied, channels last."""
+    from tifffile import PHOTOMETRIC
+
+    image = unpack_tiff_page(page)
+    if page.photometric == PHOTOMETRIC.PALETTE:
+        return np.moveaxis(page.colormap[:, image] // 256, 0, -1).astype(np.uint8)
+    if page.bitspersample < 8:  # values of 0 to 1, 3 or 15
+        image = image.astype(np.uint8) * np.uint8(255 // (2**page.bitspersample - 1))
+    if page.photometric == PHOTOMETRIC.MINISWHITE:
+        image = black_is_0(image)
+    return np.moveaxis(image, 0, -1) if page.axes.startswith("S") else image
+
+
+def unpack_tiff_page(page):
+    """Return a TIFF page's values; none of its parts is unpacked beyond its size in pixels."""
+    from tifffile import COMPRESSION
+
+    unpackers = {
+        COMPRESSION.ADOBE_DEFLATE: zlib.decompressobj,
+        COMPRESSION.DEFLATE: zlib.decompressobj,
+        COMPRESSION.LZMA: lzma.LZMADecompressor,
+    }
+    packing = page.compression
+    if packing not in unpackers:
+        return page.asarray()
+    most = math.prod(page.chunks) * page.dtype.itemsize
+    # tifffile unpacks without a limit: it gets the bytes from us and does what comes after.
+    page.compression = COMPRESSION.NONE
+    decode_bytes = page.decode
+    page.compression = packing
+
+    def decode_part(part, index, **options):
+        if part is not None:
+            unpacker = unpackers[packing]()
+            part = unpacker.decompress(part, most + 1)
+            if len(part) > most:
+                raise ValueError("more data in it than its size says")
+            if not unpacker.eof:
+                raise ValueError("cut short")
+        return decode_bytes(part, index, **options)
+
+    page.decode = decode_part  # page.asarray calls it for each strip or tile
+    return page.asarray()
+
+
+def black_is_0(image):
+    """Return an image whose white is 0 the other way round."""
+    return ~image if image.dtype.kind == "u" else image.max() - image

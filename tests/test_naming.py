@@ -1,0 +1,98 @@
+"""What lies in a folder: images, masks, references, files that are none of them."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from image_samples import refused
+
+import data
+from myelin import cli, naming, packed
+
+
+def test_system_files_and_other_kinds_are_skipped_silently(folder, write_sample, capsys):
+    write_sample("raw/test/a.png")
+    for name in ("desktop.ini", "Thumbs.db", ".DS_Store", "._a.tif", ".hidden.png", "notes.txt"):
+        (folder / "raw/test" / name).write_bytes(b"no image")
+    (folder / "raw/test/folder.tif").mkdir()
+    data.main([])
+    assert packed.load_test().ids == ["a"]
+    out, err = capsys.readouterr()
+    assert "notes" not in out and err == ""
+
+
+def test_axon_masks_beside_training_images_are_no_images(folder, write_pair, write_sample):
+    write_pair("a")
+    write_sample("raw/train/a_axon.tif")
+    data.main([])
+    assert list(np.load("npydata/imgs_id_train.npy")) == ["a"]
+
+
+def test_references_beside_test_images_are_not_segmented(folder, write_sample):
+    for stem in ("a", "a_mask", "a_axon", "lone_mask", "b_axon"):
+        write_sample(f"raw/test/{stem}.png")
+    # b_axon is an image of its own: there is no b that it could be a reference for.
+    assert [path.stem for path in naming.test_images("raw/test")] == ["a", "b_axon"]
+
+
+def test_images_are_sorted_by_stem(folder, write_sample):
+    for name in ("a-b.png", "a.tif", "B.png", "a_b.bmp"):
+        write_sample(f"raw/test/{name}")
+    assert list(naming.list_images("raw/test")) == ["B", "a", "a-b", "a_b"]
+
+
+def test_two_images_of_one_stem_are_refused(folder, write_sample):
+    write_sample("raw/test/t.png")
+    write_sample("raw/test/t.tif")
+    with pytest.raises(cli.UserError, match=r"t\.tif: t\.png has the same name before the dot"):
+        naming.list_images("raw/test")
+
+
+def test_a_missing_folder_is_refused(folder):
+    with pytest.raises(cli.UserError, match="nowhere: no such folder, make it and put images"):
+        naming.list_images("nowhere")
+    Path("nowhere").touch()
+    with pytest.raises(cli.UserError, match="nowhere: not a folder"):
+        naming.list_images("nowhere")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", ["WT 12:3.tif", "a\\b.tif", "a?.tif", b"caf\xe9.tif"])
+def test_names_that_not_every_system_allows_are_refused(folder, write_sample, capfd, name):
+    write_sample("x.tif")
+    try:
+        os.rename(b"x.tif", b"raw/test/" + os.fsencode(name))
+    except OSError:
+        pytest.skip("nor does this file system")
+    assert "has a character that not every system allows in a name, rename" in refused(capfd)[0]
+
+
+def test_images_in_formats_that_are_not_read_are_named_in_one_note(folder, write_sample, capsys):
+    write_sample("raw/test/a.png")
+    for name in ("b.webp", "c.CZI", "d.lif", "e.nd2", "f.svs", "g.gif", "h.dm3"):
+        (folder / "raw/test" / name).touch()
+    assert list(naming.list_images("raw/test")) == ["a"]
+    out, err = capsys.readouterr()
+    assert out == (
+        f"note: {naming.RAW_TEST}: cannot read the format of b.webp, c.CZI, d.lif, e.nd2, f.svs "
+        "and 2 more, save as TIFF or PNG first, for example with Fiji\n"
+    )
+    assert err == ""
+
+
+def test_the_note_is_printed_once_for_a_folder(folder, write_sample, capsys):
+    write_sample("raw/test/a.png")
+    (folder / "raw/test/b.webp").touch()
+    naming.list_images("raw/test")
+    naming.test_images(Path("raw/test"))
+    assert capsys.readouterr().out.count("b.webp") == 1
+
+
+def test_a_folder_of_formats_that_are_not_read_is_an_error(folder, capfd):
+    (folder / "raw/test/a.czi").touch()
+    (folder / "raw/test/notes.txt").touch()
+    (line,) = refused(capfd)
+    assert line.startswith(f"error: {naming.RAW_TEST}: cannot read the format of a.czi, save as")
+    with pytest.raises(cli.UserError, match=r"cannot read the format of a\.czi"):
+        naming.find_masks("raw/test")
