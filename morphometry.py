@@ -12,43 +12,28 @@ g-ratio, and plots. The pixel size may be left out where the images record it (O
 compares groups of animals. `groups.csv` has the columns image, group, animal.
 """
 
+import dataclasses
 import itertools
 from pathlib import Path
 
-import numpy as np
-
-from myelin.cli import Parser, UserError, progress, script
-from myelin.fibers import COLUMNS, SUMMARY, Fibers, find_axons, measure_fibers, summarize
+from myelin.cli import Parser, progress, script
+from myelin.fibers import measure_fibers, write_fibers
 from myelin.files import name_leftovers, start_run, write_run_json, write_table
-from myelin.groups import G_RATIO_BINS, SIZES, compare_groups, read_groups
-from myelin.images import read_image, read_mask, write_image
-from myelin.masks import check_images, check_out, pixel_size_of
-from myelin.naming import PREDS, RAW_TEST, find_masks, list_images
-from myelin.pixel_size import check_pixel_size
-from myelin.preds import segmented
-
-__all__ = ["Fibers", "find_axons", "find_masks", "measure_fibers", "summarize"]
+from myelin.groups import G_RATIO_BINS, Measured, compare_groups, pool_sizes, read_groups
+from myelin.masks import (
+    Reader,
+    add_no_pictures_option,
+    add_out_option,
+    add_pixel_size_option,
+    check_out,
+    images_of,
+    read_cases,
+    segmented,
+)
+from myelin.naming import PREDS, RAW_TEST, find_masks
+from myelin.summary import summarize
 
 MORPHOMETRY = Path("morphometry")
-GROUP_TABLES = ("per_animal", "per_group", "per_g_ratio_bin")  # not groups.csv: the input's name
-
-
-# ---------------------------------------------------------------- tables
-
-
-def write_fibers(folder, name, fibers):
-    """Write `<name>_fibers.csv`, `<name>_labels.tif` and `<name>_axons.tif`."""
-    rows = zip(*(fibers.columns[column].tolist() for column in COLUMNS), strict=True)
-    write_table(folder / f"{name}_fibers.csv", COLUMNS, rows)
-    kind = np.uint16 if len(fibers) < 2**16 else np.uint32
-    for part, labels in (("labels", fibers.labels), ("axons", fibers.axons)):
-        write_image(folder / f"{name}_{part}.tif", labels.astype(kind), fibers.pixel_size_um)
-
-
-# ---------------------------------------------------------------- input
-
-
-# ---------------------------------------------------------------- the script
 
 
 def parse(argv):
@@ -67,26 +52,12 @@ def parse(argv):
         type=Path,
         metavar="DIR",
         help="folder of the images themselves, for overlays, pixel sizes, and for telling gaps "
-        "from axons (default: raw/test, where it is there)",
+        "from axons (default: raw/test, if it exists)",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=MORPHOMETRY,
-        metavar="DIR",
-        help="folder to write to (default: morphometry)",
-    )
-    parser.add_argument(
-        "--pixel-size",
-        type=check_pixel_size,
-        metavar="UM",
-        help="µm per pixel of every image (default: what each image records in OME-XML or "
-        "ImageJ tags)",
-    )
-    parser.add_argument(
-        "--no-pictures",
-        action="store_true",
-        help="tables and label images only, much faster (default: overlays and plots too)",
+    add_out_option(parser, MORPHOMETRY)
+    add_pixel_size_option(parser, "what each image records in OME-XML or ImageJ tags")
+    add_no_pictures_option(
+        parser, "tables and label images only, much faster (default: overlays and plots too)"
     )
     parser.add_argument(
         "--groups",
@@ -119,60 +90,29 @@ def main(argv=None):
     args = parse(argv)
     check_out(args.out, args.masks, args.images or RAW_TEST)
     masks, segmentation = segmented(args.masks, find_masks(args.masks))
-    folder = args.images or RAW_TEST
-    images = list_images(folder) if args.images or folder.is_dir() else {}
-    images = {name: path for name, path in images.items() if path != masks.get(name, [None])[0]}
+    images = images_of(masks, args.images or RAW_TEST) if args.images or RAW_TEST.is_dir() else {}
     animals = read_groups(args.groups, masks) if args.groups else {}
-    sizes, errors = {}, []
-    # Before any work, so that a long run cannot fail late.
-    for name, (mask, axon) in progress(masks.items(), "checking"):
-        errors += check_images(mask, [axon], [images.get(name)])
-        try:
-            sizes[name] = pixel_size_of([images.get(name), mask], args.pixel_size)
-        except UserError as mistake:
-            errors.extend(mistake.args)
-    if errors:
-        raise UserError(*errors)
+    reader = Reader()
+    cases = read_cases([masks], images, args.pixel_size, reader)
 
     before = start_run(args.out)
     rows, measured = [], {}
-    for name, (mask, axon) in progress(masks.items(), "measuring"):
-        size, source = sizes[name]
-        myelin, axon = read_mask(mask), read_mask(axon) if axon else None
-        image = read_image(images[name]) if name in images else None
-        fibers = measure_fibers(myelin, size, axon, image)
-        write_fibers(args.out, name, fibers)
-        rows.append(summarize(fibers, name, source))
-        whole = {column: fibers.columns[column][fibers.whole] for column in SIZES}
-        counted = int(fibers.counted.sum())
-        measured[name] = {"columns": whole, "counted": counted, "area_mm2": fibers.area_mm2}
-        if not args.no_pictures:
-            from myelin import plots
-
-            plots.draw_overlay(args.out / f"{name}_overlay.png", fibers, myelin, image)
-            plots.draw_sizes(args.out / f"{name}_plots.png", whole, name)
-    write_table(args.out / "summary.csv", SUMMARY, rows)
-    if animals:
-        tables = compare_groups(animals, measured, args.g_ratio_bins)
-        name_unbinned(tables)
-        for title, table in zip(GROUP_TABLES, tables, strict=True):
-            write_table(args.out / f"{title}.csv", list(table[0]), table)
+    for case in progress(cases, "measuring"):
+        fibers = measure_case(case, reader, args.out, not args.no_pictures)
+        rows.append(summarize(fibers, case.name, case.pixel_size_source))
+        measured[case.name] = Measured.of(fibers)
+    write_table(args.out / "summary.csv", list(rows[0]), rows)
+    tables = compare_groups(animals, measured, args.g_ratio_bins) if animals else None
+    if tables:
+        write_groups(args.out, tables)
     if not args.no_pictures:
-        from myelin import plots
-
-        pooled = {
-            size: np.concatenate([entry["columns"][size] for entry in measured.values()])
-            for size in SIZES
-        }
-        plots.draw_sizes(args.out / "plots.png", pooled, f"{len(rows)} images")
-        if animals:
-            plots.draw_groups(args.out / "per_group.png", *tables)
+        draw_plots(args.out, list(measured.values()), tables)
     write_run_json(
         args.out,
         masks=str(args.masks),
-        images=sorted(set(images) & set(masks)),
-        pixel_sizes_um={row["image"]: row["pixel_size_um"] for row in rows},
-        pixel_size_sources={row["image"]: row["pixel_size_source"] for row in rows},
+        images=sorted(images),
+        pixel_sizes_um={case.name: case.pixel_size_um for case in cases},
+        pixel_size_sources={case.name: case.pixel_size_source for case in cases},
         fibers={row["image"]: row["fiber_count"] for row in rows},
         segmentation=segmentation,
     )
@@ -180,12 +120,42 @@ def main(argv=None):
     report(rows, animals, args.out)
 
 
-def name_unbinned(tables):
-    """Say how many fibers are in no bin of axon diameter."""
-    per_animal, _, bins = tables
-    outside = sum(r["measured_fibers"] for r in per_animal) - sum(r["fibers"] for r in bins)
+def measure_case(case, reader, folder, draw):
+    """Measure one image and write its table and label images, and its overlay and plots."""
+    myelin, axon = map(reader.mask, case.masks[0])
+    image = reader.image(case.image)
+    fibers = measure_fibers(myelin, case.pixel_size_um, axon, image)
+    write_fibers(folder, case.name, fibers)
+    if draw:
+        from myelin.fiber_overlay import draw_overlay
+        from myelin.plots import draw_sizes
+
+        draw_overlay(folder / f"{case.name}_overlay.png", fibers, myelin, image)
+        draw_sizes(folder / f"{case.name}_plots.png", Measured.of(fibers).sizes, case.name)
+    return fibers
+
+
+def write_groups(folder, tables):
+    """Write `per_animal.csv`, `per_group.csv` and `per_g_ratio_bin.csv`; not groups.csv, the input.
+
+    Say how many fibers are outside the bins of axon diameter.
+    """
+    for field in dataclasses.fields(tables):
+        table = getattr(tables, field.name)
+        write_table(folder / f"{field.name}.csv", list(table[0]), table)
+    outside = sum(row["measured_fibers"] for row in tables.per_animal)
+    outside -= sum(row["fibers"] for row in tables.per_g_ratio_bin)
     if outside:
-        print(f"note: {outside} fibers are in no bin of axon diameter, see --g-ratio-bins")
+        print(f"note: {outside} fibers are outside the bins of axon diameter, see --g-ratio-bins")
+
+
+def draw_plots(folder, measured, tables):
+    """Draw the plots of all images together, and of the groups where there are any."""
+    from myelin.plots import draw_groups, draw_sizes
+
+    draw_sizes(folder / "plots.png", pool_sizes(measured), f"{len(measured)} images")
+    if tables:
+        draw_groups(folder / "per_group.png", tables)
 
 
 def report(rows, animals, folder):
@@ -201,9 +171,7 @@ def report(rows, animals, folder):
                 f"  g {row['g_ratio_mean']:.3f}"
             )
         print(f"{text}  ({row['pixel_size_um']:g} µm per pixel, {row['pixel_size_source']})")
-    left_out = {row["image"] for row in rows} - {
-        image for some in animals.values() for image in some
-    }
+    left_out = {row["image"] for row in rows} - set(itertools.chain(*animals.values()))
     if animals and left_out:
         print(f"not in the groups: {', '.join(sorted(left_out))}")
     print(f"tables in {folder}/")

@@ -15,18 +15,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from myelin import engine, model_file, segmentation
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from myelin.images import read_image, read_mask
+from myelin import segmentation
+from myelin.agreement import overlap
+from myelin.engine import KerasEngine
+from myelin.images import read_image, read_mask, read_record
+from myelin.model_file import model_path, read_model_file
 from myelin.naming import training_pairs
-from myelin.pixel_size import check_pixel_size, read_pixel_size
-
-
-def dice(one, other):
-    """Return the Dice coefficient of two bool masks."""
-    return 2 * np.count_nonzero(one & other) / max(one.sum() + other.sum(), 1)
+from myelin.pixel_size import check_pixel_size
 
 
 def centre(array, size):
@@ -44,8 +41,11 @@ def main():
     parser.add_argument("--window", type=int, default=640)
     parser.add_argument("--images", default="", help="only stems that contain this")
     args = parser.parse_args()
-    engine.start_keras()
-    network, settings, _ = model_file.load_model(model_file.model_path(args.model, reading=True))
+    weights, settings, _ = read_model_file(model_path(args.model, reading=True))
+    engine = KerasEngine(weights, settings.rows, settings.cols)
+
+    def dice(one, other):
+        return overlap(one, other)[0]
 
     def segment(image, size_um=None, factor=1.0):
         scale = segmentation.frame_scale(settings, size_um)
@@ -53,18 +53,18 @@ def main():
             how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
             image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=how)
             scale = segmentation.frame_scale(settings, size_um and size_um / factor)
-        return segmentation.probability(network, settings, image, scale) >= settings.threshold
+        return segmentation.probability(engine, settings, image, scale) >= settings.threshold
 
     print(f"{'image':20s} plain inverted | as it comes: 1/3 x3 | pixel size given: 1 1/3 x3")
     rows = []
     for image_path, mask_path in training_pairs(args.folder)[0]:
         if args.images not in image_path.stem:
             continue
-        size_um = args.pixel_size or read_pixel_size(image_path)[0]
+        size_um = args.pixel_size or read_record(image_path).pixel_size()[0]
         image = centre(read_image(image_path), args.window)
         mask = centre(read_mask(mask_path), args.window)
         row = [dice(segment(image), mask)]
-        dark = segmentation.myelin_is_dark(network, settings, 255 - image, 1.0)
+        dark = segmentation.myelin_is_dark(engine, settings, 255 - image, 1.0)
         row.append(dice(segment(image if dark else 255 - image), mask))
         for known in (None, size_um):
             if known:

@@ -15,9 +15,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from myelin.agreement import measure_columns
 from myelin.fibers import measure_fibers
 
-MEASURES = ("axon_diameter_um", "myelin_thickness_um", "g_ratio")
+MEASURE_COLUMNS = list(measure_columns("um").values())
 
 
 def draw(shape, centres, radii, g_ratios, squeeze=1.0, angle=0.0):
@@ -35,13 +36,13 @@ def draw(shape, centres, radii, g_ratios, squeeze=1.0, angle=0.0):
 
 def errors(myelin, centres, radii, g_ratios):
     """Return relative errors, (fibers, measures); None where another number of fibers is found."""
-    columns = measure_fibers(myelin, 1.0).columns
-    if len(columns["x_px"]) != len(radii):
+    measured = measure_fibers(myelin, 1.0).columns
+    if len(measured["x_px"]) != len(radii):
         return None
-    places = np.stack([columns["y_px"], columns["x_px"]], axis=1)
+    places = np.stack([measured["y_px"], measured["x_px"]], axis=1)
     nearest = [np.argmin(np.hypot(*(places - centre).T)) for centre in centres]
     true = (2 * radii * g_ratios, radii * (1 - g_ratios), g_ratios)
-    found = [columns[name][nearest] for name in MEASURES]
+    found = [measured[name][nearest] for name in MEASURE_COLUMNS]
     return np.stack([f / t - 1 for f, t in zip(found, true, strict=True)], axis=1)
 
 
@@ -96,7 +97,7 @@ def main():
     """Print the table."""
     rng = np.random.default_rng(0)
     print("errors in %: mean, median of absolute, worst")
-    print(f"{'':34s} {'n':>5s} {'lost':>4s}   " + "   ".join(f"{m:20s}" for m in MEASURES))
+    print(f"{'':34s} {'n':>5s} {'lost':>4s}   " + "   ".join(f"{m:20s}" for m in MEASURE_COLUMNS))
     singles = [single(rng) for _ in range(3000)]
     for low, high in ((6, 16), (16, 120)):
         for thin, thick in ((0, 3), (3, 6), (6, 200)):

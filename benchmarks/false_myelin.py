@@ -14,14 +14,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from myelin import engine, model_file, segmentation
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from myelin import segmentation
+from myelin.engine import KerasEngine
 from myelin.images import read_image
+from myelin.model_file import model_path, read_model_file
 from myelin.naming import list_images
 from myelin.regions import label_regions
-from synthetic import draw_nerve
+from myelin.synthetic_nerve import draw_nerve
 
 SIDE, PIXEL_SIZE_UM, SEED, IMAGES = 640, 0.1, 99, 2
 MARGIN_PX = 3000
@@ -41,11 +42,11 @@ def main():
     parser.add_argument("model", nargs="?", default="bestmyelin.h5")
     parser.add_argument("--images", type=Path)
     args = parser.parse_args()
-    engine.start_keras()
-    network, settings, _ = model_file.load_model(model_file.model_path(args.model, reading=True))
+    weights, settings, _ = read_model_file(model_path(args.model, reading=True))
+    engine = KerasEngine(weights, settings.rows, settings.cols)
 
     def segment(image):
-        return segmentation.probability(network, settings, image) >= settings.threshold
+        return segmentation.probability(engine, settings, image) >= settings.threshold
 
     for scene in ("perineurium", "fat", "margin", "vessel"):
         false = area = 0
@@ -62,7 +63,7 @@ def main():
     images = list_images(args.images).values()
     for path in images:
         image = read_image(path)
-        bright += not segmentation.myelin_is_dark(network, settings, image, 1.0)
+        bright += not segmentation.myelin_is_dark(engine, settings, image, 1.0)
         labels, boxes = label_regions(image == 0, 8)
         margin = (boxes[:, 4] >= MARGIN_PX)[labels]
         false += np.count_nonzero(segment(image) & margin)

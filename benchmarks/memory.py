@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from myelin import engine, model_file, preprocessing
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import unet
+from myelin.engine import start_keras
 from myelin.images import write_image
+from myelin.model_file import save_model
+from myelin.preprocessing import Preprocessing
 
 # ru_maxrss counts all children so far, so each command runs under a Python of its own.
 WRAPPER = """
@@ -38,14 +39,14 @@ def peak_mb(folder, *command):
 
 def main():
     """Print the table."""
-    engine.start_keras()
+    start_keras()
     rng = np.random.default_rng(0)
     print("images   packing MB   segmenting MB")
     for count in (20, 200):
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(folder)
-            settings = preprocessing.Preprocessing(rows=64, cols=64, mean=127.0, std=50.0)
-            model_file.save_model(folder / "models/small.h5", unet.get_unet(64, 64), settings)
+            settings = Preprocessing(rows=64, cols=64, mean=127.0, std=50.0)
+            save_model(folder / "models/small.h5", unet.get_unet(64, 64), settings)
             for index in range(count):
                 image = rng.integers(0, 256, (1040, 1392), dtype=np.uint8)
                 write_image(folder / f"raw/test/{index:03d}.tif", image)

@@ -1,4 +1,4 @@
-"""Time morphometry: tables and label images, without images.
+"""Time morphometry: tables and label images, without overlays and plots.
 
     python benchmarks/morphometry_speed.py mask.png [axon.png]   (default: rat5_14, ../shared/data)
     python benchmarks/morphometry_speed.py --large      10,000 x 10,000 pixels, 50,000 fibers
@@ -21,8 +21,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from morphometry import write_fibers
-from myelin.fibers import measure_fibers
+from myelin.fibers import measure_fibers, write_fibers
 from myelin.images import read_mask
 
 DATA = ROOT.parent / "shared" / "data"

@@ -14,10 +14,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from myelin.agreement import measure_columns
 from myelin.fibers import measure_fibers
-from synthetic import draw_nerve
+from myelin.synthetic_nerve import draw_nerve
 
-MEASURES = ("axon_diameter_um", "myelin_thickness_um", "g_ratio")
+MEASURE_COLUMNS = list(measure_columns("um").values())
 SIDE, PIXEL_SIZE_UM, SEED = 1400, 0.1, 6
 
 
@@ -33,8 +34,8 @@ def compare(index):
     number = found.axons[y, x]
     whole = living & inside & ~true["touches_border"].astype(bool)
     matched = whole & (number > 0)
-    values = [true[name][matched] for name in MEASURES]
-    measured = [found.columns[name][number[matched] - 1] for name in MEASURES]
+    values = [true[name][matched] for name in MEASURE_COLUMNS]
+    measured = [found.columns[name][number[matched] - 1] for name in MEASURE_COLUMNS]
     counts = np.count_nonzero(living & inside), np.count_nonzero(found.counted)
     return np.stack(values), np.stack(measured), matched.sum(), whole.sum(), counts
 
@@ -46,7 +47,7 @@ def main():
     true, measured = (np.concatenate([r[k] for r in results], axis=1) for k in (0, 1))
     found, whole = (sum(int(r[k]) for r in results) for k in (2, 3))
     print(f"{images} images, {whole} whole fibers drawn, {found} found")
-    for name, one, other in zip(MEASURES, true, measured, strict=True):
+    for name, one, other in zip(MEASURE_COLUMNS, true, measured, strict=True):
         bias = 100 * (other.mean() / one.mean() - 1)
         worst = 100 * np.percentile(abs(other / one - 1), 99)
         print(f"{name:20s} bias of the mean {bias:+.2f} %, 99th percentile of errors {worst:.1f} %")

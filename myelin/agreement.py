@@ -1,8 +1,10 @@
 """How well two masks of one image agree: overlap, fibers found, and what is measured."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from myelin.fibers import summarize
+from myelin.summary import summarize
 
 # Two fibers are the same from this overlap on: above a half, no fiber can have two partners
 # (Kirillov et al., Panoptic Segmentation, CVPR 2019).
@@ -10,6 +12,47 @@ MATCH_IOU = 0.5
 LIMITS = 1.96  # standard deviations that hold 95 % of normal differences
 ENDS = ("bias", "lower", "upper")
 MEASURES = ("axon_diameter", "myelin_thickness", "g_ratio")
+POOLED = "all"  # the row over all images, in the place of an image's id
+
+
+@dataclass
+class Compared:
+    """What `compare` found in one image.
+
+    Attributes
+    ----------
+    row : dict
+        One row of `evaluation.csv`.
+    pairs : dict of str to pair of float arrays, (p,)
+        By column: reference and predicted values of fibers that match and touch no border.
+    ious : float array, (matches,)
+        Intersection over union of the fibers that match, those at the border too.
+    """
+
+    row: dict
+    pairs: dict
+    ious: np.ndarray
+
+
+@dataclass
+class Comparison:
+    """One measure of the same things in two ways: a panel of the Bland-Altman plot.
+
+    Attributes
+    ----------
+    title, unit : str
+    reference, predicted : float arrays, (n,)
+    bias, lower, upper : float or None
+        Bias and 95 % limits, see `agreement`.
+    """
+
+    title: str
+    unit: str
+    reference: np.ndarray
+    predicted: np.ndarray
+    bias: float | None
+    lower: float | None
+    upper: float | None
 
 
 def overlap(reference, predicted):
@@ -119,11 +162,7 @@ def compare(name, reference, predicted, masks, unit):
 
     Returns
     -------
-    row : dict
-        One row of the table.
-    pairs : dict of str to pair of float arrays, (p,)
-        Reference and predicted values of fibers that match and touch no border.
-    ious : float array
+    Compared
     """
     row = {"image": name, "pixel_size_um": reference.pixel_size_um if unit == "um" else None}
     row["myelin_dice"], row["myelin_iou"] = overlap(*masks)
@@ -133,21 +172,21 @@ def compare(name, reference, predicted, masks, unit):
     one, other = numbers.T - 1
     inside = reference.whole[one] & predicted.whole[other]
     pairs = {}
-    for measure, column in columns(unit).items():
+    for measure, column in measure_columns(unit).items():
         found = "g_ratio" if measure == "g_ratio" else f"{measure}_um"
         values = reference.columns[found][one][inside], predicted.columns[found][other][inside]
         pairs[column] = values
         row |= agreement(column, *values)
     ours, theirs = summarize(predicted), summarize(reference)
-    for measure, column in columns(unit).items():
+    for measure, column in measure_columns(unit).items():
         found = "g_ratio_mean" if measure == "g_ratio" else f"{measure}_um_mean"
         row |= population(column, theirs[found], ours[found])
     density = density_column(unit)
     row |= population(density, *(s["fiber_density_per_mm2"] for s in (theirs, ours)))
-    return row, pairs, ious
+    return Compared(row, pairs, ious)
 
 
-def columns(unit):
+def measure_columns(unit):
     """Return the column of each measure, with its unit."""
     return {name: name if name == "g_ratio" else f"{name}_{unit}" for name in MEASURES}
 
@@ -166,22 +205,66 @@ def population(column, reference, predicted):
     }
 
 
-def pool(rows, pairs, ious, unit):
-    """Return the row over all images: counts and pairs pooled, the rest averaged over images."""
-    total = {"image": "all", "pixel_size_um": None}
+def pooled_name(names):
+    """Return what the row over all images is called: `all`, but not as any image is."""
+    taken, name = {other.casefold() for other in names}, POOLED
+    while name in taken:
+        name += " images"
+    return name
+
+
+def pool(compared, unit):
+    """Compare all images together.
+
+    Parameters
+    ----------
+    compared : list of Compared
+    unit : str
+        "um" or "px".
+
+    Returns
+    -------
+    row : dict
+        Counts and pairs of fibers pooled, the rest averaged over images.
+    comparisons : list of Comparison
+        Each measure of the fibers, and the density of the images.
+    """
+    rows = [one.row for one in compared]
+    total = {"image": pooled_name(row["image"] for row in rows), "pixel_size_um": None}
     for name in ("myelin_dice", "myelin_iou", "axon_dice", "axon_iou"):
         total[name] = float(np.mean([row[name] for row in rows]))
     counts = [
         sum(row[f"fibers_{part}"] for row in rows) for part in ("matched", "reference", "predicted")
     ]
-    total |= detection(*counts, ious)
-    for column in columns(unit).values():
-        total |= agreement(column, *pairs[column])
+    total |= detection(*counts, np.concatenate([one.ious for one in compared]))
+    pairs = {
+        column: np.concatenate([one.pairs[column] for one in compared], axis=1)
+        for column in measure_columns(unit).values()
+    }
+    for column, both in pairs.items():
+        total |= agreement(column, *both)
     density = density_column(unit)
-    for column in (*columns(unit).values(), density):
+    for column in (*pairs, density):
         both = [(row[f"{column}_reference"], row[f"{column}_predicted"]) for row in rows]
         # An image without fibers on one side has nothing to compare there.
         both = np.array([pair for pair in both if None not in pair]).reshape(-1, 2)
         means = (float(mean) for mean in both.mean(axis=0)) if len(both) else (None, None)
         total |= population(column, *means)
-    return total | agreement(density, *both.T), both.T
+    total |= agreement(density, *both.T)
+    return total, comparisons(pairs, both.T, total, unit)
+
+
+def comparisons(pairs, densities, total, unit):
+    """Return the `Comparison`s of the fibers' measures and of the images' densities."""
+
+    def one(title, unit, column, both):
+        ends = {end: total[f"{column}_{end}"] for end in ENDS}
+        return Comparison(title, unit, *both, **ends)
+
+    written = "µm" if unit == "um" else "px"
+    found = []
+    for name, column in measure_columns(unit).items():
+        title = f"{name.replace('_', ' ')} of fibers".replace("g ratio", "g-ratio")
+        found.append(one(title, "" if name == "g_ratio" else written, column, pairs[column]))
+    area = "per mm²" if unit == "um" else "per megapixel"
+    return [*found, one("density of images", area, density_column(unit), densities)]

@@ -14,7 +14,7 @@ pinhole              below 9 px only a sheath all its own makes an axon: 0 of 33
                      211 others kept; thickened 1 lost, 0 of 220 kept
 vacuole              small, and within the sheath of a larger axon: 4 axons lost; thickened 14
 part of a swollen    less than half as wide as its fiber, and it fills a notch in that of a larger
-sheath               axon (`fibers.join_swollen`): 0 axons lost, 7 of 13 others found; thickened
+sheath               axon (`sheaths.join_swollen`): 0 axons lost, 7 of 13 others found; thickened
                      4 lost
 edge of the image    at most two sides, and no more of the edge than a cut axon has: 1 axon lost; 0
 break in a ring      a round region with an opening of 1 or 2 px: 76 axons found, 1 invented;
@@ -27,6 +27,8 @@ gap score is wrong in 25 instead of 22 of 7,528 regions, thickened in 42 instead
 Not solved: sheaths drawn thinner than one pixel, breaks of 3 px and more, and a sheath without axon
 that touches a fiber, whose myelin goes to that fiber.
 """
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -42,7 +44,7 @@ from myelin.regions import (
 )
 
 # Smallest axon: 4 px is the smallest that occurs more than once in hand-drawn masks.
-MIN_AXON_PX = 4
+SMALLEST_AXON_PX = 4
 # Below this a region's outline says nothing, and only a sheath of its own makes it an axon.
 MIN_SHAPE_PX = 9
 MAX_SHARED_OF_OWN = 0.1
@@ -80,30 +82,48 @@ BREAK_NARROW = 0.08
 SQUARE = np.ones((3, 3), np.uint8)
 
 
+@dataclass
+class SortedRegions:
+    """The regions without myelin, sorted into axons and others.
+
+    Attributes
+    ----------
+    axons : int32 array, (rows, cols)
+        Numbers 1 to n of the axons, see `fibers.find_axons`.
+    hull_px : float array, (n,)
+        Areas of their convex hulls.
+    others : int32 array, (rows, cols)
+        Numbers 1 to m of the other regions; axons may have numbers here too.
+    boxes : int64 array, (m + 1, 5)
+        Boxes of these, see `label_regions`; area 0 for axons and for what belongs to a fiber.
+    space : bool array, (rows, cols), optional
+        Space between drawn axons and their sheaths.
+    """
+
+    axons: np.ndarray
+    hull_px: np.ndarray
+    others: np.ndarray
+    boxes: np.ndarray
+    space: np.ndarray | None = None
+
+
 def sort_regions(myelin, image=None):
     """Sort the regions without myelin into axons and others.
 
     Parameters
     ----------
     myelin, image
-        As in `find_axons`.
+        As in `fibers.find_axons`.
 
     Returns
     -------
-    axons : int32 array, (rows, cols)
-        As from `find_axons`.
-    hulls : float array, (n,)
-        The axons' `hull_areas`.
-    others : int32 array, (rows, cols)
-        Numbers of all regions, axons too.
-    boxes : int64 array, (m + 1, 5)
-        Boxes of the regions, see `label_regions`, those of axons with area 0.
+    SortedRegions
     """
     labels, boxes = label_regions(~myelin, 4)
     areas = boxes[:, 4]
     edge = edge_pixels(labels, len(areas) - 1) / np.sqrt(np.maximum(areas, 1))
     sides = touched_sides(boxes, myelin.shape)
-    possible = (areas >= MIN_AXON_PX) & (sides <= 2)
+    possible = (areas >= SMALLEST_AXON_PX) & (sides <= 2)
     possible &= edge <= MAX_EDGE
     hulls = np.full(len(areas), np.inf)
     hulls[possible] = hull_areas(labels, possible)
@@ -113,9 +133,9 @@ def sort_regions(myelin, image=None):
     if (solid >= MIN_SOLIDITY_OWN).any():
         accepted = accept(labels, areas, solid, candidates, sides == 0, image)
     axons = (np.cumsum(accepted, dtype=np.int32) * accepted)[labels]
-    hulls = np.concatenate([hulls[accepted], close_breaks(myelin, axons)])
+    hull_px = np.concatenate([hulls[accepted], close_breaks(myelin, axons)])
     boxes[accepted, 4] = 0
-    return axons, hulls, labels, boxes
+    return SortedRegions(axons, hull_px, labels, boxes)
 
 
 def accept(labels, areas, solid, candidates, inside, image):
@@ -255,7 +275,7 @@ def close_breaks(myelin, axons):
 
 
 def drawn_axons(axon, myelin):
-    """Return the axons of an axon mask, and the rest, as `sort_regions` does.
+    """Take the axons from an axon mask, and sort the rest.
 
     Specks, and axons without a sheath, are left out: they are no fibers. A shrunken axon may leave
     a space to its sheath: an enclosed region beside one axon and otherwise myelin. It belongs to
@@ -263,10 +283,7 @@ def drawn_axons(axon, myelin):
 
     Returns
     -------
-    axons, hulls, others, boxes
-        As from `sort_regions`.
-    space : bool array, (rows, cols)
-        The space between axons and their sheaths.
+    SortedRegions
     """
     labels, boxes = label_regions(axon, 8)
     others, other_boxes = label_regions(~(myelin | axon), 4)
@@ -280,6 +297,7 @@ def drawn_axons(axon, myelin):
     sheathed[clusters[myelin]] = True
     keep = np.zeros(len(boxes), bool)
     keep[labels[axon & sheathed[clusters]]] = True
-    keep &= boxes[:, 4] >= MIN_AXON_PX
+    keep &= boxes[:, 4] >= SMALLEST_AXON_PX
     axons = (np.cumsum(keep, dtype=np.int32) * keep)[labels]
-    return axons, hull_areas(axons, np.arange(keep.sum() + 1) > 0), others, other_boxes, space
+    hull_px = hull_areas(axons, np.arange(keep.sum() + 1) > 0)
+    return SortedRegions(axons, hull_px, others, other_boxes, space)

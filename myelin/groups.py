@@ -9,26 +9,51 @@ import csv
 import io
 import itertools
 import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from myelin.cli import UserError
+from myelin.summary import SIZES, statistics
 
-# Columns that get a mean, a standard deviation and a median per image, animal and group.
-SIZES = ("axon_diameter_um", "fiber_diameter_um", "myelin_thickness_um", "g_ratio")
 # Edges of the bins of axon diameter, µm, in which g-ratios are compared: g depends on diameter, so
 # that a group with thinner axons would seem to have other sheaths. Steps of 1 µm,
 # and a wider last one, as thick axons are few.
 G_RATIO_BINS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
 
 
-def statistics(values):
-    """Return mean, sample standard deviation and median; None where there are too few values."""
-    if len(values) == 0:
-        return None, None, None
-    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return float(np.mean(values)), sd, float(np.median(values))
+@dataclass
+class Measured:
+    """What is compared of one image.
+
+    Attributes
+    ----------
+    sizes : dict of str to array, (n,)
+        The columns `SIZES` of the fibers that do not touch the border.
+    counted : int
+        Fibers in the unbiased counting frame.
+    area_mm2 : float
+    """
+
+    sizes: dict
+    counted: int
+    area_mm2: float
+
+    @classmethod
+    def of(cls, fibers):
+        """Take it from what `fibers.measure_fibers` found."""
+        sizes = {size: fibers.columns[size][fibers.whole] for size in SIZES}
+        return cls(sizes, int(fibers.counted.sum()), fibers.area_mm2)
+
+
+@dataclass
+class GroupTables:
+    """The tables that compare groups, each a list of rows, dicts by column; one file each."""
+
+    per_animal: list
+    per_group: list
+    per_g_ratio_bin: list
 
 
 def read_groups(path, names):
@@ -51,6 +76,36 @@ def read_groups(path, names):
         Missing file or columns, an unknown or repeated image, an empty cell, an animal in two
         groups.
     """
+    # macOS may write the ä of a file name as two letters, and a spreadsheet as one.
+    composed = {unicodedata.normalize("NFC", name): name for name in names}
+    animals, seen, errors = {}, set(), []
+    for line, row in read_rows(path):
+        given, group, animal = ((row[key] or "").strip() for key in ("image", "group", "animal"))
+        image = unicodedata.normalize("NFC", given)
+        if image not in composed:
+            image = Path(image).stem.removesuffix("_mask")
+        image = composed.get(image, image)
+        if not (image and group and animal):
+            errors.append(f"{path}: line {line} has an empty cell, fill it or remove the line")
+        elif image not in composed.values():
+            errors.append(
+                f"{path}: line {line} names the image {given}, which has no mask, correct or "
+                "remove the line"
+            )
+        elif image in seen:
+            errors.append(f"{path}: line {line} repeats {image}, keep one line per image")
+        elif any(animal == other and group != found for found, other in animals):
+            errors.append(f"{path}: line {line} puts {animal} into a second group, keep one")
+        else:
+            animals.setdefault((group, animal), []).append(image)
+            seen.add(image)
+    if errors:
+        raise UserError(*errors)
+    return animals
+
+
+def read_rows(path):
+    """Return [(line number, row)] of a table with the columns image, group, animal."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -62,38 +117,13 @@ def read_groups(path, names):
         columns = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise UserError(f"{path}: no table ({error}), save it as CSV in UTF-8") from None
+        raise UserError(f"{path}: not a table ({error}), save it as CSV in UTF-8") from None
     if not {"image", "group", "animal"} <= set(columns) or not rows:
         raise UserError(
             f"{path}: columns {', '.join(columns)} and {len(rows)} rows, give it the columns "
             "image, group, animal and a row per image"
         )
-    # macOS may write the ä of a file name as two letters, and a spreadsheet as one.
-    composed = {unicodedata.normalize("NFC", name): name for name in names}
-    animals, seen, errors = {}, set(), []
-    for number, row in rows:
-        given, group, animal = ((row[key] or "").strip() for key in ("image", "group", "animal"))
-        image = unicodedata.normalize("NFC", given)
-        if image not in composed:
-            image = Path(image).stem.removesuffix("_mask")
-        image = composed.get(image, image)
-        if not (image and group and animal):
-            errors.append(f"{path}: line {number} has an empty cell, fill it or remove the line")
-        elif image not in composed.values():
-            errors.append(
-                f"{path}: line {number} names the image {given}, of which there is no "
-                "mask, correct or remove it"
-            )
-        elif image in seen:
-            errors.append(f"{path}: line {number} repeats {image}, keep one line per image")
-        elif any(animal == other and group != found for found, other in animals):
-            errors.append(f"{path}: line {number} puts {animal} into a second group, give it one")
-        else:
-            animals.setdefault((group, animal), []).append(image)
-            seen.add(image)
-    if errors:
-        raise UserError(*errors)
-    return animals
+    return rows
 
 
 def compare_groups(animals, measured, edges):
@@ -102,48 +132,61 @@ def compare_groups(animals, measured, edges):
     Parameters
     ----------
     animals : dict of (group, animal) to list of image ids
-    measured : dict of image id to dict
-        `columns` of the fibers that do not touch the border, `counted`, `area_mm2`.
+    measured : dict of image id to Measured
     edges : sequence of float
         Edges of the bins of axon diameter, µm.
 
     Returns
     -------
-    per_animal, per_group, bins : lists of dict
+    GroupTables
     """
     per_animal, bins = [], []
-    for (group, animal), images in animals.items():
-        pooled = {
-            size: np.concatenate([measured[image]["columns"][size] for image in images])
-            for size in SIZES
-        }
-        area = sum(measured[image]["area_mm2"] for image in images)
+    for (group, animal), names in animals.items():
+        images = [measured[name] for name in names]
+        sizes = pool_sizes(images)
         row = {"group": group, "animal": animal, "images": len(images)}
-        row["measured_fibers"] = len(pooled["g_ratio"])
-        row["fiber_density_per_mm2"] = sum(measured[image]["counted"] for image in images) / area
-        row |= {f"{size}_mean": statistics(pooled[size])[0] for size in SIZES}
+        row["measured_fibers"] = len(sizes["g_ratio"])
+        row["fiber_density_per_mm2"] = sum(image.counted for image in images) / sum(
+            image.area_mm2 for image in images
+        )
+        row |= {f"{size}_mean": statistics(sizes[size])[0] for size in SIZES}
         per_animal.append(row)
-        place = np.digitize(pooled["axon_diameter_um"], edges)
-        for index, (low, high) in enumerate(itertools.pairwise(edges), 1):
-            values = pooled["g_ratio"][place == index]
-            bins.append(
-                {
-                    "group": group,
-                    "animal": animal,
-                    "axon_diameter_um_from": float(low),
-                    "axon_diameter_um_to": float(high),
-                    "fibers": len(values),
-                    "g_ratio_mean": statistics(values)[0],
-                }
-            )
-    per_group = []
-    for group in dict.fromkeys(group for group, _ in animals):
-        members = [row for row in per_animal if row["group"] == group]
-        row = {"group": group, "animals": len(members)}
-        for name in ("fiber_density_per_mm2", *(f"{size}_mean" for size in SIZES)):
-            values = [member[name] for member in members if member[name] is not None]
-            mean, sd, _ = statistics(values)
-            row |= {name.removesuffix("_mean") + "_mean": mean}
-            row |= {name.removesuffix("_mean") + "_sd_of_animals": sd}
-        per_group.append(row)
-    return per_animal, per_group, bins
+        bins += [{"group": group, "animal": animal, **part} for part in by_diameter(sizes, edges)]
+    per_group = [
+        {"group": group, **describe([row for row in per_animal if row["group"] == group])}
+        for group in dict.fromkeys(group for group, _ in animals)
+    ]
+    return GroupTables(per_animal, per_group, bins)
+
+
+def pool_sizes(images):
+    """Return the sizes of all fibers of several `Measured` together, dict as in one."""
+    return {size: np.concatenate([image.sizes[size] for image in images]) for size in SIZES}
+
+
+def by_diameter(sizes, edges):
+    """Return the mean g-ratio of the fibers in each bin of axon diameter, a row each."""
+    place = np.digitize(sizes["axon_diameter_um"], edges)
+    rows = []
+    for index, (low, high) in enumerate(itertools.pairwise(edges), 1):
+        ratios = sizes["g_ratio"][place == index]
+        rows.append(
+            {
+                "axon_diameter_um_from": float(low),
+                "axon_diameter_um_to": float(high),
+                "fibers": len(ratios),
+                "g_ratio_mean": statistics(ratios)[0],
+            }
+        )
+    return rows
+
+
+def describe(animals):
+    """Return mean and standard deviation of the rows of one group's animals, as a row."""
+    row = {"animals": len(animals)}
+    for name in ("fiber_density_per_mm2", *(f"{size}_mean" for size in SIZES)):
+        values = [animal[name] for animal in animals if animal[name] is not None]
+        mean, sd, _ = statistics(values)
+        measure = name.removesuffix("_mean")
+        row |= {f"{measure}_mean": mean, f"{measure}_sd_of_animals": sd}
+    return row

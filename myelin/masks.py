@@ -1,68 +1,263 @@
-"""Masks to measure, with the image and the axon mask that belong to each."""
+"""The masks to measure: what belongs to each, all of it checked first, and every file read once.
 
-from myelin.cli import UserError
-from myelin.images import image_shape, read_image, read_mask
-from myelin.naming import RAW_TRAIN
-from myelin.pixel_size import PIXEL_SIZE_TOLERANCE, read_pixel_size
+What `morphometry.py` and `evaluate.py` share, their options too.
+"""
+
+import itertools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from myelin.cli import UserError, progress
+from myelin.images import read_image, read_mask, read_record
+from myelin.naming import RAW_TRAIN, list_images
+from myelin.pixel_size import PIXEL_SIZE_TOLERANCE, check_pixel_size
+
+# What is decoded to be checked is kept until it is measured, up to this: the masks and images of
+# 370 frames of 1040 x 1392. The rest is decoded again.
+KEPT_BYTES = 2**30
 
 
-def check_images(mask, masks=(), images=()):
-    """Return what is wrong with a mask, others that belong to it, and images, as texts.
+# ---------------------------------------------------------------- options
 
-    All must be readable and of one size; None among them is passed over. One is read at a time.
-    """
-    errors, shape = [], None
-    for path in filter(None, (mask, *masks, *images)):
-        try:
-            rows, cols = image_shape(path)
-            if path == mask:
-                shape = rows, cols
-            elif shape and shape != (rows, cols):
-                errors.append(
-                    f"{path}: {rows} x {cols} pixels, but {mask.name} is {shape[0]} x {shape[1]}, "
-                    "bring both to one size"
-                )
-            (read_image if path in images else read_mask)(path)
-        except UserError as mistake:
-            errors.extend(mistake.args)
-    return errors
+
+def add_pixel_size_option(parser, default):
+    """Add `--pixel-size`; `default` says what happens without it."""
+    parser.add_argument(
+        "--pixel-size",
+        type=check_pixel_size,
+        metavar="UM",
+        help=f"µm per pixel of every image (default: {default})",
+    )
+
+
+def add_out_option(parser, default):
+    """Add `--out`, the folder to write to."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=default,
+        metavar="DIR",
+        help=f"folder to write to (default: {default})",
+    )
+
+
+def add_no_pictures_option(parser, effect):
+    """Add `--no-pictures`; `effect` says what is written with and without it."""
+    parser.add_argument("--no-pictures", action="store_true", help=effect)
 
 
 def check_out(folder, *inputs):
     """Raise where results would be written among the images or masks they are made from."""
     for other in (*inputs, RAW_TRAIN):
         if folder.resolve() == other.resolve():
-            raise UserError(f"--out {folder}: is a folder of the input, name another")
+            raise UserError(f"--out {folder}: is an input folder, choose another")
 
 
-class PixelSizeUnknown(UserError):
-    """No image records a pixel size, and none was given."""
+# ---------------------------------------------------------------- what to measure
 
 
-def pixel_size_of(paths, given):
-    """Return pixel size in µm and its source; from the first of `paths` that records one.
+def segmented(folder, masks):
+    """Return the masks that are from `find_myelin.py`'s last run, and that run's `run.json`.
+
+    Parameters
+    ----------
+    folder : Path
+    masks : dict
+        As from `naming.find_masks`.
+
+    Returns
+    -------
+    masks : dict
+        All of them where the folder has no `run.json`.
+    run : dict or None
 
     Raises
     ------
-    PixelSizeUnknown
-        No path records one.
     UserError
-        Two contradict each other.
+        `run.json` cannot be read, or no mask is from its run.
+    """
+    path = folder / "run.json"
+    try:
+        run = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        ids = set(masks if run is None else run.get("images", masks))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}), run python find_myelin.py or remove it"
+        ) from None
+    skipped = [name for name in masks if name not in ids]
+    if len(skipped) == len(masks):
+        raise UserError(
+            f"{folder}: no mask is from the run in its run.json, run python find_myelin.py, or "
+            "remove run.json to measure all"
+        )
+    if skipped:
+        print(f"skipped, not from the last run in {folder}: {', '.join(skipped)}")
+    return {name: paths for name, paths in masks.items() if name in ids}, run
+
+
+def images_of(masks, folder):
+    """Return {id: path} of the images in a folder that have a mask and are not the mask itself."""
+    found = list_images(folder)
+    return {name: found[name] for name in masks if found.get(name) not in (None, masks[name][0])}
+
+
+@dataclass
+class Case:
+    """One image to measure.
+
+    Attributes
+    ----------
+    name : str
+        The image's id.
+    masks : list of (path, path or None)
+        A myelin mask and perhaps an axon mask; `evaluate.py` has those of the reference first,
+        then those to evaluate.
+    image : path or None
+    pixel_size_um : float or None
+        None where unknown.
+    pixel_size_source : str
+    """
+
+    name: str
+    masks: list
+    image: Path | None
+    pixel_size_um: float | None
+    pixel_size_source: str
+
+
+class Reader:
+    """Read the header of each file once, and its pixels once as long as there is room to keep them.
+
+    Parameters
+    ----------
+    room : int
+        Most bytes of decoded masks and images to keep.
+    """
+
+    def __init__(self, room=KEPT_BYTES):
+        self.room, self.records, self.kept = room, {}, {}
+
+    def record(self, path):
+        """Return the `images.ImageRecord` of a file."""
+        if path not in self.records:
+            self.records[path] = read_record(path)
+        return self.records[path]
+
+    def mask(self, path):
+        """Return a mask, bool (rows, cols), see `images.read_mask`; None where `path` is None."""
+        return self.decoded(read_mask, path)
+
+    def image(self, path):
+        """Return an image, uint8 (rows, cols), see `images.read_image`; None as for `mask`."""
+        return self.decoded(read_image, path)
+
+    def decoded(self, read, path):
+        if path is None:
+            return None
+        if (read, path) in self.kept:
+            return self.kept[read, path]
+        # A copy of what is a part of a larger array, such as one channel, which it would keep.
+        array = np.ascontiguousarray(read(self.record(path)))
+        if array.nbytes <= self.room:
+            self.room -= array.nbytes
+            self.kept[read, path] = array
+        return array
+
+
+def read_cases(sources, images, pixel_size_um, reader, in_pixels=False):
+    """Gather and read what belongs to each image, so that a long run cannot fail late.
+
+    Parameters
+    ----------
+    sources : list of dict
+        {id: (mask path, axon mask path or None)} as from `naming.find_masks`; the ids of the first
+        are those of the cases.
+    images : dict of id to path
+    pixel_size_um : float or None
+        That of every image; None: what each image records.
+    reader : Reader
+    in_pixels : bool
+        Whether a case may do without a pixel size.
+
+    Returns
+    -------
+    list of Case
+
+    Raises
+    ------
+    UserError
+        All mistakes at once: files that cannot be read, sizes that differ, pixel sizes that are
+        unknown or contradict each other.
+    """
+    cases, errors = [], []
+    for name in progress(sources[0], "checking"):
+        masks, image = [folder[name] for folder in sources], images.get(name)
+        errors += check_files(masks, image, reader)
+        size, source = None, "unknown"
+        try:
+            # The image is asked before the masks.
+            paths = [image, *(myelin for myelin, _ in masks)]
+            size, source = find_pixel_size(paths, pixel_size_um, reader)
+            if size is None and not in_pixels:
+                raise UserError(
+                    f"{paths[-1]}: pixel size unknown (no OME-XML or ImageJ scale; dpi tags do not "
+                    "count), give it in µm per pixel with --pixel-size"
+                )
+        except UserError as mistake:
+            errors.extend(mistake.args)
+        cases.append(Case(name, masks, image, size, source))
+    if errors:
+        raise UserError(*errors)
+    return cases
+
+
+def check_files(masks, image, reader):
+    """Return what is wrong with the masks and the image of a `Case`, as texts.
+
+    All must be readable, and of the size of the first mask.
+    """
+    errors, shape, first = [], None, masks[0][0]
+    for path in filter(None, (*itertools.chain(*masks), image)):
+        try:
+            rows, cols = reader.record(path).shape
+            if path == first:
+                shape = rows, cols
+            elif shape and shape != (rows, cols):
+                errors.append(
+                    f"{path}: {rows} x {cols} pixels, but {first.name} is {shape[0]} x {shape[1]}, "
+                    "make them the same size"
+                )
+            (reader.image if path == image else reader.mask)(path)
+        except UserError as mistake:
+            errors.extend(mistake.args)
+    return errors
+
+
+def find_pixel_size(paths, given, reader):
+    """Return pixel size in µm and its source: what is given, or the first of `paths` that has one.
+
+    None and "unknown" where none has.
+
+    Raises
+    ------
+    UserError
+        Two contradict each other, or pixels are not square.
     """
     if given is not None:
         return given, "--pixel-size"
-    known = [(path, *read_pixel_size(path)) for path in paths if path]
-    known = [entry for entry in known if entry[1]]
+    # What could not be read has no record, and has been named before.
+    records = [reader.records[path] for path in paths if path in reader.records]
+    known = [(record, record.pixel_size()[0]) for record in records if record.pixel_sizes_um]
     if not known:
-        raise PixelSizeUnknown(
-            f"{paths[-1]}: pixel size unknown (no OME-XML or ImageJ scale; dpi tags do not count), "
-            "give it in µm per pixel with --pixel-size"
-        )
-    path, size, source = known[0]
-    for other, other_size, _ in known[1:]:
+        return None, "unknown"
+    first, size = known[0]
+    for other, other_size in known[1:]:
         if abs(size - other_size) > PIXEL_SIZE_TOLERANCE * size:
             raise UserError(
-                f"{path}: {size:g} µm per pixel, but {other} says {other_size:g}, give the right "
-                "one with --pixel-size"
+                f"{first.path}: {size:g} µm per pixel, but {other.path} says {other_size:g}, give "
+                "the right one with --pixel-size"
             )
-    return size, f"{source} of {path.name}"
+    return size, f"{first.pixel_size_source} of {first.path.name}"

@@ -5,6 +5,7 @@ Used by `axons.py` and `fibers.py`; reads no file, knows no unit but the pixel.
 
 import itertools
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -112,11 +113,20 @@ def hull_areas(labels, wanted):
     float array, (number of wanted regions,)
         Pixels whose centre lies in the hull of the region's pixel-edge midpoints.
     """
-    count = np.count_nonzero(wanted)
-    if count == 0:
+    if not wanted.any():
         return np.zeros(0)
-    # Only the ends of each run of pixels in a row can be corners. Coordinates are doubled, so
-    # that the midpoints of pixel edges are integers.
+    return count_inside(hulls_of_midpoints(labels, wanted))
+
+
+def hulls_of_midpoints(labels, wanted):
+    """Return the convex hull of the pixel-edge midpoints of each wanted region, see `hull_areas`.
+
+    Returns
+    -------
+    list of int32 arrays, (corners, 2)
+        x and y, doubled: so the midpoints of pixel edges are integers.
+    """
+    # Only the ends of each run of pixels in a row can be corners.
     first = labels != 0
     last = first.copy()
     differs = labels[:, 1:] != labels[:, :-1]
@@ -138,12 +148,17 @@ def hull_areas(labels, wanted):
     points[:, 0] = np.stack([xs + sides, ys], axis=1)
     points[:, 1] = np.stack([xs, ys - 1], axis=1)
     points[:, 2] = np.stack([xs, ys + 1], axis=1)
-    bounds = np.searchsorted(owners[order], np.arange(1, count + 2))
-    hulls = [
-        cv2.convexHull(points[a:b].reshape(-1, 2))[:, 0] for a, b in itertools.pairwise(bounds)
-    ]
+    bounds = np.searchsorted(owners[order], np.arange(1, np.count_nonzero(wanted) + 2))
+    return [cv2.convexHull(points[a:b].reshape(-1, 2))[:, 0] for a, b in itertools.pairwise(bounds)]
 
-    # Each hull edge is cut by the rows it crosses; each row counts from its left to its right cut.
+
+def count_inside(hulls):
+    """Count the pixels whose centres lie in each hull of doubled coordinates, float (n,).
+
+    Each edge of a hull is cut by the rows it crosses; each row counts from its left to its right
+    cut.
+    """
+    count = len(hulls)
     sizes = np.array([len(hull) for hull in hulls])
     start = np.concatenate(hulls).astype(np.int64)
     following = np.arange(1, len(start) + 1)
@@ -199,6 +214,24 @@ def perimeters(labels, count):
     return np.bincount(own, weights=lengths[code], minlength=count + 1)[1:]
 
 
+@dataclass
+class Ellipses:
+    """Ellipses with the moments of regions, as scikit-image's `regionprops`; all (n,), px.
+
+    Attributes
+    ----------
+    x, y : float arrays
+        Centroid, from the centre of the top left pixel.
+    minor, major : float arrays
+        Full axes.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    minor: np.ndarray
+    major: np.ndarray
+
+
 def ellipses(labels, areas):
     """Return centre and axes of each region 1 to n, from its moments of second order.
 
@@ -209,9 +242,7 @@ def ellipses(labels, areas):
 
     Returns
     -------
-    x, y, minor, major : float arrays, (n,)
-        Centroid from the centre of the top left pixel, and full axes of the ellipse with the same
-        moments, px; as scikit-image's `regionprops`.
+    Ellipses
     """
     count = len(areas)
     places = np.flatnonzero(labels)
@@ -225,4 +256,5 @@ def ellipses(labels, areas):
     dx, dy = xs - x[owner], ys - y[owner]
     xx, yy, xy = mean(dx * dx), mean(dy * dy), mean(dx * dy)
     middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
-    return x, y, 4 * np.sqrt(np.maximum(middle - half, 0)), 4 * np.sqrt(middle + half)
+    minor, major = 4 * np.sqrt(np.maximum(middle - half, 0)), 4 * np.sqrt(middle + half)
+    return Ellipses(x, y, minor, major)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import evaluate
-import morphometry
 from myelin import agreement
+from myelin.fibers import find_axons
 from myelin.images import write_image
 
 SHAPE = (160, 320)
@@ -144,7 +144,7 @@ def test_axons_are_those_of_morphometry(folder):
     for path in ("raw/test/a_mask.png", "preds/a_mask.tif"):
         save(Path(path), myelin)
     evaluate.main(["--pixel-size", "1", "--no-pictures"])
-    found = morphometry.find_axons(cv2.imread("raw/test/a_mask.png", 0) > 0).max()
+    found = find_axons(cv2.imread("raw/test/a_mask.png", 0) > 0).max()
     assert table()[0]["fibers_reference"] == str(found) == "3"
 
 
@@ -194,6 +194,30 @@ def test_several_images_and_empty_masks(folder):
     assert "nan" not in Path("evaluation/evaluation.csv").read_text(encoding="utf-8").lower()
 
 
+@pytest.mark.parametrize(
+    ("names", "pooled"),
+    [
+        (["one"], "all"),
+        (["all"], "all images"),
+        (["ALL"], "all images"),
+        (["all", "all images"], "all images images"),
+    ],
+)
+def test_the_row_over_all_images_is_called_like_no_image(names, pooled):
+    assert agreement.pooled_name(names) == pooled
+
+
+def test_an_image_called_all(folder, capsys):
+    Path("raw/test/a_mask.png").rename("raw/test/all_mask.png")
+    Path("preds/a_mask.tif").rename("preds/all_mask.tif")
+    save(Path("raw/test/b_mask.png"), rings(CENTERS, 20, 30)[0])
+    save(Path("preds/b_mask.tif"), rings(CENTERS, 20, 30)[0])
+    evaluate.main(["--pixel-size", "1", "--no-pictures"])
+    assert [row["image"] for row in table()] == ["all", "b", "all images"]
+    assert table()[2]["fibers_reference"] == "8"
+    assert "all images  " in capsys.readouterr().out
+
+
 def test_other_folders(folder):
     save(Path("hand/a.png"), rings(CENTERS, 20, 30)[0])
     save(Path("net/a.png"), rings(CENTERS, 20, 30)[0])
@@ -204,7 +228,7 @@ def test_other_folders(folder):
 
 @pytest.mark.parametrize("out", ["raw/test", "preds", "raw/train"])
 def test_out_is_no_folder_of_the_input(folder, capsys, out):
-    assert f"--out {out}: is a folder" in fails(capsys, "--out", out).replace("\\", "/")
+    assert f"--out {out}: is an input folder" in fails(capsys, "--out", out).replace("\\", "/")
 
 
 def test_missing_prediction(folder, capsys):

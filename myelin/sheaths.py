@@ -1,0 +1,161 @@
+"""Give each axon its myelin: split touching sheaths, join swollen ones, count empty ones.
+
+Used by `fibers.py`; reads no file, knows no unit but the pixel.
+"""
+
+import cv2
+import numpy as np
+
+from myelin.axons import MIN_SHAPE_PX, VACUOLE_AREA
+from myelin.regions import convex_hulls, crop, enclosed, label_regions, touched_sides
+
+# A part of a swollen sheath: largest g-ratio, and most that it adds to the convex hull, as a
+# multiple of its area / g: the smaller g, the likelier a vacuole.
+MAX_G_RATIO_PART = 0.5
+PART_STANDS_OUT = 0.3
+# A sheath without axon counts as collapsed from this percentile of the fibers' myelin areas on.
+COLLAPSED_PERCENTILE = 25
+COLLAPSED_PX = 100  # the same where an image has no fiber to compare with
+
+
+def split_fibers(myelin, axons):
+    """Give every axon its myelin; sheaths that touch are split by a watershed from the axons.
+
+    The watershed (Vincent and Soille, IEEE PAMI 13:583-598, 1991) floods the distance to the
+    nearest axon minus that to the outline of the cluster: a pixel goes to the nearest axon, but a
+    waist in the outline draws the border to itself. No pixel is lost to a line between fibers.
+
+    Parameters
+    ----------
+    myelin : bool array, (rows, cols)
+    axons : int32 array, (rows, cols)
+        Axon numbers 1 to n.
+
+    Returns
+    -------
+    fibers : int32 array, (rows, cols)
+        The number of an axon on it and on its myelin; 0 on background and on myelin that is not
+        connected (4-neighbours) with any axon.
+    pieces : int64 array, (m, 5)
+        Boxes of the pieces of myelin that are not, see `label_regions`.
+    """
+    clusters, boxes = label_regions(myelin | (axons > 0), 4)
+    inside = np.flatnonzero(axons)
+    owner = np.zeros(len(boxes), np.int32)
+    cluster, axon = clusters.ravel()[inside], axons.ravel()[inside]
+    owner[cluster] = axon  # the last one written stays
+    several = np.unique(cluster[owner[cluster] != axon])
+    fibers = owner[clusters]
+    if len(several):
+        from skimage.segmentation import watershed  # late: its import takes half a second
+    for index in several:
+        view = crop(boxes[index], 1, myelin.shape)
+        mask = clusters[view] == index
+        markers = np.where(mask, axons[view], 0)
+        inner = cv2.distanceTransform((markers == 0).view(np.uint8), cv2.DIST_L2, 5)
+        outer = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
+        fibers[view][mask] = watershed(inner - outer, markers, mask=mask)[mask]
+    return fibers, boxes[(owner == 0) & (boxes[:, 4] > 0)]
+
+
+def join_swollen(axons, fibers):
+    """Find the fibers that are parts of a larger one: vacuoles in its swollen sheath.
+
+    The split between such a part and the rest cuts a notch into the outline, which the part fills;
+    a fiber beside another stands out and makes the convex hull of both larger than itself.
+
+    Parameters
+    ----------
+    axons, fibers : int32 arrays, (rows, cols)
+        Numbers 1 to n, see `split_fibers`.
+
+    Returns
+    -------
+    int array, (n + 1,)
+        The number of the fiber that each is a part of; its own for most.
+    """
+    axon_px, fiber_px = np.bincount(axons.ravel()), np.bincount(fibers.ravel())
+    part_of = np.arange(len(axon_px))
+    small = axon_px < MAX_G_RATIO_PART**2 * fiber_px
+    small[0] = False
+    place, width, flat = np.flatnonzero(small[fibers]), fibers.shape[1], fibers.ravel()
+    pairs = set()
+    for step, inside in (
+        (-1, place % width > 0),
+        (1, place % width < width - 1),
+        (-width, place >= width),
+        (width, place < fibers.size - width),
+    ):
+        near, far = flat[place[inside]], flat[place[inside] + step]
+        other = (far > 0) & (far != near)
+        pairs.update(zip(near[other].tolist(), far[other].tolist(), strict=True))
+    pairs, beside = sorted(pairs), {}
+    for near, far in pairs:
+        beside.setdefault(near, []).append(far)
+    hulls = convex_hulls(fibers, [number for pair in pairs for number in pair])
+    room = PART_STANDS_OUT * fiber_px * np.sqrt(fiber_px / np.maximum(axon_px, 1))  # area / g
+    joined = True
+    while joined:
+        joined = False
+        for near, far in pairs:
+            far = part_of[far]
+            free = [
+                part
+                for part in (near, *beside[near])
+                if part_of[part] == part != far
+                and small[part]
+                and axon_px[part] < VACUOLE_AREA * axon_px[far]
+            ]
+            # Alone, or together with the parts beside it.
+            for parts in (free[:1], free) if near in free else ():
+                both = cv2.convexHull(np.concatenate([hulls[i] for i in (far, *parts)]))
+                if cv2.contourArea(both) - cv2.contourArea(hulls[far]) < room[parts].sum():
+                    part_of[np.isin(part_of, parts)] = far
+                    hulls[far], joined = both, True
+                    break
+    return part_of
+
+
+def fill_vacuoles(holes, boxes, axon_px, fibers):
+    """Add to each fiber the holes that its sheath alone encloses: pinholes, vacuoles and clefts.
+
+    Without this a spongy sheath would make its fiber smaller. A hole above a quarter of the axon
+    stays out.
+
+    Parameters
+    ----------
+    holes : int32 array, (rows, cols)
+        Numbers of the regions that are neither myelin nor axon, and perhaps of others.
+    boxes : int64 array, (m + 1, 5)
+        Their boxes, see `label_regions`; area 0 for the others.
+    axon_px : int array, (n,)
+        Areas of the axons.
+    fibers : int32 array, (rows, cols)
+        Changed in place.
+    """
+    limits = VACUOLE_AREA * axon_px
+    for index, region, around in enclosed(holes, boxes, fibers, limits.max(initial=0)):
+        fiber = around[0]
+        if fiber > 0 and (around == fiber).all() and boxes[index, 4] <= limits[fiber - 1]:
+            fibers[region] = fiber
+
+
+def count_collapsed(pieces, sheath_areas, shape):
+    """Count the sheaths without an axon that have the myelin of a small fiber or more.
+
+    Smaller pieces are taken for specks, and those at the edge of the image for fibers whose axon
+    lies outside it.
+
+    Parameters
+    ----------
+    pieces : int array, (m, 5)
+        Boxes of the connected pieces of myelin without an axon, see `label_regions`.
+    sheath_areas : array, (n,)
+        Myelin of the fibers that have an axon, px.
+    shape : tuple
+        Rows and columns of the image.
+    """
+    least = COLLAPSED_PX
+    if len(sheath_areas):
+        least = max(np.percentile(sheath_areas, COLLAPSED_PERCENTILE), MIN_SHAPE_PX)
+    return int(np.count_nonzero((touched_sides(pieces, shape) == 0) & (pieces[:, 4] >= least)))
