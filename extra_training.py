@@ -3,108 +3,106 @@
     python extra_training.py old.h5 new.h5 100
     python extra_training.py bestmyelin.h5 ourlab.h5 10
 
-Takes weights, image preparation, training options and Adam's state from the old model, which
-stays untouched. The new model is the better of old and new by validation loss, so training on can
-not make it worse (with --validation-split 0 nothing tells, and the last epoch is kept). Then
-segments the test images, as train.py does.
+Takes weights, preprocessing, training options and Adam's state from the old model, which stays
+untouched. The new model is the better of old and new by validation loss, so more training cannot
+make it worse (with --validation-split 0 nothing tells, and the last epoch is kept). Then segments
+the test images, as train.py does.
 """
 
-from myelin import engine, model_file, preprocessing
 from myelin.cli import Parser, UserError, number, script
-from myelin.files import sha256
+from myelin.files import beside, sha256
+from myelin.model_file import RESUME, load_model, model_path, read_model_file, restore_adam
 from myelin.pairs import Pairs
 from myelin.preds import segment_if_packed
-from myelin.recorder import beside
-from myelin.training import (
-    RECIPE,
-    add_training_options,
-    check_options,
-    compile_network,
-    fit,
-    resumed,
-    validate,
+from myelin.preprocessing import dataset_statistics
+from myelin.recipe import (
+    Run,
+    add_recipe_options,
+    add_run_options,
+    given_recipe,
+    stated_recipe,
 )
 
 DEFAULT_CROP = 256  # for a model that takes any size and does not say what it learned from
 
 
-def stated_options(old, training):
-    """Return a model file's training options as the command line would: a file may say anything."""
-    arguments = []
-    for name in RECIPE:
-        value = training.get(name)
-        if value is not None and value is not False:
-            option = f"--{name.replace('_', '-')}"
-            arguments.append(option if value is True else f"{option}={value}")
-    parser = Parser(__doc__)
-    add_training_options(parser)
-    try:
-        return parser.parse_args(arguments)
-    except UserError as mistake:
-        raise UserError(f"{old}: its training options: {mistake}") from None
-
-
-def load(old, args):
-    """Load the old model; training options that were not given are filled from it, or RECIPE."""
-    engine.start_keras()
-    _, settings, _ = model_file.read_model_file(old)
-    stated = stated_options(old, settings.training)
-    for name in RECIPE:
-        if getattr(args, name) is None:
-            setattr(args, name, getattr(stated, name))
-    if args.crop and settings.frame == "resize":
-        raise UserError(f"--crop: {old} takes whole frames, give a model trained with --crop")
-    if not args.crop and settings.frame == "native":
-        args.crop = DEFAULT_CROP
-    return model_file.load_model(old)
-
-
-def earlier_runs(settings):
-    """Return the provenance of a model, then of those it came from; a file may say anything."""
-    earlier = settings.provenance.pop("earlier", [])
-    return [settings.provenance, *(earlier if isinstance(earlier, list) else [])]
-
-
 @script
 def main(argv=None):
     """Continue training a model."""
+    args = parse(argv)
+    old, new = model_path(args.old, reading=True), model_path(args.new)
+    check_names(args, old, new)
+    _, settings, _ = read_model_file(old)
+    run = Run.from_arguments(args, recipe_of(old, settings, args))
+    run.check((settings.rows or 0) * (settings.cols or 0))
+    pairs = Pairs(as_bright=settings.myelin == "bright")
+
+    from myelin import training  # late: it imports Keras
+
+    if args.resume:
+        progress = training.resumed_network(new, run)
+    else:
+        progress = continued(training, old, pairs, run)
+    training.fit(new, progress, pairs, run)
+    segment_if_packed(new)
+
+
+def parse(argv):
+    """Return the arguments of the command line."""
     parser = Parser(__doc__)
     parser.add_argument("old", help="model file to start from, in models/ when a bare name")
     parser.add_argument("new", help="model file to write, into models/ when a bare name")
     parser.add_argument("epochs", type=number(int, 1), help="how often to go through the data")
-    add_training_options(parser, continued=True)
-    args = parser.parse_args(argv)
-    old, new = model_file.model_path(args.old, reading=True), model_file.model_path(args.new)
+    add_recipe_options(parser, continued=True)
+    add_run_options(parser)
+    return parser.parse_args(argv)
+
+
+def check_names(args, old, new):
+    """Raise where the new model would replace what it starts from."""
     if new.exists() and new.samefile(old):
         raise UserError(
             f"{args.new}: both the old and the new model, give the new one its own name"
         )
-    interrupted = beside(new, model_file.RESUME)
+    interrupted = beside(new, RESUME)
     if interrupted.exists() and old.samefile(interrupted):
-        raise UserError(f"{args.old}: is of an interrupted run of {args.new}, go on with --resume")
-    network, settings, adam = load(old, args)
-    if args.augment and not args.crop:
-        raise UserError(f"--augment: {old} takes whole frames, give a model trained with --crop")
-    check_options(args, (settings.rows or 0) * (settings.cols or 0))
-    pairs = Pairs(as_bright=settings.myelin == "bright")
+        raise UserError(
+            f"{args.old}: belongs to an interrupted run of {args.new}, continue that with --resume"
+        )
+
+
+def recipe_of(old, settings, args):
+    """Return the recipe: the options given, else what the old model states."""
+    recipe = given_recipe(args, stated_recipe(old, settings.training, __doc__))
+    if settings.frame == "resize":
+        for option in ("crop", "augment"):
+            if getattr(recipe, option):
+                raise UserError(
+                    f"--{option}: {old} was trained on whole frames, start from a model that was "
+                    "trained with --crop"
+                )
+    elif not recipe.crop:
+        recipe.crop = DEFAULT_CROP
+    return recipe
+
+
+def continued(training, old, pairs, run):
+    """Return the old model, compiled and judged on the validation frames."""
+    network, settings, adam = load_model(old)
     if settings.normalize == "test set":  # a file of 2018: from here on the training set counts
         settings.normalize = "dataset"
-        settings.mean, settings.std = preprocessing.dataset_statistics(pairs.all_images(), settings)
-    start = 0
-    if args.resume:
-        network, settings, start, best = resumed(new, args)
-    else:
-        compile_network(network, args)
-        if adam:
-            model_file.restore_adam(network, adam)
-        best, dice = validate(network, settings, pairs, args)
-        settings.provenance = {
-            "best_validation_dice": dice,
-            "old_sha256": sha256(old),
-            "earlier": earlier_runs(settings),
-        }
-    fit(new, network, settings, pairs, args, start, best)
-    segment_if_packed(new)
+        settings.mean, settings.std = dataset_statistics(pairs.all_images(), settings)
+    training.compile_network(network, run.recipe)
+    if adam:
+        restore_adam(network, adam)
+    progress = training.Progress(network, settings)
+    progress.best, dice = training.validate(progress, pairs, run)
+    settings.provenance = {
+        "best_validation_dice": dice,
+        "old_sha256": sha256(old),
+        "earlier": settings.earlier_runs(),
+    }
+    return progress
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ preds/<id>_mask.tif (0/255) and preds/<id>_overlay.png, all at the size of the i
 npydata/imgs_mask_test.npy (probabilities, float32) and preds/run.json (what made them).
 """
 
-from myelin import engine, model_file
 from myelin.cli import Parser, number, script
+from myelin.model_file import model_path
 from myelin.pixel_size import check_pixel_size
-from myelin.preds import segment_test
+from myelin.preds import Options, segment_test
 from myelin.segmentation import SCALE_TOLERANCE
 
 
@@ -49,9 +49,8 @@ def main(argv=None):
         "image's OME or ImageJ tags, else as it is)",
     )
     args = parser.parse_args(argv)
-    model = model_file.model_path(args.model, reading=True)
-    engine.start_keras()
-    segment_test(model, args.myelin, args.pixel_size, args.threshold)
+    options = Options(args.myelin, args.pixel_size, args.threshold)
+    segment_test(model_path(args.model, reading=True), options)
 
 
 if __name__ == "__main__":

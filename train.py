@@ -10,28 +10,36 @@ epoch), newmyelin_history.csv and newmyelin_curve.png; until the run is complete
 newmyelin_resume.h5, from which --resume goes on.
 """
 
-import math
-
-import unet
-from myelin import engine, model_file, preprocessing
 from myelin.cli import Parser, number, script
+from myelin.model_file import model_path
 from myelin.pairs import Pairs
 from myelin.preds import segment_if_packed
-from myelin.preprocessing import Preprocessing
-from myelin.training import (
-    add_training_options,
-    check_options,
-    compile_network,
-    fit,
-    multiple,
-    resumed,
-)
+from myelin.recipe import Recipe, Run, add_recipe_options, add_run_options, given_recipe, multiple
 from unet import DEFAULT_SIZE
 
 
 @script
 def main(argv=None):
     """Train a new model."""
+    args = parse(argv)
+    run = Run.from_arguments(args, given_recipe(args, Recipe()))
+    run.check((args.size or 0) ** 2)
+    path = model_path(args.model)
+    pairs = Pairs(as_bright=bool(args.crop))
+
+    from myelin import training  # late: it imports Keras
+
+    training.keras.utils.set_random_seed(args.seed)
+    if args.resume:
+        progress = training.resumed_network(path, run)
+    else:
+        progress = training.new_network(run, pairs)
+    training.fit(path, progress, pairs, run)
+    segment_if_packed(path)
+
+
+def parse(argv):
+    """Return the arguments of the command line."""
     parser = Parser(__doc__)
     parser.add_argument("model", help="model file to write, into models/ when a bare name")
     parser.add_argument("epochs", type=number(int, 1), help="how often to go through the data")
@@ -39,7 +47,7 @@ def main(argv=None):
         "--size",
         type=multiple,
         metavar="PX",
-        help="whole frames are resized to PX x PX pixels (default: 1024)",
+        help=f"whole frames are resized to PX x PX pixels (default: {DEFAULT_SIZE})",
     )
     parser.add_argument(
         "--normalize",
@@ -48,40 +56,15 @@ def main(argv=None):
         help="subtract the mean and divide by the standard deviation of the whole training set, "
         "or of each image by itself (default: dataset)",
     )
-    add_training_options(parser)
+    add_recipe_options(parser)
+    add_run_options(parser)
     args = parser.parse_args(argv)
     if args.augment and not args.crop:
         parser.error("--augment needs --crop")
     if args.crop and args.size:
         parser.error("--size is of whole frames, leave it out with --crop")
-    check_options(args, (args.size or DEFAULT_SIZE) ** 2)
-    path = model_file.model_path(args.model)
-
-    pairs = Pairs(as_bright=bool(args.crop))
-    keras = engine.start_keras()
-    keras.utils.set_random_seed(args.seed)
-    start, best = 0, math.inf
-    if args.resume:
-        network, settings, start, best = resumed(path, args)
-    else:
-        size = None if args.crop else args.size or DEFAULT_SIZE
-        settings = Preprocessing(
-            frame="native" if args.crop else "resize",
-            rows=size,
-            cols=size,
-            myelin="bright" if args.crop else "as it is",
-            normalize=args.normalize,
-        )
-        if args.normalize == "dataset":
-            settings.mean, settings.std = preprocessing.dataset_statistics(
-                pairs.all_images(), settings
-            )
-        # The original's start shrinks the signal by half at each level, and the bottom, which sees
-        # most of the surroundings, learned nothing from crops: its output stayed below 0.01.
-        network = unet.get_unet(size, size, "he_normal" if args.crop else "glorot_uniform")
-        compile_network(network, args)
-    fit(path, network, settings, pairs, args, start, best)
-    segment_if_packed(path)
+    args.size = None if args.crop else args.size or DEFAULT_SIZE
+    return args
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""The network, its loss, and the model file.
+"""The network and its losses.
 
     import unet
-    network, settings, _ = model_file.load_model("models/bestmyelin.h5")
+    network = unet.get_unet()
+    network.compile("adam", unet.dice_coef_loss, metrics=[unet.dice_coef])
 
 The U-Net follows Ronneberger, Fischer and Brox (2015), doi:10.1007/978-3-319-24574-4_28, with
-half its filters and same-padded convolutions. A model file is a standard Keras HDF5 file plus one
-attribute that says how images are prepared for it. Loading never runs or follows anything in the
-file: the network is built here, and arrays are read only where they are exactly as expected.
+half its filters and same-padded convolutions. `layers` describes it once: from this description
+`get_unet` builds it in Keras, and a model file is checked against it.
 """
+
+import dataclasses
 
 FILTERS = (32, 64, 128, 256)
 BOTTOM_FILTERS = 512
@@ -16,11 +18,78 @@ DEFAULT_SIZE = 1024
 SMOOTH = 1.0
 
 
-# ---------------------------------------------------------------- network and loss
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One layer of the network.
+
+    Attributes
+    ----------
+    kind : str
+        The name of its class in Keras.
+    sources : tuple of int
+        Places in the list of layers of those that feed it.
+    channels : int
+        Channels that it gives, which are the filters of a convolution.
+    inputs : int
+        Channels that it takes.
+    kernel : int
+        Side of a convolution's kernel, px; 0 for layers without weights.
+    activation : str
+        Of a convolution.
+    """
+
+    kind: str
+    sources: tuple = ()
+    channels: int = 1
+    inputs: int = 0
+    kernel: int = 0
+    activation: str = "linear"
+
+    @property
+    def weight_shapes(self):
+        """Shapes of the kernel and the bias; nothing for layers without weights."""
+        if not self.kernel:
+            return []
+        ends = (self.inputs, self.channels)
+        if self.kind == "Conv2DTranspose":
+            ends = ends[::-1]
+        return [(self.kernel, self.kernel, *ends), (self.channels,)]
+
+
+def layers():
+    """Return the network's layers in order, list of `Layer`."""
+    plan = [Layer("InputLayer")]
+
+    def add(kind, channels, *sources, **convolution):
+        sources = sources or (len(plan) - 1,)
+        inputs = sum(plan[place].channels for place in sources)
+        plan.append(Layer(kind, sources, channels, inputs, **convolution))
+        return len(plan) - 1
+
+    def convolve_twice(filters):
+        add("Conv2D", filters, kernel=3, activation="relu")
+        return add("Conv2D", filters, kernel=3, activation="relu")
+
+    skips = []
+    for filters in FILTERS:
+        skips.append(convolve_twice(filters))
+        add("MaxPooling2D", filters)
+    convolve_twice(BOTTOM_FILTERS)
+    for filters, skip in zip(reversed(FILTERS), reversed(skips), strict=True):
+        upsampled = add("Conv2DTranspose", filters, kernel=2)
+        add("Concatenate", 2 * filters, upsampled, skip)
+        convolve_twice(filters)
+    add("Conv2D", 1, kernel=1, activation="sigmoid")
+    return plan
+
+
+def weight_shapes():
+    """Return the shape of every weight array in order: kernel and bias of each convolution."""
+    return [shape for layer in layers() for shape in layer.weight_shapes]
 
 
 def get_unet(rows=DEFAULT_SIZE, cols=DEFAULT_SIZE, initializer="glorot_uniform"):
-    """Build the U-Net.
+    """Build the U-Net in Keras.
 
     Parameters
     ----------
@@ -37,30 +106,35 @@ def get_unet(rows=DEFAULT_SIZE, cols=DEFAULT_SIZE, initializer="glorot_uniform")
         (batch, rows, cols, 1) float32 -> myelin probability, same shape. 7,759,521 parameters.
     """
     import keras
-    from keras import layers
 
-    def convolve_twice(x, filters):
-        for _ in range(2):
-            x = layers.Conv2D(
-                filters, 3, activation="relu", padding="same", kernel_initializer=initializer
-            )(x)
-        return x
+    def convolution(layer):
+        return {
+            "filters": layer.channels,
+            "kernel_size": layer.kernel,
+            "activation": layer.activation,
+            "padding": "same",
+            # He's is for ReLU; the sigmoid at the end keeps Keras's own.
+            "kernel_initializer": "glorot_uniform"
+            if layer.activation == "sigmoid"
+            else initializer,
+        }
 
-    inputs = x = layers.Input((rows, cols, 1))
-    skips = []
-    for filters in FILTERS:
-        x = convolve_twice(x, filters)
-        skips.append(x)
-        x = layers.MaxPooling2D(2)(x)
-    x = convolve_twice(x, BOTTOM_FILTERS)
-    for filters, skip in zip(reversed(FILTERS), reversed(skips), strict=True):
-        x = layers.Conv2DTranspose(
-            filters, 2, strides=2, padding="same", kernel_initializer=initializer
-        )(x)
-        x = layers.Concatenate(axis=3)([x, skip])
-        x = convolve_twice(x, filters)
-    outputs = layers.Conv2D(1, 1, activation="sigmoid")(x)
-    return keras.Model(inputs, outputs)
+    tensors = []
+    for layer in layers():
+        inputs = [tensors[place] for place in layer.sources]
+        match layer.kind:
+            case "InputLayer":
+                tensor = keras.layers.Input((rows, cols, layer.channels))
+            case "Conv2D":
+                tensor = keras.layers.Conv2D(**convolution(layer))(*inputs)
+            case "Conv2DTranspose":
+                tensor = keras.layers.Conv2DTranspose(**convolution(layer), strides=2)(*inputs)
+            case "MaxPooling2D":
+                tensor = keras.layers.MaxPooling2D(2)(*inputs)
+            case "Concatenate":
+                tensor = keras.layers.Concatenate(axis=3)(inputs)
+        tensors.append(tensor)
+    return keras.Model(tensors[0], tensors[-1])
 
 
 def dice_coef(y_true, y_pred):
@@ -93,12 +167,3 @@ def dice_crossentropy_loss(y_true, y_pred):
 
 
 LOSSES = {"dice": dice_coef_loss, "dice+crossentropy": dice_crossentropy_loss}
-
-
-# ---------------------------------------------------------------- preparing images
-
-
-# ---------------------------------------------------------------- model file: where and saving
-
-
-# ---------------------------------------------------------------- model file: safe loading

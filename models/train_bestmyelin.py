@@ -9,14 +9,13 @@ of four crops takes 0.36 s on two cores, where train.py takes 1.06 s: TensorFlow
 gave wrong gradients on processors, and Keras's PyTorch backend moves the channels of every array.
 """
 
+import dataclasses
 import datetime
 import fnmatch
 import math
 import os
 import sys
 from pathlib import Path
-
-from myelin import engine, model_file, preprocessing
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -27,24 +26,25 @@ import torch
 from torch.nn import functional
 
 import unet
-from extra_training import earlier_runs
-from myelin.batches import matching, sampling_weights
+from myelin import engine, model_file
 from myelin.cli import Parser, number, running, script
-from myelin.pairs import Pairs, random_crop
-from myelin.recorder import learning_rate
+from myelin.crops import random_crop
+from myelin.pairs import Pairs, matching, sampling_weights
+from myelin.preprocessing import Preprocessing
+from myelin.recipe import Recipe
 
 REPORT_STEPS = 100
 PIXEL_SIZE_UM = 0.1
 # What extra_training.py goes on with.
-TRAINING = {
-    "crop": 256,
-    "augment": True,
-    "loss": "dice+crossentropy",
-    "batch_size": 4,
-    "steps": 200,
-    "schedule": "cosine",
-    "learning_rate": 1e-4,
-}
+RECIPE = Recipe(
+    crop=256,
+    augment=True,
+    loss="dice+crossentropy",
+    batch_size=4,
+    steps=200,
+    schedule="cosine",
+    learning_rate=1e-4,
+)
 # Shares of the crops, and emphases within them: animals whose fibers are small, or have one image.
 SHARES = {"rat*": 0.6, "nerve_*": 0.25, "*synthetic_*": 0.15}
 EMPHASIS = [("rat[1-4]*", 2), ("rat2*", 1.5), ("rat8*", 2)]
@@ -97,14 +97,15 @@ def crop_probabilities(pairs, training):
 
 def train(weights, pairs, training, settings, args):
     """Change the weights, by Adam along a cosine."""
+    recipe = dataclasses.replace(RECIPE, learning_rate=args.learning_rate)
     rng = np.random.default_rng(args.seed)
     chances = crop_probabilities(pairs, training)
     adam = torch.optim.Adam(weights, args.learning_rate, fused=True)
     reached = []
     for step in range(args.steps):
-        adam.param_groups[0]["lr"] = learning_rate(args, step, args.steps)
-        chosen = rng.choice(training, TRAINING["batch_size"], p=chances)
-        crops = [random_crop(pairs, i, TRAINING["crop"], settings, True, rng) for i in chosen]
+        adam.param_groups[0]["lr"] = recipe.rate(step, args.steps)
+        chosen = rng.choice(training, recipe.batch_size, p=chances)
+        crops = [random_crop(pairs, i, recipe.crop, settings, True, rng) for i in chosen]
         frames, masks = (
             torch.from_numpy(np.stack(arrays)[:, None].astype(np.float32))
             for arrays in zip(*crops, strict=True)
@@ -149,7 +150,6 @@ def main(argv=None):
     )
     parser.add_argument("--seed", type=number(int, 0, 2**32 - 1), default=0)
     args = parser.parse_args(argv)
-    args.schedule = TRAINING["schedule"]
     path = model_file.model_path(args.model)
     cv2.setNumThreads(1)
     keras = engine.start_keras()
@@ -160,9 +160,7 @@ def main(argv=None):
         )
     else:
         network = unet.get_unet(None, None, "he_normal")
-        settings = preprocessing.Preprocessing(
-            "native", None, None, myelin="bright", normalize="image"
-        )
+        settings = Preprocessing("native", None, None, myelin="bright", normalize="image")
     pairs = Pairs(as_bright=True)
     patterns = args.leave_out.split(",") if args.leave_out else []
     left_out = {i for pattern in patterns for i in matching(pairs, pattern, "--leave-out")}
@@ -173,12 +171,12 @@ def main(argv=None):
     arrays[-1] = arrays[-1] + np.float32(math.log((1 - args.half_at) / args.half_at))
     network.set_weights(arrays)
     settings.pixel_size_um = PIXEL_SIZE_UM
-    settings.training = TRAINING
+    settings.training = dataclasses.asdict(RECIPE)
     settings.provenance = {
         "date": datetime.date.today().isoformat(),
         "command": running["command"],
         "training_images": len(training),
-        "earlier": earlier_runs(settings),
+        "earlier": settings.earlier_runs(),
     }
     model_file.save_model(path, network, settings, optimizer=False)
 

@@ -1,58 +1,94 @@
-"""Batches for training and validation."""
+"""Batches of pairs for Keras: whole frames, or random crops."""
 
-import fnmatch
 import math
 
 import numpy as np
+from keras.utils import PyDataset
 
-from myelin import preprocessing
-from myelin.cli import UserError
-from myelin.naming import NPYDATA
-from myelin.pairs import random_crop
+from myelin.crops import random_crop
+from myelin.pairs import sampling_weights
+from myelin.preprocessing import normalize, resize
 from unet import STRIDE
 
 # A validation frame of "native" models is cut to this at most: a big one fills memory.
 VALIDATION_SIZE = 1024
 
 
-def split(pairs, fraction, pattern=None):
-    """Return (training, validation) indices.
+class Batches(PyDataset):
+    """What every data set for Keras here has: (image, mask) batches, float32 (n, rows, cols, 1)."""
 
-    Validation takes the frames whose id fits one of the comma-separated patterns, or else the
-    last `fraction` of all frames (never crops of a training frame).
-    """
-    count = len(pairs)
-    if pattern:
-        patterns = [pattern] if pattern in pairs.ids else pattern.split(",")
-        held = {i for p in patterns for i in matching(pairs, p, "--validate-on")}
-    else:
-        held = set(range(math.floor(count * (1 - fraction) + 1e-9), count))  # as Keras splits
-    training = [i for i in range(count) if i not in held]
-    if not training or (fraction and not held):
-        raise UserError(
-            f"{NPYDATA}/imgs_train.npy: {count} pairs, which leaves {len(training)} to train on "
-            f"and {len(held)} to validate on, add pairs to raw/train and run python data.py"
+    def __getitem__(self, step):
+        images, masks = zip(*self.batch(step), strict=True)
+        return (
+            np.stack(images)[..., None].astype(np.float32),
+            np.stack(masks)[..., None].astype(np.float32),
         )
-    return training, sorted(held)
 
 
-def matching(pairs, pattern, option):
-    """Return the indices of the images whose id fits a pattern; none is an error."""
-    # A name may hold what a pattern uses, such as [1]: it stands for itself first.
-    found = [i for i, name in enumerate(pairs.ids) if name == pattern]
-    found = found or [i for i, n in enumerate(pairs.ids) if fnmatch.fnmatchcase(n, pattern)]
-    if not found:
-        known = ", ".join(pairs.ids[:5])
-        raise UserError(f"{option} {pattern}: no such training image, give ids such as {known}")
-    return found
+class FrameBatches(Batches):
+    """Whole frames, each once an epoch.
+
+    Parameters
+    ----------
+    pairs : Pairs
+    indices : list of int
+        The frames to take.
+    settings : Preprocessing
+    batch_size : int
+    rng : numpy.random.Generator, optional
+        Shuffles the frames before each epoch; without it they keep their order.
+    """
+
+    def __init__(self, pairs, indices, settings, batch_size=1, rng=None):
+        super().__init__()
+        self.pairs, self.settings, self.batch_size, self.rng = pairs, settings, batch_size, rng
+        self.order = list(indices)
+        self.shape = validation_shape(pairs, indices) if settings.frame == "native" else None
+        self.on_epoch_end()
+
+    def __len__(self):
+        return math.ceil(len(self.order) / self.batch_size)
+
+    def batch(self, step):
+        """Return the pairs of one step, list of (image, mask)."""
+        chosen = self.order[step * self.batch_size : (step + 1) * self.batch_size]
+        return [whole_frame(self.pairs, i, self.settings, self.shape) for i in chosen]
+
+    def on_epoch_end(self):
+        """Shuffle the frames."""
+        if self.rng is not None:
+            self.rng.shuffle(self.order)
 
 
-def sampling_weights(pairs, training, emphasis):
-    """Return the probability of each training frame in a crop: its area times its emphasis."""
-    weights = np.prod(pairs.shapes, axis=1).astype(float)
-    for pattern, factor in emphasis:
-        weights[matching(pairs, pattern, "--emphasis")] *= factor
-    return weights[training] / weights[training].sum()
+class CropBatches(Batches):
+    """Random crops.
+
+    Parameters
+    ----------
+    pairs : Pairs
+    indices : list of int
+        The frames to cut from.
+    settings : Preprocessing
+    recipe : recipe.Recipe
+    emphasis : list of (str, float)
+        See `pairs.sampling_weights`.
+    rng : numpy.random.Generator
+    """
+
+    def __init__(self, pairs, indices, settings, recipe, emphasis, rng):
+        super().__init__()
+        self.pairs, self.indices, self.settings = pairs, indices, settings
+        self.recipe, self.rng = recipe, rng
+        self.weights = sampling_weights(pairs, indices, emphasis)
+
+    def __len__(self):
+        return self.recipe.steps
+
+    def batch(self, step):
+        """Return the pairs of one step, list of (image, mask)."""
+        chosen = self.rng.choice(self.indices, self.recipe.batch_size, p=self.weights)
+        size, augment = self.recipe.crop, self.recipe.augment
+        return [random_crop(self.pairs, i, size, self.settings, augment, self.rng) for i in chosen]
 
 
 def whole_frame(pairs, index, settings, shape=None):
@@ -63,12 +99,10 @@ def whole_frame(pairs, index, settings, shape=None):
     """
     image, mask = pairs.image(index), pairs.mask(index)
     if settings.frame == "resize":
-        image = preprocessing.resize(image, settings.rows, settings.cols)
-        mask = preprocessing.resize(mask, settings.rows, settings.cols)
-        return preprocessing.normalize(image, settings), mask.astype(np.float32) / 255
-    image = preprocessing.normalize(
-        image, settings
-    )  # by the whole image's statistics, before the cut
+        image = resize(image, settings.rows, settings.cols)
+        mask = resize(mask, settings.rows, settings.cols)
+        return normalize(image, settings), mask.astype(np.float32) / 255
+    image = normalize(image, settings)  # by the whole image's statistics, before the cut
     top, left = (
         max(length - size, 0) // 2 for length, size in zip(image.shape, shape, strict=True)
     )
@@ -82,43 +116,3 @@ def validation_shape(pairs, indices):
     """Return the (rows, cols) that hold the largest of some frames, up to VALIDATION_SIZE."""
     largest = np.minimum(np.max(pairs.shapes[list(indices)], axis=0), VALIDATION_SIZE)
     return tuple(-(-largest // STRIDE) * STRIDE)
-
-
-def make_batches(pairs, indices, settings, args, training, start=0):
-    """Return a keras PyDataset of (image, mask) batches, float32 (batch, rows, cols, 1)."""
-    from keras.utils import PyDataset
-
-    shape = validation_shape(pairs, indices) if settings.frame == "native" else None
-    rng = np.random.default_rng([args.seed, start])  # a resumed run draws other crops
-    weights = sampling_weights(pairs, indices, args.emphasis) if training and args.crop else None
-    size = args.batch_size if training else 1
-
-    class Batches(PyDataset):
-        def __init__(self):
-            super().__init__()
-            self.order = list(indices)
-            self.on_epoch_end()
-
-        def __len__(self):
-            return args.steps if weights is not None else math.ceil(len(indices) / size)
-
-        def __getitem__(self, step):
-            if weights is not None:
-                chosen = rng.choice(indices, size, p=weights)
-                batch = [
-                    random_crop(pairs, i, args.crop, settings, args.augment, rng) for i in chosen
-                ]
-            else:
-                chosen = self.order[step * size : (step + 1) * size]
-                batch = [whole_frame(pairs, i, settings, shape) for i in chosen]
-            images, masks = zip(*batch, strict=True)
-            return (
-                np.stack(images)[..., None].astype(np.float32),
-                np.stack(masks)[..., None].astype(np.float32),
-            )
-
-        def on_epoch_end(self):
-            if training:
-                rng.shuffle(self.order)
-
-    return Batches()

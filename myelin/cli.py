@@ -1,4 +1,4 @@
-"""What every script of the suite shares: folders, messages, safe files, the record of a run."""
+"""The command line: error lines, exit codes, options, progress."""
 
 import argparse
 import contextlib
@@ -10,9 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-running = {"command": "called from Python"}  # the script's command line, for provenance
+from myelin import __version__
 
-# ---------------------------------------------------------------- scripts
+running = {"command": "called from Python"}  # the script's command line, for provenance
 
 
 class UserError(Exception):
@@ -83,6 +83,8 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, doc):
         formatter = argparse.RawDescriptionHelpFormatter
         super().__init__(description=doc, formatter_class=formatter, allow_abbrev=False)
+        version = f"DeepMyelinSegmentation {__version__}"
+        self.add_argument("--version", action="version", version=version, help="print the version")
 
     def error(self, message):
         raise UserError(f"{message}, see python {self.prog} --help")
@@ -125,4 +127,3 @@ def number(kind, low, high=math.inf):
     return check
 
 
-# ---------------------------------------------------------------- files

@@ -10,6 +10,7 @@ import os
 import platform
 from pathlib import Path
 
+from myelin import __version__
 from myelin.cli import running
 
 
@@ -27,6 +28,11 @@ def replacing(path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def beside(path, ending):
+    """Return a file's companion: models/x.h5 and "_history.csv" give models/x_history.csv."""
+    return path.with_name(path.stem + ending)
 
 
 def sha256(path):
@@ -109,6 +115,7 @@ def write_run_json(folder, **facts):
     """
     facts = {
         "command": running["command"],
+        "version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **facts,
         "versions": versions(),

@@ -1,11 +1,16 @@
-"""The model file: where it lies, how it is saved, and how it is loaded without trusting it."""
+"""The model file: where it lies, how it is saved, and how it is loaded without trusting it.
+
+A model file is a standard Keras HDF5 file plus one attribute that says how images are prepared for
+the network. Loading never runs or follows anything in it: the network is built by `unet.py`, and
+arrays are read only where they are exactly as expected.
+"""
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 
 import unet
+from myelin.architecture import check_architecture
 from myelin.cli import UserError
 from myelin.files import replacing
 from myelin.hdf5 import ModelFileError, check_texts, member, read_array, read_attribute
@@ -13,8 +18,6 @@ from myelin.preprocessing import Preprocessing
 
 PREPROCESSING = "myelin_preprocessing"
 MODELS = Path("models")
-# Training on a frame of 2896 x 2896 takes some 22 GB, reckoned from 1024 x 1024.
-MAX_FRAME_SIDE = 2896
 RESUME = "_resume.h5"  # ending of the file that holds the last epoch until a run is complete
 
 
@@ -75,95 +78,8 @@ def save_model(path, network, settings, optimizer=True):
             file.attrs[PREPROCESSING] = json.dumps(dataclasses.asdict(settings))
 
 
-def weight_shapes():
-    """Return the shape of every weight array in order: kernel, bias of each convolution."""
-    shapes, inputs = [], 1
-    blocks = [*unet.FILTERS, unet.BOTTOM_FILTERS]
-    for filters in blocks:
-        shapes += [(3, 3, inputs, filters), (filters,), (3, 3, filters, filters), (filters,)]
-        inputs = filters
-    for filters in reversed(unet.FILTERS):
-        shapes += [(2, 2, filters, inputs), (filters,)]
-        shapes += [(3, 3, 2 * filters, filters), (filters,), (3, 3, filters, filters), (filters,)]
-        inputs = filters
-    return [*shapes, (1, 1, inputs, 1), (1,)]
-
-
-def source_layers(nodes):
-    """Return the names of the layers that a layer's `inbound_nodes` refer to, in order.
-
-    Keras 2 writes each as [name, node, output, ...], Keras 3 as {"keras_history": [same three]}.
-    """
-    if isinstance(nodes, dict):
-        nodes = list(nodes.values())
-    if not isinstance(nodes, list):
-        return []
-    if len(nodes) >= 3 and isinstance(nodes[0], str) and nodes[1:3] == [0, 0]:
-        return nodes[:1]
-    return [name for part in nodes for name in source_layers(part)]
-
-
-def expected_sources(kinds, index):
-    """Return the indices of the layers that feed a layer, given the classes of all in order."""
-    if kinds[index] != "Concatenate":
-        return [index - 1] if index else []
-    level = kinds[index:].count("Concatenate")  # 4 at the bottom, where the last skip is joined
-    pools = [place for place, kind in enumerate(kinds) if kind == "MaxPooling2D"]
-    return [index - 1, pools[level - 1] - 1]
-
-
-def expected_layers():
-    """Return the class of every layer in order, with the settings a file's must equal."""
-    same = {"padding": "same", "data_format": "channels_last"}
-    plain = {**same, "strides": [1, 1], "dilation_rate": [1, 1]}
-    convolution = ("Conv2D", {**plain, "activation": "relu"})
-    pooling = ("MaxPooling2D", {"pool_size": [2, 2], "strides": [2, 2]})
-    upward = ("Conv2DTranspose", {**same, "strides": [2, 2], "activation": "linear"})
-    down = [convolution, convolution, pooling] * len(unet.FILTERS)
-    up = [upward, ("Concatenate", {"axis": 3}), convolution, convolution] * len(unet.FILTERS)
-    last = ("Conv2D", {"activation": "sigmoid"})  # 1x1: padding makes no difference
-    return [("InputLayer", {}), *down, convolution, convolution, *up, last]
-
-
-def check_architecture(text):
-    """Return (rows, cols) of a file's input after comparing its layers with ours, by JSON alone."""
-    try:
-        layers = json.loads(text)["config"]["layers"]
-        found = [(layer["class_name"], dict(layer["config"])) for layer in layers]
-        names = [config["name"] for _, config in found]
-        sources = [source_layers(layer.get("inbound_nodes")) for layer in layers]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ModelFileError("its model_config cannot be read") from None
-    ours = expected_layers()
-    kinds = [name for name, _ in ours]
-    for index, (name, settings) in enumerate(ours):
-        if index >= len(found) or found[index][0] != name:
-            got = found[index][0] if index < len(found) else "nothing"
-            raise ModelFileError(f"layer {index} is {got}, expected {name}")
-        for key, value in settings.items():
-            if found[index][1].get(key, value) != value:
-                raise ModelFileError(f"layer {index} has {key} {found[index][1][key]}")
-        feeding = [names[place] for place in expected_sources(kinds, index)]
-        if sources[index] != feeding:
-            raise ModelFileError(f"layer {index} follows {sources[index]}, expected {feeding}")
-    if len(found) > len(ours):
-        raise ModelFileError(f"layer {len(ours)} is {found[len(ours)][0]}, expected the end")
-    shape = found[0][1].get("batch_shape") or found[0][1].get("batch_input_shape") or []
-    if len(shape) != 4 or shape[3] != 1:
-        raise ModelFileError(f"its input is {shape}, expected (batch, rows, cols, 1)")
-    for size in shape[1:3]:
-        fits = size is None or (
-            isinstance(size, int) and 0 < size <= 2**14 and size % unet.STRIDE == 0
-        )
-        if not fits:
-            raise ModelFileError(f"its input is {shape}, expected multiples of {unet.STRIDE}")
-    if math.prod(size or 1 for size in shape[1:3]) > MAX_FRAME_SIDE**2:
-        raise ModelFileError(f"its input is {shape}, the limit is {MAX_FRAME_SIDE} squared")
-    return tuple(shape[1:3])
-
-
 def read_weights(group):
-    """Return the weight arrays of a weights group by position, checked against `weight_shapes`."""
+    """Return the weight arrays of a weights group by position, checked against `unet.layers`."""
     names = []
     for layer in read_attribute(group, "layer_names") or []:
         layer_names = read_attribute(member(group, layer), "weight_names") or []
@@ -173,7 +89,7 @@ def read_weights(group):
         if kinds not in ([], ["kernel", "bias"]) or not (kinds or known):
             raise ModelFileError(f"layer {layer} with weights {layer_names} is not of this U-Net")
         names += [f"{layer}/{name}" for name in layer_names]
-    shapes = weight_shapes()
+    shapes = unet.weight_shapes()
     if len(names) != len(shapes):
         raise ModelFileError(f"{len(names)} weight arrays, expected {len(shapes)}")
     return [read_array(group, name, shape) for name, shape in zip(names, shapes, strict=True)]
@@ -190,7 +106,7 @@ def read_adam(file):
     names = read_attribute(group, "weight_names") or []
     for name in names:
         member(group, name)  # refuse links whatever the layout
-    shapes = [shape for shape in weight_shapes() for _ in range(2)]
+    shapes = [shape for shape in unet.weight_shapes() for _ in range(2)]
     if len(names) != 2 + len(shapes) or not names[0].endswith("/iteration"):
         return None
     iteration = read_array(group, names[0], (), kind="i")

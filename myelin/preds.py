@@ -1,21 +1,145 @@
-"""Segment the packed test images into `preds/`."""
+"""Segment the packed test images into `preds/`: the work of find_myelin.py, also after training."""
 
 import dataclasses
-import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from myelin import engine, model_file, preprocessing
 from myelin.cli import UserError, progress
+from myelin.engine import KerasEngine
 from myelin.files import name_leftovers, replacing, sha256, start_run, write_run_json
 from myelin.images import MAX_PIXELS, write_image
-from myelin.naming import NPYDATA, PREDS, RAW_TEST, list_images, test_images
+from myelin.model_file import read_model_file
+from myelin.naming import NPYDATA, PREDS, RAW_TEST, test_images
 from myelin.packed import Stack, load_test
-from myelin.pixel_size import read_pixel_size
-from myelin.segmentation import frame_scale, myelin_is_dark, probability
+from myelin.preprocessing import dataset_statistics
+from myelin.segmentation import frame_scale, segment
 
 OVERLAY_RGB = (230, 159, 0)  # orange of Okabe and Ito's colour-blind-safe palette
+PROBABILITIES = NPYDATA / "imgs_mask_test.npy"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a user may set for all images of a run.
+
+    Attributes
+    ----------
+    myelin : "auto", "bright" or "dark"
+    pixel_size_um : float or None
+        µm per pixel; else each image's own, where it says so.
+    threshold : float or None
+        Probability from which a pixel is myelin; else the model's.
+    """
+
+    myelin: str = "auto"
+    pixel_size_um: float | None = None
+    threshold: float | None = None
+
+    def pixel_size(self, packed_um):
+        """Return µm per pixel of an image, or None, and its source."""
+        if self.pixel_size_um is not None:
+            return self.pixel_size_um, "--pixel-size"
+        return packed_um, "unknown" if packed_um is None else "the image's metadata"
+
+
+def segment_test(model, options=Options()):
+    """Segment every packed test image.
+
+    Parameters
+    ----------
+    model : Path
+    options : Options
+
+    Raises
+    ------
+    UserError
+        No packed images, no usable model, or pixel sizes that cannot be right.
+    """
+    test = load_test()
+    weights, stated, _ = read_model_file(model)
+    model_sha256 = sha256(model)
+    settings = with_statistics(stated, test)
+    threshold = settings.threshold if options.threshold is None else options.threshold
+    check_scales(test, settings, options)
+    name_changes(test)
+    engine = KerasEngine(weights, settings.rows, settings.cols)
+
+    before = start_run(PREDS)
+    facts = {}
+    with replacing(PROBABILITIES) as temporary:
+        probabilities = Stack(temporary, test.images.shape, np.float32)
+        for index, name in enumerate(progress(test.ids, "segmenting")):
+            image = test.image(index)
+            size, source = options.pixel_size(test.pixel_sizes_um[index])
+            found = segment(engine, settings, image, options.myelin, size)
+            probabilities[index] = found.probability
+            mask = found.probability >= threshold
+            write_result(name, image, found.probability, mask, size)
+            facts[name] = {
+                "myelin": found.myelin,
+                "pixel_size_um": size,
+                "pixel_size_source": source,
+                "network_scale": round(found.scale, 4),
+                "myelin_area_fraction": round(float(mask.mean()), 4),
+            }
+    write_run_json(
+        PREDS,
+        model=str(model),
+        model_sha256=model_sha256,
+        model_preprocessing=dataclasses.asdict(stated),
+        threshold=threshold,
+        engine=engine.name,
+        images=facts,
+    )
+    name_leftovers(PREDS, before)
+    dark = sum(fact["myelin"] == "dark" for fact in facts.values())
+    print(f"segmented {len(facts)} images with {model}, {dark} with dark myelin: see {PREDS}/")
+
+
+def segment_if_packed(model):
+    """Segment the test images after training, as the original did, where there are any."""
+    if (NPYDATA / "imgs_test.npy").exists():
+        segment_test(model)
+
+
+def with_statistics(settings, test):
+    """Return a model's settings, completed for a file of 2018 by the statistics of the test set."""
+    if settings.normalize != "test set":
+        return settings
+    frames = (test.image(index) for index in range(len(test.ids)))
+    mean, std = dataset_statistics(frames, settings)
+    return dataclasses.replace(settings, normalize="dataset", mean=mean, std=std)
+
+
+def check_scales(test, settings, options):
+    """Raise where a pixel size would make an image too large or too small for the network."""
+    errors = []
+    for index, name in enumerate(test.ids):
+        rows, cols = test.shapes[index]
+        size, source = options.pixel_size(test.pixel_sizes_um[index])
+        scale = frame_scale(settings, size)
+        if scale * scale * rows * cols > MAX_PIXELS or min(rows, cols) * scale < 1:
+            errors.append(
+                f"{name}: {size:g} µm per pixel ({source}) is {scale:.3g} times the model's "
+                f"{settings.pixel_size_um:g}, give the right one with --pixel-size"
+            )
+    if errors:
+        raise UserError(*errors)
+
+
+def name_changes(test):
+    """Say so where `raw/test` no longer holds what was packed."""
+    if RAW_TEST.is_dir() and set(test.ids) != {Path(path).stem for path in test_images(RAW_TEST)}:
+        print(f"note: {RAW_TEST} has changed since it was packed, run python data.py to see that")
+
+
+def write_result(name, image, probability, mask, pixel_size_um):
+    """Write one image's probability, mask and overlay."""
+    write_image(PREDS / f"{name}_pred.png", np.rint(probability * 255).astype(np.uint8))
+    write_image(PREDS / f"{name}_mask.tif", mask.astype(np.uint8) * np.uint8(255), pixel_size_um)
+    write_image(PREDS / f"{name}_overlay.png", overlay(image, mask))
 
 
 def overlay(image, mask):
@@ -27,127 +151,3 @@ def overlay(image, mask):
     canvas[mask] = tinted[image[mask]]
     canvas[mask & ~inner] = OVERLAY_RGB
     return canvas
-
-
-def pixel_sizes(ids, shapes, settings, given):
-    """Return {id: (µm per pixel or None, where from, magnification for the network)}.
-
-    Raises
-    ------
-    UserError
-        All images whose size cannot be used, at once.
-    """
-    files = list_images(RAW_TEST) if RAW_TEST.is_dir() else {}
-    sizes, errors = {}, []
-    for name, (rows, cols) in zip(ids, shapes, strict=True):
-        size, source = given, "--pixel-size"
-        try:
-            if size is None:
-                size, source = read_pixel_size(files[name]) if name in files else (None, "unknown")
-        except UserError as mistake:
-            if settings.frame == "native":  # frames of fixed size do not ask for it
-                errors.extend(mistake.args)
-            size, source = None, "unknown"
-        scale = frame_scale(settings, size)
-        if scale * scale * rows * cols > MAX_PIXELS or min(rows, cols) * scale < 1:
-            errors.append(
-                f"{name}: {size:g} µm per pixel ({source}), {scale:.3g} times the model's "
-                f"{settings.pixel_size_um:g}, give the right one with --pixel-size"
-            )
-        sizes[name] = size, source, scale
-    if errors:
-        raise UserError(*errors)
-    return sizes
-
-
-def segment_test(model, myelin="auto", pixel_size_um=None, threshold=None):
-    """Segment every packed test image into `preds/`.
-
-    Parameters
-    ----------
-    model : path
-    myelin : "auto", "bright" or "dark"
-    pixel_size_um : float, optional
-        µm per pixel of all images; else each image's own, where it says so.
-    threshold : float, optional
-        Probability from which a pixel is myelin; else the model's.
-    """
-    images, ids, shapes = load_test()
-    network, settings, _ = model_file.load_model(model)
-    stated, model_sha256 = settings, sha256(model)
-    if settings.normalize == "test set":
-        frames = (images.mapped(i)[:rows, :cols] for i, (rows, cols) in enumerate(shapes))
-        mean, std = preprocessing.dataset_statistics(frames, settings)
-        settings = dataclasses.replace(settings, normalize="dataset", mean=mean, std=std)
-    threshold = settings.threshold if threshold is None else threshold
-    sizes = pixel_sizes(ids, shapes, settings, pixel_size_um)
-    if RAW_TEST.is_dir() and set(ids) != {path.stem for path in test_images(RAW_TEST)}:
-        print(f"note: {RAW_TEST} has changed since it was packed, run python data.py to see that")
-    before = start_run(PREDS)
-    facts = {}
-    with replacing(NPYDATA / "imgs_mask_test.npy") as temporary:
-        probabilities = Stack(temporary, images.shape, np.float32)
-        for index, name in enumerate(progress(ids, "segmenting")):
-            rows, cols = shapes[index]
-            image = np.array(images.mapped(index)[:rows, :cols])
-            size, source, scale = sizes[name]
-            dark = myelin == "dark"
-            if myelin == "auto" and settings.myelin == "bright":
-                dark = myelin_is_dark(network, settings, image, scale)
-            found = probability(network, settings, 255 - image if dark else image, scale)
-            probabilities[index] = found
-            mask = found >= threshold
-            write_image(PREDS / f"{name}_pred.png", np.rint(found * 255).astype(np.uint8))
-            write_image(PREDS / f"{name}_mask.tif", mask.astype(np.uint8) * np.uint8(255), size)
-            write_image(PREDS / f"{name}_overlay.png", overlay(image, mask))
-            facts[name] = {
-                "myelin": "dark" if dark else settings.myelin,
-                "pixel_size_um": size,
-                "pixel_size_source": source,
-                "network_scale": round(scale, 4),
-                "myelin_area_fraction": round(float(mask.mean()), 4),
-            }
-    write_run_json(
-        PREDS,
-        model=str(model),
-        model_sha256=model_sha256,
-        model_preprocessing=dataclasses.asdict(stated),
-        threshold=threshold,
-        engine=f"keras, {engine.keras_devices()[0]}",
-        images=facts,
-    )
-    name_leftovers(PREDS, before)
-    dark = sum(fact["myelin"] == "dark" for fact in facts.values())
-    print(
-        f"segmented {len(ids)} images with {model}, {dark} of them with dark myelin: see {PREDS}/"
-    )
-
-
-def segment_if_packed(model):
-    """Segment the test images after training, as the original did, where there are any."""
-    if (NPYDATA / "imgs_test.npy").exists():
-        segment_test(model)
-
-
-def segmented(folder, masks):
-    """Return the masks that are of `find_myelin.py`'s last run, and that run's `run.json`.
-
-    All masks, and None, where the folder has none.
-    """
-    path = folder / "run.json"
-    try:
-        run = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        ids = set(masks if run is None else run.get("images", masks))
-    except (ValueError, AttributeError, TypeError) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}), run python find_myelin.py or remove it"
-        ) from None
-    skipped = [name for name in masks if name not in ids]
-    if len(skipped) == len(masks):
-        raise UserError(
-            f"{folder}: no mask is of the run in its run.json, run python find_myelin.py or remove "
-            "run.json to measure all"
-        )
-    if skipped:
-        print(f"skipped, not of the last run in {folder}: {', '.join(skipped)}")
-    return {name: paths for name, paths in masks.items() if name in ids}, run

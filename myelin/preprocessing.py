@@ -47,6 +47,13 @@ class Preprocessing:
     training: dict = dataclasses.field(default_factory=dict)
     provenance: dict = dataclasses.field(default_factory=dict)
 
+    def earlier_runs(self):
+        """Return the provenance of this model, then of those that it came from."""
+        provenance = dict(self.provenance)
+        earlier = provenance.pop("earlier", [])
+        # A file may say anything.
+        return [provenance, *(earlier if isinstance(earlier, list) else [])]
+
 
 def resize(image, rows, cols):
     """Resize uint8 or float32 (rows, cols) bilinearly, half-pixel centres; keeps the dtype."""

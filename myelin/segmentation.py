@@ -1,5 +1,6 @@
-"""Segment one image: scale, polarity, tiles."""
+"""Segment one image: which way round and how large the network sees it, and in which tiles."""
 
+import dataclasses
 import itertools
 
 import cv2
@@ -26,15 +27,100 @@ ROUND_SOLIDITY = 0.85
 MAX_FILLED = 0.03
 
 
-def predict(network, frame):
+@dataclasses.dataclass
+class Segmentation:
+    """What `segment` found in one image.
+
+    Attributes
+    ----------
+    probability : float32 array, (rows, cols)
+        Of myelin, 0..1.
+    myelin : "bright", "dark" or "as it is"
+        How the image was taken; "as it is" for networks that know images of either kind.
+    scale : float
+        Magnification at which the network saw the image.
+    """
+
+    probability: np.ndarray
+    myelin: str
+    scale: float
+
+
+def segment(engine, settings, image, myelin="auto", pixel_size_um=None):
+    """Segment one image.
+
+    Parameters
+    ----------
+    engine : engine.KerasEngine
+    settings : preprocessing.Preprocessing
+        Of the engine's model.
+    image : uint8 array, (rows, cols)
+    myelin : "auto", "bright" or "dark"
+        "auto" finds out, for networks that know myelin as bright.
+    pixel_size_um : float, optional
+        µm per pixel.
+
+    Returns
+    -------
+    Segmentation
+    """
+    scale = frame_scale(settings, pixel_size_um)
+    dark = myelin == "dark"
+    if myelin == "auto" and settings.myelin == "bright":
+        dark = myelin_is_dark(engine, settings, image, scale)
+    found = probability(engine, settings, 255 - image if dark else image, scale)
+    return Segmentation(found, "dark" if dark else settings.myelin, scale)
+
+
+def frame_scale(settings, pixel_size_um):
+    """Return the magnification that brings an image to the model's pixel size; 1 if unknown."""
+    if settings.frame == "resize" or not settings.pixel_size_um or not pixel_size_um:
+        return 1.0
+    scale = pixel_size_um / settings.pixel_size_um
+    return scale if max(scale, 1 / scale) > SCALE_TOLERANCE else 1.0
+
+
+# ---------------------------------------------------------------- at the network's scale
+
+
+def probability(engine, settings, image, scale=1.0):
+    """Return the myelin probability of one image.
+
+    Parameters
+    ----------
+    engine : engine.KerasEngine
+    settings : preprocessing.Preprocessing
+    image : uint8 array, (rows, cols)
+        Myelin as the network knows it.
+    scale : float
+        Magnification for the network ("native" frames only).
+
+    Returns
+    -------
+    float32 array, (rows, cols), 0..1
+    """
+    rows, cols = image.shape
+    if settings.frame == "resize":
+        image = preprocessing.resize(image, settings.rows, settings.cols)
+        found = engine.predict(preprocessing.normalize(image, settings))
+        return np.clip(preprocessing.resize(found, rows, cols), 0, 1)
+    frame = preprocessing.normalize(image, settings)
+    if scale != 1:
+        size = max(round(cols * scale), 1), max(round(rows * scale), 1)
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        frame = cv2.resize(frame, size, interpolation=how)
+    return np.clip(preprocessing.resize(predict(engine, frame), rows, cols), 0, 1)
+
+
+def predict(engine, frame):
     """Return the probability map of a normalised frame of any size, in tiles where it is large.
 
     Each tile sees a halo of its true surroundings, so tiles give what one piece would.
 
     Parameters
     ----------
-    network : keras.Model
-        From `unet.get_unet(None, None)`.
+    engine : engine.KerasEngine
+        Of a model that takes frames of any size.
     frame : float32 array, (rows, cols)
 
     Returns
@@ -49,42 +135,24 @@ def predict(network, frame):
     for top, left in progress(list(itertools.product(*starts)), "huge image", "tile", delay_s=10):
         above, before = min(top, HALO), min(left, HALO)
         tile = frame[top - above : top + TILE + HALO, left - before : left + TILE + HALO]
-        found = network.predict_on_batch(tile[None, ..., None])[0, ..., 0]
         part = np.s_[top : top + TILE, left : left + TILE]
         height, width = result[part].shape
+        found = engine.predict(tile)
         result[part] = found[above : above + height, before : before + width]
     return result[:rows, :cols]
 
 
-def probability(network, settings, image, scale=1.0):
-    """Return the myelin probability of one image.
+# ---------------------------------------------------------------- which way round
 
-    Parameters
-    ----------
-    network : keras.Model
-    settings : preprocessing.Preprocessing
-    image : uint8 array, (rows, cols)
-        Myelin as the network knows it.
-    scale : float
-        Magnification that brings the image to the network's pixel size ("native" frames only).
 
-    Returns
-    -------
-    float32 array, (rows, cols), 0..1
-    """
-    rows, cols = image.shape
-    if settings.frame == "resize":
-        frame = preprocessing.normalize(
-            preprocessing.resize(image, settings.rows, settings.cols), settings
-        )
-        found = network.predict_on_batch(frame[None, ..., None])[0, ..., 0]
-        return np.clip(preprocessing.resize(found, rows, cols), 0, 1)
-    frame = preprocessing.normalize(image, settings)
-    if scale != 1:
-        size = max(round(cols * scale), 1), max(round(rows * scale), 1)
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        frame = cv2.resize(frame, size, interpolation=how)
-    return np.clip(preprocessing.resize(predict(network, frame), rows, cols), 0, 1)
+def myelin_is_dark(engine, settings, image, scale=1.0):
+    """Decide whether an image's myelin is dark: which way round does the network see axons?"""
+    window = np.ascontiguousarray(busiest_window(image, max(round(POLARITY_WINDOW / scale), 1)))
+    bright, dark = (
+        axon_likeness(probability(engine, settings, one, scale) >= settings.threshold)
+        for one in (window, 255 - window)
+    )
+    return dark > bright
 
 
 def busiest_window(image, size):
@@ -99,6 +167,10 @@ def axon_likeness(mask):
 
     Axons make it 0.25 to 0.7 with the bundled model. The wrong way round, sheaths can be enclosed
     and round too, but they hold the axon, which is then taken for myelin: 0.00 to 0.16.
+
+    Parameters
+    ----------
+    mask : bool array, (rows, cols)
     """
     contours, tree = cv2.findContours(mask.astype(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
     areas = [cv2.contourArea(contour) for contour in contours]
@@ -122,21 +194,3 @@ def outline_is_hole(tree, index):
     while (index := tree[index][3]) >= 0:
         depth += 1
     return depth % 2 == 1
-
-
-def myelin_is_dark(network, settings, image, scale):
-    """Decide whether a image's myelin is dark: which way round does the network see axons?"""
-    window = np.ascontiguousarray(busiest_window(image, max(round(POLARITY_WINDOW / scale), 1)))
-    bright, dark = (
-        axon_likeness(probability(network, settings, one, scale) >= settings.threshold)
-        for one in (window, 255 - window)
-    )
-    return dark > bright
-
-
-def frame_scale(settings, pixel_size_um):
-    """Return the magnification that brings a image to the model's pixel size; 1 if unknown."""
-    if settings.frame == "resize" or not settings.pixel_size_um or not pixel_size_um:
-        return 1.0
-    scale = pixel_size_um / settings.pixel_size_um
-    return scale if max(scale, 1 / scale) > SCALE_TOLERANCE else 1.0

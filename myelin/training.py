@@ -1,85 +1,174 @@
-"""Train a network: recipe, fit, resume."""
+"""Train a network: start or go on, fit, keep the best.
 
-import argparse
+Importing this module imports Keras.
+"""
+
+import dataclasses
 import datetime
 import math
 import sys
 import tempfile
 
+import numpy as np
+
 import unet
-from myelin import engine, model_file
-from myelin.batches import make_batches, split
-from myelin.cli import UserError, number, running
-from myelin.model_file import MAX_FRAME_SIDE, RESUME
-from myelin.pixel_size import check_pixel_size
-from myelin.recorder import beside, draw_curve, make_recorder, run_options
-from unet import LOSSES, STRIDE
+from myelin.cli import UserError, running
+from myelin.engine import keras_devices, start_keras
+from myelin.files import beside
+from myelin.history import draw_curve
+from myelin.model_file import RESUME, load_model, restore_adam, save_model
+from myelin.pairs import split
+from myelin.preprocessing import Preprocessing, dataset_statistics
 
-# A pixel of a training step takes about 2.6 kB; this many, 87 GB: more is a mistake in the options.
-MAX_STEP_PIXELS = 2**25
+keras = start_keras()  # first: what it reports while it starts is kept from the terminal
+
+from myelin.batches import CropBatches, FrameBatches  # noqa: E402
+from myelin.recorder import Recorder  # noqa: E402
 
 
-def check_options(args, frame_pixels):
-    """Raise where options do not go together, or a step would fill any memory.
+@dataclasses.dataclass
+class Progress:
+    """How far a training has come.
 
-    Called before images are read or a model is validated, which may take minutes.
+    Attributes
+    ----------
+    network : keras.Model
+        Compiled.
+    settings : Preprocessing
+    epochs : int
+        Done already.
+    best : float
+        Validation loss that an epoch must fall below to be kept.
     """
-    if args.emphasis and not args.crop:
-        raise UserError("--emphasis: is of crops, leave it out or take --crop")
-    pixels = args.batch_size * (args.crop**2 if args.crop else frame_pixels)
-    if pixels > MAX_STEP_PIXELS:
-        raise UserError(
-            f"--batch-size {args.batch_size}: {pixels:,} pixels in a step, the limit is "
-            f"{MAX_STEP_PIXELS:,}, take a smaller one, or smaller frames or crops"
-        )
+
+    network: object
+    settings: Preprocessing
+    epochs: int = 0
+    best: float = math.inf
 
 
-def fit(path, network, settings, pairs, args, start=0, best=math.inf):
-    """Train a compiled network; `path` holds its best epoch whenever this ends or is stopped.
+def new_network(run, pairs):
+    """Return an untrained, compiled network for a run, `Progress`.
+
+    Parameters
+    ----------
+    run : recipe.Run
+    pairs : pairs.Pairs
+    """
+    recipe, size = run.recipe, run.size
+    settings = Preprocessing(
+        frame="native" if recipe.crop else "resize",
+        rows=size,
+        cols=size,
+        myelin="bright" if recipe.crop else "as it is",
+        normalize=run.normalize,
+    )
+    if run.normalize == "dataset":
+        settings.mean, settings.std = dataset_statistics(pairs.all_images(), settings)
+    # The original's start shrinks the signal by half at each level, and the bottom, which sees
+    # most of the surroundings, learned nothing from crops: its output stayed below 0.01.
+    network = unet.get_unet(size, size, "he_normal" if recipe.crop else "glorot_uniform")
+    compile_network(network, recipe)
+    return Progress(network, settings)
+
+
+def resumed_network(path, run):
+    """Return the `Progress` of an interrupted run.
+
+    Parameters
+    ----------
+    path : Path
+        The model file that the run was to write.
+    run : recipe.Run
+
+    Raises
+    ------
+    UserError
+        There is no such run, or it had other options.
+    """
+    last = beside(path, RESUME)
+    if not last.exists():
+        raise UserError(f"{last}: no interrupted run, start it without --resume")
+    network, settings, adam = load_model(last)
+    state = settings.provenance.pop("state", None)
+    try:
+        options, epochs, best = dict(state["options"]), int(state["epoch"]), float(state["best"])
+    except (TypeError, ValueError, KeyError):
+        options = {}
+    if not options or not adam:
+        raise UserError(f"{last}: not of an interrupted run, start it without --resume")
+    for name, value in run.fixed().items():
+        if options.get(name) != value:
+            raise UserError(
+                f"--{name}: {value}, but the interrupted run had {options.get(name)}, give the "
+                "same options with --resume"
+            )
+    compile_network(network, run.recipe)
+    restore_adam(network, adam)
+    return Progress(network, settings, epochs, best)
+
+
+def compile_network(network, recipe):
+    """Compile with Adam, the recipe's loss and Dice as metric."""
+    network.compile(
+        optimizer=keras.optimizers.Adam(recipe.learning_rate),
+        loss=unet.LOSSES[recipe.loss],
+        metrics=[unet.dice_coef],
+    )
+
+
+def validate(progress, pairs, run):
+    """Return loss and Dice of a network on the validation frames; infinity and None without any."""
+    _, held = split(pairs, run.validation_split, run.validate_on)
+    if not held:
+        return math.inf, None
+    batches = FrameBatches(pairs, held, progress.settings)
+    found = progress.network.evaluate(batches, verbose=int(sys.stdout.isatty()), return_dict=True)
+    return found["loss"], found["dice_coef"]
+
+
+def fit(path, progress, pairs, run):
+    """Train; `path` holds the best epoch whenever this ends or is stopped.
 
     Parameters
     ----------
     path : Path
         The model file to write.
-    network : keras.Model
-    settings : Preprocessing
-        Written into the file; its provenance is completed.
-    pairs : Pairs
-    args : argparse.Namespace
-        From `add_training_options`.
-    start : int
-        Epochs already done (`--resume`).
-    best : float
-        Validation loss that an epoch must fall below to be kept.
+    progress : Progress
+        Its settings go into the file, and their provenance is completed.
+    pairs : pairs.Pairs
+    run : recipe.Run
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path.parent):  # a folder that cannot be written: say so now
         pass
     if path.exists():
         print(f"note: {path} is replaced by the first epoch that is kept")
-    training, held = split(pairs, args.validation_split, args.validate_on)
-    batches = make_batches(pairs, training, settings, args, training=True, start=start)
-    validation = make_batches(pairs, held, settings, args, training=False) if held else None
-    settings.training = {name: getattr(args, name) for name in RECIPE}
+    network, settings = progress.network, progress.settings
+    training, held = split(pairs, run.validation_split, run.validate_on)
+    batches = training_batches(pairs, training, settings, run, progress.epochs)
+    validation = FrameBatches(pairs, held, settings) if held else None
+    settings.training = dataclasses.asdict(run.recipe)
     settings.provenance |= {
         "date": datetime.date.today().isoformat(),
         "command": running["command"],
         "training_images": len(training),
         "validation_images": [pairs.ids[i] for i in held],
     }
-    print(f"device: {', '.join(engine.keras_devices())}; {network.count_params():,} parameters")
-    print(f"{len(training)} training and {len(held)} validation images, {args.epochs} epochs")
-    if start == 0 and best < math.inf:  # the model that is continued, until an epoch is better
-        settings.provenance |= {"epochs": 0, "best_validation_loss": best}
-        model_file.save_model(path, network, settings, not args.without_optimizer)
-    settings.pixel_size_um = args.pixel_size  # these images' own, no longer the old model's
-    recorder = make_recorder(path, network, settings, args, len(batches), start, best)
+    print(f"device: {', '.join(keras_devices())}; {network.count_params():,} parameters")
+    print(f"{len(training)} training and {len(held)} validation images, {run.epochs} epochs")
+    if progress.epochs == 0 and progress.best < math.inf:  # an old model stays until one is better
+        settings.provenance |= {"epochs": 0, "best_validation_loss": progress.best}
+        save_model(path, network, settings, run.keep_optimizer)
+    settings.pixel_size_um = run.pixel_size_um  # these images' own, no longer the old model's
+    steps = len(batches)
+    recorder = Recorder(path, network, settings, run, steps, progress.epochs, progress.best)
     try:
         network.fit(
             batches,
             validation_data=validation,
-            initial_epoch=start,
-            epochs=args.epochs,
+            initial_epoch=progress.epochs,
+            epochs=run.epochs,
             callbacks=[recorder],
             verbose=1 if sys.stdout.isatty() else 2,
         )
@@ -88,177 +177,9 @@ def fit(path, network, settings, pairs, args, start=0, best=math.inf):
         draw_curve(path)
 
 
-def multiple(text):
-    """argparse type: a frame or crop size, a multiple of 16."""
-    value = number(int, STRIDE, MAX_FRAME_SIDE)(text)
-    if value % STRIDE:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a multiple of {STRIDE}")
-    return value
-
-
-def emphasis(text):
-    """argparse type: PATTERN=FACTOR."""
-    pattern, sign, factor = text.rpartition("=")
-    if not sign:
-        raise argparse.ArgumentTypeError(f"{text!r} is not PATTERN=FACTOR, such as rat*=3")
-    return pattern, number(float, 0.001, 1000)(factor)
-
-
-# Options that shape the training itself: kept in the model file, so that extra_training.py goes on
-# the same way. Defaults are those of 2018.
-RECIPE = {
-    "crop": None,
-    "augment": False,
-    "loss": "dice",
-    "batch_size": 1,
-    "steps": 250,
-    "schedule": "constant",
-    "learning_rate": 1e-3,
-}
-
-
-def add_training_options(parser, continued=False):
-    """Add the options train.py and extra_training.py share.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-    continued : bool
-        Leave the options of RECIPE that are not given at None: the model says them.
-    """
-    default = dict.fromkeys(RECIPE) if continued else RECIPE
-
-    def add(name, help, **settings):
-        key = name[2:].replace("-", "_")
-        if key in RECIPE:
-            stated = "the old model's" if continued else RECIPE[key]
-            help = f"{help} (default: {stated})".replace("default: None", "default: whole frames")
-            help = help.replace("default: False", "default: no")
-            settings["default"] = default[key]
-        parser.add_argument(name, help=help, **settings)
-
-    add(
-        "--crop",
-        "learn from random crops of PX x PX pixels at the images' own resolution, "
-        "myelin always bright; the model then takes images of any size",
-        type=multiple,
-        metavar="PX",
-    )
-    add(
-        "--augment",
-        "vary the crops: turn, flip, scale, grey values, illumination, sharpness, "
-        "noise; needs --crop",
-        action="store_true",
-    )
-    add(
-        "--loss",
-        "what training lowers: minus Dice, or minus Dice plus cross-entropy, steadier "
-        "on crops with little myelin",
-        choices=list(LOSSES),
-    )
-    add("--batch-size", "frames or crops per step", type=number(int, 1, 4096), metavar="N")
-    add(
-        "--steps",
-        "steps per epoch with --crop; whole frames: each once",
-        type=number(int, 1),
-        metavar="N",
-    )
-    add("--learning-rate", "Adam's step size", type=number(float, 1e-8, 1), metavar="R")
-    add(
-        "--schedule",
-        "learning rate over the run: as it is, or falling to 0 along a cosine",
-        choices=["constant", "cosine"],
-    )
-    add(
-        "--pixel-size",
-        "µm per pixel of the training images, kept in the model so that others can be resampled "
-        "to it (default: unknown, and then none is)",
-        type=check_pixel_size,
-        metavar="UM",
-    )
-    add(
-        "--validation-split",
-        "fraction of the frames, the last ones, kept from training to "
-        "choose the best epoch; 0 keeps the last epoch (default: 0.2)",
-        type=number(float, 0, 0.9),
-        default=0.2,
-        metavar="F",
-    )
-    add(
-        "--validate-on",
-        "validate on these images instead: ids separated by commas, * stands for "
-        "anything, such as rat3_*,rat8_* (default: see --validation-split)",
-        metavar="IDS",
-    )
-    add(
-        "--emphasis",
-        "with --crop: take F times as many crops from these images; may be repeated "
-        "(default: by area)",
-        type=emphasis,
-        action="append",
-        default=[],
-        metavar="IDS=F",
-    )
-    add(
-        "--seed",
-        "start of the random numbers; the same seed repeats order and crops (default: 0)",
-        type=number(int, 0, 2**32 - 1),
-        default=0,
-        metavar="N",
-    )
-    add(
-        "--resume",
-        "go on where the interrupted run of the same command stopped (default: start anew)",
-        action="store_true",
-    )
-    add(
-        "--without-optimizer",
-        "leave Adam's state out of the model file: 31 MB instead of 93, and "
-        "extra_training.py starts Adam anew (default: keep it)",
-        action="store_true",
-    )
-
-
-def compile_network(network, args):
-    """Compile with Adam, the chosen loss and Dice as metric."""
-    import keras
-
-    network.compile(
-        optimizer=keras.optimizers.Adam(args.learning_rate),
-        loss=LOSSES[args.loss],
-        metrics=[unet.dice_coef],
-    )
-
-
-def resumed(path, args):
-    """Return (network, settings, epochs done, best loss) of an interrupted run."""
-    last = beside(path, RESUME)
-    if not last.exists():
-        raise UserError(f"{last}: no interrupted run, start it without --resume")
-    network, settings, adam = model_file.load_model(last)
-    state = settings.provenance.pop("state", None)
-    try:
-        options, epoch, best = dict(state["options"]), int(state["epoch"]), float(state["best"])
-    except (TypeError, ValueError, KeyError):
-        options = {}
-    if not options or not adam:
-        raise UserError(f"{last}: not of an interrupted run, start it without --resume")
-    for name, value in run_options(args).items():
-        if options.get(name) != value:
-            raise UserError(
-                f"--{name.replace('_', '-')}: {value}, but the interrupted run had "
-                f"{options.get(name)}, give the same options with --resume"
-            )
-    compile_network(network, args)
-    model_file.restore_adam(network, adam)
-    return network, settings, epoch, best
-
-
-def validate(network, settings, pairs, args):
-    """Return loss and Dice of a compiled network on the validation frames; infinity without any."""
-    _, held = split(pairs, args.validation_split, args.validate_on)
-    if not held:
-        return math.inf, None
-    batches = make_batches(pairs, held, settings, args, training=False)
-    found = network.evaluate(batches, verbose=int(sys.stdout.isatty()), return_dict=True)
-    return found["loss"], found["dice_coef"]
+def training_batches(pairs, training, settings, run, start):
+    """Return the batches to learn from; a run that goes on after `start` epochs draws others."""
+    rng = np.random.default_rng([run.seed, start])
+    if run.recipe.crop:
+        return CropBatches(pairs, training, settings, run.recipe, run.emphasis, rng)
+    return FrameBatches(pairs, training, settings, run.recipe.batch_size, rng)

@@ -59,3 +59,57 @@ def small_network():
         patch.setattr(unet, "FILTERS", (4, 8, 8, 8))
         patch.setattr(unet, "BOTTOM_FILTERS", 16)
         yield
+
+
+@pytest.fixture
+def packed(tmp_path, monkeypatch):
+    """A folder with five packed pairs, the last with dark myelin, and one test image."""
+    from drawings import fiber_image
+
+    import data
+    from myelin import images
+
+    monkeypatch.chdir(tmp_path)
+    for number in range(5):
+        image, mask = fiber_image(number, rows=80 + 16 * number)
+        images.write_image(f"raw/train/nerve{number}.tif", 255 - image if number == 4 else image)
+        images.write_image(f"raw/train/nerve{number}_mask.png", mask)
+    images.write_image("raw/test/new.tif", fiber_image(9)[0])
+    data.main([])
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def frame():
+    """One frame of noise, as a batch."""
+    from trained import SIZE
+
+    return np.random.default_rng(0).normal(size=(1, SIZE, SIZE, 1)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def trained(frame):
+    """A compiled network after two steps of Adam."""
+    from trained import SIZE
+
+    import unet
+    from myelin import engine
+
+    engine.start_keras()
+    network = unet.get_unet(SIZE, SIZE)
+    network.compile(optimizer="adam", loss=unet.dice_coef_loss, metrics=[unet.dice_coef])
+    for _ in range(2):
+        network.train_on_batch(frame, (frame > 0).astype(np.float32))
+    return network
+
+
+@pytest.fixture(scope="module")
+def saved(trained, tmp_path_factory):
+    """The model file of `trained`."""
+    from trained import SETTINGS
+
+    from myelin import model_file
+
+    path = tmp_path_factory.mktemp("models") / "saved.h5"
+    model_file.save_model(path, trained, SETTINGS)
+    return path
