@@ -3,6 +3,8 @@
 The grey edge of an outline is at half height where the outline runs.
 """
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -93,8 +95,8 @@ def draw_fat(ground, depth, wall_px, px, tones, rng):
         found = polar(x, y, outline, ground.shape)
         if found is None:
             continue
-        window, rho, out, normal = found
-        cover = np.clip((out - rho) * normal + 0.5, 0, 1)
+        window, rho, out = found.window, found.rho, found.radius
+        cover = np.clip((out - rho) * found.normal + 0.5, 0, 1)
         if (depth[window][cover > 0] > -wall_px - 2).any():
             continue  # it would overlap the wall or a fiber
         tone = rng.uniform(0.9, 1.5) * tones["cell"]
@@ -105,11 +107,32 @@ def draw_fat(ground, depth, wall_px, px, tones, rng):
         depth[window][cover > 0] = np.inf  # taken, for the next one
 
 
+@dataclass
+class Polar:
+    """The pixels around a body, seen from the point that its radii go out from.
+
+    Attributes
+    ----------
+    window : pair of slices
+        Rows and columns of these pixels in the image.
+    rho : float array, (rows, cols)
+        Their distance from that point, px.
+    radius, normal : float arrays, (rows, cols) or (k, rows, cols)
+        In their direction: the outline, and the cosine of the angle between its normal and the
+        radius; of each of k outlines.
+    """
+
+    window: tuple
+    rho: np.ndarray
+    radius: np.ndarray
+    normal: np.ndarray
+
+
 def polar(x, y, outline, shape):
-    """Return a body's window (slices), pixel distances from x, y, and there outline and cosine.
+    """Return the `Polar` of outlines around x, y; None outside an image of `shape`.
 
     `outline` is radii (DIRECTIONS,) or several stacked (k, DIRECTIONS), the first being the
-    outermost; the two last results have the same number of leading axes. None: out of the image.
+    outermost.
     """
     reach = np.max(outline) + 2
     top, left = max(0, int(y - reach)), max(0, int(x - reach))
@@ -126,7 +149,7 @@ def polar(x, y, outline, shape):
     normal = slopes(np.maximum(radii, 1e-3))
     here = [row[index] + (np.roll(row, -1) - row)[index] * part for row in (*radii, *normal)]
     here = np.array(here).reshape(2, *np.shape(outline)[:-1], *rho.shape)
-    return (slice(top, bottom), slice(left, right)), rho, here[0], here[1]
+    return Polar((slice(top, bottom), slice(left, right)), rho, *here)
 
 
 def draw_bodies(bodies, ground, tones, pixel_size_um, rng):
@@ -145,8 +168,8 @@ def draw_bodies(bodies, ground, tones, pixel_size_um, rng):
     textures = draw_textures(shape, pixel_size_um, rng)
     fine, blotch = textures["fine"], textures["blotch"]
 
-    for number, kind in enumerate(bodies["kind"], 1):
-        center, outer, inner = (bodies[name][number - 1] for name in ("centers", "outer", "inner"))
+    everything = zip(bodies.kind, bodies.centers, bodies.outer, bodies.inner, strict=True)
+    for number, (kind, center, outer, inner) in enumerate(everything, 1):
         halo = outer.mean() * rng.uniform(0.02, 0.05) + 1
         if rng.random() < 0.3:  # the Schwann cell's nucleus or cytoplasm bulges at one side
             bulge = np.exp((np.cos(ANGLES - rng.uniform(0, 6.3)) - 1) / rng.uniform(0.1, 0.4))
@@ -154,7 +177,8 @@ def draw_bodies(bodies, ground, tones, pixel_size_um, rng):
         found = polar(*center, np.stack([outer + halo, outer, inner]), shape)
         if found is None:
             continue
-        window, rho, (skin, out, into), (_, out_normal, into_normal) = found
+        window, rho, (skin, out, into) = found.window, found.rho, found.radius
+        _, out_normal, into_normal = found.normal
         if kind == "remak":  # a bundle of thin axons ends in loose tissue, not at a line
             warped = out * (0.95 + 0.12 * blotch[window])
             whole = np.clip((warped - rho) * pixel_size_um / 0.5, 0, 1)

@@ -6,6 +6,8 @@ the axon is that outline moved inwards. An outline is a radius for each directio
 inside: n outlines are an array (n, DIRECTIONS), in pixels.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 # Fiber diameters, µm: (share, median, standard deviation of the logarithm) of each population.
@@ -42,7 +44,7 @@ OTHERS = {
 # Two sheaths 1.5 px apart never join in the mask, diagonally neither: the square root of 2 is less.
 GAP_PX = (1.5, 3.0)
 THINNEST_SHEATH_PX = 1.6  # the same reason: a ring without a leak
-THINNEST_AXON_PX = 4.0  # diameter; smaller ones cannot be told in such a image
+THINNEST_AXON_PX = 4.0  # diameter; smaller ones cannot be told in such an image
 DIRECTIONS = 180  # radii per outline; straight sides deviate by under 0.01 px at 60 px radius
 ANGLES = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
 # The other kinds have no myelin: "cell", "vessel" and "remak", a bundle of thin axons.
@@ -105,19 +107,49 @@ class Fascicle:
         return self.radius * (1 + wave) - np.hypot(dx, dy)
 
 
-def draw_discs(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
-    """Choose the discs that fill the fascicle in the image and in a rim around it.
+@dataclass
+class Discs:
+    """Discs that are to become bodies.
 
-    Returns
-    -------
+    Attributes
+    ----------
     kind : str array, (n,)
     radius : float array, (n,)
         px.
     centers : float array, (n, 2)
-        x, y in px, at random; the middle of the first pixel is 0, 0.
+        x, y in px; the middle of the first pixel is 0, 0.
     low, high : float arrays, (2,)
-        Corners of the area with its rim.
+        Corners of the area that they lie in.
     """
+
+    kind: np.ndarray
+    radius: np.ndarray
+    centers: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass
+class Bodies:
+    """Fibers and cells of one image.
+
+    Attributes
+    ----------
+    kind : str array, (n,)
+    centers : float array, (n, 2)
+        x, y of the point that the radii go out from, px.
+    outer, inner : float arrays, (n, DIRECTIONS)
+        Outlines of the body and of its axon, px; 0 for a body without axon.
+    """
+
+    kind: np.ndarray
+    centers: np.ndarray
+    outer: np.ndarray
+    inner: np.ndarray
+
+
+def draw_discs(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
+    """Choose the `Discs` that fill the fascicle in the image and in a rim around it, at random."""
     rim = (8 if look == "light" else 4) / pixel_size_um  # a large fiber: the edge looks like within
     low, high = np.array([-rim, -rim]), np.array([cols + rim, rows + rim])
     spots = rng.uniform(low, high, (20000, 2))
@@ -147,7 +179,7 @@ def draw_discs(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
     if "vessel" in scenes:
         kind[:2] = "vessel"
         diameter[:2] = rng.uniform(7, 14, 2)
-    # What could not be resolved in such a image is left out.
+    # What could not be resolved in such an image is left out.
     seen = diameter > (THINNEST_AXON_PX + 2 * THINNEST_SHEATH_PX) * pixel_size_um
     kind, radius = kind[seen], diameter[seen] / 2 / pixel_size_um
     room = np.cumsum(np.pi * radius**2) < area
@@ -160,12 +192,12 @@ def draw_discs(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
     height = np.sin(centers @ waves_per_px + rng.uniform(0, 2 * np.pi, 3)).sum(axis=1)
     order = np.argsort(height + rng.normal(0, 2.5, len(radius)))
     centers[np.argsort(radius)] = centers[order]
-    return kind, radius, centers, low, high
+    return Discs(kind, radius, centers, low, high)
 
 
-def push_apart(centers, radius, low, high, fascicle):
-    """Push overlapping discs apart, within a rectangle and the fascicle; returns new centers."""
-    centers, true_radius = centers.copy(), radius
+def push_apart(discs, fascicle):
+    """Push overlapping discs apart, within their area and the fascicle; return new centers."""
+    centers, true_radius = discs.centers.copy(), discs.radius
     for step in range(200):
         # Larger at first: the crowd spreads evenly before the discs find their places.
         radius = true_radius * max(1.0, 1.5 - step / 240)
@@ -183,7 +215,7 @@ def push_apart(centers, radius, low, high, fascicle):
             outside = np.maximum(0, radius - fascicle.depth(*centers.T))
             inward = fascicle.center - centers
             centers += 0.7 * outside[:, None] * inward / np.hypot(*inward.T)[:, None]
-        centers = np.clip(centers, low, high)
+        centers = np.clip(centers, discs.low, discs.high)
     return centers
 
 
@@ -206,11 +238,9 @@ def neighbours(centers, radius, reach):
 
 
 def draw_geometry(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
-    """Return the bodies of one image: dict of kind, centers, outer, inner (px), n rows each."""
-    kind, radius, centers, low, high = draw_discs(
-        rows, cols, pixel_size_um, look, scenes, fascicle, rng
-    )
-    centers = push_apart(centers, radius, low, high, fascicle)
+    """Return the `Bodies` of one image."""
+    discs = draw_discs(rows, cols, pixel_size_um, look, scenes, fascicle, rng)
+    kind, radius, centers = discs.kind, discs.radius, push_apart(discs, fascicle)
     inside = fascicle.depth(*centers.T) > 0.6 * radius
     kind, radius, centers = kind[inside], radius[inside], centers[inside]
     gap_px = rng.uniform(*GAP_PX, len(radius))
@@ -231,8 +261,7 @@ def draw_geometry(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
     # A small fiber crushed between large ones gives way along the nerve: not seen, either.
     seen &= areas(outer) > 0.75 * np.pi * radius**2
     seen &= (outer - inner).min(axis=1) >= 0.99 * THINNEST_SHEATH_PX
-    names, values = ("kind", "centers", "outer", "inner"), (kind, centers, outer, inner)
-    return {name: value[seen] for name, value in zip(names, values, strict=True)}
+    return Bodies(kind[seen], centers[seen], outer[seen], inner[seen])
 
 
 # ---------------------------------------------------------------- from discs to fibers

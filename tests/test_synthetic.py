@@ -1,6 +1,7 @@
 """The drawn nerves: truth against mask, polarity, repeatability, files, bad input."""
 
 import csv
+import doctest
 
 import cv2
 import numpy as np
@@ -9,7 +10,8 @@ import tifffile
 
 import data
 import synthetic
-from myelin import cli, images, pixel_size
+from myelin import cli, images, synthetic_nerve
+from myelin.synthetic_nerve import SCENES, TRUE_COLUMNS, draw_nerve
 
 PIXEL_SIZE_UM = 0.1
 
@@ -17,7 +19,7 @@ PIXEL_SIZE_UM = 0.1
 @pytest.fixture(scope="module", params=["light", "electron"])
 def drawing(request):
     rng = np.random.default_rng(7)
-    return synthetic.draw_nerve(400, 480, PIXEL_SIZE_UM, rng, look=request.param, scenes=())
+    return draw_nerve(400, 480, PIXEL_SIZE_UM, rng, look=request.param, scenes=())
 
 
 def regions(mask, neighbours=4):
@@ -76,13 +78,11 @@ def test_truth_agrees_with_the_mask(drawing):
 
 
 @pytest.mark.parametrize("pixel_size_um", [0.05, 0.13, 0.3])
-@pytest.mark.parametrize("scenes", [(), tuple(synthetic.SCENES)])
+@pytest.mark.parametrize("scenes", [(), tuple(SCENES)])
 def test_enclosed_regions_are_the_axons(pixel_size_um, scenes):
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        _, mask, fibers = synthetic.draw_nerve(
-            256, 256, pixel_size_um, rng, look="mixed", scenes=scenes
-        )
+        _, mask, fibers = draw_nerve(256, 256, pixel_size_um, rng, look="mixed", scenes=scenes)
         whole = ~fibers["touches_border"] & (fibers["kind"] != "collapsed")
         labels, inside = enclosed(mask)
         found = at_poles(labels, fibers, whole)
@@ -94,7 +94,7 @@ def test_enclosed_regions_are_the_axons(pixel_size_um, scenes):
 
 def test_table_is_consistent(drawing):
     fibers = drawing[2]
-    assert list(fibers) == synthetic.COLUMNS
+    assert list(fibers) == TRUE_COLUMNS
     assert len({len(values) for values in fibers.values()}) == 1
     np.testing.assert_array_equal(fibers["fiber"], np.arange(1, len(fibers["fiber"]) + 1))
     np.testing.assert_allclose(
@@ -108,7 +108,7 @@ def test_table_is_consistent(drawing):
 
 def test_collapsed_fibers_have_no_axon():
     rng = np.random.default_rng(3)
-    _, mask, fibers = synthetic.draw_nerve(512, 512, 0.15, rng, scenes=("diseased",))
+    _, mask, fibers = draw_nerve(512, 512, 0.15, rng, scenes=("diseased",))
     assert {"healthy", "swollen", "collapsed"} <= set(fibers["kind"])
     collapsed = fibers["kind"] == "collapsed"
     assert np.isnan(fibers["g_ratio"]).tolist() == collapsed.tolist()
@@ -117,9 +117,7 @@ def test_collapsed_fibers_have_no_axon():
 
 def test_grey_edge_lies_at_the_mask_edge():
     """Half-way between axon and myelin, the grey image agrees with the mask to 0.1 px."""
-    image, mask, fibers = synthetic.draw_nerve(
-        400, 480, PIXEL_SIZE_UM, np.random.default_rng(3), scenes=()
-    )
+    image, mask, fibers = draw_nerve(400, 480, PIXEL_SIZE_UM, np.random.default_rng(3), scenes=())
     large = ~fibers["touches_border"] & (fibers["axon_diameter_um"] > 2.5)
     axons, _ = regions(~mask)
     square = np.ones((3, 3), np.uint8)
@@ -137,8 +135,7 @@ def test_grey_edge_lies_at_the_mask_edge():
 
 def test_same_seed_same_image_other_seed_another():
     draw = [
-        synthetic.draw_nerve(128, 160, 0.1, np.random.default_rng(seed), look="mixed")
-        for seed in (1, 1, 2)
+        draw_nerve(128, 160, 0.1, np.random.default_rng(seed), look="mixed") for seed in (1, 1, 2)
     ]
     for first, second in zip(draw[0][:2], draw[1][:2], strict=True):
         np.testing.assert_array_equal(first, second)
@@ -148,7 +145,7 @@ def test_same_seed_same_image_other_seed_another():
 @pytest.mark.parametrize("look", ["light", "electron"])
 def test_bright_and_dark_myelin(look):
     bright, dark = (
-        synthetic.draw_nerve(200, 200, 0.1, np.random.default_rng(4), myelin, look, ())
+        draw_nerve(200, 200, 0.1, np.random.default_rng(4), myelin, look, ())
         for myelin in ("bright", "dark")
     )
     np.testing.assert_array_equal(bright[1], dark[1])
@@ -159,7 +156,7 @@ def test_bright_and_dark_myelin(look):
 def test_black_margin_holds_no_myelin():
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        image, mask, _ = synthetic.draw_nerve(200, 240, 0.1, rng, scenes=("margin",))
+        image, mask, _ = draw_nerve(200, 240, 0.1, rng, scenes=("margin",))
         labels, sizes = regions(image == 0)
         margin = labels == sizes.argmax()
         assert margin.mean() > 0.03
@@ -167,9 +164,7 @@ def test_black_margin_holds_no_myelin():
 
 
 def test_what_lies_outside_the_fascicle_is_not_myelin():
-    _, mask, _ = synthetic.draw_nerve(
-        512, 512, 0.2, np.random.default_rng(1), scenes=("fat", "perineurium")
-    )
+    _, mask, _ = draw_nerve(512, 512, 0.2, np.random.default_rng(1), scenes=("fat", "perineurium"))
     assert 0.02 < mask.mean() < 0.4
     _, sizes = regions(~mask)
     assert sizes.max() > 0.2 * mask.size
@@ -187,16 +182,16 @@ def test_files(tmp_path, monkeypatch, capsys):
     assert test == {f"synthetic_test_01{ending}" for ending in endings}
 
     path = tmp_path / "raw/train/synthetic_01.tif"
-    assert pixel_size.read_pixel_size(path)[0] == pytest.approx(0.2)
+    assert images.read_record(path).pixel_size()[0] == pytest.approx(0.2)
     assert tifffile.imread(path).shape == (96, 128)
     assert images.read_mask(path.with_name("synthetic_01_mask.tif")).any()
     with open(path.with_name("synthetic_01_fibers.csv"), newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == synthetic.COLUMNS
+    assert list(rows[0]) == TRUE_COLUMNS
     assert float(rows[0]["fiber_area_um2"]) > 0
     assert rows[0]["touches_border"] in ("True", "False")
 
-    # Its own files may be replaced, and a image does not depend on how many are drawn.
+    # Its own files may be replaced, and an image does not depend on how many are drawn.
     before = path.read_bytes()
     synthetic.main(f"--train 1 --test 0 {options}".split())
     assert path.read_bytes() == before
@@ -260,6 +255,8 @@ def test_bad_arguments_from_python():
         {"scenes": ("flood",)},
     ):
         with pytest.raises(cli.UserError):
-            synthetic.draw_nerve(
-                **{"rows": 64, "cols": 64, "pixel_size_um": 0.1, "rng": rng, **change}
-            )
+            draw_nerve(**{"rows": 64, "cols": 64, "pixel_size_um": 0.1, "rng": rng, **change})
+
+
+def test_the_example_in_the_docstring():
+    assert doctest.testmod(synthetic_nerve).failed == 0
