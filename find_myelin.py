@@ -10,6 +10,7 @@ npydata/imgs_mask_test.npy (probabilities, float32) and preds/run.json (what mad
 """
 
 from myelin.cli import Parser, number, script
+from myelin.engine import ENGINES, PRECISIONS
 from myelin.model_file import model_path
 from myelin.pixel_size import check_pixel_size
 from myelin.preds import Options, segment_test
@@ -48,8 +49,22 @@ def main(argv=None):
         f"factor of {SCALE_TOLERANCE:g} are resampled for the network (default: from each "
         "image's OME or ImageJ tags, else as it is)",
     )
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="what computes: OpenVINO, which is faster, or Keras; auto takes OpenVINO where it is "
+        "installed (default: auto)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="how OpenVINO computes: auto takes bfloat16 where the processor has it, twice as "
+        "fast; float32 gives the same numbers on every machine (default: auto)",
+    )
     args = parser.parse_args(argv)
-    options = Options(args.myelin, args.pixel_size, args.threshold)
+    options = Options(args.myelin, args.pixel_size, args.threshold, args.engine, args.precision)
     segment_test(model_path(args.model, reading=True), options)
 
 

@@ -78,7 +78,8 @@ def read_array(group, name, shape, kind="f"):
     plain = storage.get_layout() in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT)
     if not plain or storage.get_external_count():
         raise ModelFileError(f"{name} is in pieces or in another file, which is never opened")
-    if dataset.shape != shape or dataset.dtype.kind != kind or dataset.dtype.itemsize not in (4, 8):
+    known = dataset.dtype.kind == kind and dataset.dtype.itemsize in (2, 4, 8)
+    if dataset.shape != shape or not known:
         raise ModelFileError(f"{name} is {dataset.dtype} {dataset.shape}, expected {shape}")
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
         array = np.asarray(dataset[()], np.float32 if kind == "f" else None)

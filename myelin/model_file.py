@@ -7,7 +7,10 @@ arrays are read only where they are exactly as expected.
 
 import dataclasses
 import json
+import tempfile
 from pathlib import Path
+
+import numpy as np
 
 import unet
 from myelin.architecture import check_architecture
@@ -56,7 +59,8 @@ def save_model(path, network, settings, optimizer=True):
         From `unet.get_unet`.
     settings : Preprocessing
     optimizer : bool
-        Whether to keep Adam's state too, where the network is compiled.
+        Whether to keep Adam's state too, where the network is compiled. Without it the weights are
+        rounded to float16: 16 MB instead of 93.
     """
     import h5py
     from absl import logging
@@ -72,10 +76,30 @@ def save_model(path, network, settings, optimizer=True):
         values = [variable.numpy() for variable in trained.variables]
         for variable, value in zip(plain.optimizer.variables, values, strict=True):
             variable.assign(value)
-    with replacing(path) as temporary:
-        plain.save(temporary)
+    with replacing(path) as temporary, tempfile.TemporaryDirectory() as folder:
+        saved = temporary if optimizer else Path(folder) / "float32.h5"
+        plain.save(saved)
+        if not optimizer:
+            write_float16(saved, temporary)
         with h5py.File(temporary, "a") as file:
             file.attrs[PREPROCESSING] = json.dumps(dataclasses.asdict(settings))
+
+
+def write_float16(source, target):
+    """Copy a Keras file with its arrays rounded to float16, which Keras loads as float32."""
+    import h5py
+
+    with h5py.File(source) as full, h5py.File(target, "w") as half:
+
+        def copy(name, item):
+            if isinstance(item, h5py.Dataset):
+                half.create_dataset(name, data=item[()].astype(np.float16))
+            else:
+                half.create_group(name)
+            half[name].attrs.update(item.attrs)
+
+        half.attrs.update(full.attrs)
+        full.visititems(copy)
 
 
 def read_weights(group):
@@ -134,6 +158,7 @@ def read_preprocessing(text):
         "mean": not dataset or settings.mean == 0 or positive(settings.mean),
         "std": not dataset or positive(settings.std),
         "pixel_size_um": settings.pixel_size_um is None or positive(settings.pixel_size_um),
+        "fiber_px": settings.fiber_px is None or positive(settings.fiber_px),
         "threshold": positive(settings.threshold) and settings.threshold < 1,
         "training": isinstance(settings.training, dict),
         "provenance": isinstance(settings.provenance, dict),

@@ -1,13 +1,14 @@
 """Segment the packed test images into `preds/`: the work of find_myelin.py, also after training."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from myelin.cli import UserError, progress
-from myelin.engine import KerasEngine
+from myelin.engine import open_engine
 from myelin.files import name_leftovers, replacing, sha256, start_run, write_run_json
 from myelin.images import MAX_PIXELS, write_image
 from myelin.model_file import read_model_file
@@ -31,11 +32,15 @@ class Options:
         µm per pixel; else each image's own, where it says so.
     threshold : float or None
         Probability from which a pixel is myelin; else the model's.
+    engine, precision : str
+        See `engine.open_engine`.
     """
 
     myelin: str = "auto"
     pixel_size_um: float | None = None
     threshold: float | None = None
+    engine: str = "auto"
+    precision: str = "auto"
 
     def pixel_size(self, packed_um):
         """Return µm per pixel of an image, or None, and its source."""
@@ -64,11 +69,12 @@ def segment_test(model, options=Options()):
     threshold = settings.threshold if options.threshold is None else options.threshold
     check_scales(test, settings, options)
     name_changes(test)
-    engine = KerasEngine(weights, settings.rows, settings.cols)
+    engine = open_engine(weights, settings, options.engine, options.precision)
 
     before = start_run(PREDS)
-    facts = {}
-    with replacing(PROBABILITIES) as temporary:
+    facts, written = {}, None
+    # One image is written while the network sees the next.
+    with replacing(PROBABILITIES) as temporary, ThreadPoolExecutor(1) as writer:
         probabilities = Stack(temporary, test.images.shape, np.float32)
         for index, name in enumerate(progress(test.ids, "segmenting")):
             image = test.image(index)
@@ -76,7 +82,9 @@ def segment_test(model, options=Options()):
             found = segment(engine, settings, image, options.myelin, size)
             probabilities[index] = found.probability
             mask = found.probability >= threshold
-            write_result(name, image, found.probability, mask, size)
+            if written:
+                written.result()  # raises what went wrong, and keeps one image waiting at most
+            written = writer.submit(write_result, name, image, found.probability, mask, size)
             facts[name] = {
                 "myelin": found.myelin,
                 "pixel_size_um": size,
@@ -84,6 +92,8 @@ def segment_test(model, options=Options()):
                 "network_scale": round(found.scale, 4),
                 "myelin_area_fraction": round(float(mask.mean()), 4),
             }
+        if written:
+            written.result()
     write_run_json(
         PREDS,
         model=str(model),

@@ -1,0 +1,123 @@
+"""Speed of segmentation, side by side: the command, the bare engine, and the procedure of 2018.
+
+    python benchmarks/segmentation_speed.py ../shared/data/nerve
+    python benchmarks/segmentation_speed.py FOLDER --images 1 --runs 5
+
+Each round runs, one after the other on the same images: find_myelin.py as a whole; the engine alone
+on frames already in memory (OpenVINO in the command's precision and in float32); and the procedure
+of 2018 as a program of its own (our own writing of its steps: scikit-image's resize to 1024 x 1024,
+Keras at batch size 1, resize back, PNG). Rounds are repeated, as a machine's speed drifts; printed
+are the median seconds, their range, and the ratios to the command of the same round. Needs the
+complete requirements.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from myelin.engine import OpenVinoEngine
+from myelin.images import read_image
+from myelin.model_file import model_path, read_model_file
+from myelin.naming import test_images
+from myelin.preprocessing import normalize
+from myelin.segmentation import predict
+
+PROCEDURE_2018 = """
+import os, sys
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import numpy as np
+from skimage.io import imsave
+from skimage.transform import resize
+sys.path.insert(0, sys.argv[1])
+import unet
+from myelin.model_file import read_model_file
+
+images = np.load("npydata/imgs_test.npy")
+ids = np.load("npydata/imgs_id_test.npy")
+network = unet.get_unet(1024, 1024)
+network.set_weights(read_model_file(sys.argv[2])[0])
+frames = np.stack([resize(i, (1024, 1024), preserve_range=True).astype(np.uint8) for i in images])
+frames = frames[..., None].astype("float32")
+frames = (frames - frames.mean()) / frames.std()
+found = network.predict(frames, batch_size=1, verbose=0)
+np.save("npydata/imgs_mask_test.npy", found)
+os.makedirs("preds", exist_ok=True)
+for name, one in zip(ids, found):
+    whole = resize(one[..., 0], images.shape[1:], preserve_range=True)
+    imsave(f"preds/{name}_pred.png", (whole * 255).astype(np.uint8), check_contrast=False)
+"""
+
+
+def seconds(call):
+    """Return how long a call takes, s."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def run(folder, *command):
+    """Run a Python program in a folder, quietly."""
+    subprocess.run([sys.executable, *command], cwd=folder, check=True, capture_output=True)
+
+
+def one_round(folder, model, bare):
+    """Return the seconds of each contender, {name: s}."""
+    found = {
+        "find_myelin.py": seconds(lambda: run(folder, str(ROOT / "find_myelin.py"), str(model))),
+        "procedure of 2018": seconds(
+            lambda: run(folder, "-c", PROCEDURE_2018, str(ROOT), str(model))
+        ),
+    }
+    for engine, frames in bare:
+        found[f"bare engine ({engine.name})"] = seconds(
+            lambda engine=engine, frames=frames: [predict(engine, frame) for frame in frames]
+        )
+    return found
+
+
+def main():
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="images of one size")
+    parser.add_argument("--model", default="bestmyelin.h5")
+    parser.add_argument("--images", type=int, default=20, help="how many (default 20)")
+    parser.add_argument("--runs", type=int, default=3, help="rounds (default 3)")
+    args = parser.parse_args()
+    model = model_path(args.model, reading=True).resolve()
+    weights, settings, _ = read_model_file(model)
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder, "raw/test")
+        raw.mkdir(parents=True)
+        for path in test_images(args.folder)[: args.images]:
+            shutil.copy(path, raw)
+        run(folder, str(ROOT / "data.py"))
+        frames = [normalize(read_image(path), settings) for path in test_images(raw)]
+        bare = [(OpenVinoEngine(weights, precision), frames) for precision in ("auto", "float32")]
+        for engine, some in bare:
+            predict(engine, some[0])  # compiles
+        rounds = [one_round(folder, model, bare) for _ in range(args.runs)]
+    print(f"{len(frames)} images of {frames[0].shape}, {os.cpu_count()} processors")
+    for name in rounds[0]:
+        times = [found[name] for found in rounds]
+        ratios = [found[name] / found["find_myelin.py"] for found in rounds]
+        print(
+            f"{name:34s} {np.median(times):7.2f} s ({min(times):.2f} to {max(times):.2f}), "
+            f"{np.median(times) / len(frames):6.2f} s an image, {np.median(ratios):5.2f} times the "
+            f"command ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+
+
+if __name__ == "__main__":
+    main()
