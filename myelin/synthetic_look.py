@@ -226,6 +226,10 @@ def body_tones(kind, rho, out, into, textures, tones, pixel_size_um, rng):
         return cell * (0.95 + 0.08 * fine + chromatin), 0
     if kind == "vessel":
         return cell * (1 + 0.12 * blotch), 0.4 * tones["ground"] + 0 * rho
+    if kind == "mast":  # full of granules as dark as myelin in the stain, around a pale nucleus
+        full = np.clip(1.3 - 1.1 * cells(rho.shape, 0.6 / pixel_size_um, rng) + 0.3 * blotch, 0, 1)
+        chromatin = np.clip((rho - 0.7 * into) * pixel_size_um, 0, 0.3) + 0.15 * np.tanh(blotch)
+        return cell + full * (tones["myelin"] - cell), cell * (0.8 + chromatin)
     contrast = tones["myelin"] - tones["axon"]
     texture = 0.035 * rng.standard_normal() + 0.015 * fine + 0.02 * blotch
     wall = tones["myelin"] + contrast * texture

@@ -12,12 +12,16 @@ import cv2
 import numpy as np
 
 from myelin.cli import UserError
+from myelin.synthetic_distractors import burn_in, draw_contents
 from myelin.synthetic_look import GREY, background, draw_bodies, photograph
 from myelin.synthetic_shapes import Fascicle, areas, draw_geometry
 
 # Difficult contents and the share of images that show each when nobody chooses. "diseased" puts
-# swollen and collapsed fibers among the healthy ones; "fat" brings its perineurium along.
+# swollen and collapsed fibers among the healthy ones; "fat" brings its perineurium along, "blood"
+# its vessels.
 SCENES = {"diseased": 0.25, "vessel": 0.25, "perineurium": 0.25, "fat": 0.1, "margin": 0.15}
+SCENES |= {"blood": 0.15, "mast": 0.1, "debris": 0.15, "cracks": 0.12, "annotation": 0.12}
+SCENES |= {"frame": 0.1}
 # The columns of the table; by them synthetic.py knows its own files.
 TRUE_COLUMNS = ["fiber", "x_px", "y_px", "axon_area_um2", "axon_diameter_um", "fiber_area_um2"]
 TRUE_COLUMNS += ["fiber_diameter_um", "myelin_area_um2", "myelin_thickness_um", "g_ratio"]
@@ -40,18 +44,17 @@ def draw_nerve(rows, cols, pixel_size_um, rng, myelin="bright", look="light", sc
         Inverted light microscopy of a peripheral nerve, or scanning electron microscopy of white
         matter. "mixed" chooses at random.
     scenes : "random" or collection of str
-        Difficult contents, of `SCENES`; "random" takes each with its probability there.
+        Difficult contents, of `SCENES`; "random" takes each with its share there.
 
     Returns
     -------
     image : uint8 array, (rows, cols)
     mask : bool array, (rows, cols)
-        Myelin. Splits and vacuoles within a sheath count as myelin, as when drawn by hand.
+        Myelin; splits and vacuoles within a sheath included, as when drawn by hand.
     fibers : dict of arrays
-        The columns of morphometry.py's table that apply, µm: see `TRUE_COLUMNS`. Areas are those of
-        the whole continuous outlines, also where a fiber is cut by the image's edge or a black
-        margin (`touches_border`). x_px, y_px is a point inside the axon. A collapsed fiber (`kind`)
-        has no axon: NaN there.
+        The columns of morphometry.py's table that apply: `TRUE_COLUMNS`. Areas are of the whole
+        outlines, also where `touches_border`: the image's edge, a margin, crack, dust or text cuts
+        it. x_px, y_px is a point in the axon. A collapsed fiber (`kind`) has no axon: NaN there.
 
     Raises
     ------
@@ -68,22 +71,22 @@ def draw_nerve(rows, cols, pixel_size_um, rng, myelin="bright", look="light", sc
     """
     myelin = choose("myelin", myelin, ("bright", "dark"), rng)
     look = choose("look", look, tuple(GREY), rng)
-    scenes = choose_scenes(scenes, rng)
-    shape = (rows, cols)
+    scenes, shape = choose_scenes(scenes, rng), (rows, cols)
     check_size(shape, pixel_size_um)
-    bundled = not {"perineurium", "fat"}.isdisjoint(scenes)
-    reach = (-0.25, 0.05) if "fat" in scenes else (-0.05, 0.3)  # fat cells need room outside
-    fascicle = Fascicle(rows, cols, pixel_size_um, bundled, reach, rng)
+    fascicle = draw_fascicle(shape, pixel_size_um, scenes, rng)
     bodies = draw_geometry(rows, cols, pixel_size_um, look, scenes, fascicle, rng)
     tones = {name: rng.uniform(*span) for name, span in GREY[look].items()}
     ground = background(fascicle, pixel_size_um, tones, scenes, shape, rng)
     grey, fiber, axon = draw_bodies(bodies, ground, tones, pixel_size_um, rng)
+    mask = (fiber > 0) & (axon == 0)
+    # Random numbers of their own: without these contents all else is as if they were unknown.
+    within, above = rng.spawn(2)
+    covered = draw_contents(grey, bodies, mask, tones, pixel_size_um, look, scenes, within)
     image = photograph(grey.astype(np.float32), pixel_size_um, look, rng)
     image = 255 - image if myelin == "dark" else image
-    empty = margins(shape, rng) if "margin" in scenes else np.zeros(shape, bool)
-    image[empty] = 0 if myelin == "bright" or rng.random() < 0.5 else 255
-    mask = (fiber > 0) & (axon == 0) & ~empty
-    return image, mask, measure(bodies, fiber, empty, pixel_size_um)
+    covered |= draw_margins(image, myelin, scenes, rng)
+    covered |= burn_in(image, pixel_size_um, look, scenes, above)
+    return image, mask & ~covered, measure(bodies, fiber, covered, pixel_size_um)
 
 
 def check_size(shape, pixel_size_um):
@@ -112,23 +115,32 @@ def choose_scenes(scenes, rng):
     return scenes
 
 
-def margins(shape, rng):
-    """Return where a frame is empty, bool `shape`: one or two edges, the second one in part."""
-    empty = np.zeros(shape, bool)
-    for part in (1.0, rng.uniform(0.3, 0.7))[: rng.integers(1, 3)]:
+def draw_fascicle(shape, pixel_size_um, scenes, rng):
+    """Return the `Fascicle` of an image; no wall in view unless a scene has one."""
+    bundled = not {"perineurium", "fat"}.isdisjoint(scenes)
+    reach = (-0.25, 0.05) if "fat" in scenes else (-0.05, 0.3)  # fat cells need room outside
+    return Fascicle(*shape, pixel_size_um, bundled, reach, rng)
+
+
+def draw_margins(image, myelin, scenes, rng):
+    """Empty one or two edges of `image`, in place, the second one in part; return where."""
+    empty = np.zeros(image.shape, bool)
+    parts = (1.0, rng.uniform(0.3, 0.7))[: rng.integers(1, 3)] if "margin" in scenes else ()
+    for part in parts:
         turn = int(rng.integers(4))
         side = np.rot90(empty, turn)  # a view: what is set here is set in `empty`
         width = int(side.shape[0] * rng.uniform(0.08, 0.35))
         side[:width, : int(side.shape[1] * part)] = True
+    image[empty] = 0 if myelin == "bright" or rng.random() < 0.5 else 255
     return empty
 
 
-def measure(bodies, fiber, empty, pixel_size_um):
+def measure(bodies, fiber, covered, pixel_size_um):
     """Return the table of the fibers in view, dict of columns."""
-    shown = np.unique(fiber[~empty])
+    shown = np.unique(fiber[~covered])
     index = shown[shown > 0] - 1
     cut = np.zeros(len(bodies.kind) + 1, bool)
-    framed = np.pad(empty, 1, constant_values=True).astype(np.uint8)
+    framed = np.pad(covered, 1, constant_values=True).astype(np.uint8)
     near = cv2.dilate(framed, np.ones((3, 3), np.uint8))[1:-1, 1:-1] > 0
     cut[np.unique(fiber[near])] = True
     kind, centers = bodies.kind[index], bodies.centers[index]

@@ -37,17 +37,18 @@ G_SPREAD = 0.045  # between fibers of one size, by eye
 # Part of the area that discs (fibers and cells) fill; chosen by eye against the study's nerves.
 PACKING = {"light": (0.88, 1.02), "electron": (0.70, 0.92)}
 # Shares of the discs that are cells or bundles of thin axons, none of them myelin.
-OTHERS = {
-    "light": {"share": (0.08, 0.03), "diameter_um": (2.5, 7.0)},
-    "electron": {"share": (0.06, 0.04), "diameter_um": (1.5, 5.0)},
-}
+OTHERS = {"light": {"share": (0.08, 0.03), "diameter_um": (2.5, 7.0)}}
+OTHERS["electron"] = {"share": (0.06, 0.04), "diameter_um": (1.5, 5.0)}
+# What a scene brings along: kind, number, diameters (µm), largest part of the image's side.
+GUESTS = {"vessel": ("vessel", 2, (7, 14), np.inf)}
+GUESTS |= {"blood": ("vessel", 4, (6, 26), 0.25), "mast": ("mast", 3, (7, 13), 0.2)}
 # Two sheaths 1.5 px apart never join in the mask, diagonally neither: the square root of 2 is less.
 GAP_PX = (1.5, 3.0)
 THINNEST_SHEATH_PX = 1.6  # the same reason: a ring without a leak
 THINNEST_AXON_PX = 4.0  # diameter; smaller ones cannot be told in such an image
 DIRECTIONS = 180  # radii per outline; straight sides deviate by under 0.01 px at 60 px radius
 ANGLES = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
-# The other kinds have no myelin: "cell", "vessel" and "remak", a bundle of thin axons.
+# The other kinds have no myelin: "cell", "vessel", "mast", "remak" (a bundle of thin axons).
 FIBER_KINDS = ("healthy", "infolded", "swollen", "collapsed")
 
 
@@ -176,9 +177,11 @@ def draw_discs(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
     kind[other] = "cell"
     kind[dice < remak] = "remak"
     diameter[other] = rng.uniform(*OTHERS[look]["diameter_um"], other.sum())
-    if "vessel" in scenes:
-        kind[:2] = "vessel"
-        diameter[:2] = rng.uniform(7, 14, 2)
+    first = 0
+    for name, number, span, part in (GUESTS[scene] for scene in GUESTS if scene in scenes):
+        here, first = slice(first, first + number), first + number
+        kind[here], largest = name, part * np.sqrt(area) * pixel_size_um
+        diameter[here] = np.minimum(rng.uniform(*span, number), largest)
     # What could not be resolved in such an image is left out.
     seen = diameter > (THINNEST_AXON_PX + 2 * THINNEST_SHEATH_PX) * pixel_size_um
     kind, radius = kind[seen], diameter[seen] / 2 / pixel_size_um
@@ -252,6 +255,7 @@ def draw_geometry(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
     g_ratio = np.interp(size_um, *G_RATIO[look]) + rng.uniform(*G_SHIFT[look])
     g_ratio += G_SPREAD * rng.standard_normal(len(kind))
     swollen, vessel = kind == "swollen", kind == "vessel"
+    g_ratio[kind == "mast"] = 0.45  # the nucleus
     g_ratio[swollen] = rng.uniform(0.28, 0.5, swollen.sum())
     g_ratio[vessel] = rng.uniform(0.72, 0.82, vessel.sum())
     inner = axon_outlines(outer, kind, np.clip(g_ratio, 0.28, 0.84), rng)
