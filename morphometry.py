@@ -6,6 +6,7 @@ reads `preds/<id>_mask.tif` (and an axon mask `<id>_axon.*` beside it, where the
 writes `morphometry/`: `<id>_fibers.csv`, one row per fiber, `summary.csv`, one row per image,
 `<id>_labels.tif` and `<id>_axons.tif` with the number of each fiber, `<id>_overlay.png` coloured by
 g-ratio, and plots. The pixel size may be left out where the images record it (OME-XML or ImageJ).
+Where `<id>_pred.png` of the same run lies beside the mask, each fiber gets a confidence, 0 to 1.
 
     python morphometry.py --groups groups.csv
 
@@ -27,6 +28,7 @@ from myelin.masks import (
     add_pixel_size_option,
     check_out,
     images_of,
+    probabilities_of,
     read_cases,
     segmented,
 )
@@ -93,7 +95,8 @@ def main(argv=None):
     images = images_of(masks, args.images or RAW_TEST) if args.images or RAW_TEST.is_dir() else {}
     animals = read_groups(args.groups, masks) if args.groups else {}
     reader = Reader()
-    cases = read_cases([masks], images, args.pixel_size, reader)
+    probabilities = probabilities_of(masks, args.masks, segmentation)
+    cases = read_cases([masks], images, args.pixel_size, reader, probabilities=probabilities)
 
     before = start_run(args.out)
     rows, measured = [], {}
@@ -123,8 +126,8 @@ def main(argv=None):
 def measure_case(case, reader, folder, draw):
     """Measure one image and write its table and label images, and its overlay and plots."""
     myelin, axon = map(reader.mask, case.masks[0])
-    image = reader.image(case.image)
-    fibers = measure_fibers(myelin, case.pixel_size_um, axon, image)
+    image, probability = map(reader.image, (case.image, case.probability))
+    fibers = measure_fibers(myelin, case.pixel_size_um, axon, image, probability)
     write_fibers(folder, case.name, fibers)
     if draw:
         from myelin.fiber_overlay import draw_overlay

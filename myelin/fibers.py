@@ -137,7 +137,7 @@ def find_fibers(myelin, axon=None, image=None):
     return Outlines(axons, labels, axon_px, fiber_px, hull_px, pieces)
 
 
-def measure_fibers(myelin, pixel_size_um, axon=None, image=None):
+def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=None):
     """Find and measure the fibers of one image.
 
     Diameters are those of the circle of equal area, thickness is half the difference of fiber and
@@ -152,6 +152,8 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None):
         Axon mask; without it the axons are the regions enclosed by myelin, see `find_axons`.
     image : uint8 array, (rows, cols), optional
         The image itself, which helps to tell gaps between sheaths from axons.
+    probability : uint8 array, (rows, cols), optional
+        Myelin probability x 255; without it, `confidence` is NaN.
 
     Returns
     -------
@@ -164,7 +166,7 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None):
     counted = np.ones(len(found.hull_px) + 1, bool)
     counted[found.axons[0]] = counted[found.axons[:, 0]] = False
     return Fibers(
-        columns=measure(found, pixel_size_um),
+        columns=measure(found, pixel_size_um, probability),
         labels=found.labels,
         axons=found.axons,
         counted=counted[1:],
@@ -174,8 +176,11 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None):
     )
 
 
-def measure(found, size):
-    """Return the columns of `<id>_fibers.csv` for `Outlines` at `size` µm per pixel."""
+def measure(found, size, probability=None):
+    """Return the columns of `<id>_fibers.csv` for `Outlines` at `size` µm per pixel.
+
+    `probability` is as in `measure_fibers`.
+    """
     count, axon_px, fiber_px = len(found.hull_px), found.axon_px, found.fiber_px
     ellipse = ellipses(found.axons, axon_px)
     axon_perimeter = perimeters(found.axons, count)
@@ -202,7 +207,39 @@ def measure(found, size):
         "axon_circularity": circularity,
         "axon_eccentricity": np.sqrt(1 - flatness),
         "touches_border": edge_pixels(found.labels, count)[1:] > 0,
+        "confidence": rate_confidence(found, probability),
     }
+
+
+def rate_confidence(found, probability):
+    """Return how surely each fiber is a sheath around an axon: mean p there x mean (1 - p) here.
+
+    p is the network's probability of myelin, whatever the mask says: where a mask was corrected by
+    hand and the network saw something else, confidence is low. Of the definitions that
+    `benchmarks/confidence.py` compares, this one is the simplest of those that best tell wrong
+    fibers from right ones. Nothing in it is fitted.
+
+    Parameters
+    ----------
+    found : Outlines
+    probability : uint8 array, (rows, cols), or None
+        Myelin probability x 255.
+
+    Returns
+    -------
+    float array, (n,)
+        0 to 1; NaN without a probability, and where a fiber has no sheath.
+    """
+    count = len(found.hull_px)
+    if probability is None:
+        return np.full(count, np.nan)
+    on_axon, on_fiber = (
+        np.bincount(labels.ravel(), probability.ravel(), minlength=count + 1)[1:]
+        for labels in (found.axons, found.labels)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sheath = (on_fiber - on_axon) / (found.fiber_px - found.axon_px)
+        return sheath / 255 * (1 - on_axon / found.axon_px / 255)
 
 
 def write_fibers(folder, name, fibers):

@@ -15,8 +15,8 @@ from myelin.images import read_image, read_mask, read_record
 from myelin.naming import RAW_TRAIN, list_images
 from myelin.pixel_size import PIXEL_SIZE_TOLERANCE, check_pixel_size
 
-# What is decoded to be checked is kept until it is measured, up to this: the masks and images of
-# 370 frames of 1040 x 1392. The rest is decoded again.
+# What is decoded to be checked is kept until it is measured, up to this: masks, images and
+# probabilities of 247 frames of 1040 x 1392. The rest is decoded again.
 KEPT_BYTES = 2**30
 
 
@@ -104,6 +104,21 @@ def images_of(masks, folder):
     return {name: found[name] for name in masks if found.get(name) not in (None, masks[name][0])}
 
 
+def probabilities_of(masks, folder, run):
+    """Return {id: path} of the probabilities that `find_myelin.py` left beside its masks.
+
+    Parameters
+    ----------
+    masks, run
+        As returned by `segmented`.
+    folder : Path
+        That of the masks.
+    """
+    listed = (run or {}).get("images", ())
+    paths = {name: folder / f"{name}_pred.png" for name in masks if name in listed}
+    return {name: path for name, path in paths.items() if path.is_file()}
+
+
 @dataclass
 class Case:
     """One image to measure.
@@ -119,6 +134,8 @@ class Case:
     pixel_size_um : float or None
         None where unknown.
     pixel_size_source : str
+    probability : path or None
+        Myelin probability x 255, 8-bit.
     """
 
     name: str
@@ -126,6 +143,7 @@ class Case:
     image: Path | None
     pixel_size_um: float | None
     pixel_size_source: str
+    probability: Path | None = None
 
 
 class Reader:
@@ -134,7 +152,7 @@ class Reader:
     Parameters
     ----------
     room : int
-        Most bytes of decoded masks and images to keep.
+        Most bytes of decoded masks, images and probabilities to keep.
     """
 
     def __init__(self, room=KEPT_BYTES):
@@ -167,7 +185,7 @@ class Reader:
         return array
 
 
-def read_cases(sources, images, pixel_size_um, reader, in_pixels=False):
+def read_cases(sources, images, pixel_size_um, reader, in_pixels=False, probabilities=None):
     """Gather and read what belongs to each image, so that a long run cannot fail late.
 
     Parameters
@@ -181,6 +199,8 @@ def read_cases(sources, images, pixel_size_um, reader, in_pixels=False):
     reader : Reader
     in_pixels : bool
         Whether a case may do without a pixel size.
+    probabilities : dict of id to path, optional
+        Those of another size than their mask, or not of 8 bits, are named and left out.
 
     Returns
     -------
@@ -196,6 +216,8 @@ def read_cases(sources, images, pixel_size_um, reader, in_pixels=False):
     for name in progress(sources[0], "checking"):
         masks, image = [folder[name] for folder in sources], images.get(name)
         errors += check_files(masks, image, reader)
+        probability, mistakes = check_probability((probabilities or {}).get(name), masks, reader)
+        errors += mistakes
         size, source = None, "unknown"
         try:
             # The image is asked before the masks.
@@ -208,7 +230,7 @@ def read_cases(sources, images, pixel_size_um, reader, in_pixels=False):
                 )
         except UserError as mistake:
             errors.extend(mistake.args)
-        cases.append(Case(name, masks, image, size, source))
+        cases.append(Case(name, masks, image, size, source, probability))
     if errors:
         raise UserError(*errors)
     return cases
@@ -234,6 +256,30 @@ def check_files(masks, image, reader):
         except UserError as mistake:
             errors.extend(mistake.args)
     return errors
+
+
+def check_probability(path, masks, reader):
+    """Return the path of a `Case`'s probability, None where it cannot serve, and what is wrong.
+
+    One of another size than the first mask, or not of 8 bits, is named on stdout: it is not the
+    one that `find_myelin.py` wrote with this mask.
+    """
+    mask = masks[0][0]
+    if path is None or mask not in reader.records:
+        return None, []
+    try:
+        record = reader.record(path)
+        if record.shape != reader.record(mask).shape or record.bits != 8:
+            rows, cols = record.shape
+            print(
+                f"note: {path}: {rows} x {cols} pixels of {record.bits} bits do not belong to "
+                f"{mask.name}, no confidence is given"
+            )
+            return None, []
+        reader.image(path)
+    except UserError as mistake:
+        return None, list(mistake.args)
+    return path, []
 
 
 def find_pixel_size(paths, given, reader):

@@ -1,13 +1,14 @@
 """What the tests of measuring share: drawn masks, the columns of the tables, real masks."""
 
 import csv
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from myelin.images import write_image
+from myelin.images import read_mask, write_image
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
@@ -16,7 +17,7 @@ FIBER_COLUMNS = [
     "fiber", "x_px", "y_px", "axon_area_um2", "axon_perimeter_um", "axon_diameter_um",
     "axon_minor_axis_um", "axon_major_axis_um", "fiber_area_um2", "fiber_perimeter_um",
     "fiber_diameter_um", "myelin_area_um2", "myelin_thickness_um", "g_ratio", "axon_solidity",
-    "axon_circularity", "axon_eccentricity", "touches_border",
+    "axon_circularity", "axon_eccentricity", "touches_border", "confidence",
 ]
 SUMMARY_COLUMNS = [
     "image", "pixel_size_um", "area_mm2", "fiber_count", "fiber_density_per_mm2",
@@ -61,6 +62,15 @@ def save_two():
     """Write two masks of two whole fibers each into preds/."""
     for name in ("one", "two"):
         save(Path(f"preds/{name}_mask.tif"), rings((120, 200), [(50, 60), (140, 60)], 20, 32))
+
+
+def save_probabilities(*listed):
+    """Write preds/<id>_pred.png for both, 0.8 on myelin and 0.2 elsewhere, and a run.json."""
+    for name in ("one", "two"):
+        myelin = read_mask(f"preds/{name}_mask.tif")
+        write_image(Path(f"preds/{name}_pred.png"), np.where(myelin, 204, 51).astype(np.uint8))
+    run = {"images": {name: {} for name in listed}}
+    Path("preds/run.json").write_text(json.dumps(run), encoding="utf-8")
 
 
 def fails(main, capsys, *argv):

@@ -68,13 +68,42 @@ def test_columns_agree_with_each_other_and_scikit_image():
 
 def test_pixel_size_scales_and_turning_changes_nothing():
     myelin = rings((200, 260), [(60, 60), (131, 71), (180, 140)], 20, 36)
-    one, ten = (measure_fibers(myelin, size).columns for size in (0.1, 1.0))
+    probability = np.where(myelin, 200, 30).astype(np.uint8)
+    one, ten = (measure_fibers(myelin, size, None, None, probability).columns for size in (0.1, 1))
     for name in FIBER_COLUMNS[3:]:
         power = 2 if name.endswith("um2") else 1 if name.endswith("_um") else 0
         assert ten[name] == pytest.approx(one[name] * 10**power)
     turned = measure_fibers(np.rot90(myelin), 0.1).columns
     for name in ("axon_area_um2", "axon_perimeter_um", "axon_solidity"):
         assert sorted(turned[name]) == pytest.approx(sorted(one[name]))
+
+
+def test_confidence_is_that_of_the_sheath_times_that_of_the_axon():
+    """0.8 on the sheath and 0.2 in the axon give 0.8 x 0.8; what lies around does not matter."""
+    parts = [ring((200, 200), x, y, 15, 25) for x, y in ((60, 60), (140, 60), (0, 150))]
+    probability = np.full((200, 200), 99, np.uint8)
+    for (myelin, axon), (on_sheath, on_axon) in zip(
+        parts, ((204, 51), (255, 0), (153, 0)), strict=True
+    ):
+        probability[myelin], probability[axon] = on_sheath, on_axon
+    mask = np.any([myelin for myelin, _ in parts], axis=0)
+    plain, rated = (measure_fibers(mask, 1, probability=p).columns for p in (None, probability))
+    assert rated["confidence"] == pytest.approx([0.64, 1, 0.6])
+    assert np.isnan(plain["confidence"]).all()
+    for name in FIBER_COLUMNS[:-1]:
+        assert (plain[name] == rated[name]).all()
+
+
+def test_what_was_drawn_by_hand_where_the_network_saw_nothing_has_no_confidence():
+    seen, drawn = (rings((120, 240), [(x, 60)], 20, 32) for x in (60, 160))
+    probability = np.where(seen, 230, 20).astype(np.uint8)
+    rated = measure_fibers(seen | drawn, 1, probability=probability).columns["confidence"]
+    assert rated == pytest.approx([230 / 255 * 235 / 255, 20 / 255 * 235 / 255])
+
+
+def test_no_fibers_no_confidence():
+    empty = np.zeros((40, 50), np.uint8)
+    assert len(measure_fibers(empty > 0, 1, probability=empty).columns["confidence"]) == 0
 
 
 def test_fibers_at_the_edge_are_measured_and_flagged():

@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from measuring import fails, read_table, save, save_two
+from measuring import fails, read_table, save, save_probabilities, save_two
 from tifffile import imread, imwrite
 
 import evaluate
@@ -104,6 +105,26 @@ def test_another_size_than_the_image(folder, capsys):
     assert "one.tif: 60 x 200 pixels, but one_mask.tif is 120 x 200" in said
 
 
+@pytest.mark.parametrize("shape, kind", [((60, 200), np.uint8), ((120, 200), np.uint16)])
+def test_a_probability_that_does_not_belong_to_its_mask(folder, capsys, shape, kind):
+    save_probabilities("one", "two")
+    cv2.imwrite("preds/one_pred.png", np.full(shape, 200, kind))
+    morphometry.main(["--pixel-size", "1", "--no-pictures"])
+    bits = 8 * np.dtype(kind).itemsize
+    said = f"one_pred.png: {shape[0]} x 200 pixels of {bits} bits do not belong to one_mask.tif"
+    assert said in capsys.readouterr().out
+    assert {row["confidence"] for row in read_table("morphometry/one_fibers.csv")} == {""}
+    assert {row["confidence"] for row in read_table("morphometry/two_fibers.csv")} == {"0.64"}
+
+
+def test_a_damaged_probability_is_named_before_anything_is_written(folder, capsys):
+    save_probabilities("one", "two")
+    Path("preds/two_pred.png").write_bytes(b"no image")
+    said = fails(morphometry.main, capsys, "--pixel-size", "1", "--no-pictures")
+    assert "two_pred.png: cannot be read" in said and said.count("error:") == 1
+    assert not Path("morphometry").exists()
+
+
 @pytest.mark.parametrize("out", ["preds", "raw/test", "raw/train"])
 def test_out_is_no_folder_of_the_input(folder, capsys, out):
     said = fails(morphometry.main, capsys, "--pixel-size", "1", "--out", out).replace("\\", "/")
@@ -131,7 +152,10 @@ def opened(folder, monkeypatch):
 def test_each_file_is_read_once(opened):
     for name in ("one", "two"):
         write_image(Path(f"raw/test/{name}.tif"), np.full((120, 200), 99, np.uint8), 0.5)
-    files = ["one.tif", "one_mask.tif", "two.tif", "two_mask.tif"]
+    save_probabilities("one", "two")
+    files = [
+        f"{name}{end}" for name in ("one", "two") for end in (".tif", "_mask.tif", "_pred.png")
+    ]
     morphometry.main(["--no-pictures"])
     assert sorted(opened["record"]) == sorted(opened["decode"]) == files
 

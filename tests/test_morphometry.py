@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from measuring import FIBER_COLUMNS, fails, read_table, ring, save, save_two
+from measuring import FIBER_COLUMNS, fails, read_table, ring, save, save_probabilities, save_two
 from tifffile import imread
 
 import morphometry
@@ -42,6 +42,28 @@ def test_end_to_end(folder, capsys):
     facts = json.loads(Path("morphometry/run.json").read_text(encoding="utf-8"))
     assert facts["pixel_sizes_um"] == {"one": 0.1, "two": 0.1}
     assert not [path for path in Path("morphometry").iterdir() if path.name.startswith(".")]
+
+
+def test_confidence_from_the_probability_of_the_same_run(folder):
+    call = ["--pixel-size", "0.1", "--no-pictures"]
+    morphometry.main([*call, "--out", "plain"])
+    save_probabilities("one", "two")
+    Path("preds/two_pred.png").unlink()
+    morphometry.main([*call, "--out", "rated"])
+    rows = [read_table(f"{out}/one_fibers.csv") for out in ("plain", "rated")]
+    assert [row["confidence"] for row in rows[0]] == ["", ""]
+    assert [row["confidence"] for row in rows[1]] == ["0.64", "0.64"]
+    for plain, rated in zip(*rows, strict=True):
+        assert plain | {"confidence": ""} == rated | {"confidence": ""}
+    for name in ("two_fibers.csv", "summary.csv", "one_labels.tif", "one_axons.tif"):
+        assert Path("plain", name).read_bytes() == Path("rated", name).read_bytes()
+
+
+def test_no_confidence_without_a_run_that_lists_the_image(folder):
+    save_probabilities("one", "two")
+    Path("preds/run.json").unlink()
+    morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
+    assert {row["confidence"] for row in read_table("morphometry/one_fibers.csv")} == {""}
 
 
 def test_other_folders_axon_masks_and_no_pictures(tmp_path, monkeypatch):
