@@ -10,6 +10,7 @@ the test images, as train.py does.
 """
 
 from myelin.cli import Parser, UserError, number, script
+from myelin.fiber_width import FIBER_PX
 from myelin.files import beside, sha256
 from myelin.model_file import RESUME, load_model, model_path, read_model_file, restore_adam
 from myelin.pairs import Pairs
@@ -35,7 +36,7 @@ def main(argv=None):
     _, settings, _ = read_model_file(old)
     run = Run.from_arguments(args, recipe_of(old, settings, args))
     run.check((settings.rows or 0) * (settings.cols or 0))
-    pairs = Pairs(as_bright=settings.myelin == "bright")
+    pairs = Pairs(settings.myelin == "bright", fiber_px=fiber_px_of(old, settings))
 
     from myelin import training  # late: it imports Keras
 
@@ -86,13 +87,25 @@ def recipe_of(old, settings, args):
     return recipe
 
 
+def fiber_px_of(old, settings):
+    """Return the width that fibers come to in crops: the old model's; None with whole frames."""
+    if settings.frame == "resize":
+        return None
+    if settings.fiber_px is None:
+        print(
+            f"note: {old} learned from images at their own pixels; from here on their fibers come "
+            f"to {FIBER_PX:g} pixels"
+        )
+    return settings.fiber_px or FIBER_PX
+
+
 def continued(training, old, pairs, run):
     """Return the old model, compiled and judged on the validation frames."""
     network, settings, adam = load_model(old)
     if settings.normalize == "test set":  # a file of 2018: from here on the training set counts
         settings.normalize = "dataset"
         settings.mean, settings.std = dataset_statistics(pairs.all_images(), settings)
-    training.compile_network(network, run.recipe)
+    network = training.compile_network(network, run.recipe)
     if adam:
         restore_adam(network, adam)
     progress = training.Progress(network, settings)

@@ -4,13 +4,14 @@
     python train.py newmyelin.h5 40 --crop 256 --augment --normalize image --loss dice+crossentropy
 
 The first call is the procedure of 2018: whole frames of 1024 x 1024, minus Dice, Adam at 1e-3, the
-last 20 % of the frames for validation. The second learns from random crops at the images' own
-resolution; its model takes images of any size. Writes models/newmyelin.h5 (after each better
-epoch), newmyelin_history.csv and newmyelin_curve.png; until the run is complete also
-newmyelin_resume.h5, from which --resume goes on.
+last 20 % of the frames for validation. The second learns from random crops, in which images of any
+magnification come to one width of fibers; its model takes images of any size. Writes
+models/newmyelin.h5 (after each better epoch), newmyelin_history.csv and newmyelin_curve.png; until
+the run is complete also newmyelin_resume.h5, from which --resume goes on.
 """
 
 from myelin.cli import Parser, number, script
+from myelin.fiber_width import FIBER_PX
 from myelin.model_file import model_path
 from myelin.pairs import Pairs
 from myelin.preds import segment_if_packed
@@ -25,7 +26,7 @@ def main(argv=None):
     run = Run.from_arguments(args, given_recipe(args, Recipe()))
     run.check((args.size or 0) ** 2)
     path = model_path(args.model)
-    pairs = Pairs(as_bright=bool(args.crop))
+    pairs = Pairs(as_bright=bool(args.crop), fiber_px=FIBER_PX if args.crop else None)
 
     from myelin import training  # late: it imports Keras
 

@@ -16,6 +16,7 @@ BOTTOM_FILTERS = 512
 STRIDE = 2 ** len(FILTERS)  # rows and cols must be multiples of this: each level halves them
 DEFAULT_SIZE = 1024
 SMOOTH = 1.0
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +89,34 @@ def weight_shapes():
     return [shape for layer in layers() for shape in layer.weight_shapes]
 
 
-def get_unet(rows=DEFAULT_SIZE, cols=DEFAULT_SIZE, initializer="glorot_uniform"):
+def precise_convolutions():
+    """Return Keras's two convolutions with biases added in float32, {name: class}.
+
+    A bias's gradient is the sum over all pixels. In bfloat16 TensorFlow stops adding once a summand
+    is less than 1/256 of the sum; in float32, as here, the sum is right. The convolution itself
+    stays in the layer's own precision.
+    """
+    from keras import layers, ops
+
+    def finish(layer, found):
+        found = ops.cast(found, "float32") + ops.cast(layer.bias, "float32")
+        return layer.activation(ops.cast(found, layer.compute_dtype))
+
+    class Conv2D(layers.Conv2D):
+        def call(self, inputs):
+            return finish(self, self.convolution_op(inputs, self.kernel))
+
+    class Conv2DTranspose(layers.Conv2DTranspose):
+        def call(self, inputs):
+            found = ops.conv_transpose(inputs, self.kernel, list(self.strides), self.padding)
+            return finish(self, found)
+
+    return {"Conv2D": Conv2D, "Conv2DTranspose": Conv2DTranspose}
+
+
+def get_unet(
+    rows=DEFAULT_SIZE, cols=DEFAULT_SIZE, initializer="glorot_uniform", precision="float32"
+):
     """Build the U-Net in Keras.
 
     Parameters
@@ -99,6 +127,9 @@ def get_unet(rows=DEFAULT_SIZE, cols=DEFAULT_SIZE, initializer="glorot_uniform")
         How untrained kernels are drawn, a name that Keras knows; Keras's own choice was that of
         2018. "he_normal" (He et al. 2015, doi:10.1109/ICCV.2015.123) keeps the signal's size
         through layers of ReLU.
+    precision : "float32" or "bfloat16"
+        What the layers compute in, but for the last one, whose output is always float32. Weights
+        are float32 either way.
 
     Returns
     -------
@@ -107,8 +138,15 @@ def get_unet(rows=DEFAULT_SIZE, cols=DEFAULT_SIZE, initializer="glorot_uniform")
     """
     import keras
 
+    reduced = precision == "bfloat16"
+    dtype = "mixed_bfloat16" if reduced else "float32"
+    kinds = {name: getattr(keras.layers, name) for name in ("Conv2D", "Conv2DTranspose")}
+    if reduced:
+        kinds = precise_convolutions()
+
     def convolution(layer):
         return {
+            "dtype": "float32" if layer.activation == "sigmoid" else dtype,
             "filters": layer.channels,
             "kernel_size": layer.kernel,
             "activation": layer.activation,
@@ -126,13 +164,13 @@ def get_unet(rows=DEFAULT_SIZE, cols=DEFAULT_SIZE, initializer="glorot_uniform")
             case "InputLayer":
                 tensor = keras.layers.Input((rows, cols, layer.channels))
             case "Conv2D":
-                tensor = keras.layers.Conv2D(**convolution(layer))(*inputs)
+                tensor = kinds[layer.kind](**convolution(layer))(*inputs)
             case "Conv2DTranspose":
-                tensor = keras.layers.Conv2DTranspose(**convolution(layer), strides=2)(*inputs)
+                tensor = kinds[layer.kind](**convolution(layer), strides=2)(*inputs)
             case "MaxPooling2D":
-                tensor = keras.layers.MaxPooling2D(2)(*inputs)
+                tensor = keras.layers.MaxPooling2D(2, dtype=dtype)(*inputs)
             case "Concatenate":
-                tensor = keras.layers.Concatenate(axis=3)(inputs)
+                tensor = keras.layers.Concatenate(axis=3, dtype=dtype)(inputs)
         tensors.append(tensor)
     return keras.Model(tensors[0], tensors[-1])
 

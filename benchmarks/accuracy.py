@@ -1,11 +1,14 @@
-"""Dice of a model on pairs, as they are, inverted, and at three times finer and coarser pixels.
+"""Accuracy of a model on a folder of pairs, and whether it finds the same in other guises of them.
 
-    python benchmarks/accuracy.py FOLDER [MODEL] [--pixel-size UM] [--window PX]
+    python benchmarks/accuracy.py ../shared/data/tem
+    python benchmarks/accuracy.py FOLDER MODEL --guises --alone
 
-FOLDER holds pairs x.tif, x_mask.tif (any format). One row per image: myelin Dice as it is; the
-inverted image with --myelin auto; the image shrunk and enlarged 3 times, first as it comes, then
-with its pixel size given (needs --pixel-size or the image's metadata, and a model that knows its
-own). Images are cut to their central window first, since enlarging makes nine times the pixels.
+FOLDER holds x.png with its mask x_mask.png, and perhaps axons x_axon.png (any format). Scale and
+polarity are found as by find_myelin.py, for the folder as one run, or with --alone for each image
+by itself. One row per image: the scale, whether its myelin was taken for dark, Dice of myelin and
+axons, F1 of fibers (IoU of 0.5 and more), and the difference of the means of diameter, thickness
+and g-ratio and of density in %. With --guises also the Dice of the mask against the mask of the
+same image inverted, enlarged 2 and 3 times, and shrunk 2 times, each segmented without any hint.
 """
 
 import argparse
@@ -17,65 +20,88 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from myelin import segmentation
-from myelin.agreement import overlap
-from myelin.engine import KerasEngine
-from myelin.images import read_image, read_mask, read_record
+from myelin.agreement import compare, measure_columns, overlap
+from myelin.engine import open_engine
+from myelin.fibers import measure_fibers
+from myelin.images import read_image, read_mask
 from myelin.model_file import model_path, read_model_file
-from myelin.naming import training_pairs
-from myelin.pixel_size import check_pixel_size
+from myelin.naming import list_images, training_pairs
+from myelin.segmentation import segment
+from myelin.sharing import decide
+
+GUISES = {"inverted": -1, "x2": 2, "x3": 3, "/2": 0.5}
 
 
-def centre(array, size):
-    """Cut a (rows, cols) array to its central size x size window."""
-    top, left = (max(length - size, 0) // 2 for length in array.shape)
-    return np.ascontiguousarray(array[top : top + size, left : left + size])
+def disguised(image, factor):
+    """Return the image inverted (-1), enlarged or shrunk."""
+    if factor == -1:
+        return 255 - image
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=how)
+
+
+def guise_dice(image, mask, find):
+    """Return the Dice of a mask against those of the image's guises, brought back to its size."""
+    found = []
+    for factor in GUISES.values():
+        other = find(disguised(image, factor)).astype(np.float32)
+        size = mask.shape[::-1]
+        how = cv2.INTER_AREA if factor > 1 else cv2.INTER_LINEAR
+        found.append(overlap(cv2.resize(other, size, interpolation=how) > 0.5, mask)[0])
+    return found
+
+
+def accuracy(name, image, predicted, reference, axon):
+    """Return the numbers of one image's row."""
+    true = measure_fibers(reference, 1.0, axon, image)
+    found = measure_fibers(predicted, 1.0, None, image)
+    row = compare(name, true, found, (reference, predicted), "px").row
+    columns = [*measure_columns("px").values(), "fiber_density_per_megapixel"]
+    differences = [row[f"{column}_difference_percent"] for column in columns]
+    numbers = [row["myelin_dice"], row["axon_dice"], row["f1"], *differences]
+    return [np.nan if number is None else number for number in numbers]
 
 
 def main():
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("model", nargs="?", default="bestmyelin.h5")
-    parser.add_argument("--pixel-size", type=check_pixel_size)
-    parser.add_argument("--window", type=int, default=640)
-    parser.add_argument("--images", default="", help="only stems that contain this")
+    parser.add_argument("--axons", type=Path, help="folder of x_axon files (default: FOLDER)")
+    parser.add_argument("--images", default="", help="only names that contain this")
+    parser.add_argument("--alone", action="store_true", help="each image as a run of its own")
+    parser.add_argument("--guises", action="store_true")
     args = parser.parse_args()
     weights, settings, _ = read_model_file(model_path(args.model, reading=True))
-    engine = KerasEngine(weights, settings.rows, settings.cols)
+    engine = open_engine(weights, settings)
 
-    def dice(one, other):
-        return overlap(one, other)[0]
+    def find(image, choice=None):
+        choice = choice or decide(engine, settings, [image])[0]
+        return segment(engine, settings, image, choice) >= settings.threshold
 
-    def segment(image, size_um=None, factor=1.0):
-        scale = segmentation.frame_scale(settings, size_um)
-        if factor != 1:
-            how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-            image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=how)
-            scale = segmentation.frame_scale(settings, size_um and size_um / factor)
-        return segmentation.probability(engine, settings, image, scale) >= settings.threshold
-
-    print(f"{'image':20s} plain inverted | as it comes: 1/3 x3 | pixel size given: 1 1/3 x3")
+    axons = list_images(args.axons or args.folder)
+    pairs = [pair for pair in training_pairs(args.folder)[0] if args.images in pair[0].stem]
+    images = [read_image(path) for path, _ in pairs]
+    runs = [[image] for image in images] if args.alone else [images]
+    choices = [choice for run in runs for choice in decide(engine, settings, run)]
+    print(f"{'image':20s} scale dark   myelin axon  F1   | diameter thickness g density % | guises")
     rows = []
-    for image_path, mask_path in training_pairs(args.folder)[0]:
-        if args.images not in image_path.stem:
-            continue
-        size_um = args.pixel_size or read_record(image_path).pixel_size()[0]
-        image = centre(read_image(image_path), args.window)
-        mask = centre(read_mask(mask_path), args.window)
-        row = [dice(segment(image), mask)]
-        dark = segmentation.myelin_is_dark(engine, settings, 255 - image, 1.0)
-        row.append(dice(segment(image if dark else 255 - image), mask))
-        for known in (None, size_um):
-            if known:
-                row.append(dice(segment(image, known), mask))
-            for factor in (1 / 3, 3):
-                size = tuple(round(n * factor) for n in mask.shape[::-1])
-                coarse = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-                row.append(dice(segment(image, known, factor), coarse > 0.5))
+    for (path, mask_path), image, choice in zip(pairs, images, choices, strict=True):
+        axon = axons.get(f"{path.stem}_axon")
+        predicted, mask = find(image, choice), read_mask(mask_path)
+        row = accuracy(path.stem, image, predicted, mask, axon and read_mask(axon))
+        row += guise_dice(image, predicted, find) if args.guises else []
         rows.append(row)
-        print(f"{image_path.stem:20s}", " ".join(f"{value:.3f}" for value in row), flush=True)
-    print(f"{'mean':20s}", " ".join(f"{value:.3f}" for value in np.mean(rows, axis=0)))
+        print(f"{path.stem:20s} {choice.scale:5.2f} {choice.dark!s:5s} ", text(row), flush=True)
+    print(f"{'mean':20s} {'':11s} ", text(np.nanmean(rows, axis=0)))
+
+
+def text(row):
+    """Return a row's numbers as text."""
+    parts = (f"{value:.3f}" for value in row[:3]), (f"{value:+.1f}" for value in row[3:7])
+    return " | ".join(" ".join(part) for part in (*parts, (f"{value:.3f}" for value in row[7:])))
 
 
 if __name__ == "__main__":

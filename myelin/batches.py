@@ -7,7 +7,7 @@ from keras.utils import PyDataset
 
 from myelin.crops import random_crop
 from myelin.pairs import sampling_weights
-from myelin.preprocessing import normalize, resize
+from myelin.preprocessing import magnify, normalize, resize
 from unet import STRIDE
 
 # A validation frame of "native" models is cut to this at most: a big one fills memory.
@@ -94,8 +94,8 @@ class CropBatches(Batches):
 def whole_frame(pairs, index, settings, shape=None):
     """Return one pair as the network sees it: float32 (rows, cols) image and 0..1 mask.
 
-    Frames of their own size are cut from their centre, or mirrored at the bottom and right, to
-    `shape`: Keras takes batches of one shape only.
+    Frames for a network of any size are at the scale of their pair, then cut from their centre, or
+    mirrored at the bottom and right, to `shape`: Keras takes batches of one shape only.
     """
     image, mask = pairs.image(index), pairs.mask(index)
     if settings.frame == "resize":
@@ -103,6 +103,7 @@ def whole_frame(pairs, index, settings, shape=None):
         mask = resize(mask, settings.rows, settings.cols)
         return normalize(image, settings), mask.astype(np.float32) / 255
     image = normalize(image, settings)  # by the whole image's statistics, before the cut
+    image, mask = (magnify(part, pairs.scales[index]) for part in (image, mask))
     top, left = (
         max(length - size, 0) // 2 for length, size in zip(image.shape, shape, strict=True)
     )
@@ -114,5 +115,5 @@ def whole_frame(pairs, index, settings, shape=None):
 
 def validation_shape(pairs, indices):
     """Return the (rows, cols) that hold the largest of some frames, up to VALIDATION_SIZE."""
-    largest = np.minimum(np.max(pairs.shapes[list(indices)], axis=0), VALIDATION_SIZE)
+    largest = np.minimum(np.max(pairs.scaled_shapes()[list(indices)], axis=0), VALIDATION_SIZE)
     return tuple(-(-largest // STRIDE) * STRIDE)

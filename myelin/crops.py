@@ -11,14 +11,15 @@ import numpy as np
 
 from myelin.preprocessing import image_statistics
 
-UPRIGHT_PROBABILITY = 0.5  # crops turned by right angles only, neither scaled, blurred nor noisy:
-# interpolation takes from the others the grain of images as they come
-SCALE = (0.6, 2.0)  # magnification; pixel sizes of 0.05 to 0.3 µm around those of a training set
+UPRIGHT_PROBABILITY = 0.5  # crops turned by right angles only, at their pair's scale, neither
+# blurred nor noisy: interpolation takes from the others the grain of images as they come
+SCALE = (0.6, 1.8)  # magnification around the pair's: what one scale in segmenting must hit
 GAMMA = (0.6, 1.6)
 CONTRAST = (0.75, 1.35)  # factor on the normalised image: margins and cells shift statistics
 BRIGHTNESS = 0.3  # shift, in standard deviations of the image
 SHADING = 0.2  # uneven illumination: gain varies by up to this over a crop
 MAX_BLUR_PX = 1.5  # standard deviation of the Gaussian
+AREA_SIGMA = 0.35  # of the Gaussian before shrinking, in pixels of the crop: like an area's mean
 MAX_NOISE = 0.3  # standard deviation, in standard deviations of the image
 MARGIN_PROBABILITY = 0.08  # crops that reach over the image's edge see a black or white margin
 
@@ -34,9 +35,9 @@ class View:
     affine : float array, (2, 3)
         From the pixels of the crop to those of the window.
     scale : float
-        Magnification.
+        Magnification, that of the pair included.
     upright : bool
-        Turned by right angles only and not scaled.
+        Turned by right angles only, at the scale of the pair.
     margin : bool
         The crop may reach over the image's edge, where it sees a margin.
     """
@@ -51,8 +52,9 @@ class View:
 def random_crop(pairs, index, size, settings, augment, rng):
     """Return one random crop of a pair.
 
-    Without `augment` the crop is cut as it is. With it, one affine map turns, flips and scales;
-    then grey values, illumination, sharpness and noise vary as between microscopes.
+    Without `augment` the crop is cut as it is, at the scale of its pair. With it, one affine map
+    turns, flips and scales; then grey values, illumination, sharpness and noise vary as between
+    microscopes.
 
     Parameters
     ----------
@@ -71,7 +73,7 @@ def random_crop(pairs, index, size, settings, augment, rng):
         Normalised.
     mask : bool array, (size, size)
     """
-    view = random_view(pairs.shapes[index], size, augment, rng)
+    view = random_view(pairs.shapes[index], pairs.scales[index], size, augment, rng)
     image, mask = cut(pairs, index, size, view, rng)
     curve = np.arange(256.0)
     if augment:
@@ -83,14 +85,25 @@ def random_crop(pairs, index, size, settings, augment, rng):
     return (vary(image, view.upright, rng) if augment else image), mask
 
 
-def random_view(shape, size, augment, rng):
-    """Choose a crop of size x size pixels in an image of `shape`; return its `View`."""
+def random_view(shape, scale, size, augment, rng):
+    """Choose a crop of size x size pixels in an image; return its `View`.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns of the image.
+    scale : float
+        Magnification of its pair; crops that are not upright vary around it.
+    size : int
+    augment : bool
+    rng : numpy.random.Generator
+    """
     upright = not augment or rng.random() < UPRIGHT_PROBABILITY
-    scale, angle, flip = 1.0, 0.0, 1.0
+    angle, flip = 0.0, 1.0
     if augment:
         angle, flip = math.pi / 2 * rng.integers(4), rng.choice([-1.0, 1.0])
     if not upright:
-        scale = math.exp(rng.uniform(*np.log(SCALE)))
+        scale = scale * math.exp(rng.uniform(*np.log(SCALE)))
         angle = rng.uniform(0, 2 * math.pi)
     rows, cols = (int(n) for n in shape)
     reach = size / 2 / scale  # half the crop, in pixels of the image
@@ -99,7 +112,7 @@ def random_view(shape, size, augment, rng):
     y = rng.uniform(min(inside, rows / 2), max(rows - inside, rows / 2))
     x = rng.uniform(min(inside, cols / 2), max(cols - inside, cols / 2))
     if upright:
-        y, x = round(y), round(x)  # whole pixels: nothing is interpolated
+        y, x = round(y), round(x)  # whole pixels: at scale 1 nothing is interpolated
     half = math.ceil(reach * (1.5 if angle else 1)) + 2
     top, left = max(int(y) - half, 0), max(int(x) - half, 0)
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
@@ -125,7 +138,9 @@ def cut(pairs, index, size, view, rng):
     grey = 255 if view.margin and rng.random() < 0.3 else 0
     # Shrinking needs the area's mean; a linear sample of every second pixel would alias.
     if view.scale < 0.8:
-        image = cv2.GaussianBlur(image, (0, 0), 0.4 / view.scale)
+        image, mask = (
+            cv2.GaussianBlur(part, (0, 0), AREA_SIGMA / view.scale) for part in (image, mask)
+        )
     return warp(image, border, grey), warp(mask, border) > 127
 
 

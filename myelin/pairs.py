@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from myelin.cli import UserError, progress
+from myelin.fiber_width import fiber_scale
 from myelin.naming import NPYDATA
 from myelin.packed import load_train
 from myelin.preprocessing import histogram
@@ -23,16 +24,26 @@ class Pairs:
     as_bright : bool
         Invert the images whose myelin is darker than the rest, as their masks tell, so that one
         network serves both; else take all as they are, as the original did.
+    fiber_px : float, optional
+        Width that the fibers of each pair come to, see `fiber_scale`; None takes all pairs at
+        their own pixels, as the original did.
+
+    Attributes
+    ----------
+    scales : list of float
+        Magnification of each pair.
     """
 
-    def __init__(self, as_bright):
+    def __init__(self, as_bright, fiber_px=None):
         packed = load_train()
         self.images, self.masks = packed.images, packed.masks
         self.ids, self.shapes = packed.ids, packed.shapes
-        self.dark, self.histograms = [], []
+        self.fiber_px = fiber_px
+        self.dark, self.histograms, self.scales = [], [], []
         for index in progress(range(len(self)), "reading pairs"):
             self.dark.append(as_bright and self.is_dark(index))
             self.histograms.append(histogram(self.image(index)))
+            self.scales.append(fiber_scale(self.mask(index) > 127, fiber_px) if fiber_px else 1.0)
 
     def __len__(self):
         return len(self.images)
@@ -63,6 +74,11 @@ class Pairs:
         """Return the mask, uint8 0/255 (rows, cols), or a window of it."""
         rows, cols = self.shapes[index]
         return np.array(self.masks.mapped(index)[:rows, :cols][window])
+
+    def scaled_shapes(self):
+        """Return the rows and columns of the pairs at their scales, int array (n, 2)."""
+        shapes = np.rint(self.shapes * np.array(self.scales)[:, None])
+        return np.maximum(shapes, 1).astype(int)
 
 
 def split(pairs, fraction, pattern=None):
@@ -98,8 +114,11 @@ def matching(pairs, pattern, option):
 
 
 def sampling_weights(pairs, training, emphasis):
-    """Return the probability of each training frame in a crop: its area times its emphasis."""
-    weights = np.prod(pairs.shapes, axis=1).astype(float)
+    """Return the probability of each training frame in a crop: its area times its emphasis.
+
+    The area is that at the network's scale.
+    """
+    weights = np.prod(pairs.scaled_shapes(), axis=1).astype(float)
     for pattern, factor in emphasis:
         weights[matching(pairs, pattern, "--emphasis")] *= factor
     return weights[training] / weights[training].sum()

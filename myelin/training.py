@@ -68,7 +68,7 @@ def new_network(run, pairs):
     # The original's start shrinks the signal by half at each level, and the bottom, which sees
     # most of the surroundings, learned nothing from crops: its output stayed below 0.01.
     network = unet.get_unet(size, size, "he_normal" if recipe.crop else "glorot_uniform")
-    compile_network(network, recipe)
+    network = compile_network(network, recipe)
     return Progress(network, settings)
 
 
@@ -103,18 +103,23 @@ def resumed_network(path, run):
                 f"--{name}: {value}, but the interrupted run had {options.get(name)}, give the "
                 "same options with --resume"
             )
-    compile_network(network, run.recipe)
+    network = compile_network(network, run.recipe)
     restore_adam(network, adam)
     return Progress(network, settings, epochs, best)
 
 
 def compile_network(network, recipe):
-    """Compile with Adam, the recipe's loss and Dice as metric."""
+    """Return the network in the recipe's precision, compiled with its loss and Dice as metric."""
+    if recipe.precision != "float32":
+        reduced = unet.get_unet(*network.input_shape[1:3], precision=recipe.precision)
+        reduced.set_weights(network.get_weights())
+        network = reduced
     network.compile(
         optimizer=keras.optimizers.Adam(recipe.learning_rate),
         loss=unet.LOSSES[recipe.loss],
         metrics=[unet.dice_coef],
     )
+    return network
 
 
 def validate(progress, pairs, run):
@@ -160,7 +165,9 @@ def fit(path, progress, pairs, run):
     if progress.epochs == 0 and progress.best < math.inf:  # an old model stays until one is better
         settings.provenance |= {"epochs": 0, "best_validation_loss": progress.best}
         save_model(path, network, settings, run.keep_optimizer)
-    settings.pixel_size_um = run.pixel_size_um  # these images' own, no longer the old model's
+    # These images' own, no longer the old model's.
+    settings.pixel_size_um, settings.fiber_px = run.pixel_size_um, pairs.fiber_px
+    settings.threshold = run.threshold or settings.threshold
     steps = len(batches)
     recorder = Recorder(path, network, settings, run, steps, progress.epochs, progress.best)
     try:

@@ -17,6 +17,7 @@ from myelin import (
     preprocessing,
     training,
 )
+from myelin.fiber_width import FIBER_PX
 
 pytestmark = pytest.mark.usefixtures("small_network")
 NATIVE = preprocessing.Preprocessing(
@@ -56,12 +57,23 @@ def test_a_file_of_2018_is_continued_with_the_statistics_of_the_training_set(pac
     assert settings.normalize == "dataset" and settings.mean > 50
 
 
-def test_a_model_of_any_size_goes_on_as_it_was_trained(packed):
+def test_a_model_of_any_size_goes_on_as_it_was_trained(packed, capsys):
     train.main("c.h5 1 --crop 32 --augment --normalize image --steps 2 --pixel-size 0.1".split())
     extra_training.main(["c.h5", "d.h5", "1"])
     settings = model_file.read_model_file("models/d.h5")[1]
     assert settings.training["crop"] == 32
     assert settings.pixel_size_um is None  # that of the new images, which was not given
+    assert "from here on" not in capsys.readouterr().out
+
+
+def test_an_older_model_starts_to_learn_at_one_fiber_scale_and_says_so(packed, capsys):
+    engine.start_keras()
+    network = unet.get_unet(None, None)
+    model_file.save_model("models/c.h5", network, NATIVE, optimizer=False)
+    split = ["--validation-split", "0"]
+    extra_training.main(["c.h5", "d.h5", "1", "--crop", "32", "--steps", "2", *split])
+    assert "from here on their fibers come to 35 pixels" in capsys.readouterr().out
+    assert model_file.read_model_file("models/d.h5")[1].fiber_px == FIBER_PX
 
 
 def test_an_old_model_that_stays_the_better_keeps_its_pixel_size(packed, monkeypatch):
@@ -88,6 +100,7 @@ def test_an_old_model_that_stays_the_better_keeps_its_pixel_size(packed, monkeyp
         ("steps", 0),
         ("learning_rate", "fast"),
         ("schedule", "--resume"),
+        ("precision", "float8"),
     ],
 )
 def test_training_options_of_a_model_file_are_checked(packed, capsys, option, value):

@@ -13,6 +13,7 @@ from myelin import (
     pairs,
     preprocessing,
 )
+from myelin.fiber_width import FIBER_PX
 from myelin.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("small_network")
@@ -102,3 +103,67 @@ def test_emphasis_reaches_the_batches(packed):
     emphasis = [("nerve1", 1000.0)]
     shown, _ = batches.CropBatches(found, [0, 1, 2], settings, recipe, emphasis, rng)[0]
     assert (np.ptp(shown, axis=(1, 2, 3)) > 250).mean() > 0.9
+
+
+def rings(radius, rows=400, cols=400):
+    """Draw rings of one size, most of them whole; return image and mask."""
+    mask = np.zeros((rows, cols), np.uint8)
+    for y in range(3 * radius // 2, rows + radius, 3 * radius):
+        for x in range(3 * radius // 2, cols + radius, 3 * radius):
+            cv2.circle(mask, (x, y), radius, 255, -1)
+            cv2.circle(mask, (x, y), radius * 2 // 3, 0, -1)
+    return np.where(mask > 0, 200, 60).astype(np.uint8), mask
+
+
+def pack_rings(*radii):
+    """Pack a pair for each radius, and one without a fiber; return them at one fiber scale."""
+    for radius in radii:
+        image, mask = rings(radius)
+        images.write_image(f"raw/train/rings{radius:03}.tif", image)
+        images.write_image(f"raw/train/rings{radius:03}_mask.tif", mask)
+    images.write_image("raw/train/zero.tif", image)
+    images.write_image("raw/train/zero_mask.tif", 0 * mask)
+    data.main([])
+    return pairs.Pairs(as_bright=True, fiber_px=FIBER_PX)
+
+
+def test_fibers_of_all_pairs_come_to_one_width(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = pack_rings(10, 18, 70)
+    small, near, large, without = found.scales
+    assert near == without == 1.0  # near the width already: its pixels stay as they are
+    assert small == pytest.approx(FIBER_PX / 20, rel=0.1)
+    assert large == pytest.approx(FIBER_PX / 140, rel=0.1)
+    for index in (0, 1, 2):
+        crop, mask = crops.random_crop(found, index, 96, NATIVE, False, np.random.default_rng(1))
+        # Sheaths are a third of the radius thick; where the crop cuts them they seem thicker.
+        inner = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+        assert 2 * inner[12:-12, 12:-12].max() - 1 == pytest.approx(FIBER_PX / 6, abs=2.5)
+        assert crop[mask].mean() > crop[~mask].mean() + 1
+
+
+def test_frames_to_validate_on_have_the_scale_of_their_pair(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = pack_rings(10, 18, 70)
+    frames = batches.FrameBatches(found, [2], NATIVE)
+    image, mask = frames[0]
+    size = -(-round(400 * found.scales[2]) // 16) * 16
+    assert image.shape == mask.shape == (1, size, size, 1)
+    assert mask.mean() == pytest.approx(found.mask(2).mean() / 255, abs=0.05)
+    as_they_are = pairs.Pairs(as_bright=True)
+    assert as_they_are.scales == [1.0] * 4
+    assert batches.validation_shape(as_they_are, [2]) == (400, 400)
+
+
+def test_large_fibers_are_shrunk_by_the_mean_of_their_pixels(tmp_path, monkeypatch):
+    """Every second pixel of a fine pattern would give stripes; its mean is even."""
+    monkeypatch.chdir(tmp_path)
+    _, mask = rings(120)
+    image = np.where(np.indices(mask.shape).sum(0) % 2, 150, 50).astype(np.uint8)
+    images.write_image("raw/train/fine.tif", image)
+    images.write_image("raw/train/fine_mask.tif", mask)
+    data.main([])
+    found = pairs.Pairs(as_bright=False, fiber_px=FIBER_PX)
+    assert found.scales[0] < 0.4
+    crop, _ = crops.random_crop(found, 0, 64, NATIVE, False, np.random.default_rng(0))
+    assert crop[8:-8, 8:-8].std() < 0.05

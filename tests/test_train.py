@@ -24,6 +24,7 @@ from myelin import (
     preprocessing,
     recorder,
 )
+from myelin.fiber_width import FIBER_PX
 from myelin.recipe import WARM_UP_STEPS, Recipe, Run
 
 pytestmark = pytest.mark.usefixtures("small_network")
@@ -42,7 +43,7 @@ def test_the_original_call_trains_keeps_the_best_epoch_and_segments(packed, caps
     assert settings.provenance["best_validation_dice"] == pytest.approx(-min(losses), abs=1e-5)
     assert evaluated_loss("new", pairs.Pairs(False)) == pytest.approx(min(losses), abs=1e-5)
     assert (settings.frame, settings.rows, settings.normalize) == ("resize", 32, "dataset")
-    assert settings.myelin == "as it is" and adam is not None
+    assert settings.myelin == "as it is" and adam is not None and settings.fiber_px is None
     resized = [preprocessing.resize(pairs.Pairs(False).image(i), 32, 32) for i in range(5)]
     assert settings.mean == pytest.approx(np.mean(resized))
     assert settings.std == pytest.approx(np.std(resized))
@@ -57,11 +58,12 @@ def test_crops_make_a_model_for_any_size(packed):
     train.main(
         "any.h5 1 --crop 32 --augment --normalize image --loss dice+crossentropy --steps 2 "
         "--batch-size 2 --schedule cosine --pixel-size 0.1 --validate-on nerve0 "
-        "--emphasis nerve1=2 --without-optimizer".split()
+        "--emphasis nerve1=2 --precision bfloat16 --threshold 0.45 --without-optimizer".split()
     )
     _, settings, adam = model_file.read_model_file("models/any.h5")
     assert (settings.frame, settings.myelin, settings.normalize) == ("native", "bright", "image")
     assert settings.pixel_size_um == 0.1 and settings.training["crop"] == 32 and adam is None
+    assert settings.fiber_px == FIBER_PX and settings.threshold == 0.45
     assert settings.provenance["validation_images"] == ["nerve0"]
 
 

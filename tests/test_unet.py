@@ -1,10 +1,13 @@
 """The network and its losses."""
 
+import cv2
 import numpy as np
 import pytest
 from trained import SIZE
 
 import unet
+from myelin import model_file, training
+from myelin.recipe import Recipe
 
 
 def test_the_network_has_the_layers_and_parameters_of_2018():
@@ -56,3 +59,47 @@ def test_dice_coefficient_and_losses_by_hand():
 def test_dice_of_two_empty_masks_is_1():
     empty = np.zeros((1, 4, 4, 1), np.float32)
     assert float(unet.dice_coef(empty, empty)) == 1
+
+
+def gradients(network, frame, mask):
+    """Return the gradient of every weight array, read from one step of plain descent."""
+    keras = training.keras
+    before = network.get_weights()
+    network.compile(keras.optimizers.SGD(1.0), unet.dice_crossentropy_loss)
+    network.train_on_batch(frame, mask)
+    return [old - new for old, new in zip(before, network.get_weights(), strict=True)]
+
+
+@pytest.mark.usefixtures("small_network")
+def test_bfloat16_has_the_gradients_of_float32():
+    """A bias's gradient is a sum over all pixels, which stagnates where bfloat16 adds it up."""
+    training.keras.utils.set_random_seed(1)
+    noise = np.random.default_rng(1).normal(size=(2, 128, 128))
+    frame = 8 * np.stack([cv2.GaussianBlur(image, (0, 0), 3) for image in noise])[..., None]
+    mask = (frame > 0.5).astype(np.float32)
+    network = unet.get_unet(None, None, "he_normal")
+    reduced = unet.get_unet(None, None, precision="bfloat16")
+    reduced.set_weights(network.get_weights())
+    assert {weight.dtype for weight in reduced.weights} == {"float32"}
+    assert reduced(frame).dtype == "float32"
+    true = gradients(network, frame, mask)
+    longest = max(np.linalg.norm(array) for array in true)
+    for expected, found in zip(true, gradients(reduced, frame, mask), strict=True):
+        length = np.linalg.norm(expected)
+        if length > 1e-3 * longest:
+            assert (expected * found).sum() >= 0.99 * length * np.linalg.norm(found)
+            assert 0.95 <= np.linalg.norm(found) / length <= 1.05
+
+
+@pytest.mark.usefixtures("small_network")
+def test_a_network_trained_in_bfloat16_is_saved_like_any_other(tmp_path):
+    network = training.compile_network(unet.get_unet(32, 32), Recipe(precision="bfloat16"))
+    frame = np.random.default_rng(0).normal(size=(1, 32, 32, 1)).astype(np.float32)
+    network.train_on_batch(frame, (frame > 0).astype(np.float32))
+    settings = training.Preprocessing(rows=32, cols=32, mean=0.0, std=1.0)
+    model_file.save_model(tmp_path / "m.h5", network, settings)
+    loaded, _, adam = model_file.load_model(tmp_path / "m.h5")
+    for expected, found in zip(network.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(expected, found)
+    assert adam[0] == 1
+    assert loaded.layers[1].compute_dtype == "float32"
