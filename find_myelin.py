@@ -2,7 +2,7 @@
 
     python data.py
     python find_myelin.py
-    python find_myelin.py newmyelin.h5 --pixel-size 0.12
+    python find_myelin.py newmyelin.h5 --myelin dark --scale 0.5
 
 Writes, for every image of raw/test, preds/<id>_pred.png (myelin probability x 255),
 preds/<id>_mask.tif (0/255) and preds/<id>_overlay.png, all at the size of the image; also
@@ -14,7 +14,11 @@ from myelin.engine import ENGINES, PRECISIONS
 from myelin.model_file import model_path
 from myelin.pixel_size import check_pixel_size
 from myelin.preds import Options, segment_test
-from myelin.segmentation import SCALE_TOLERANCE
+
+
+def scale(text):
+    """argparse type: a magnification, None for auto."""
+    return None if text == "auto" else number(float, 0.01, 16)(text)
 
 
 @script
@@ -42,12 +46,19 @@ def main(argv=None):
         "image, dark images are inverted for the network (default: auto)",
     )
     parser.add_argument(
+        "--scale",
+        type=scale,
+        metavar="auto|X",
+        help="magnification at which the network sees the images, such as 0.5; auto finds it, so "
+        "that fibers are as wide as those the model was trained on, the same for images that "
+        "belong together (default: auto)",
+    )
+    parser.add_argument(
         "--pixel-size",
         type=check_pixel_size,
         metavar="UM",
-        help="µm per pixel of all images; those that differ from the model's by more than a "
-        f"factor of {SCALE_TOLERANCE:g} are resampled for the network (default: from each "
-        "image's OME or ImageJ tags, else as it is)",
+        help="µm per pixel of all images, kept in the masks for morphometry.py; does not change "
+        "what is found (default: from each image's OME or ImageJ tags)",
     )
     parser.add_argument(
         "--engine",
@@ -64,7 +75,9 @@ def main(argv=None):
         "fast; float32 gives the same numbers on every machine (default: auto)",
     )
     args = parser.parse_args(argv)
-    options = Options(args.myelin, args.pixel_size, args.threshold, args.engine, args.precision)
+    options = Options(
+        args.myelin, args.scale, args.pixel_size, args.threshold, args.engine, args.precision
+    )
     segment_test(model_path(args.model, reading=True), options)
 
 

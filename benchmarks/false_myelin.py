@@ -16,16 +16,18 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from myelin import segmentation
-from myelin.engine import KerasEngine
+from myelin.engine import open_engine
 from myelin.images import read_image
 from myelin.model_file import model_path, read_model_file
 from myelin.naming import list_images
 from myelin.regions import label_regions
-from myelin.synthetic_nerve import draw_nerve
+from myelin.segmentation import segment
+from myelin.sharing import Choice, decide
+from myelin.synthetic_nerve import SCENES, draw_nerve
 
 SIDE, PIXEL_SIZE_UM, SEED, IMAGES = 640, 0.1, 99, 2
 MARGIN_PX = 3000
+AS_IT_IS = Choice(1.0, dark=False)
 
 
 def outside_fibers(myelin):
@@ -43,18 +45,18 @@ def main():
     parser.add_argument("--images", type=Path)
     args = parser.parse_args()
     weights, settings, _ = read_model_file(model_path(args.model, reading=True))
-    engine = KerasEngine(weights, settings.rows, settings.cols)
+    engine = open_engine(weights, settings)
 
-    def segment(image):
-        return segmentation.probability(engine, settings, image) >= settings.threshold
+    def find(image, choice):
+        return segment(engine, settings, image, choice) >= settings.threshold
 
-    for scene in ("perineurium", "fat", "margin", "vessel"):
+    for scene in SCENES:
         false = area = 0
         for index in range(1, IMAGES + 1):
             rng = np.random.default_rng([SEED, index])
             image, myelin, _ = draw_nerve(SIDE, SIDE, PIXEL_SIZE_UM, rng, scenes=(scene,))
             outside = outside_fibers(myelin)
-            false += np.count_nonzero(segment(image) & outside)
+            false += np.count_nonzero(find(image, AS_IT_IS) & outside)
             area += np.count_nonzero(outside)
         print(f"{scene:12s} {100 * false / area:.3f} % of {area:,} px outside fibers", flush=True)
     if not args.images:
@@ -63,10 +65,11 @@ def main():
     images = list_images(args.images).values()
     for path in images:
         image = read_image(path)
-        bright += not segmentation.myelin_is_dark(engine, settings, image, 1.0)
+        choice = decide(engine, settings, [image])[0]
+        bright += not choice.dark
         labels, boxes = label_regions(image == 0, 8)
         margin = (boxes[:, 4] >= MARGIN_PX)[labels]
-        false += np.count_nonzero(segment(image) & margin)
+        false += np.count_nonzero(find(image, choice) & margin)
         area += np.count_nonzero(margin)
     print(f"black margins {100 * false / max(area, 1):.3f} % of {area:,} px")
     print(f"{len(images)} images: {bright} bright (inverted, the same are dark)")

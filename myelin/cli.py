@@ -125,5 +125,3 @@ def number(kind, low, high=math.inf):
         raise argparse.ArgumentTypeError(f"{text!r} is not a {what} of {low:g}{top}")
 
     return check
-
-

@@ -131,7 +131,10 @@ class TestSet:
     shapes: np.ndarray
     pixel_sizes_um: list
 
-    def image(self, index):
+    def __len__(self):
+        return len(self.ids)
+
+    def __getitem__(self, index):
         """Return one image at its true size, uint8 (rows, cols)."""
         rows, cols = self.shapes[index]
         return np.array(self.images.mapped(index)[:rows, :cols])

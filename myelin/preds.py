@@ -15,7 +15,8 @@ from myelin.model_file import read_model_file
 from myelin.naming import NPYDATA, PREDS, RAW_TEST, test_images
 from myelin.packed import Stack, load_test
 from myelin.preprocessing import dataset_statistics
-from myelin.segmentation import frame_scale, segment
+from myelin.segmentation import segment
+from myelin.sharing import decide
 
 OVERLAY_RGB = (230, 159, 0)  # orange of Okabe and Ito's colour-blind-safe palette
 PROBABILITIES = NPYDATA / "imgs_mask_test.npy"
@@ -28,8 +29,10 @@ class Options:
     Attributes
     ----------
     myelin : "auto", "bright" or "dark"
+    scale : float or None
+        Magnification for the network; None finds it.
     pixel_size_um : float or None
-        µm per pixel; else each image's own, where it says so.
+        µm per pixel, for the tables; else each image's own, where it says so.
     threshold : float or None
         Probability from which a pixel is myelin; else the model's.
     engine, precision : str
@@ -37,6 +40,7 @@ class Options:
     """
 
     myelin: str = "auto"
+    scale: float | None = None
     pixel_size_um: float | None = None
     threshold: float | None = None
     engine: str = "auto"
@@ -67,9 +71,13 @@ def segment_test(model, options=Options()):
     model_sha256 = sha256(model)
     settings = with_statistics(stated, test)
     threshold = settings.threshold if options.threshold is None else options.threshold
-    check_scales(test, settings, options)
+    if options.scale and settings.frame == "resize":
+        raise UserError(f"--scale: {model} sees every image at one size, leave it out")
     name_changes(test)
     engine = open_engine(weights, settings, options.engine, options.precision)
+
+    choices = decide(engine, settings, test, options.myelin, options.scale)
+    check_sizes(test, choices)
 
     before = start_run(PREDS)
     facts, written = {}, None
@@ -77,19 +85,18 @@ def segment_test(model, options=Options()):
     with replacing(PROBABILITIES) as temporary, ThreadPoolExecutor(1) as writer:
         probabilities = Stack(temporary, test.images.shape, np.float32)
         for index, name in enumerate(progress(test.ids, "segmenting")):
-            image = test.image(index)
+            image, choice = test[index], choices[index]
+            probability = segment(engine, settings, image, choice)
+            probabilities[index] = probability
+            mask = probability >= threshold
             size, source = options.pixel_size(test.pixel_sizes_um[index])
-            found = segment(engine, settings, image, options.myelin, size)
-            probabilities[index] = found.probability
-            mask = found.probability >= threshold
             if written:
                 written.result()  # raises what went wrong, and keeps one image waiting at most
-            written = writer.submit(write_result, name, image, found.probability, mask, size)
+            written = writer.submit(write_result, name, image, probability, mask, size)
             facts[name] = {
-                "myelin": found.myelin,
+                **described(choice, settings, model),
                 "pixel_size_um": size,
                 "pixel_size_source": source,
-                "network_scale": round(found.scale, 4),
                 "myelin_area_fraction": round(float(mask.mean()), 4),
             }
         if written:
@@ -104,8 +111,7 @@ def segment_test(model, options=Options()):
         images=facts,
     )
     name_leftovers(PREDS, before)
-    dark = sum(fact["myelin"] == "dark" for fact in facts.values())
-    print(f"segmented {len(facts)} images with {model}, {dark} with dark myelin: see {PREDS}/")
+    report(facts, model)
 
 
 def segment_if_packed(model):
@@ -118,25 +124,56 @@ def with_statistics(settings, test):
     """Return a model's settings, completed for a file of 2018 by the statistics of the test set."""
     if settings.normalize != "test set":
         return settings
-    frames = (test.image(index) for index in range(len(test.ids)))
-    mean, std = dataset_statistics(frames, settings)
+    mean, std = dataset_statistics(map(test.__getitem__, range(len(test))), settings)
     return dataclasses.replace(settings, normalize="dataset", mean=mean, std=std)
 
 
-def check_scales(test, settings, options):
-    """Raise where a pixel size would make an image too large or too small for the network."""
+def check_sizes(test, choices):
+    """Raise where an image would be too large or too small for the network."""
     errors = []
-    for index, name in enumerate(test.ids):
-        rows, cols = test.shapes[index]
-        size, source = options.pixel_size(test.pixel_sizes_um[index])
-        scale = frame_scale(settings, size)
-        if scale * scale * rows * cols > MAX_PIXELS or min(rows, cols) * scale < 1:
+    for name, (rows, cols), choice in zip(test.ids, test.shapes, choices, strict=True):
+        if choice.scale**2 * rows * cols > MAX_PIXELS or min(rows, cols) * choice.scale < 1:
             errors.append(
-                f"{name}: {size:g} µm per pixel ({source}) is {scale:.3g} times the model's "
-                f"{settings.pixel_size_um:g}, give the right one with --pixel-size"
+                f"{name}: {rows} x {cols} pixels at scale {choice.scale:g} are too many or too few "
+                "for the network, choose another --scale"
             )
     if errors:
         raise UserError(*errors)
+
+
+def described(choice, settings, model):
+    """Return what was decided for an image, for run.json."""
+    myelin = "dark" if choice.dark else settings.myelin
+    repeat = f"python find_myelin.py {model}"
+    if settings.frame == "native":
+        repeat += f" --myelin {'dark' if choice.dark else 'bright'} --scale {choice.scale:g}"
+    return {
+        "myelin": myelin,
+        "network_scale": choice.scale,
+        "scale_group": choice.group,
+        "fiber_score": choice.score and round(choice.score, 3),
+        "has_fibers": choice.has_fibers,
+        "repeat": repeat,
+    }
+
+
+def report(facts, model):
+    """Say how the images were segmented, and which of them show no fibers."""
+    ways = {}
+    for name, fact in facts.items():
+        if fact["has_fibers"]:
+            ways.setdefault((fact["myelin"], fact["network_scale"]), []).append(name)
+    shown = ", ".join(
+        f"{len(names)} at scale {scale:g} ({'myelin ' * (myelin != 'as it is')}{myelin})"
+        for (myelin, scale), names in ways.items()
+    )
+    print(f"segmented {len(facts)} images with {model}: {shown or 'none'}; see {PREDS}/")
+    empty = [name for name, fact in facts.items() if not fact["has_fibers"]]
+    if empty:
+        print(
+            f"note: no fibers found at any scale in {', '.join(empty)}; "
+            "--myelin and --scale segment them all the same"
+        )
 
 
 def name_changes(test):

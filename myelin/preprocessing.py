@@ -27,6 +27,8 @@ class Preprocessing:
         Grey values, for "dataset".
     pixel_size_um : float or None
         µm per pixel that the network was trained at, if known.
+    fiber_px : float or None
+        Typical width of a fiber in the network's pixels that it was trained at; None if unknown.
     threshold : float
         Probability from which a pixel is myelin.
     training : dict
@@ -43,6 +45,7 @@ class Preprocessing:
     mean: float | None = None
     std: float | None = None
     pixel_size_um: float | None = None
+    fiber_px: float | None = None
     threshold: float = 0.5
     training: dict = dataclasses.field(default_factory=dict)
     provenance: dict = dataclasses.field(default_factory=dict)
@@ -63,6 +66,17 @@ def resize(image, rows, cols):
 
     resized = cv2.resize(image.astype(np.float32), (cols, rows), interpolation=cv2.INTER_LINEAR)
     return np.rint(resized).astype(np.uint8) if image.dtype == np.uint8 else resized
+
+
+def magnify(frame, scale):
+    """Resample a float32 frame (rows, cols) by a factor, to one pixel at least."""
+    if scale == 1:
+        return frame
+    import cv2
+
+    size = tuple(max(round(length * scale), 1) for length in frame.shape[::-1])
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR  # means of areas do not alias
+    return cv2.resize(frame, size, interpolation=how)
 
 
 def histogram(image):

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+# An enclosed region is round if it fills so much of its convex hull, and empty if so little of it
+# is filled again.
+ROUND_SOLIDITY = 0.85
+MAX_FILLED = 0.03
 CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
@@ -258,3 +262,43 @@ def ellipses(labels, areas):
     middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
     minor, major = 4 * np.sqrt(np.maximum(middle - half, 0)), 4 * np.sqrt(middle + half)
     return Ellipses(x, y, minor, major)
+
+
+def round_holes(mask, least_px):
+    """Return the areas of the round, empty regions that a mask encloses: what looks like axons.
+
+    The wrong way round, sheaths can be enclosed and round too, but they hold the axon, which is
+    then taken for myelin.
+
+    Parameters
+    ----------
+    mask : bool array, (rows, cols)
+    least_px : float
+        Smaller ones do not count.
+
+    Returns
+    -------
+    float array, (n,)
+        px.
+    """
+    contours, tree = cv2.findContours(mask.astype(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    areas = [cv2.contourArea(contour) for contour in contours]
+    found = []
+    for index, contour in enumerate(contours):
+        if areas[index] < least_px or not outline_is_hole(tree[0], index):
+            continue
+        child, filled = tree[0][index][2], 0.0
+        while child >= 0:
+            filled, child = filled + areas[child], tree[0][child][0]
+        hull = cv2.contourArea(cv2.convexHull(contour))
+        if areas[index] > ROUND_SOLIDITY * hull and filled < MAX_FILLED * areas[index]:
+            found.append(areas[index])
+    return np.array(found)
+
+
+def outline_is_hole(tree, index):
+    """Whether an outline of `cv2.RETR_TREE` lies at an odd depth: around a hole."""
+    depth = 0
+    while (index := tree[index][3]) >= 0:
+        depth += 1
+    return depth % 2 == 1

@@ -1,6 +1,5 @@
 """find_myelin.py: tiles, polarity, pixel size, outputs and messages."""
 
-import dataclasses
 import json
 
 import cv2
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 from stand_ins import NATIVE, BrightIsMyelin, random_network, rings
+from test_scale import SETTINGS, enlarged
 
 import data
 import find_myelin
@@ -108,18 +108,49 @@ def test_a_2018_file_is_normalised_by_the_test_set(lab, monkeypatch, random_mode
     assert np.std(seen) == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "rows"),
-    [((), 140), (("--pixel-size", "0.3"), 210), (("--pixel-size", "0.1"), 70)],
-)
-def test_images_reach_the_network_at_its_pixel_size(
-    lab, monkeypatch, random_model, arguments, rows
-):
-    """Image a, of 70 rows, states 0.2 µm; the model knows 0.1 µm."""
-    settings = dataclasses.replace(NATIVE, pixel_size_um=0.1)
-    seen = segment_with(monkeypatch, random_model, settings, "--myelin", "bright", *arguments)
-    assert 0 <= seen[0].shape[0] - rows < unet.STRIDE
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_the_network_sees_images_at_the_scale_given(lab, monkeypatch, random_model, scale):
+    arguments = ("--myelin", "bright", "--scale", str(scale))
+    seen = segment_with(monkeypatch, random_model, SETTINGS, *arguments)
+    assert 0 <= seen[0].shape[0] - 70 * scale < unet.STRIDE
     assert images.read_mask("preds/a_mask.tif").shape == (70, 83)
+
+
+def test_a_pixel_size_changes_no_mask(lab, monkeypatch, random_model):
+    segment_with(monkeypatch, random_model, SETTINGS)
+    found = (lab / "preds/b_pred.png").read_bytes()
+    segment_with(monkeypatch, random_model, SETTINGS, "--pixel-size", "0.004")
+    assert (lab / "preds/b_pred.png").read_bytes() == found
+    assert images.read_record("preds/b_mask.tif").pixel_size()[0] == pytest.approx(0.004)
+
+
+def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, capsys):
+    image = 255 - enlarged(rings(200, 200), 2)
+    images.write_image("raw/test/a.tif", image)
+    data.main([])
+    segment_with(monkeypatch, random_model, SETTINGS)
+    said = capsys.readouterr().out
+    run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
+    fact = run["images"]["a"]
+    assert fact["myelin"] == "dark" and fact["network_scale"] == pytest.approx(0.5, rel=0.15)
+    assert f"at scale {fact['network_scale']:g} (myelin dark)" in said
+    found = (lab / "preds/a_pred.png").read_bytes()
+    (lab / "raw/test/b.png").unlink()
+    data.main([])
+    segment_with(monkeypatch, random_model, SETTINGS, *fact["repeat"].split()[3:])
+    assert (lab / "preds/a_pred.png").read_bytes() == found
+
+
+def test_an_image_without_fibers_is_named_and_left_empty(lab, monkeypatch, random_model, capsys):
+    ramp = np.tile(np.linspace(20, 220, 120).astype(np.uint8), (120, 1))
+    images.write_image("raw/test/b.png", ramp)
+    data.main([])
+    segment_with(monkeypatch, random_model, SETTINGS)
+    assert "no fibers found at any scale in b;" in capsys.readouterr().out
+    assert not images.read_mask("preds/b_mask.tif").any()
+    assert images.read_mask("preds/a_mask.tif").any()
+    segment_with(monkeypatch, random_model, SETTINGS, "--myelin", "bright", "--scale", "1")
+    assert images.read_mask("preds/b_mask.tif").any()
 
 
 def test_auto_turns_dark_images_round_for_the_network(lab, monkeypatch, random_model):
@@ -157,6 +188,8 @@ def test_a_changed_folder_is_said(lab, random_model, capsys):
         (["--pixel-size", "-1"], "'-1' is not a pixel size"),
         (["--pixel-size", "two"], "'two' is not a pixel size"),
         (["--myelin", "pink"], "invalid choice"),
+        (["--scale", "0"], "'0' is not a number of 0.01 to 16"),
+        (["--engine", "steam"], "invalid choice"),
     ],
 )
 def test_mistakes_end_with_a_message_and_code_2(lab, capsys, arguments, message):
@@ -201,18 +234,22 @@ def test_an_interrupted_run_leaves_no_false_record(lab, random_model, monkeypatc
     assert len(np.load("npydata/imgs_mask_test.npy")) == 2  # that of the run before
 
 
-def test_unusable_pixel_sizes_are_all_named_before_anything_is_written(lab, tmp_path, capsys):
-    settings = dataclasses.replace(NATIVE, pixel_size_um=0.1)
-    model_file.save_model(tmp_path / "m.h5", random_network(), settings)
-    tifffile.imwrite(
-        "raw/test/c.tif", rings(50, 50), imagej=True, resolution=(5, 2), metadata={"unit": "um"}
-    )
-    data.main([])
-    assert "not square" in capsys.readouterr().out
-    for size in ("90", "0.00002"):
-        with pytest.raises(SystemExit) as stop:
-            find_myelin.main([str(tmp_path / "m.h5"), "--pixel-size", size])
-        assert stop.value.code == 2
-        errors = capsys.readouterr().err.splitlines()
-        assert [line[:9] for line in errors] == ["error: a:", "error: b:", "error: c:"]
+def test_scales_that_no_image_fits_are_named_before_anything_is_written(
+    lab, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(preds, "MAX_PIXELS", 70 * 83 * 4)
+    model_file.save_model(tmp_path / "m.h5", random_network(), SETTINGS)
+    with pytest.raises(SystemExit) as stop:
+        find_myelin.main([str(tmp_path / "m.h5"), "--myelin", "bright", "--scale", "3"])
+    assert stop.value.code == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert [line[:9] for line in errors] == ["error: a:", "error: b:"]
     assert not (lab / "preds").exists()
+
+
+def test_models_of_whole_frames_take_no_scale(lab, tmp_path, capsys):
+    settings = preprocessing.Preprocessing(rows=32, cols=32, mean=100.0, std=40.0)
+    model_file.save_model(tmp_path / "m.h5", random_network(32, 32), settings)
+    with pytest.raises(SystemExit) as stop:
+        find_myelin.main([str(tmp_path / "m.h5"), "--scale", "0.5"])
+    assert stop.value.code == 2 and "sees every image at one size" in capsys.readouterr().err

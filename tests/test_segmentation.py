@@ -7,6 +7,7 @@ import pytest
 from stand_ins import NATIVE, BrightIsMyelin, random_network, rings
 
 from myelin import engine, preprocessing, segmentation
+from myelin.sharing import Choice
 from unet import STRIDE
 
 pytestmark = pytest.mark.usefixtures("small_network")
@@ -81,40 +82,28 @@ def test_any_size_keeps_its_size(shape):
     assert segmentation.predict(BrightIsMyelin(), frame).shape == shape
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("margin", [False, True])
-def test_auto_tells_dark_myelin_from_bright(dark, margin):
-    image = rings(400, 400)
-    if margin:
-        image[:150] = 0
-    image = 255 - image if dark else image
-    assert segmentation.myelin_is_dark(BrightIsMyelin(), NATIVE, image, 1.0) == dark
-
-
-def test_axon_likeness_counts_round_empty_regions_only():
-    ring = rings(60, 60) == 220
-    target = ring.copy()
-    target[24:37, 24:37] = True  # a piece of mask inside: not an axon
-    assert segmentation.axon_likeness(ring) == pytest.approx(11**2 / (18**2 - 11**2), rel=0.15)
-    for other in (target, np.zeros_like(ring), np.ones_like(ring), rings(60, 60) != 90):
-        assert segmentation.axon_likeness(other) == 0
-
-
-def test_scale_brings_an_image_to_the_model_pixel_size():
-    settings = preprocessing.Preprocessing(frame="native", rows=None, cols=None, pixel_size_um=0.1)
-    assert segmentation.frame_scale(settings, 0.3) == pytest.approx(3)
-    assert segmentation.frame_scale(settings, 0.05) == pytest.approx(0.5)
-    assert segmentation.frame_scale(settings, 0.11) == 1  # within the tolerance
-    assert segmentation.frame_scale(settings, None) == 1
-    assert (
-        segmentation.frame_scale(preprocessing.Preprocessing(pixel_size_um=0.1), 0.3) == 1
-    )  # resize frames
-
-
 def test_a_rescaled_image_keeps_its_size_and_content():
     image = rings()
     for scale in (0.5, 1.0, 3.0):
-        found = segmentation.probability(BrightIsMyelin(), NATIVE, image, scale)
+        found = segmentation.segment(BrightIsMyelin(), NATIVE, image, Choice(scale, dark=False))
         assert found.shape == image.shape
         agreement = 2 * ((found > 0.5) & (image == 220)).sum()
         assert agreement / ((found > 0.5).sum() + (image == 220).sum()) > 0.93
+
+
+def test_dark_myelin_is_inverted_for_the_network():
+    bright = segmentation.segment(BrightIsMyelin(), NATIVE, rings(), Choice(1.0, dark=False))
+    dark = segmentation.segment(BrightIsMyelin(), NATIVE, 255 - rings(), Choice(1.0, dark=True))
+    np.testing.assert_allclose(dark, bright, atol=1e-6)
+
+
+def test_an_image_without_fibers_is_not_filled_with_noise():
+    choice = Choice(1.0, dark=False, score=0.1, group=0)
+    assert not segmentation.segment(BrightIsMyelin(), NATIVE, rings(), choice).any()
+
+
+def test_frames_of_a_fixed_size_are_resized_to_it_and_back():
+    settings = preprocessing.Preprocessing(rows=32, cols=48, mean=100.0, std=40.0)
+    network = BrightIsMyelin()
+    found = segmentation.segment(network, settings, rings(), Choice(1.0, dark=False))
+    assert network.seen[0].shape == (32, 48) and found.shape == rings().shape

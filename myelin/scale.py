@@ -1,0 +1,184 @@
+"""Find at which magnification, and which way round, the network should see one image.
+
+What counts for the network is how many of its pixels a fiber is wide, and that no micrometre tells:
+axons are 0.3 µm wide in brain and 10 µm in nerve. The network can tell it itself. Shown fibers of
+the width it was trained on, it encloses round empty regions, the axons, and is decided wherever it
+sees myelin; shown them too small it is undecided, too large it breaks sheaths up, and the wrong way
+round it fills the axons. So small busy windows of an image are shown at scales from 1/16 to 2, both
+ways round, coarse to fine. At the best of them the fibers found are measured: the image's own scale
+is the one that gives them the median width of the training. Images of a run share it, see
+`sharing.py`.
+"""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from myelin.fiber_width import FIBER_PX, fiber_width
+from myelin.preprocessing import magnify, normalize
+from myelin.regions import round_holes
+from unet import STRIDE
+
+SCALES = 2.0 ** (np.arange(-9, 4) / 2)
+COARSE = range(1, len(SCALES), 2)  # 1/16 to 2: tried first, then what is beside the best of them
+WINDOW = 128  # side of the windows of a look, in the network's pixels
+FINE_WINDOW = 192
+WIDE_WINDOW = 288  # in which fibers are measured
+MIN_SIDE = 48  # an image that a scale makes smaller than this is not tried at it
+# Axons whose mean width is this much of the trained fiber width are usual; outside, the score falls
+# with the spread of the logarithm. Chosen, as the powers, on 24 images by a model that had not seen
+# four of them, for the number of images whose scale then serves them.
+USUAL_AXON = (0.6, 1.4)
+AXON_SPREAD = 0.5
+ALONE = 0.5  # how much one axon alone counts; of the rest, each further one leaves so much
+LIKENESS_POWER = 1 / 3
+DETAIL_POWER = 0.05  # of scales that serve alike the larger: the smallest fibers are lost first
+MIN_AXON_PX = 15
+MAX_CORRECTION = 2.0  # of a scale by the widths in one window, which may show odd fibers
+
+
+@dataclasses.dataclass
+class Look:
+    """What one image showed.
+
+    Attributes
+    ----------
+    scores : float array, (2, len(SCALES))
+        How well each scale serves, 0 to 1; row 1 is dark myelin.
+    own : float
+        The scale that gives its fibers the width of the training.
+    """
+
+    scores: np.ndarray
+    own: float
+
+    @property
+    def dark(self):
+        """Whether its myelin is dark."""
+        return bool(self.scores[1].max() > self.scores[0].max())
+
+    @property
+    def best(self):
+        """The best score at any scale."""
+        return float(self.scores.max())
+
+
+class Looker:
+    """Show parts of one image to the network.
+
+    Parameters
+    ----------
+    engine : engine.OpenVinoEngine or engine.KerasEngine
+    settings : preprocessing.Preprocessing
+    image : uint8 array, (rows, cols)
+    """
+
+    def __init__(self, engine, settings, image):
+        self.engine, self.threshold = engine, settings.threshold
+        self.fiber_px = settings.fiber_px or FIBER_PX
+        self.frame = normalize(image, settings)
+        self.busy = Busyness(self.frame)
+
+    def show(self, scale, dark, side):
+        """Return what the network finds in the busiest window, float32 (side, side) or less."""
+        window = self.busy.window(round(side / scale))
+        part = magnify(-self.frame[window] if dark else self.frame[window], scale)
+        margins = [(0, -length % STRIDE) for length in part.shape]
+        found = self.engine.predict(np.pad(part, margins, mode="symmetric"))
+        return found[: part.shape[0], : part.shape[1]]
+
+    def score(self, scale, dark, side):
+        """Return how well a scale serves, 0 to 1; 0 where the image is too small for it."""
+        if min(self.frame.shape) * scale < MIN_SIDE:
+            return 0.0
+        return scale**DETAIL_POWER * fiber_score(self.show(scale, dark, side), self.fiber_px)
+
+    def measure(self, scale, dark):
+        """Return how well a scale serves, and the image's own scale by the fibers found there."""
+        found = self.show(scale, dark, WIDE_WINDOW)
+        width = fiber_width(found >= self.threshold)
+        correction = self.fiber_px / width if width else 1.0
+        correction = min(max(correction, 1 / MAX_CORRECTION), MAX_CORRECTION)
+        return scale**DETAIL_POWER * fiber_score(found, self.fiber_px), scale * correction
+
+    def look(self, ways=(False, True)):
+        """Try all scales, coarse to fine; return a `Look`.
+
+        `ways` are the polarities to try; what was not tried is interpolated.
+        """
+        scores = np.full((2, len(SCALES)), np.nan)
+        for index in COARSE:
+            for dark in ways:
+                scores[int(dark), index] = self.score(SCALES[index], dark, WINDOW)
+        way, best = np.unravel_index(np.nanargmax(scores), scores.shape)
+        if scores[way, best] > 0:
+            for index in range(max(best - 1, 0), min(best + 2, len(SCALES))):
+                scores[way, index] = self.score(SCALES[index], bool(way), FINE_WINDOW)
+            best = int(np.nanargmax(scores[way]))
+        places = np.arange(len(SCALES))
+        for row in scores:
+            known = ~np.isnan(row)
+            row[:] = np.interp(places, places[known], row[known]) if known.any() else 0.0
+        return Look(scores, self.measure(SCALES[best], bool(way))[1])
+
+
+class Busyness:
+    """How much grey values vary in any window of a frame, margins of one value left out.
+
+    Parameters
+    ----------
+    frame : float32 array, (rows, cols)
+    """
+
+    STEP = 3  # every third pixel tells enough
+
+    def __init__(self, frame):
+        self.shape = frame.shape
+        small = frame[:: self.STEP, :: self.STEP]
+        content = (small > frame.min()) & (small < frame.max())
+        parts = (content, small * content, small**2 * content)
+        self.sums = [cv2.integral(part.astype(np.float64)) for part in parts]
+
+    def window(self, side):
+        """Return the busiest window of side x side pixels, or all where the frame is smaller."""
+        starts = [np.unique(np.linspace(0, max(n - side, 0), 9, dtype=int)) for n in self.shape]
+        windows = [np.s_[y : y + side, x : x + side] for y in starts[0] for x in starts[1]]
+        return max(windows, key=self.variation)
+
+    def variation(self, window):
+        """Return the standard deviation of a window's content times its share of the window."""
+        top, left = (part.start // self.STEP for part in window)
+        down, right = (
+            min(part.stop // self.STEP, n - 1)
+            for part, n in zip(window, self.sums[0].shape, strict=True)
+        )
+        count, total, squares = (
+            s[down, right] - s[top, right] - s[down, left] + s[top, left] for s in self.sums
+        )
+        return np.sqrt(max(squares * count - total**2, 0.0))
+
+
+def fiber_score(probability, fiber_px):
+    """Return how much a probability map looks like fibers at the network's own scale, 0 to 1.
+
+    The cube root of (area of axons over area of myelin), times how decided the network is where it
+    sees any myelin, times how usual the axons' width is and how many there are.
+
+    Parameters
+    ----------
+    probability : float32 array, (rows, cols)
+    fiber_px : float
+        Width of the fibers that the network was trained on, px.
+    """
+    mask = probability >= 0.5
+    axons = round_holes(mask, MIN_AXON_PX)
+    if not len(axons):
+        return 0.0
+    likeness = min(axons.sum() / mask.sum(), 1.0)
+    decided = np.abs(2 * probability[probability > 0.1] - 1).mean()
+    width = np.sqrt(4 / np.pi * axons).mean() / fiber_px
+    outside = np.log(width / np.clip(width, *USUAL_AXON))
+    usual = np.exp(-0.5 * (outside / AXON_SPREAD) ** 2)
+    enough = 1 - (1 - ALONE) ** len(axons)
+    return float(likeness**LIKENESS_POWER * decided * usual * enough)

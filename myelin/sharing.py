@@ -1,0 +1,216 @@
+"""Choose polarity and scale of all images of a run: those that belong together share them.
+
+Thickness depends a little on the scale, so numbers compare only between images of one scale. Some
+images of a run are looked at in full (`scale.py`). Those of one polarity belong together where one
+scale serves all of them (`SHARE`) and their own scales are not too far apart (`APART`); the group
+takes the median of its members' own scales. An image's own scale is read off few fibers, so one
+that a group serves too joins it even from further off (`FAR`), or if its own scale is nearly the
+group's (`NEAR`). The other images are shown at the scales of the groups, join the one that serves
+them as well as its members, and are looked at in full only if none does: a stray image of another
+kind gets a scale of its own.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from myelin.cli import progress
+from myelin.fiber_width import TOLERANCE
+from myelin.scale import SCALES, WIDE_WINDOW, Looker
+
+FULL_LOOKS = 6  # images of a run that are looked at in full; then every one that fits no group
+FIBERS = 0.3  # least score of an image with fibers: real images reach 0.4, noise stays below 0.2
+SHARE = 0.6  # of its own best score that a shared scale must give an image
+# Most by which an image's own scale and its group's may differ, as a factor.
+APART = 2.2
+FAR = 3.0
+NEAR = 1.5
+
+
+@dataclasses.dataclass
+class Choice:
+    """How an image is segmented.
+
+    Attributes
+    ----------
+    scale : float
+        Magnification for the network.
+    dark : bool
+        Whether its myelin is dark, so that it is inverted.
+    score : float or None
+        How well its best scale serves, 0 to 1; None where the scale was not looked for.
+    group : int
+        Images of one number share their scale; 0 for images without fibers.
+    """
+
+    scale: float
+    dark: bool
+    score: float | None = None
+    group: int = 1
+
+    @property
+    def has_fibers(self):
+        """Whether fibers were found at any scale, or were not looked for."""
+        return self.group > 0
+
+
+@dataclasses.dataclass
+class Group:
+    """Images that share a polarity and a scale.
+
+    Attributes
+    ----------
+    dark : bool
+    first : float
+        The scale that founded it.
+    scores, owns : dict of int to float
+        How well that serves each member; the members' own scales.
+    """
+
+    dark: bool
+    first: float
+    scores: dict = dataclasses.field(default_factory=dict)
+    owns: dict = dataclasses.field(default_factory=dict)
+
+    def add(self, index, score, own):
+        """Add an image."""
+        self.scores[index], self.owns[index] = float(score), float(own)
+
+    @property
+    def scale(self):
+        """The median of the members' own scales, as it can be typed; 1 where it is near."""
+        scale = float(f"{np.exp(np.median(np.log(list(self.owns.values())))):.2g}")
+        return 1.0 if 1 / TOLERANCE < scale < TOLERANCE else scale
+
+
+def decide(engine, settings, images, myelin="auto", scale=None):
+    """Choose polarity and scale of every image of a run.
+
+    Parameters
+    ----------
+    engine : engine.OpenVinoEngine or engine.KerasEngine
+    settings : preprocessing.Preprocessing
+    images : sequence of uint8 arrays, (rows, cols)
+        Read one at a time.
+    myelin : "auto", "bright" or "dark"
+    scale : float, optional
+        The magnification of all; None finds it, for a network that knows how wide fibers are.
+
+    Returns
+    -------
+    list of Choice
+    """
+    if settings.frame == "resize" or settings.myelin != "bright":  # sees images as they are
+        return [Choice(1.0, myelin == "dark")] * len(images)
+    if settings.fiber_px is None and scale is None:
+        scale = 1.0
+    ways = {"auto": (False, True), "bright": (False,), "dark": (True,)}[myelin]
+
+    def looker(index):
+        return Looker(engine, settings, images[index])
+
+    if scale is not None:
+        return [choose_polarity(looker, index, ways, scale) for index in range(len(images))]
+    chosen = np.unique(np.linspace(0, len(images) - 1, FULL_LOOKS).astype(int)).tolist()
+    looks = {index: looker(index).look(ways) for index in progress(chosen, "finding the scale")}
+    groups, strays = share(looks), {}
+    for index in progress([i for i in range(len(images)) if i not in looks], "finding the scale"):
+        shown = looker(index)
+        if not join(groups, index, shown):
+            strays[index] = shown.look(ways)
+    return choices(merged(groups + share(strays)), looks | strays)
+
+
+def choose_polarity(looker, index, ways, scale):
+    """Return the `Choice` of an image whose scale is given."""
+    if len(ways) == 1:
+        return Choice(scale, ways[0])
+    shown = looker(index)
+    bright, dark = (shown.score(scale, way, WIDE_WINDOW) for way in ways)
+    return Choice(scale, dark > bright)
+
+
+def share(looks):
+    """Form groups of images that belong together.
+
+    Each image votes for the scales that serve it (by the fourth power of the share of its best
+    score, so that a compromise between two kinds wins nothing). The scale with most votes founds a
+    group; what is left forms further groups. Images without fibers belong to none.
+
+    Parameters
+    ----------
+    looks : dict of int to scale.Look
+
+    Returns
+    -------
+    list of Group
+        The largest first.
+    """
+    groups = []
+    for dark in (False, True):
+        left = [i for i, look in looks.items() if look.best >= FIBERS and look.dark == dark]
+        while left:
+            curves = np.array([looks[i].scores[int(dark)] for i in left])
+            owns = np.array([looks[i].own for i in left])
+            apart = np.abs(np.log(SCALES / owns[:, None]))
+            shares = np.where(apart <= np.log(APART), curves / curves.max(1, keepdims=True), 0)
+            founding = int((shares**4).sum(axis=0).argmax())
+            members = np.flatnonzero(shares[:, founding] >= SHARE)
+            # An image whose own scale serves it badly stands alone.
+            members = members if len(members) else [0]
+            group = Group(dark, float(SCALES[founding]))
+            for place in members:
+                group.add(left[place], curves[place, founding], owns[place])
+            for place, index in enumerate(left):
+                served = curves[place, founding] >= SHARE * curves[place].max()
+                if is_near(owns[place], group.scale, FAR if served else NEAR):
+                    group.add(index, curves[place, founding], owns[place])
+            groups.append(group)
+            left = [i for i in left if i not in group.scores]
+    return sorted(groups, key=lambda group: -len(group.scores))
+
+
+def join(groups, index, shown):
+    """Add an image to the group that serves it best, if one serves it as it does its members."""
+    found = [shown.measure(group.scale, group.dark) for group in groups]
+    if not found:
+        return False
+    best = int(np.argmax([score for score, _ in found]))
+    (score, own), group = found[best], groups[best]
+    least = max(SHARE * np.median(list(group.scores.values())), FIBERS)
+    if is_near(own, group.scale, FAR) and score >= least:
+        group.add(index, score, own)
+        return True
+    return False
+
+
+def merged(groups):
+    """Return the groups after those of one polarity and nearly one scale have become one."""
+    found = []
+    for group in groups:
+        for other in found:
+            if other.dark == group.dark and is_near(other.scale, group.scale, NEAR):
+                other.scores |= group.scores
+                other.owns |= group.owns
+                break
+        else:
+            found.append(group)
+    return found
+
+
+def is_near(one, other, factor):
+    """Whether two scales differ by no more than a factor."""
+    return bool(abs(np.log(one / other)) <= np.log(factor))
+
+
+def choices(groups, looks):
+    """Return the `Choice` of every image; those without fibers name what the largest group has."""
+    found = {}
+    for number, group in enumerate(groups, 1):
+        for index, score in group.scores.items():
+            best = looks[index].best if index in looks else score
+            found[index] = Choice(group.scale, group.dark, best, number)
+    first = groups[0] if groups else Group(False, 1.0, owns={0: 1.0})
+    for index, look in looks.items():
+        found.setdefault(index, Choice(first.scale, first.dark, look.best, 0))
+    return [found[index] for index in sorted(found)]

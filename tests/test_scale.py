@@ -1,0 +1,60 @@
+"""The scale of one image, found from drawn fibers whose width is known."""
+
+import cv2
+import numpy as np
+import pytest
+from stand_ins import NATIVE, BrightIsMyelin, rings
+
+from myelin.scale import Busyness, Looker, fiber_score
+
+RING_PX = 36  # diameter of the fibers of `rings`, of which a network was trained on such
+SETTINGS = NATIVE.__class__(**{**NATIVE.__dict__, "fiber_px": float(RING_PX)})
+
+
+def enlarged(image, factor):
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=how)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1, 2, 3])
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_scale_undoes_an_enlargement_and_the_polarity_is_told(factor, dark):
+    image = enlarged(rings(500, 500), factor)
+    look = Looker(BrightIsMyelin(), SETTINGS, 255 - image if dark else image).look()
+    assert look.dark == dark and look.best > 0.5
+    assert look.own == pytest.approx(1 / factor, rel=0.2)
+
+
+def test_a_margin_changes_nothing():
+    image = rings(600, 500)
+    image[:250] = 0
+    look = Looker(BrightIsMyelin(), SETTINGS, image).look()
+    assert not look.dark and look.own == pytest.approx(1, rel=0.15)
+
+
+def test_only_the_polarities_asked_for_are_tried():
+    look = Looker(BrightIsMyelin(), SETTINGS, rings(300, 300)).look(ways=(True,))
+    assert look.scores[1].max() >= 0 and not look.scores[0].any()
+
+
+def test_what_encloses_no_round_empty_region_scores_0():
+    myelin = (rings(200, 240) == 220).astype(np.float32)
+    assert fiber_score(0.98 * myelin, RING_PX) > 0.7
+    for other in (0 * myelin, 0 * myelin + 1, (rings(200, 240) != 90).astype(np.float32)):
+        assert fiber_score(other, RING_PX) == 0
+
+
+def test_doubt_and_unusual_widths_lower_the_score():
+    myelin = (rings(200, 240) == 220).astype(np.float32)
+    sure = fiber_score(0.98 * myelin, RING_PX)
+    assert fiber_score(0.6 * myelin, RING_PX) < 0.5 * sure
+    assert fiber_score(0.98 * myelin, 4 * RING_PX) < fiber_score(0.98 * myelin, 2 * RING_PX) < sure
+
+
+@pytest.mark.parametrize("shape", [(60, 60), (300, 90), (301, 402)])
+def test_the_busiest_window_is_where_grey_values_vary(shape):
+    frame = np.zeros(shape, np.float32)
+    frame[:40, -40:] = np.random.default_rng(0).normal(size=(40, 40))
+    window = Busyness(frame).window(60)
+    assert frame[window].any() and frame[window].shape == (60, 60)
+    assert Busyness(frame).window(1000) == np.s_[0:1000, 0:1000]

@@ -1,0 +1,90 @@
+"""Which images of a run share a scale: looks with known scores, and drawn fibers."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from stand_ins import NATIVE, BrightIsMyelin, rings
+from test_scale import SETTINGS, enlarged
+
+from myelin.scale import SCALES, Look
+from myelin.sharing import FIBERS, decide, share
+
+
+def look(best, own=None, dark=False, height=0.5):
+    """Return the look of an image that one scale serves best."""
+    scores = np.zeros((2, len(SCALES)))
+    scores[int(dark)] = height * np.exp(-0.5 * (np.log(SCALES / best) / 0.6) ** 2)
+    return Look(scores, own or best)
+
+
+def test_images_of_one_kind_get_the_median_of_their_scales():
+    owns = [0.24, 0.25, 0.25, 0.28, 0.31]
+    (group,) = share({i: look(own) for i, own in enumerate(owns)})
+    assert set(group.scores) == set(range(5)) and group.scale == 0.25
+
+
+def test_kinds_apart_get_scales_of_their_own():
+    looks = {0: look(0.25), 1: look(2.0), 2: look(0.25), 3: look(0.25, dark=True)}
+    groups = share(looks)
+    assert [set(group.scores) for group in groups] == [{0, 2}, {1}, {3}]
+    assert [group.dark for group in groups] == [False, False, True]
+
+
+def test_an_image_read_wrongly_stays_with_its_kind():
+    """Its few fibers seem small, but the scale of the others serves it."""
+    looks = {i: look(0.25) for i in range(6)} | {6: look(0.35, own=0.6)}
+    (group,) = share(looks)
+    assert 6 in group.scores and group.scale == 0.25
+
+
+def test_near_1_the_pixels_stay_as_they_are():
+    assert share({0: look(1.0, own=1.2)})[0].scale == 1
+
+
+def test_images_without_fibers_belong_to_no_group():
+    looks = {0: look(0.5), 1: look(0.5, height=FIBERS / 2)}
+    assert [set(group.scores) for group in share(looks)] == [{0}]
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """Nine images of one kind, one of them enlarged a little, one stray, one without fibers."""
+    kind = [np.roll(rings(300, 300), shift, axis=1) for shift in range(8)]
+    kind.append(enlarged(rings(300, 300), 1.2))
+    stray = 255 - enlarged(rings(300, 300), 4)
+    return [*kind[:4], stray, *kind[4:], np.full((300, 300), 90, np.uint8)]
+
+
+def test_a_folder_shares_one_scale_and_a_stray_gets_its_own(folder):
+    found = decide(BrightIsMyelin(), SETTINGS, folder)
+    assert len(found) == len(folder)
+    kind = found[:4] + found[5:10]
+    assert {(choice.scale, choice.dark) for choice in kind} == {(1.0, False)}
+    assert len({choice.group for choice in kind}) == 1
+    stray = found[4]
+    assert stray.dark and stray.scale == pytest.approx(0.25, rel=0.15)
+    assert not found[10].has_fibers and all(choice.has_fibers for choice in found[:10])
+
+
+def test_the_network_sees_far_less_than_the_images(folder):
+    network = BrightIsMyelin()
+    kind = [np.tile(rings(500, 500), (2, 3))] * 20
+    decide(network, SETTINGS, kind)
+    assert sum(frame.size for frame in network.seen) < 0.15 * sum(image.size for image in kind)
+
+
+def test_what_is_given_is_taken(folder):
+    network = BrightIsMyelin()
+    found = decide(network, SETTINGS, folder, myelin="dark", scale=0.7)
+    assert {(choice.scale, choice.dark) for choice in found} == {(0.7, True)}
+    assert not network.seen
+    found = decide(BrightIsMyelin(), SETTINGS, folder, scale=1.0)
+    assert [choice.dark for choice in found[:4]] == [False] * 4
+
+
+def test_networks_that_do_not_know_how_wide_fibers_are_see_images_as_they_are(folder):
+    assert {choice.scale for choice in decide(BrightIsMyelin(), NATIVE, folder[:2])} == {1.0}
+    whole = dataclasses.replace(NATIVE, frame="resize", rows=32, cols=32, myelin="as it is")
+    (choice,) = decide(BrightIsMyelin(), whole, folder[:1], myelin="dark")
+    assert choice.dark and choice.scale == 1
