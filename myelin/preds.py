@@ -80,27 +80,9 @@ def segment_test(model, options=Options()):
     check_sizes(test, choices)
 
     before = start_run(PREDS)
-    facts, written = {}, None
-    # One image is written while the network sees the next.
-    with replacing(PROBABILITIES) as temporary, ThreadPoolExecutor(1) as writer:
-        probabilities = Stack(temporary, test.images.shape, np.float32)
-        for index, name in enumerate(progress(test.ids, "segmenting")):
-            image, choice = test[index], choices[index]
-            probability = segment(engine, settings, image, choice)
-            probabilities[index] = probability
-            mask = probability >= threshold
-            size, source = options.pixel_size(test.pixel_sizes_um[index])
-            if written:
-                written.result()  # raises what went wrong, and keeps one image waiting at most
-            written = writer.submit(write_result, name, image, probability, mask, size)
-            facts[name] = {
-                **described(choice, settings, model),
-                "pixel_size_um": size,
-                "pixel_size_source": source,
-                "myelin_area_fraction": round(float(mask.mean()), 4),
-            }
-        if written:
-            written.result()
+    facts = segment_all(engine, settings, test, choices, threshold, options)
+    for fact, choice in zip(facts.values(), choices, strict=True):
+        fact |= described(choice, settings, model)
     write_run_json(
         PREDS,
         model=str(model),
@@ -112,6 +94,31 @@ def segment_test(model, options=Options()):
     )
     name_leftovers(PREDS, before)
     report(facts, model)
+
+
+def segment_all(engine, settings, test, choices, threshold, options):
+    """Segment and write the images one by one; return facts of each for run.json, {id: dict}."""
+    facts, written = {}, None
+    # One image is written while the network sees the next.
+    with replacing(PROBABILITIES) as temporary, ThreadPoolExecutor(1) as writer:
+        probabilities = Stack(temporary, test.images.shape, np.float32)
+        for index, name in enumerate(progress(test.ids, "segmenting")):
+            image = test[index]
+            probability = segment(engine, settings, image, choices[index])
+            probabilities[index] = probability
+            mask = probability >= threshold
+            size, source = options.pixel_size(test.pixel_sizes_um[index])
+            if written:
+                written.result()  # raises what went wrong, and keeps one image waiting at most
+            written = writer.submit(write_result, name, image, probability, mask, size)
+            facts[name] = {
+                "pixel_size_um": size,
+                "pixel_size_source": source,
+                "myelin_area_fraction": round(float(mask.mean()), 4),
+            }
+        if written:
+            written.result()
+    return facts
 
 
 def segment_if_packed(model):
