@@ -23,13 +23,21 @@ def fiber_scale(myelin, fiber_px):
 def fiber_width(myelin):
     """Return the typical width of the fibers of a mask, px; None where there are none.
 
-    The median diameter (circle of equal area) of all fibers. Those cut by the image's edge count
-    too: an image of large fibers has few others, and large fibers are cut most often. A median
-    because widths spread over a factor of ten, and the few large ones fill most of the area.
+    The median of `fiber_widths`: widths spread over a factor of ten, and the few large ones fill
+    most of the area.
 
     Parameters
     ----------
     myelin : bool array, (rows, cols)
     """
-    diameters = measure_fibers(myelin, 1.0).columns["fiber_diameter_um"]
-    return float(np.median(diameters)) if len(diameters) else None
+    widths = fiber_widths(myelin)
+    return float(np.median(widths)) if len(widths) else None
+
+
+def fiber_widths(myelin):
+    """Return the diameter (circle of equal area) of every fiber of a mask, float array (n,), px.
+
+    Those cut by the image's edge count too: an image of large fibers has few others, and large
+    fibers are cut most often.
+    """
+    return measure_fibers(myelin, 1.0).columns["fiber_diameter_um"]

@@ -15,7 +15,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from myelin.fiber_width import FIBER_PX, fiber_width
+from myelin.fiber_width import FIBER_PX, fiber_widths
 from myelin.preprocessing import magnify, normalize
 from myelin.regions import round_holes
 from unet import STRIDE
@@ -25,6 +25,7 @@ COARSE = range(1, len(SCALES), 2)  # 1/16 to 2: tried first, then what is beside
 WINDOW = 128  # side of the windows of a look, in the network's pixels
 FINE_WINDOW = 192
 WIDE_WINDOW = 288  # in which fibers are measured
+MEASURED_WINDOWS = 3  # of a look: one alone may lie among large fibers
 MIN_SIDE = 48  # an image that a scale makes smaller than this is not tried at it
 # Axons whose mean width is this much of the trained fiber width are usual; outside, the score falls
 # with the spread of the logarithm. Chosen, as the powers, on 24 images by a model that had not seen
@@ -35,6 +36,7 @@ ALONE = 0.5  # how much one axon alone counts; of the rest, each further one lea
 LIKENESS_POWER = 1 / 3
 DETAIL_POWER = 0.05  # of scales that serve alike the larger: the smallest fibers are lost first
 MIN_AXON_PX = 15
+PLATEAU = 0.95  # of scales that serve nearly alike, fibers are measured at the largest
 MAX_CORRECTION = 2.0  # of a scale by the widths in one window, which may show odd fibers
 
 
@@ -80,27 +82,31 @@ class Looker:
         self.frame = normalize(image, settings)
         self.busy = Busyness(self.frame)
 
-    def show(self, scale, dark, side):
-        """Return what the network finds in the busiest window, float32 (side, side) or less."""
-        window = self.busy.window(round(side / scale))
-        part = magnify(-self.frame[window] if dark else self.frame[window], scale)
-        margins = [(0, -length % STRIDE) for length in part.shape]
-        found = self.engine.predict(np.pad(part, margins, mode="symmetric"))
-        return found[: part.shape[0], : part.shape[1]]
+    def show(self, scale, dark, side, count=1):
+        """Return what the network finds in the busiest windows, list of float32 (side, side)."""
+        found = []
+        for window in self.busy.windows(round(side / scale), count):
+            part = magnify(-self.frame[window] if dark else self.frame[window], scale)
+            margins = [(0, -length % STRIDE) for length in part.shape]
+            whole = self.engine.predict(np.pad(part, margins, mode="symmetric"))
+            found.append(whole[: part.shape[0], : part.shape[1]])
+        return found
 
     def score(self, scale, dark, side):
         """Return how well a scale serves, 0 to 1; 0 where the image is too small for it."""
         if min(self.frame.shape) * scale < MIN_SIDE:
             return 0.0
-        return scale**DETAIL_POWER * fiber_score(self.show(scale, dark, side), self.fiber_px)
+        (found,) = self.show(scale, dark, side)
+        return scale**DETAIL_POWER * fiber_score(found, self.fiber_px)
 
-    def measure(self, scale, dark):
+    def measure(self, scale, dark, count=1):
         """Return how well a scale serves, and the image's own scale by the fibers found there."""
-        found = self.show(scale, dark, WIDE_WINDOW)
-        width = fiber_width(found >= self.threshold)
-        correction = self.fiber_px / width if width else 1.0
+        found = self.show(scale, dark, WIDE_WINDOW, count)
+        widths = np.concatenate([fiber_widths(one >= self.threshold) for one in found])
+        correction = self.fiber_px / np.median(widths) if len(widths) else 1.0
         correction = min(max(correction, 1 / MAX_CORRECTION), MAX_CORRECTION)
-        return scale**DETAIL_POWER * fiber_score(found, self.fiber_px), scale * correction
+        score = np.mean([fiber_score(one, self.fiber_px) for one in found])
+        return scale**DETAIL_POWER * score, scale * correction
 
     def look(self, ways=(False, True)):
         """Try all scales, coarse to fine; return a `Look`.
@@ -115,12 +121,13 @@ class Looker:
         if scores[way, best] > 0:
             for index in range(max(best - 1, 0), min(best + 2, len(SCALES))):
                 scores[way, index] = self.score(SCALES[index], bool(way), FINE_WINDOW)
-            best = int(np.nanargmax(scores[way]))
+            good = scores[way] >= PLATEAU * np.nanmax(scores[way])
+            best = int(np.flatnonzero(good)[-1])
         places = np.arange(len(SCALES))
         for row in scores:
             known = ~np.isnan(row)
             row[:] = np.interp(places, places[known], row[known]) if known.any() else 0.0
-        return Look(scores, self.measure(SCALES[best], bool(way))[1])
+        return Look(scores, self.measure(SCALES[best], bool(way), MEASURED_WINDOWS)[1])
 
 
 class Busyness:
@@ -140,11 +147,18 @@ class Busyness:
         parts = (content, small * content, small**2 * content)
         self.sums = [cv2.integral(part.astype(np.float64)) for part in parts]
 
-    def window(self, side):
-        """Return the busiest window of side x side pixels, or all where the frame is smaller."""
+    def windows(self, side, count=1):
+        """Return up to `count` windows of side x side pixels, the busiest first, none overlapping.
+
+        One window is all of the frame where that is smaller.
+        """
         starts = [np.unique(np.linspace(0, max(n - side, 0), 9, dtype=int)) for n in self.shape]
         windows = [np.s_[y : y + side, x : x + side] for y in starts[0] for x in starts[1]]
-        return max(windows, key=self.variation)
+        chosen = []
+        for window in sorted(windows, key=self.variation, reverse=True):
+            if len(chosen) < count and not any(overlap(window, other) for other in chosen):
+                chosen.append(window)
+        return chosen
 
     def variation(self, window):
         """Return the standard deviation of a window's content times its share of the window."""
@@ -157,6 +171,11 @@ class Busyness:
             s[down, right] - s[top, right] - s[down, left] + s[top, left] for s in self.sums
         )
         return np.sqrt(max(squares * count - total**2, 0.0))
+
+
+def overlap(one, other):
+    """Whether two windows share a pixel."""
+    return all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True))
 
 
 def fiber_score(probability, fiber_px):

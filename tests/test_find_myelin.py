@@ -13,6 +13,7 @@ import data
 import find_myelin
 import unet
 from myelin import files, images, model_file, preds, preprocessing
+from myelin.sharing import FINER
 
 pytestmark = pytest.mark.usefixtures("small_network")
 
@@ -125,14 +126,14 @@ def test_a_pixel_size_changes_no_mask(lab, monkeypatch, random_model):
 
 
 def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, capsys):
-    image = 255 - enlarged(rings(200, 200), 2)
+    image = 255 - enlarged(rings(200, 200), 3)
     images.write_image("raw/test/a.tif", image)
     data.main([])
     segment_with(monkeypatch, random_model, SETTINGS)
     said = capsys.readouterr().out
     run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
     fact = run["images"]["a"]
-    assert fact["myelin"] == "dark" and fact["network_scale"] == pytest.approx(0.5, rel=0.15)
+    assert fact["myelin"] == "dark" and fact["network_scale"] == pytest.approx(FINER / 3, rel=0.2)
     assert f"at scale {fact['network_scale']:g} (myelin dark)" in said
     found = (lab / "preds/a_pred.png").read_bytes()
     (lab / "raw/test/b.png").unlink()

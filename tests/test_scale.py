@@ -55,6 +55,15 @@ def test_doubt_and_unusual_widths_lower_the_score():
 def test_the_busiest_window_is_where_grey_values_vary(shape):
     frame = np.zeros(shape, np.float32)
     frame[:40, -40:] = np.random.default_rng(0).normal(size=(40, 40))
-    window = Busyness(frame).window(60)
+    (window,) = Busyness(frame).windows(60)
     assert frame[window].any() and frame[window].shape == (60, 60)
-    assert Busyness(frame).window(1000) == np.s_[0:1000, 0:1000]
+    assert Busyness(frame).windows(1000, count=3) == [np.s_[0:1000, 0:1000]]
+
+
+def test_several_windows_do_not_overlap():
+    frame = np.random.default_rng(0).normal(size=(300, 300)).astype(np.float32)
+    seen = np.zeros(frame.shape, int)
+    windows = Busyness(frame).windows(90, count=4)
+    for window in windows:
+        seen[window] += 1
+    assert len(windows) == 4 and seen.max() == 1
