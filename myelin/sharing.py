@@ -15,15 +15,15 @@ import dataclasses
 import numpy as np
 
 from myelin.cli import progress
-from myelin.fiber_width import TOLERANCE
 from myelin.scale import SCALES, WIDE_WINDOW, Looker
 
 FULL_LOOKS = 6  # images of a run that are looked at in full; then every one that fits no group
 FIBERS = 0.3  # least score of an image with fibers: real images reach 0.4, noise stays below 0.2
 SHARE = 0.6  # of its own best score that a shared scale must give an image
-# Images that are shrunk for the network are shrunk less by this: what is lost is lost for good. The
-# nerve of 2018 gains 0.01 in Dice, spinal cord its small fibers, and transmission images lose none.
-FINER = 1.5
+# Own scales between these are taken for 1: the image keeps its own pixels. The range reaches far
+# down, since shrinking loses what no network brings back: nerve of 2018 (own scale 0.65) gains 0.015
+# in Dice, and spinal cord (0.5) keeps its small fibers.
+OWN_PIXELS = (0.45, 1.3)
 # Most by which an image's own scale and its group's may differ, as a factor.
 APART = 2.2
 FAR = 3.0
@@ -86,9 +86,10 @@ class Group:
 
     @property
     def scale(self):
-        """Their own made finer, as it can be typed; 1 where it is near."""
-        scale = float(f"{min(FINER * self.own, max(self.own, 1)):.2g}")
-        return 1.0 if 1 / TOLERANCE < scale < TOLERANCE else scale
+        """What they are segmented at, as it can be typed."""
+        if OWN_PIXELS[0] < self.own < OWN_PIXELS[1]:
+            return 1.0
+        return float(f"{self.own:.2g}")
 
 
 def decide(engine, settings, images, myelin="auto", scale=None):
@@ -179,17 +180,21 @@ def share(looks):
 
 
 def join(groups, index, shown):
-    """Add an image to the group that serves it best, if one serves it as it does its members."""
-    found = [shown.measure(group.scale, group.dark) for group in groups]
-    if not found:
+    """Add an image to a group that serves it as it does its members; say whether there is one.
+
+    Of several, that whose scale is nearest to the one which the image shows there for its own.
+    """
+    fitting = []
+    for group in groups:
+        score, own = shown.measure(group.scale, group.dark)
+        least = max(SHARE * np.median(list(group.scores.values())), FIBERS)
+        if score >= least and is_near(own, group.own, FAR):
+            fitting.append((abs(np.log(own / group.own)), group, score, own))
+    if not fitting:
         return False
-    best = int(np.argmax([score for score, _ in found]))
-    (score, own), group = found[best], groups[best]
-    least = max(SHARE * np.median(list(group.scores.values())), FIBERS)
-    if is_near(own, group.own, FAR) and score >= least:
-        group.add(index, score, own)
-        return True
-    return False
+    _, group, score, own = min(fitting, key=lambda fit: fit[0])
+    group.add(index, score, own)
+    return True
 
 
 def merged(groups):

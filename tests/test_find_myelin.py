@@ -13,7 +13,6 @@ import data
 import find_myelin
 import unet
 from myelin import files, images, model_file, preds, preprocessing
-from myelin.sharing import FINER
 
 pytestmark = pytest.mark.usefixtures("small_network")
 
@@ -133,7 +132,7 @@ def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, c
     said = capsys.readouterr().out
     run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
     fact = run["images"]["a"]
-    assert fact["myelin"] == "dark" and fact["network_scale"] == pytest.approx(FINER / 3, rel=0.2)
+    assert fact["myelin"] == "dark" and fact["network_scale"] == pytest.approx(1 / 3, rel=0.2)
     assert f"at scale {fact['network_scale']:g} (myelin dark)" in said
     found = (lab / "preds/a_pred.png").read_bytes()
     (lab / "raw/test/b.png").unlink()

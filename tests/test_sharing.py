@@ -8,7 +8,7 @@ from stand_ins import NATIVE, BrightIsMyelin, rings
 from test_scale import SETTINGS, enlarged
 
 from myelin.scale import SCALES, Look
-from myelin.sharing import FIBERS, FINER, decide, share
+from myelin.sharing import FIBERS, decide, share
 
 
 def look(best, own=None, dark=False, height=0.5):
@@ -22,7 +22,7 @@ def test_images_of_one_kind_get_the_median_of_their_scales():
     owns = [0.24, 0.25, 0.25, 0.28, 0.31]
     (group,) = share({i: look(own) for i, own in enumerate(owns)})
     assert set(group.scores) == set(range(5)) and group.own == pytest.approx(0.25)
-    assert group.scale == pytest.approx(0.25 * FINER, rel=0.03)  # shrunk less: detail is kept
+    assert group.scale == 0.25
 
 
 def test_kinds_apart_get_scales_of_their_own():
@@ -39,8 +39,8 @@ def test_an_image_read_wrongly_stays_with_its_kind():
     assert 6 in group.scores and group.own == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize(("own", "scale"), [(1.2, 1), (0.8, 1), (0.6, 1), (2.0, 2)])
-def test_near_1_the_pixels_stay_as_they_are_and_nothing_is_enlarged_more_than_needed(own, scale):
+@pytest.mark.parametrize(("own", "scale"), [(1.2, 1), (0.8, 1), (0.6, 1), (2.0, 2), (0.2, 0.2)])
+def test_images_keep_their_own_pixels_unless_their_fibers_are_far_too_wide_or_narrow(own, scale):
     assert share({0: look(own)})[0].scale == scale
 
 
@@ -65,7 +65,7 @@ def test_a_folder_shares_one_scale_and_a_stray_gets_its_own(folder):
     assert {(choice.scale, choice.dark) for choice in kind} == {(1.0, False)}
     assert len({choice.group for choice in kind}) == 1
     stray = found[4]
-    assert stray.dark and stray.scale == pytest.approx(0.25 * FINER, rel=0.2)
+    assert stray.dark and stray.scale == pytest.approx(0.25, rel=0.2)
     assert not found[10].has_fibers and all(choice.has_fibers for choice in found[:10])
 
 
