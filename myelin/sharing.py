@@ -21,8 +21,8 @@ FULL_LOOKS = 6  # images of a run that are looked at in full; then every one tha
 FIBERS = 0.3  # least score of an image with fibers: real images reach 0.4, noise stays below 0.2
 SHARE = 0.6  # of its own best score that a shared scale must give an image
 # Own scales between these are taken for 1: the image keeps its own pixels. The range reaches far
-# down, since shrinking loses what no network brings back: nerve of 2018 (own scale 0.65) gains 0.015
-# in Dice, and spinal cord (0.5) keeps its small fibers.
+# down, since what shrinking loses is lost: nerve of 2018 (own scale 0.65) gains 0.015
+# in Dice by it, and spinal cord (0.5) keeps its small fibers.
 OWN_PIXELS = (0.45, 1.3)
 # Most by which an image's own scale and its group's may differ, as a factor.
 APART = 2.2
