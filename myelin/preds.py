@@ -160,12 +160,13 @@ def described(choice, settings, model):
         "scale_group": choice.group,
         "fiber_score": choice.score and round(choice.score, 3),
         "has_fibers": choice.has_fibers,
+        "doubtful": choice.doubtful,
         "repeat": repeat,
     }
 
 
 def report(facts, model):
-    """Say how the images were segmented, and which of them show no fibers."""
+    """Say how the images were segmented, and which are doubtful or show no fibers."""
     ways = {}
     for name, fact in facts.items():
         if fact["has_fibers"]:
@@ -175,6 +176,9 @@ def report(facts, model):
         for (myelin, scale), names in ways.items()
     )
     print(f"segmented {len(facts)} images with {model}: {shown or 'none'}; see {PREDS}/")
+    doubted = [name for name, fact in facts.items() if fact["doubtful"]]
+    if doubted:
+        print(f"note: look closely at {', '.join(doubted)}: the network is less sure there")
     empty = [name for name, fact in facts.items() if not fact["has_fibers"]]
     if empty:
         print(

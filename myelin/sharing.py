@@ -19,6 +19,7 @@ from myelin.scale import SCALES, WIDE_WINDOW, Looker
 
 FULL_LOOKS = 6  # images of a run that are looked at in full; then every one that fits no group
 FIBERS = 0.3  # least score of an image with fibers: real images reach 0.4, noise stays below 0.2
+DOUBT = 0.4  # below this the image is named: the weakest of 39 real ones reach 0.37 to 0.5
 SHARE = 0.6  # of its own best score that a shared scale must give an image
 # Own scales between these are taken for 1: the image keeps its own pixels. The range reaches far
 # down, since what shrinking loses is lost: nerve of 2018 (own scale 0.65) gains 0.015
@@ -55,6 +56,11 @@ class Choice:
     def has_fibers(self):
         """Whether fibers were found at any scale, or were not looked for."""
         return self.group > 0
+
+    @property
+    def doubtful(self):
+        """Whether what was found in the image is to be looked at closely."""
+        return self.has_fibers and self.score is not None and self.score < DOUBT
 
 
 @dataclasses.dataclass

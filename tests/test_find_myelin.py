@@ -12,7 +12,7 @@ from test_scale import SETTINGS, enlarged
 import data
 import find_myelin
 import unet
-from myelin import files, images, model_file, preds, preprocessing
+from myelin import files, images, model_file, preds, preprocessing, sharing
 
 pytestmark = pytest.mark.usefixtures("small_network")
 
@@ -139,6 +139,14 @@ def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, c
     data.main([])
     segment_with(monkeypatch, random_model, SETTINGS, *fact["repeat"].split()[3:])
     assert (lab / "preds/a_pred.png").read_bytes() == found
+
+
+def test_a_doubtful_image_is_named(lab, monkeypatch, random_model, capsys):
+    monkeypatch.setattr(sharing, "DOUBT", 0.99)
+    segment_with(monkeypatch, random_model, SETTINGS)
+    assert "look closely at a, b: the network is less sure there" in capsys.readouterr().out
+    segment_with(monkeypatch, random_model, SETTINGS, "--myelin", "bright", "--scale", "1")
+    assert "look closely" not in capsys.readouterr().out
 
 
 def test_an_image_without_fibers_is_named_and_left_empty(lab, monkeypatch, random_model, capsys):

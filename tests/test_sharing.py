@@ -8,7 +8,7 @@ from stand_ins import NATIVE, BrightIsMyelin, rings
 from test_scale import SETTINGS, enlarged
 
 from myelin.scale import SCALES, Look
-from myelin.sharing import FIBERS, decide, share
+from myelin.sharing import FIBERS, Choice, decide, share
 
 
 def look(best, own=None, dark=False, height=0.5):
@@ -42,6 +42,14 @@ def test_an_image_read_wrongly_stays_with_its_kind():
 @pytest.mark.parametrize(("own", "scale"), [(1.2, 1), (0.8, 1), (0.6, 1), (2.0, 2), (0.2, 0.2)])
 def test_images_keep_their_own_pixels_unless_their_fibers_are_far_too_wide_or_narrow(own, scale):
     assert share({0: look(own)})[0].scale == scale
+
+
+@pytest.mark.parametrize(
+    ("score", "group", "doubtful"),
+    [(0.35, 1, True), (0.6, 1, False), (0.1, 0, False), (None, 1, False)],
+)
+def test_images_that_reach_little_are_doubtful(score, group, doubtful):
+    assert Choice(1.0, False, score, group).doubtful == doubtful
 
 
 def test_images_without_fibers_belong_to_no_group():
