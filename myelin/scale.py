@@ -26,7 +26,7 @@ WINDOW = 128  # side of the windows of a look, in the network's pixels
 FINE_WINDOW = 192
 WIDE_WINDOW = 288  # in which fibers are measured
 MEASURED_WINDOWS = 3  # of a look: one alone may lie among large fibers
-MIN_SIDE = 48  # an image that a scale makes smaller than this is not tried at it
+MIN_SIDE = 48  # px; smaller images are not looked at, nor is one at a scale that makes it smaller
 # Axons whose mean width is this much of the trained fiber width are usual; outside, the score falls
 # with the spread of the logarithm. Chosen, as the powers, on 24 images by a model that had not seen
 # four of them, for the number of images whose scale then serves them.
@@ -50,10 +50,13 @@ class Look:
         How well each scale serves, 0 to 1; row 1 is dark myelin.
     own : float
         The scale that gives its fibers the width of the training.
+    tried : bool
+        Whether the image is large enough to be looked at.
     """
 
     scores: np.ndarray
     own: float
+    tried: bool = True
 
     @property
     def dark(self):
@@ -114,6 +117,8 @@ class Looker:
         `ways` are the polarities to try; what was not tried is interpolated.
         """
         scores = np.full((2, len(SCALES)), np.nan)
+        if min(self.frame.shape) < MIN_SIDE:
+            return Look(np.nan_to_num(scores), 1.0, tried=False)
         for index in COARSE:
             for dark in ways:
                 scores[int(dark), index] = self.score(SCALES[index], dark, WINDOW)

@@ -223,7 +223,10 @@ def is_near(one, other, factor):
 
 
 def choices(groups, looks):
-    """Return the `Choice` of every image; those without fibers name what the largest group has."""
+    """Return the `Choice` of every image.
+
+    Those without fibers name what the largest group has; those too small to look at go with it.
+    """
     found = {}
     for number, group in enumerate(groups, 1):
         for index, score in group.scores.items():
@@ -231,5 +234,6 @@ def choices(groups, looks):
             found[index] = Choice(group.scale, group.dark, best, number)
     first = groups[0] if groups else Group(False, 1.0, owns={0: 1.0})
     for index, look in looks.items():
-        found.setdefault(index, Choice(first.scale, first.dark, look.best, 0))
+        other = Choice(first.scale, first.dark, *((look.best, 0) if look.tried else (None, 1)))
+        found.setdefault(index, other)
     return [found[index] for index in sorted(found)]

@@ -77,6 +77,14 @@ def test_a_folder_shares_one_scale_and_a_stray_gets_its_own(folder):
     assert not found[10].has_fibers and all(choice.has_fibers for choice in found[:10])
 
 
+def test_images_too_small_to_look_at_go_with_the_others(folder):
+    tiny = folder[0][:16, :90]
+    (alone,) = decide(BrightIsMyelin(), SETTINGS, [tiny])
+    assert alone.scale == 1 and not alone.dark and alone.has_fibers
+    dark = [255 - image for image in folder[:3]]
+    assert decide(BrightIsMyelin(), SETTINGS, [*dark, tiny])[3].dark
+
+
 def test_the_network_sees_far_less_than_the_images(folder):
     network = BrightIsMyelin()
     kind = [np.tile(rings(500, 500), (2, 3))] * 20
