@@ -30,8 +30,7 @@ def script(main):
     @functools.wraps(main)
     def run(argv=None):
         arguments = sys.argv[1:] if argv is None else argv
-        quote = subprocess.list2cmdline if os.name == "nt" else shlex.join
-        running["command"] = quote(["python", name, *map(str, arguments)])
+        running["command"] = quote(["python", name, *arguments])
         # Windows consoles may not know every character of a file name or µ.
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
@@ -63,6 +62,12 @@ def script(main):
             raise SystemExit(2) from None
 
     return run
+
+
+def quote(words):
+    """Return a command line that a terminal of this system takes."""
+    join = subprocess.list2cmdline if os.name == "nt" else shlex.join
+    return join(map(str, words))
 
 
 def out_of_memory(error):

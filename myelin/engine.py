@@ -107,7 +107,7 @@ def start_keras():
             keras_devices()  # TensorFlow looks for a GPU, and reports, when first asked
     except ModuleNotFoundError as error:
         raise UserError(
-            f"{error.name}: not installed, training needs it, run pip install -r requirements.txt"
+            f"{error.name}: not installed, needed to train, run pip install -r requirements.txt"
         ) from None
     return keras
 

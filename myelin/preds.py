@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from myelin.cli import UserError, progress
+from myelin.cli import UserError, progress, quote
 from myelin.engine import open_engine
 from myelin.files import name_leftovers, replacing, sha256, start_run, write_run_json
 from myelin.images import MAX_PIXELS, write_image
@@ -82,7 +82,7 @@ def segment_test(model, options=Options()):
     before = start_run(PREDS)
     facts = segment_all(engine, settings, test, choices, threshold, options)
     for fact, choice in zip(facts.values(), choices, strict=True):
-        fact |= described(choice, settings, model)
+        fact |= described(choice, settings, model, options)
     write_run_json(
         PREDS,
         model=str(model),
@@ -139,7 +139,8 @@ def check_sizes(test, choices):
     """Raise where an image would be too large or too small for the network."""
     errors = []
     for name, (rows, cols), choice in zip(test.ids, test.shapes, choices, strict=True):
-        if choice.scale**2 * rows * cols > MAX_PIXELS or min(rows, cols) * choice.scale < 1:
+        fits = choice.scale**2 * rows * cols <= MAX_PIXELS and min(rows, cols) * choice.scale >= 1
+        if choice.has_fibers and not fits:
             errors.append(
                 f"{name}: {rows} x {cols} pixels at scale {choice.scale:g} are too many or too few "
                 "for the network, choose another --scale"
@@ -148,21 +149,31 @@ def check_sizes(test, choices):
         raise UserError(*errors)
 
 
-def described(choice, settings, model):
+def described(choice, settings, model, options):
     """Return what was decided for an image, for run.json."""
-    myelin = "dark" if choice.dark else settings.myelin
-    repeat = f"python find_myelin.py {model}"
-    if settings.frame == "native":
-        repeat += f" --myelin {'dark' if choice.dark else 'bright'} --scale {choice.scale:g}"
     return {
-        "myelin": myelin,
+        "myelin": "dark" if choice.dark else settings.myelin,
         "network_scale": choice.scale,
         "scale_group": choice.group,
         "fiber_score": choice.score and round(choice.score, 3),
         "has_fibers": choice.has_fibers,
         "doubtful": choice.doubtful,
-        "repeat": repeat,
+        "repeat": repeating_call(choice, settings, model, options),
     }
+
+
+def repeating_call(choice, settings, model, options):
+    """Return the call that gives an image the same mask, whatever else is in the folder."""
+    words = ["python", "find_myelin.py", model]
+    if settings.frame == "native" and choice.has_fibers:
+        words += ["--myelin", "dark" if choice.dark else "bright", "--scale", f"{choice.scale:g}"]
+    elif choice.dark:
+        words += ["--myelin", "dark"]
+    for option in ("threshold", "engine", "precision"):
+        value = getattr(options, option)
+        if value not in (None, "auto"):
+            words += [f"--{option}", value]
+    return quote(words)
 
 
 def report(facts, model):

@@ -5,9 +5,9 @@ axons are 0.3 µm wide in brain and 10 µm in nerve. The network can tell it its
 the width it was trained on, it encloses round empty regions, the axons, and is decided wherever it
 sees myelin; shown them too small it is undecided, too large it breaks sheaths up, and the wrong way
 round it fills the axons. So small busy windows of an image are shown at scales from 1/16 to 2, both
-ways round, coarse to fine. At the best of them the fibers found are measured: the image's own scale
-is the one that gives them the median width of the training. Images of a run share it, see
-`sharing.py`.
+ways round, then at those beside the best. At the best of them the fibers found are measured: the
+image's own scale is the one that gives them the median width of the training. Images of a run share
+it, see `sharing.py`.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ LIKENESS_POWER = 1 / 3
 DETAIL_POWER = 0.05  # of scales that serve alike the larger: the smallest fibers are lost first
 MIN_AXON_PX = 15
 PLATEAU = 0.95  # of scales that serve nearly alike, fibers are measured at the largest
-MAX_CORRECTION = 2.0  # of a scale by the widths in one window, which may show odd fibers
+MAX_CORRECTION = 2.0  # of a scale by the widths in a few windows, which may show odd fibers
 
 
 @dataclasses.dataclass
@@ -83,13 +83,14 @@ class Looker:
         self.engine, self.threshold = engine, settings.threshold
         self.fiber_px = settings.fiber_px or FIBER_PX
         self.frame = normalize(image, settings)
+        self.inverted = normalize(255 - image, settings)
         self.busy = Busyness(self.frame)
 
     def show(self, scale, dark, side, count=1):
         """Return what the network finds in the busiest windows, list of float32 (side, side)."""
         found = []
         for window in self.busy.windows(round(side / scale), count):
-            part = magnify(-self.frame[window] if dark else self.frame[window], scale)
+            part = magnify((self.inverted if dark else self.frame)[window], scale)
             margins = [(0, -length % STRIDE) for length in part.shape]
             whole = self.engine.predict(np.pad(part, margins, mode="symmetric"))
             found.append(whole[: part.shape[0], : part.shape[1]])
@@ -114,7 +115,7 @@ class Looker:
     def look(self, ways=(False, True)):
         """Try all scales, coarse to fine; return a `Look`.
 
-        `ways` are the polarities to try; what was not tried is interpolated.
+        `ways` are the polarities to try; scales not tried are interpolated, other ways score 0.
         """
         scores = np.full((2, len(SCALES)), np.nan)
         if min(self.frame.shape) < MIN_SIDE:

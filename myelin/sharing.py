@@ -15,7 +15,7 @@ import dataclasses
 import numpy as np
 
 from myelin.cli import progress
-from myelin.scale import SCALES, WIDE_WINDOW, Looker
+from myelin.scale import SCALES, Looker
 
 FULL_LOOKS = 6  # images of a run that are looked at in full; then every one that fits no group
 FIBERS = 0.3  # least score of an image with fibers: real images reach 0.4, noise stays below 0.2
@@ -23,7 +23,7 @@ DOUBT = 0.4  # below this the image is named: the weakest of 39 real ones reach 
 SHARE = 0.6  # of its own best score that a shared scale must give an image
 # Own scales between these are taken for 1: the image keeps its own pixels. The range reaches far
 # down, since what shrinking loses is lost: nerve of 2018 (own scale 0.65) gains 0.015
-# in Dice by it, and spinal cord (0.5) keeps its small fibers.
+# in Dice by it, and spinal cord at 0.07 µm per pixel (0.5) keeps its small fibers.
 OWN_PIXELS = (0.45, 1.3)
 # Most by which an image's own scale and its group's may differ, as a factor.
 APART = 2.2
@@ -42,7 +42,8 @@ class Choice:
     dark : bool
         Whether its myelin is dark, so that it is inverted.
     score : float or None
-        How well its best scale serves, 0 to 1; None where the scale was not looked for.
+        How well a scale serves, 0 to 1: the image's best where it was looked at in full, else that
+        of its group; None where none was looked for.
     group : int
         Images of one number share their scale; 0 for images without fibers.
     """
@@ -70,14 +71,11 @@ class Group:
     Attributes
     ----------
     dark : bool
-    first : float
-        The scale that founded it.
     scores, owns : dict of int to float
         How well that serves each member; the members' own scales.
     """
 
     dark: bool
-    first: float
     scores: dict = dataclasses.field(default_factory=dict)
     owns: dict = dataclasses.field(default_factory=dict)
 
@@ -116,7 +114,7 @@ def decide(engine, settings, images, myelin="auto", scale=None):
     list of Choice
     """
     if settings.frame == "resize" or settings.myelin != "bright":  # sees images as they are
-        return [Choice(1.0, myelin == "dark")] * len(images)
+        return [Choice(scale or 1.0, myelin == "dark")] * len(images)
     if settings.fiber_px is None and scale is None:
         scale = 1.0
     ways = {"auto": (False, True), "bright": (False,), "dark": (True,)}[myelin]
@@ -141,7 +139,7 @@ def choose_polarity(looker, index, ways, scale):
     if len(ways) == 1:
         return Choice(scale, ways[0])
     shown = looker(index)
-    bright, dark = (shown.score(scale, way, WIDE_WINDOW) for way in ways)
+    (bright, _), (dark, _) = (shown.measure(scale, way) for way in ways)
     return Choice(scale, dark > bright)
 
 
@@ -173,7 +171,7 @@ def share(looks):
             members = np.flatnonzero(shares[:, founding] >= SHARE)
             # An image whose own scale serves it badly stands alone.
             members = members if len(members) else [0]
-            group = Group(dark, float(SCALES[founding]))
+            group = Group(dark)
             for place in members:
                 group.add(left[place], curves[place, founding], owns[place])
             for place, index in enumerate(left):
@@ -214,7 +212,7 @@ def merged(groups):
                 break
         else:
             found.append(group)
-    return found
+    return sorted(found, key=lambda group: -len(group.scores))
 
 
 def is_near(one, other, factor):
@@ -232,7 +230,7 @@ def choices(groups, looks):
         for index, score in group.scores.items():
             best = looks[index].best if index in looks else score
             found[index] = Choice(group.scale, group.dark, best, number)
-    first = groups[0] if groups else Group(False, 1.0, owns={0: 1.0})
+    first = groups[0] if groups else Group(False, owns={0: 1.0})
     for index, look in looks.items():
         other = Choice(first.scale, first.dark, *((look.best, 0) if look.tried else (None, 1)))
         found.setdefault(index, other)

@@ -73,7 +73,7 @@ def test_a_missing_engine_is_one_line(weights, monkeypatch, installed, choice, m
 
 def test_missing_keras_says_what_training_needs(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras", None)
-    with pytest.raises(UserError, match=r"keras: not installed, training needs it, run pip"):
+    with pytest.raises(UserError, match=r"keras: not installed, needed to train, run pip"):
         engine.start_keras()
 
 

@@ -128,7 +128,7 @@ def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, c
     image = 255 - enlarged(rings(200, 200), 3)
     images.write_image("raw/test/a.tif", image)
     data.main([])
-    segment_with(monkeypatch, random_model, SETTINGS)
+    segment_with(monkeypatch, random_model, SETTINGS, "--threshold", "0.7")
     said = capsys.readouterr().out
     run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
     fact = run["images"]["a"]
@@ -137,6 +137,7 @@ def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, c
     found = (lab / "preds/a_pred.png").read_bytes()
     (lab / "raw/test/b.png").unlink()
     data.main([])
+    assert "--threshold 0.7" in fact["repeat"]
     segment_with(monkeypatch, random_model, SETTINGS, *fact["repeat"].split()[3:])
     assert (lab / "preds/a_pred.png").read_bytes() == found
 
