@@ -2,7 +2,6 @@
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -64,7 +63,7 @@ def segment_test(model, options=Options()):
     Raises
     ------
     UserError
-        No packed images, no usable model, or pixel sizes that cannot be right.
+        No packed images, no usable model or engine, or a scale that an image does not fit.
     """
     test = load_test()
     weights, stated, _ = read_model_file(model)
@@ -200,7 +199,7 @@ def report(facts, model):
 
 def name_changes(test):
     """Say so where `raw/test` no longer holds what was packed."""
-    if RAW_TEST.is_dir() and set(test.ids) != {Path(path).stem for path in test_images(RAW_TEST)}:
+    if RAW_TEST.is_dir() and set(test.ids) != {path.stem for path in test_images(RAW_TEST)}:
         print(f"note: {RAW_TEST} has changed since it was packed, run python data.py to see that")
 
 

@@ -254,8 +254,8 @@ def add_run_options(parser):
         "--pixel-size",
         type=check_pixel_size,
         metavar="UM",
-        help="µm per pixel of the training images, kept in the model so that other images can be "
-        "resampled to it (default: unknown, and then none is)",
+        help="µm per pixel of the training images, noted in the model file; changes nothing else "
+        "(default: unknown)",
     )
     parser.add_argument(
         "--validation-split",
@@ -302,6 +302,6 @@ def add_run_options(parser):
     parser.add_argument(
         "--without-optimizer",
         action="store_true",
-        help="leave Adam's state out of the model file: 31 MB instead of 93, but "
+        help="leave Adam's state out of the model file: 16 MB instead of 93, but "
         "extra_training.py then starts Adam anew (default: keep it)",
     )

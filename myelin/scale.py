@@ -11,6 +11,7 @@ it, see `sharing.py`.
 """
 
 import dataclasses
+import functools
 
 import cv2
 import numpy as np
@@ -83,14 +84,14 @@ class Looker:
         self.engine, self.threshold = engine, settings.threshold
         self.fiber_px = settings.fiber_px or FIBER_PX
         self.frame = normalize(image, settings)
-        self.inverted = normalize(255 - image, settings)
+        self.inverted = functools.cache(lambda: normalize(255 - image, settings))  # if asked for
         self.busy = Busyness(self.frame)
 
     def show(self, scale, dark, side, count=1):
         """Return what the network finds in the busiest windows, list of float32 (side, side)."""
         found = []
         for window in self.busy.windows(round(side / scale), count):
-            part = magnify((self.inverted if dark else self.frame)[window], scale)
+            part = magnify((self.inverted() if dark else self.frame)[window], scale)
             margins = [(0, -length % STRIDE) for length in part.shape]
             whole = self.engine.predict(np.pad(part, margins, mode="symmetric"))
             found.append(whole[: part.shape[0], : part.shape[1]])

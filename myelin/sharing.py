@@ -15,6 +15,7 @@ import dataclasses
 import numpy as np
 
 from myelin.cli import progress
+from myelin.fiber_width import TOLERANCE
 from myelin.scale import SCALES, Looker
 
 FULL_LOOKS = 6  # images of a run that are looked at in full; then every one that fits no group
@@ -22,9 +23,9 @@ FIBERS = 0.3  # least score of an image with fibers: real images reach 0.4, nois
 DOUBT = 0.4  # below this the image is named: the weakest of 39 real ones reach 0.37 to 0.5
 SHARE = 0.6  # of its own best score that a shared scale must give an image
 # Own scales between these are taken for 1: the image keeps its own pixels. The range reaches far
-# down, since what shrinking loses is lost: nerve of 2018 (own scale 0.65) gains 0.015
-# in Dice by it, and spinal cord at 0.07 µm per pixel (0.5) keeps its small fibers.
-OWN_PIXELS = (0.45, 1.3)
+# down, since what shrinking loses is lost: nerve of 2018 (own scale 0.65) gains 0.015 in Dice by
+# it, and spinal cord at 0.07 µm per pixel (0.5) keeps its small fibers.
+OWN_PIXELS = (0.45, TOLERANCE)
 # Most by which an image's own scale and its group's may differ, as a factor.
 APART = 2.2
 FAR = 3.0
