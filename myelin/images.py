@@ -19,9 +19,10 @@ from myelin.tiff import (
     check_colours,
     decode_tiff_page,
     is_tiff,
+    open_page,
     tiff_header,
-    tiff_pages,
 )
+from myelin.tiff_pages import MAX_PAGES
 
 # An image above this is refused before decoding: 23,000 x 23,000, more than any scan seen so far.
 MAX_PIXELS = 2**29
@@ -104,8 +105,9 @@ def read_record(path):
         raise unreadable(path, f"{type(error).__name__}: {error}") from None
     rows, cols = facts["shape"]
     if count > 1:
-        raise UserError(f"{path}: {count} pages in one file, save each page as a file of its own")
-    if not 0 < rows * cols <= MAX_PIXELS or values > 4 * MAX_PIXELS:
+        many = f"more than {MAX_PAGES:,}" if count > MAX_PAGES else count
+        raise UserError(f"{path}: {many} pages in one file, save each page as a file of its own")
+    if min(rows, cols) < 1 or rows * cols > MAX_PIXELS or values > 4 * MAX_PIXELS:
         raise UserError(
             f"{path}: claims {rows} x {cols} pixels ({values:,} values), the limit is "
             f"{MAX_PIXELS:,} pixels of 4 values, crop it, or remove it if that size is wrong"
@@ -140,15 +142,14 @@ def open_with_pillow(file, *formats):
 
 def decode(path):
     """Return an image as stored: (rows, cols) or (rows, cols, channels RGB[A]), any dtype."""
-    from tifffile import PHOTOMETRIC, TIFF, TiffFile
+    from tifffile import PHOTOMETRIC, TIFF
 
     white_is_0 = False
     with open(path, "rb") as file:
         if is_tiff(path):
-            tif = TiffFile(file)
-            page = tiff_pages(tif)[0]
+            page, _ = open_page(file)
             strips = zip(page.dataoffsets, page.databytecounts, strict=True)
-            if max(map(sum, strips), default=0) > tif.filehandle.size:
+            if max(map(sum, strips), default=0) > page.parent.filehandle.size:
                 raise ValueError("cut short")
             check_colours(page)
             if page.compression in TIFF.DECOMPRESSORS:  # else Pillow or OpenCV has the codec

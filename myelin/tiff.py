@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from myelin.pixel_size import stated_sizes
+from myelin.tiff_pages import list_pages
 
 # Damaged files are reported in one error line of ours instead.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
@@ -18,26 +19,32 @@ def is_tiff(path):
     return Path(path).suffix.lower() in (".tif", ".tiff")
 
 
-def tiff_pages(tif):
-    """Return the pages of an open TIFF without its thumbnails."""
-    pages = [page for page in tif.pages if not page.is_reduced]
-    if not pages:
+def open_page(file):
+    """Return the image of an open TIFF as a tifffile page, and how many there are.
+
+    Thumbnails do not count.
+    """
+    from tifffile import TiffFile
+
+    places = [place for place, thumbnail in enumerate(list_pages(file)) if not thumbnail]
+    if not places:
         raise ValueError("no page in it, or cut short")
-    return pages
+    file.seek(0)
+    # Of these makers' files tifffile would read far more pages than one.
+    page = TiffFile(file, is_lsm=False, is_ndpi=False, is_scanimage=False).pages[places[0]]
+    return page, len(places)
 
 
 def tiff_header(file):
     """Return an open TIFF's count of pages and of values, and the facts of an `ImageRecord`."""
-    from tifffile import TiffFile
-
-    tif = TiffFile(file)
-    pages = tiff_pages(tif)
+    page, count = open_page(file)
+    tif = page.parent
     # ImageJ keeps stacks above 4 GB as one page.
-    count = max(len(pages), (tif.imagej_metadata or {}).get("images", 1))
-    shape = pages[0].imagelength, pages[0].imagewidth
-    values = math.prod(shape) * pages[0].imagedepth * pages[0].samplesperpixel
+    count = max(count, (tif.imagej_metadata or {}).get("images", 1))
+    shape = page.imagelength, page.imagewidth
+    values = math.prod(shape) * page.imagedepth * page.samplesperpixel
     sizes, source = stated_sizes(tif)
-    facts = {"shape": shape, "bits": int(np.max(pages[0].bitspersample))}
+    facts = {"shape": shape, "bits": int(np.max(page.bitspersample))}
     return count, values, facts | {"pixel_sizes_um": sizes, "pixel_size_source": source}
 
 
