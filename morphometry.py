@@ -62,6 +62,12 @@ def parse(argv):
         parser, "tables and label images only, much faster (default: overlays and plots too)"
     )
     parser.add_argument(
+        "--numbers",
+        action="store_true",
+        help="write each fiber's number, that of the tables, into the overlay, which is enlarged "
+        "where fibers are small (default: no numbers)",
+    )
+    parser.add_argument(
         "--groups",
         type=Path,
         metavar="CSV",
@@ -101,7 +107,7 @@ def main(argv=None):
     before = start_run(args.out)
     rows, measured = [], {}
     for case in progress(cases, "measuring"):
-        fibers = measure_case(case, reader, args.out, not args.no_pictures)
+        fibers = measure_case(case, reader, args)
         rows.append(summarize(fibers, case.name, case.pixel_size_source))
         measured[case.name] = Measured.of(fibers)
     write_table(args.out / "summary.csv", list(rows[0]), rows)
@@ -123,18 +129,19 @@ def main(argv=None):
     report(rows, animals, args.out)
 
 
-def measure_case(case, reader, folder, draw):
+def measure_case(case, reader, args):
     """Measure one image and write its table and label images, and its overlay and plots."""
     myelin, axon = map(reader.mask, case.masks[0])
     image, probability = map(reader.image, (case.image, case.probability))
     fibers = measure_fibers(myelin, case.pixel_size_um, axon, image, probability)
-    write_fibers(folder, case.name, fibers)
-    if draw:
+    write_fibers(args.out, case.name, fibers)
+    if not args.no_pictures:
         from myelin.fiber_overlay import draw_overlay
         from myelin.plots import draw_sizes
 
-        draw_overlay(folder / f"{case.name}_overlay.png", fibers, myelin, image)
-        draw_sizes(folder / f"{case.name}_plots.png", Measured.of(fibers).sizes, case.name)
+        numbers = fibers.columns["fiber"] if args.numbers else None
+        draw_overlay(args.out / f"{case.name}_overlay.png", fibers, myelin, image, numbers)
+        draw_sizes(args.out / f"{case.name}_plots.png", Measured.of(fibers).sizes, case.name)
     return fibers
 
 
