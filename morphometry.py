@@ -11,6 +11,11 @@ Where `<id>_pred.png` of the same run lies beside the mask, each fiber gets a co
     python morphometry.py --groups groups.csv
 
 compares groups of animals. `groups.csv` has the columns image, group, animal.
+
+    python morphometry.py --pixel-size 0.1 --exclude exclude.csv --max-g-ratio 0.95
+
+leaves fibers out of all statistics: those of a table (image, fiber, reason), and those beyond a
+limit. Their rows stay in `<id>_fibers.csv`, with the reason in the column `excluded`.
 """
 
 import dataclasses
@@ -18,9 +23,17 @@ import itertools
 from pathlib import Path
 
 from myelin.cli import Parser, progress, script
+from myelin.exclude import Exclusions, add_exclude_options
 from myelin.fibers import measure_fibers, write_fibers
 from myelin.files import name_leftovers, start_run, write_run_json, write_table
-from myelin.groups import G_RATIO_BINS, Measured, compare_groups, pool_sizes, read_groups
+from myelin.groups import (
+    G_RATIO_BINS,
+    Measured,
+    animals_by_group,
+    compare_groups,
+    pool_sizes,
+    read_groups,
+)
 from myelin.masks import (
     Reader,
     add_no_pictures_option,
@@ -32,6 +45,7 @@ from myelin.masks import (
     read_cases,
     segmented,
 )
+from myelin.methods import write_methods
 from myelin.naming import PREDS, RAW_TEST, find_masks
 from myelin.summary import summarize
 
@@ -83,6 +97,7 @@ def parse(argv):
         help="rising edges of the bins of axon diameter, µm, in which --groups compares g-ratios "
         f"(default: {' '.join(f'{edge:g}' for edge in G_RATIO_BINS)})",
     )
+    add_exclude_options(parser)
     args = parser.parse_args(argv)
     edges = args.g_ratio_bins
     if len(edges) < 2 or not all(low < high for low, high in itertools.pairwise(edges)):
@@ -100,14 +115,15 @@ def main(argv=None):
     masks, segmentation = segmented(args.masks, find_masks(args.masks))
     images = images_of(masks, args.images or RAW_TEST) if args.images or RAW_TEST.is_dir() else {}
     animals = read_groups(args.groups, masks) if args.groups else {}
-    reader = Reader()
+    exclusions, reader = Exclusions(args, masks), Reader()
     probabilities = probabilities_of(masks, args.masks, segmentation)
     cases = read_cases([masks], images, args.pixel_size, reader, probabilities=probabilities)
+    exclusions.check(cases, lambda case: find_case(case, reader))
 
     before = start_run(args.out)
     rows, measured = [], {}
     for case in progress(cases, "measuring"):
-        fibers = measure_case(case, reader, args)
+        fibers = measure_case(case, reader, exclusions, args)
         rows.append(summarize(fibers, case.name, case.pixel_size_source))
         measured[case.name] = Measured.of(fibers)
     write_table(args.out / "summary.csv", list(rows[0]), rows)
@@ -123,17 +139,28 @@ def main(argv=None):
         pixel_sizes_um={case.name: case.pixel_size_um for case in cases},
         pixel_size_sources={case.name: case.pixel_size_source for case in cases},
         fibers={row["image"]: row["fiber_count"] for row in rows},
+        mask_sha256=exclusions.hashes,
+        axon_masks=[case.name for case in cases if case.masks[0][1]],
+        excluded=exclusions.facts(),
+        groups=animals_by_group(animals),
         segmentation=segmentation,
     )
+    write_methods(args.out)
     name_leftovers(args.out, before)
     report(rows, animals, args.out)
 
 
-def measure_case(case, reader, args):
-    """Measure one image and write its table and label images, and its overlay and plots."""
+def find_case(case, reader):
+    """Return the `fibers.Fibers` of one image."""
     myelin, axon = map(reader.mask, case.masks[0])
     image, probability = map(reader.image, (case.image, case.probability))
-    fibers = measure_fibers(myelin, case.pixel_size_um, axon, image, probability)
+    return measure_fibers(myelin, case.pixel_size_um, axon, image, probability)
+
+
+def measure_case(case, reader, exclusions, args):
+    """Measure one image and write its table and label images, and its overlay and plots."""
+    myelin, image = reader.mask(case.masks[0][0]), reader.image(case.image)
+    fibers = exclusions.apply(case, find_case(case, reader), myelin)
     write_fibers(args.out, case.name, fibers)
     if not args.no_pictures:
         from myelin.fiber_overlay import draw_overlay
@@ -180,6 +207,8 @@ def report(rows, animals, folder):
                 f"  myelin {row['myelin_thickness_um_mean']:.2f} µm"
                 f"  g {row['g_ratio_mean']:.3f}"
             )
+        if row["excluded_fibers"]:
+            text += f"  {row['excluded_fibers']} excluded"
         print(f"{text}  ({row['pixel_size_um']:g} µm per pixel, {row['pixel_size_source']})")
     left_out = {row["image"] for row in rows} - set(itertools.chain(*animals.values()))
     if animals and left_out:

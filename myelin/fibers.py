@@ -34,7 +34,7 @@ class Fibers:
         The number of a fiber (1 to n) on its myelin and axon, and on its axon alone.
     counted : bool array, (n,)
         Fibers in the unbiased counting frame: the axon touches neither the top nor the left edge
-        of the image.
+        of the image. Without those left out.
     collapsed : int
         Sheaths without an axon, inside the image.
     myelin_px : int
@@ -60,7 +60,12 @@ class Fibers:
     @property
     def whole(self):
         """Fibers that do not touch the border: those that enter statistics of size."""
-        return ~self.columns["touches_border"]
+        return self.kept & ~self.columns["touches_border"]
+
+    @property
+    def kept(self):
+        """Fibers that are not left out, see `exclude.py`."""
+        return self.columns["excluded"] == ""
 
 
 @dataclass
@@ -208,6 +213,7 @@ def measure(found, size, probability=None):
         "axon_eccentricity": np.sqrt(1 - flatness),
         "touches_border": edge_pixels(found.labels, count)[1:] > 0,
         "confidence": rate_confidence(found, probability),
+        "excluded": np.full(count, "", object),
     }
 
 

@@ -76,18 +76,13 @@ def read_groups(path, names):
         Missing file or columns, an unknown or repeated image, an empty cell, an animal in two
         groups.
     """
-    # macOS may write the ä of a file name as two letters, and a spreadsheet as one.
-    composed = {unicodedata.normalize("NFC", name): name for name in names}
-    animals, seen, errors = {}, set(), []
-    for line, row in read_rows(path):
+    find, animals, seen, errors = image_ids(names), {}, set(), []
+    for line, row in read_rows(path, ("image", "group", "animal"), "image"):
         given, group, animal = ((row[key] or "").strip() for key in ("image", "group", "animal"))
-        image = unicodedata.normalize("NFC", given)
-        if image not in composed:
-            image = Path(image).stem.removesuffix("_mask")
-        image = composed.get(image, image)
-        if not (image and group and animal):
+        image = find(given)
+        if not (given and group and animal):
             errors.append(f"{path}: line {line} has an empty cell, fill it or remove the line")
-        elif image not in composed.values():
+        elif image is None:
             errors.append(
                 f"{path}: line {line} names the image {given}, which has no mask, correct or "
                 "remove the line"
@@ -104,8 +99,42 @@ def read_groups(path, names):
     return animals
 
 
-def read_rows(path):
-    """Return [(line number, row)] of a table with the columns image, group, animal."""
+def image_ids(names):
+    """Return a function from an image's name as written in a table to its id, None if unknown.
+
+    A file's name will do as well, with its ending and `_mask`.
+    """
+    # macOS may write the ä of a file name as two letters, and a spreadsheet as one.
+    composed = {unicodedata.normalize("NFC", name): name for name in names}
+
+    def find(given):
+        name = unicodedata.normalize("NFC", given)
+        return composed.get(name, composed.get(Path(name).stem.removesuffix("_mask")))
+
+    return find
+
+
+def animals_by_group(animals):
+    """Return {group: {animal: image ids}} of what `read_groups` returned."""
+    groups = {}
+    for (group, animal), names in animals.items():
+        groups.setdefault(group, {})[animal] = names
+    return groups
+
+
+def read_rows(path, needed, what, least=1):
+    """Return [(line number, row)] of a table with some columns at least.
+
+    Parameters
+    ----------
+    path : path
+    needed : sequence of str
+        The columns.
+    what : str
+        What a row is about, for the message.
+    least : int
+        Fewest rows.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -118,10 +147,10 @@ def read_rows(path):
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise UserError(f"{path}: not a table ({error}), save it as CSV in UTF-8") from None
-    if not {"image", "group", "animal"} <= set(columns) or not rows:
+    if not set(needed) <= set(columns) or len(rows) < least:
         raise UserError(
             f"{path}: columns {', '.join(columns)} and {len(rows)} rows, give it the columns "
-            "image, group, animal and a row per image"
+            f"{', '.join(needed)} and a row per {what}"
         )
     return rows
 

@@ -44,7 +44,7 @@ def summarize(fibers, image="", pixel_size_source="given"):
         "image": image,
         "pixel_size_um": fibers.pixel_size_um,
         "area_mm2": fibers.area_mm2,
-        "fiber_count": len(fibers),
+        "fiber_count": int(fibers.kept.sum()),
         "fiber_density_per_mm2": counted / fibers.area_mm2,
         "axon_area_fraction": axon_fraction,
         "myelin_area_fraction": myelin_fraction,
@@ -58,7 +58,8 @@ def summarize(fibers, image="", pixel_size_source="given"):
     return row | {
         "counted_fibers": counted,
         "measured_fibers": int(whole.sum()),
-        "border_fibers": int((~whole).sum()),
+        "border_fibers": int((fibers.kept & ~whole).sum()),
         "collapsed": fibers.collapsed,
         "pixel_size_source": pixel_size_source,
+        "excluded_fibers": int((~fibers.kept).sum()),
     }

@@ -17,7 +17,7 @@ FIBER_COLUMNS = [
     "fiber", "x_px", "y_px", "axon_area_um2", "axon_perimeter_um", "axon_diameter_um",
     "axon_minor_axis_um", "axon_major_axis_um", "fiber_area_um2", "fiber_perimeter_um",
     "fiber_diameter_um", "myelin_area_um2", "myelin_thickness_um", "g_ratio", "axon_solidity",
-    "axon_circularity", "axon_eccentricity", "touches_border", "confidence",
+    "axon_circularity", "axon_eccentricity", "touches_border", "confidence", "excluded",
 ]
 SUMMARY_COLUMNS = [
     "image", "pixel_size_um", "area_mm2", "fiber_count", "fiber_density_per_mm2",
@@ -27,6 +27,7 @@ SUMMARY_COLUMNS = [
     "myelin_thickness_um_mean", "myelin_thickness_um_sd", "myelin_thickness_um_median",
     "g_ratio_mean", "g_ratio_sd", "g_ratio_median",
     "counted_fibers", "measured_fibers", "border_fibers", "collapsed", "pixel_size_source",
+    "excluded_fibers",
 ]
 # fmt: on
 
