@@ -46,10 +46,8 @@ from myelin.masks import (
     segmented,
 )
 from myelin.methods import write_methods
-from myelin.naming import PREDS, RAW_TEST, find_masks
+from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, find_masks
 from myelin.summary import summarize
-
-MORPHOMETRY = Path("morphometry")
 
 
 def parse(argv):

@@ -83,11 +83,13 @@ class Parser(argparse.ArgumentParser):
     ----------
     doc : str
         The script's docstring.
+    **options
+        As for `ArgumentParser`, which makes the parsers of sub-commands with `prog`.
     """
 
-    def __init__(self, doc):
+    def __init__(self, doc, **options):
         formatter = argparse.RawDescriptionHelpFormatter
-        super().__init__(description=doc, formatter_class=formatter, allow_abbrev=False)
+        super().__init__(description=doc, formatter_class=formatter, allow_abbrev=False, **options)
         version = f"DeepMyelinSegmentation {__version__}"
         self.add_argument("--version", action="version", version=version, help="print the version")
 

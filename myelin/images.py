@@ -288,6 +288,8 @@ def write_image(path, image, pixel_size_um=None):
             size = {f"PhysicalSize{axis}": pixel_size_um for axis in "XY"}
             units = {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
             tags = {"ome": True, "metadata": {"axes": "YX", **size, **units}}
+            # ImageJ without Bio-Formats reads these instead, and shows µm.
+            tags |= {"resolution": (1e4 / pixel_size_um,) * 2, "resolutionunit": "CENTIMETER"}
         elif pixel_size_um:
             tags = {"imagej": True, "metadata": {"unit": "um"}}
             tags["resolution"] = (1 / pixel_size_um, 1 / pixel_size_um)

@@ -10,6 +10,7 @@ RAW_TRAIN = Path("raw/train")
 RAW_TEST = Path("raw/test")
 NPYDATA = Path("npydata")
 PREDS = Path("preds")
+MORPHOMETRY = Path("morphometry")
 SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
 # What microscopes, scanners and cameras also write, and we do not read.
 UNREAD_SUFFIXES = set(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = "data train extra_training find_myelin morphometry evaluate synthetic".split()
+COMMANDS = "data train extra_training find_myelin morphometry evaluate rois synthetic".split()
 CODE = [*ROOT.glob("*.py"), *(ROOT / "myelin").glob("*.py")]
 EVERYTHING = [*CODE, *(ROOT / "benchmarks").glob("*.py"), *(ROOT / "models").glob("*.py")]
 

@@ -1,0 +1,135 @@
+"""The fibers of one image as outlines that a person corrects: what is exported and taken back.
+
+A `Drawing` holds all that is needed to make the mask again to the pixel: fibers and axons, and what
+a mask has beside them, myelin of no fiber and gaps within a sheath.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from myelin.cli import UserError
+from myelin.images import decode, read_record, unreadable
+from myelin.outlines import trace
+
+# What an outline can be, and the names of the two that are one outline per image.
+FIBER, AXON, NERVE = "fiber", "axon", "nerve"
+MYELIN, GAP = "myelin_without_fiber", "gap_in_myelin"
+KINDS = (FIBER, AXON, NERVE, MYELIN, GAP)
+# Okabe and Ito's colour-blind-safe palette.
+COLOURS = {
+    FIBER: (230, 159, 0),
+    AXON: (86, 180, 233),
+    NERVE: (0, 158, 115),
+    MYELIN: (204, 121, 167),
+    GAP: (240, 228, 66),
+}
+
+
+@dataclass
+class Outline:
+    """One region as a person sees and moves it.
+
+    Attributes
+    ----------
+    kind : str
+        One of `KINDS`; "" where a file does not say.
+    name : str
+        Such as "0012_axon".
+    polygons : list of list of array, (points, 2)
+        Rings as from `outlines.trace`; within one polygon the even-odd rule holds.
+    number : int
+        Fiber and axon of one number belong together; 0 where there is none.
+    """
+
+    kind: str
+    name: str
+    polygons: list
+    number: int = 0
+
+    @property
+    def rings(self):
+        return [ring for polygon in self.polygons for ring in polygon]
+
+
+@dataclass
+class Drawing:
+    """What is drawn in one image.
+
+    Attributes
+    ----------
+    fibers, axons : int arrays, (rows, cols)
+        The number of a fiber on its myelin and axon, and on its axon alone.
+    myelin, gaps : bool arrays, (rows, cols)
+        Myelin of no fiber; what is neither myelin nor axon within a fiber.
+    """
+
+    fibers: np.ndarray
+    axons: np.ndarray
+    myelin: np.ndarray
+    gaps: np.ndarray
+
+    @classmethod
+    def of(cls, fibers, axons, mask=None):
+        """Return the drawing of two label images and, where it is known, their myelin mask."""
+        if mask is None:
+            mask = (fibers > 0) & (axons == 0)
+        return cls(fibers, axons, mask & (fibers == 0), (fibers > 0) & (axons == 0) & ~mask)
+
+    @property
+    def mask(self):
+        """The myelin mask, bool (rows, cols); an axon is never myelin."""
+        return (self.axons == 0) & (((self.fibers > 0) & ~self.gaps) | self.myelin)
+
+    @property
+    def rest(self):
+        """1 on myelin of no fiber, 2 on gaps within one, 0 elsewhere, (rows, cols)."""
+        return self.myelin + np.uint8(2) * self.gaps
+
+    def outlines(self):
+        """Return its `Outline`s: axon and fiber by number, then the two that have none."""
+        fibers, axons = trace(self.fibers), trace(self.axons)
+        digits = max(4, len(str(max(fibers, default=0))))
+        found = [
+            Outline(kind, f"{number:0{digits}}_{kind}", traced[number], number)
+            for number in fibers
+            for kind, traced in ((AXON, axons), (FIBER, fibers))
+            if number in traced
+        ]
+        for kind, region in ((MYELIN, self.myelin), (GAP, self.gaps)):
+            found += [Outline(kind, kind, polygons) for polygons in trace(region * 1).values()]
+        return found
+
+
+def read_labels(path):
+    """Read a label image as it is stored.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    int32 array, (rows, cols)
+
+    Raises
+    ------
+    UserError
+        Not readable, not grey, or with values that are no fiber numbers.
+    """
+    record = read_record(path)
+    try:
+        labels = decode(path)
+    except Exception as error:  # a damaged body can raise anything in the libraries
+        raise unreadable(path, f"{type(error).__name__}: {error}") from None
+    whole = labels.ndim == 2 and labels.dtype.kind in "buif"
+    if whole and labels.dtype.kind == "f":  # ImageJ keeps 32-bit numbers as floats
+        whole = bool((np.isfinite(labels) & (labels == np.floor(labels))).all())
+    if not whole or labels.size == 0 or labels.min() < 0 or labels.max() >= 2**31:
+        raise UserError(
+            f"{path}: {labels.dtype} of shape {labels.shape} is no label image, which is grey with "
+            "whole numbers from 0, save it as 16- or 32-bit TIFF"
+        )
+    if labels.shape != record.shape:
+        raise unreadable(path, f"shape {labels.shape}")
+    return labels.astype(np.int32)

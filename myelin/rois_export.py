@@ -1,0 +1,165 @@
+"""`rois.py export`: reads measured fibers or masks, writes for ImageJ, QuPath or napari."""
+
+import csv
+import itertools
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from myelin.cli import UserError
+from myelin.drawing import Drawing, read_labels
+from myelin.files import write_table
+from myelin.geojson import write_geojson
+from myelin.imagej_rois import MAX_COORDINATE, write_zip
+from myelin.images import read_mask, read_record, write_image
+from myelin.masks import Reader, images_of, read_cases
+from myelin.naming import MORPHOMETRY, RAW_TEST, find_masks
+
+
+@dataclass
+class Source:
+    """One image to export.
+
+    Attributes
+    ----------
+    name : str
+        The image's id.
+    drawing : drawing.Drawing
+    measurements : dict of int to dict
+        By fiber number, columns of `<id>_fibers.csv` with their values.
+    pixel_size_um : float or None
+    """
+
+    name: str
+    drawing: Drawing
+    measurements: dict
+    pixel_size_um: float | None
+
+    @property
+    def fiber_count(self):
+        return np.count_nonzero(np.bincount(self.drawing.fibers.ravel())[1:])
+
+
+# ---------------------------------------------------------------- what to export
+
+
+def from_morphometry(ids):
+    """Yield the `Source`s of the last run of `morphometry.py`; all where `ids` is empty."""
+    path = MORPHOMETRY / "run.json"
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        masks, names = Path(run["masks"]), list(run["fibers"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: not there or not whole, run python morphometry.py") from None
+    found = find_masks(masks) if masks.is_dir() else {}
+    for name in chosen(ids, names, MORPHOMETRY):
+        labels, axons = (MORPHOMETRY / f"{name}_{part}.tif" for part in ("labels", "axons"))
+        mask = found[name][0] if name in found else None
+        drawn = read_labels(labels), read_labels(axons), None if mask is None else read_mask(mask)
+        if len({part.shape for part in drawn if part is not None}) > 1:
+            raise UserError(
+                f"{labels}: not the size of {axons.name} and {mask}, run python morphometry.py"
+            )
+        size, _ = read_record(labels).pixel_size()
+        yield Source(name, Drawing.of(*drawn), read_table(MORPHOMETRY / f"{name}_fibers.csv"), size)
+
+
+def from_masks(folder, ids, pixel_size_um):
+    """Yield the `Source`s of a folder of masks, measured now; all where `ids` is empty.
+
+    Without a pixel size there are no measurements, as these are in µm.
+    """
+    from myelin.fibers import measure_fibers
+
+    masks = find_masks(folder)
+    masks = {name: masks[name] for name in chosen(ids, masks, folder)}
+    images = images_of(masks, RAW_TEST) if RAW_TEST.is_dir() else {}
+    reader = Reader()
+    for case in read_cases([masks], images, pixel_size_um, reader, in_pixels=True):
+        myelin, axon = map(reader.mask, case.masks[0])
+        size, image = case.pixel_size_um, reader.image(case.image)
+        fibers = measure_fibers(myelin, size or 1.0, axon, image)
+        rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
+        rows = (dict(zip(fibers.columns, row, strict=True)) for row in rows)
+        table = {row["fiber"]: numbers(row) for row in rows} if size else {}
+        yield Source(case.name, Drawing.of(fibers.labels, fibers.axons, myelin), table, size)
+
+
+def chosen(ids, found, folder):
+    """Return the ids asked for, or all."""
+    unknown = [name for name in ids if name not in found]
+    if unknown:
+        known = ", ".join(list(found)[:10]) + (" and others" if len(found) > 10 else "")
+        raise UserError(f"{', '.join(unknown)}: not in {folder}, which has {known}; check the name")
+    return ids or list(found)
+
+
+def read_table(path):
+    """Return a table `<id>_fibers.csv` as `Source.measurements`."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        rows = [numbers(row) for row in csv.DictReader(file)]
+    return {int(row["fiber"]): row for row in rows if "fiber" in row}
+
+
+def numbers(row):
+    """Return the cells of a table's row that are numbers, as floats; yes and no are 1 and 0."""
+    found = {}
+    for name, value in row.items():
+        try:
+            value = float({"True": 1, "False": 0}.get(value, value))
+        except (TypeError, ValueError):
+            continue  # text, or an empty cell
+        if math.isfinite(value):
+            found[name] = value
+    return found
+
+
+# ---------------------------------------------------------------- writing
+
+
+def export(source, kind, folder):
+    """Write one image for "imagej", "qupath" or "napari"; return the paths written."""
+    write = {"imagej": write_imagej, "qupath": write_qupath, "napari": write_napari}[kind]
+    return write(source, folder)
+
+
+def write_imagej(source, folder):
+    if max(source.drawing.fibers.shape) > MAX_COORDINATE:
+        raise UserError(
+            f"{source.name}: longer than the {MAX_COORDINATE:,} pixels that ImageJ's outlines "
+            "reach, take --format qupath"
+        )
+    path = folder / f"{source.name}.zip"
+    write_zip(path, source.drawing.outlines())
+    return [path]
+
+
+def write_qupath(source, folder):
+    path = folder / f"{source.name}.geojson"
+    write_geojson(path, source.drawing.outlines(), source.measurements, source.name)
+    return [path]
+
+
+def write_napari(source, folder):
+    """Write label images, of 32 bits as napari takes others for images, and the table.
+
+    The third label image, `<id>_rest.tif`, is written where a mask has more than fibers:
+    1 is myelin of no fiber, 2 a gap within one.
+    """
+    drawing = source.drawing
+    parts = {"labels": drawing.fibers, "axons": drawing.axons}
+    if drawing.rest.any():
+        parts["rest"] = drawing.rest
+    paths = [folder / f"{source.name}_{part}.tif" for part in parts]
+    for path, labels in zip(paths, parts.values(), strict=True):
+        write_image(path, labels.astype(np.uint32), source.pixel_size_um)
+    if not source.measurements:
+        return paths
+    table = folder / f"{source.name}_features.csv"
+    columns = list(dict.fromkeys(itertools.chain(*source.measurements.values())))
+    rows = ([number, *map(row.get, columns)] for number, row in source.measurements.items())
+    write_table(table, ["index", *columns], rows)
+    return [*paths, table]
