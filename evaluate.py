@@ -21,9 +21,9 @@ from myelin.masks import (
     check_out,
     images_of,
     read_cases,
-    segmented,
 )
 from myelin.naming import PREDS, RAW_TEST, find_masks, list_images
+from myelin.segmented import segmented
 
 EVALUATION = Path("evaluation")
 
@@ -60,9 +60,10 @@ def main(argv=None):
     """Compare all predictions that have a reference."""
     args = parse(argv)
     check_out(args.out, args.reference, args.preds)
-    references, predictions = find_pairs(args.reference, args.preds)
-    images = images_of(references, args.reference)
     reader = Reader()
+    references, found = find_pairs(args.reference, args.preds, reader)
+    predictions = found.masks
+    images = images_of(references, args.reference)
     cases = read_cases([references, predictions], images, args.pixel_size, reader, in_pixels=True)
     unit = "px" if any(case.pixel_size_um is None for case in cases) else "um"
 
@@ -82,13 +83,14 @@ def main(argv=None):
         pixel_sizes_um={case.name: case.pixel_size_um for case in cases}
         if unit == "um"
         else "unknown, measures in pixels",
+        corrected_by_hand=[name for name in found.corrected if name in references],
     )
     name_leftovers(args.out, before)
     report(rows, total, unit, args.out)
 
 
-def find_pairs(reference, preds):
-    """Return the masks of both folders as `find_masks` does; each reference has its prediction.
+def find_pairs(reference, preds, reader):
+    """Return the reference masks as `find_masks` does, and the `Segmented` ones, one for each.
 
     Raises
     ------
@@ -101,16 +103,16 @@ def find_pairs(reference, preds):
             "with --reference"
         )
     references = find_masks(reference, "draw some")
-    predictions, _ = segmented(preds, find_masks(preds))
+    found = segmented(preds, find_masks(preds), reader)
     missing = [
         f"{mask}: no prediction {name}_mask in {preds}, run python find_myelin.py or remove the "
         "reference"
         for name, (mask, _) in references.items()
-        if name not in predictions
+        if name not in found.masks
     ]
     if missing:
         raise UserError(*missing)
-    return references, predictions
+    return references, found
 
 
 def compare_case(case, reader, unit):

@@ -6,7 +6,8 @@
 
 Writes, for every image of raw/test, preds/<id>_pred.png (myelin probability x 255),
 preds/<id>_mask.tif (0/255) and preds/<id>_overlay.png, all at the size of the image; also
-npydata/imgs_mask_test.npy (probabilities, float32) and preds/run.json (what made them).
+npydata/imgs_mask_test.npy (probabilities, float32) and preds/run.json (what made them). A mask in
+preds/ that was corrected by hand is kept; the model's is then preds/model/<id>_mask.tif.
 """
 
 from myelin.cli import Parser, number, script
@@ -24,6 +25,21 @@ def scale(text):
 @script
 def main(argv=None):
     """Segment `raw/test`."""
+    args = parse(argv)
+    options = Options(
+        args.myelin,
+        args.scale,
+        args.pixel_size,
+        args.threshold,
+        args.engine,
+        args.precision,
+        args.force,
+    )
+    segment_test(model_path(args.model, reading=True), options)
+
+
+def parse(argv):
+    """Return the arguments of the command line."""
     parser = Parser(__doc__)
     parser.add_argument(
         "model",
@@ -74,11 +90,13 @@ def main(argv=None):
         help="how OpenVINO computes: auto takes bfloat16 where the processor has it, twice as "
         "fast; float32 gives the same numbers on every machine (default: auto)",
     )
-    args = parser.parse_args(argv)
-    options = Options(
-        args.myelin, args.scale, args.pixel_size, args.threshold, args.engine, args.precision
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace masks that were corrected by hand, after a copy to preds/corrected "
+        "(default: they are kept)",
     )
-    segment_test(model_path(args.model, reading=True), options)
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

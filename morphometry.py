@@ -41,12 +41,11 @@ from myelin.masks import (
     add_pixel_size_option,
     check_out,
     images_of,
-    probabilities_of,
     read_cases,
-    segmented,
 )
 from myelin.methods import write_methods
 from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, find_masks
+from myelin.segmented import probabilities_of, segmented
 from myelin.summary import summarize
 
 
@@ -110,11 +109,13 @@ def main(argv=None):
     """Measure all masks of a folder."""
     args = parse(argv)
     check_out(args.out, args.masks, args.images or RAW_TEST)
-    masks, segmentation = segmented(args.masks, find_masks(args.masks))
+    reader = Reader()
+    found = segmented(args.masks, find_masks(args.masks), reader)
+    masks = found.masks
     images = images_of(masks, args.images or RAW_TEST) if args.images or RAW_TEST.is_dir() else {}
     animals = read_groups(args.groups, masks) if args.groups else {}
-    exclusions, reader = Exclusions(args, masks), Reader()
-    probabilities = probabilities_of(masks, args.masks, segmentation)
+    exclusions = Exclusions(args, masks)
+    probabilities = probabilities_of(found, args.masks)
     cases = read_cases([masks], images, args.pixel_size, reader, probabilities=probabilities)
     exclusions.check(cases, lambda case: find_case(case, reader))
 
@@ -141,7 +142,9 @@ def main(argv=None):
         axon_masks=[case.name for case in cases if case.masks[0][1]],
         excluded=exclusions.facts(),
         groups=animals_by_group(animals),
-        segmentation=segmentation,
+        corrected_by_hand=found.corrected,
+        missing=found.missing,
+        segmentation=found.run,
     )
     write_methods(args.out)
     name_leftovers(args.out, before)

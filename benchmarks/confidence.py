@@ -23,8 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from myelin.agreement import match_fibers
 from myelin.fibers import measure_fibers
 from myelin.images import read_image, read_mask
-from myelin.masks import images_of, probabilities_of, segmented
+from myelin.masks import Reader, images_of
 from myelin.naming import PREDS, RAW_TEST, find_masks
+from myelin.segmented import probabilities_of, segmented
 
 IN_USE = "sheath x axon (in use)"
 SECTORS = 16
@@ -111,12 +112,12 @@ def main():
     parser.add_argument("preds", nargs="?", type=Path, default=PREDS)
     parser.add_argument("reference", nargs="?", type=Path, default=RAW_TEST)
     args = parser.parse_args()
-    masks, run = segmented(args.preds, find_masks(args.preds))
+    found = segmented(args.preds, find_masks(args.preds), Reader())
     references = find_masks(args.reference, "draw some")
     images = images_of(references, args.reference)
     rated = {
-        name: rate(path, masks[name], references[name], images.get(name))
-        for name, path in probabilities_of(masks, args.preds, run).items()
+        name: rate(path, found.masks[name], references[name], images.get(name))
+        for name, path in probabilities_of(found, args.preds).items()
         if name in references
     }
     if not rated:

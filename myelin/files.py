@@ -80,14 +80,19 @@ def write_table(path, header, rows):
 def start_run(folder):
     """Take away the `run.json` of an earlier run, which would speak for files it did not make.
 
-    Nothing else is removed, as masks may have been corrected by hand; `name_leftovers` names it.
+    Nothing else is removed, as files may have been edited by hand; `name_leftovers` names it.
 
     Returns
     -------
     dict of Path to int
-        The files in the folder and when each was written, for `name_leftovers`.
+        As `times_written`.
     """
     (folder / "run.json").unlink(missing_ok=True)
+    return times_written(folder)
+
+
+def times_written(folder):
+    """Return {path: when it was written, in ns} of the files in a folder, for `name_leftovers`."""
     files = [path for path in folder.glob("*") if path.is_file() and path.name[0] != "."]
     return {path: path.stat().st_mtime_ns for path in files}
 
@@ -113,12 +118,21 @@ def write_run_json(folder, **facts):
     **facts
         JSON values to keep, such as `threshold=0.5`.
     """
-    facts = {
+    write_json(Path(folder) / "run.json", run_facts(**facts))
+
+
+def run_facts(**facts):
+    """Return what `run.json` says: command, date, versions and `facts`."""
+    return {
         "command": running["command"],
         "version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **facts,
         "versions": versions(),
     }
-    with replacing(Path(folder) / "run.json") as temporary:
+
+
+def write_json(path, facts):
+    """Write a JSON file atomically."""
+    with replacing(path) as temporary:
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -4,7 +4,6 @@ What `morphometry.py` and `evaluate.py` share, their options too.
 """
 
 import itertools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,64 +58,10 @@ def check_out(folder, *inputs):
 # ---------------------------------------------------------------- what to measure
 
 
-def segmented(folder, masks):
-    """Return the masks that are from `find_myelin.py`'s last run, and that run's `run.json`.
-
-    Parameters
-    ----------
-    folder : Path
-    masks : dict
-        As from `naming.find_masks`.
-
-    Returns
-    -------
-    masks : dict
-        All of them where the folder has no `run.json`.
-    run : dict or None
-
-    Raises
-    ------
-    UserError
-        `run.json` cannot be read, or no mask is from its run.
-    """
-    path = folder / "run.json"
-    try:
-        run = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        ids = set(masks if run is None else run.get("images", masks))
-    except (ValueError, AttributeError, TypeError) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}), run python find_myelin.py or remove it"
-        ) from None
-    skipped = [name for name in masks if name not in ids]
-    if len(skipped) == len(masks):
-        raise UserError(
-            f"{folder}: no mask is from the run in its run.json, run python find_myelin.py, or "
-            "remove run.json to measure all"
-        )
-    if skipped:
-        print(f"skipped, not from the last run in {folder}: {', '.join(skipped)}")
-    return {name: paths for name, paths in masks.items() if name in ids}, run
-
-
 def images_of(masks, folder):
     """Return {id: path} of the images in a folder that have a mask and are not the mask itself."""
     found = list_images(folder)
     return {name: found[name] for name in masks if found.get(name) not in (None, masks[name][0])}
-
-
-def probabilities_of(masks, folder, run):
-    """Return {id: path} of the probabilities that `find_myelin.py` left beside its masks.
-
-    Parameters
-    ----------
-    masks, run
-        As returned by `segmented`.
-    folder : Path
-        That of the masks.
-    """
-    listed = (run or {}).get("images", ())
-    paths = {name: folder / f"{name}_pred.png" for name in masks if name in listed}
-    return {name: path for name, path in paths.items() if path.is_file()}
 
 
 @dataclass

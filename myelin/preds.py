@@ -8,10 +8,11 @@ import numpy as np
 
 from myelin.cli import UserError, progress, quote
 from myelin.engine import open_engine
-from myelin.files import name_leftovers, replacing, sha256, start_run, write_run_json
-from myelin.images import MAX_PIXELS, write_image
+from myelin.files import name_leftovers, replacing, sha256, times_written
+from myelin.images import MAX_PIXELS, read_mask, write_image
 from myelin.model_file import read_model_file
 from myelin.naming import NPYDATA, PREDS, RAW_TEST, test_images
+from myelin.ownership import MODELS_OWN, RunRecord
 from myelin.packed import Stack, load_test
 from myelin.preprocessing import dataset_statistics
 from myelin.segmentation import segment
@@ -36,6 +37,8 @@ class Options:
         Probability from which a pixel is myelin; else the model's.
     engine, precision : str
         See `engine.open_engine`.
+    force : bool
+        Whether masks corrected by hand are replaced, after a copy.
     """
 
     myelin: str = "auto"
@@ -44,6 +47,7 @@ class Options:
     threshold: float | None = None
     engine: str = "auto"
     precision: str = "auto"
+    force: bool = False
 
     def pixel_size(self, packed_um):
         """Return µm per pixel of an image, or None, and its source."""
@@ -78,26 +82,32 @@ def segment_test(model, options=Options()):
     choices = decide(engine, settings, test, options.myelin, options.scale)
     check_sizes(test, choices)
 
-    before = start_run(PREDS)
-    facts = segment_all(engine, settings, test, choices, threshold, options)
-    for fact, choice in zip(facts.values(), choices, strict=True):
-        fact |= described(choice, settings, model, options)
-    write_run_json(
+    before = times_written(PREDS)
+    record = RunRecord(
         PREDS,
+        test.ids,
+        options.force,
         model=str(model),
         model_sha256=model_sha256,
         model_preprocessing=dataclasses.asdict(stated),
         threshold=threshold,
         engine=engine.name,
-        images=facts,
     )
-    name_leftovers(PREDS, before)
-    report(facts, model)
+    facts = [described(choice, settings, model, options) for choice in choices]
+    segment_all(engine, settings, test, choices, threshold, options, facts, record)
+    record.finish()
+    users = {
+        *record.kept,
+        *(path for path in before if path.stem.removesuffix("_axon") in test.ids),
+    }
+    name_leftovers(PREDS, {path: time for path, time in before.items() if path not in users})
+    report(record.images, model)
+    name_corrected(record)
 
 
-def segment_all(engine, settings, test, choices, threshold, options):
-    """Segment and write the images one by one; return facts of each for run.json, {id: dict}."""
-    facts, written = {}, None
+def segment_all(engine, settings, test, choices, threshold, options, facts, record):
+    """Segment and write the images one by one, each with its `facts` for run.json."""
+    written = None
     # One image is written while the network sees the next.
     with replacing(PROBABILITIES) as temporary, ThreadPoolExecutor(1) as writer:
         probabilities = Stack(temporary, test.images.shape, np.float32)
@@ -107,17 +117,17 @@ def segment_all(engine, settings, test, choices, threshold, options):
             probabilities[index] = probability
             mask = probability >= threshold
             size, source = options.pixel_size(test.pixel_sizes_um[index])
-            if written:
-                written.result()  # raises what went wrong, and keeps one image waiting at most
-            written = writer.submit(write_result, name, image, probability, mask, size)
-            facts[name] = {
+            fact = {
                 "pixel_size_um": size,
                 "pixel_size_source": source,
                 "myelin_area_fraction": round(float(mask.mean()), 4),
+                **facts[index],
             }
+            if written:
+                written.result()  # raises what went wrong, and keeps one image waiting at most
+            written = writer.submit(write_result, record, name, image, probability, mask, fact)
         if written:
             written.result()
-    return facts
 
 
 def segment_if_packed(model):
@@ -203,11 +213,36 @@ def name_changes(test):
         print(f"note: {RAW_TEST} has changed since it was packed, run python data.py to see that")
 
 
-def write_result(name, image, probability, mask, pixel_size_um):
-    """Write one image's probability, mask and overlay."""
+def write_result(record, name, image, probability, mask, fact):
+    """Write one image's probability, overlay and mask; the mask last, it says that all is there."""
     write_image(PREDS / f"{name}_pred.png", np.rint(probability * 255).astype(np.uint8))
-    write_image(PREDS / f"{name}_mask.tif", mask.astype(np.uint8) * np.uint8(255), pixel_size_um)
-    write_image(PREDS / f"{name}_overlay.png", overlay(image, mask))
+    users = record.users_masks(name)
+    standing = users_mask(users[0], mask) if users and not record.force else mask
+    write_image(PREDS / f"{name}_overlay.png", overlay(image, standing))
+    record.put_mask(name, mask, users, **fact)
+
+
+def users_mask(path, mask):
+    """Return a mask corrected by hand, which will be measured; the model's where it is no mask."""
+    try:
+        corrected = read_mask(path)
+    except UserError:
+        return mask
+    return corrected if corrected.shape == mask.shape else mask
+
+
+def name_corrected(record):
+    """Say which masks the user has corrected, and what became of them."""
+    if record.kept:
+        print(
+            f"kept, corrected by hand: {', '.join(path.name for path in record.kept)}; the model's "
+            f"are in {PREDS / MODELS_OWN}/, --force replaces yours after a copy"
+        )
+    if record.replaced:
+        print(
+            "replaced, corrected by hand: copies are "
+            f"{', '.join(str(path) for path in record.replaced)}"
+        )
 
 
 def overlay(image, mask):

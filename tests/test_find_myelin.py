@@ -1,5 +1,6 @@
 """find_myelin.py: tiles, polarity, pixel size, outputs and messages."""
 
+import hashlib
 import json
 
 import cv2
@@ -61,6 +62,9 @@ def test_run_json_says_what_made_the_folder(lab, random_model):
     assert run["images"]["b"]["pixel_size_source"] == "unknown"
     assert run["images"]["b"]["myelin"] == "dark"
     assert run["versions"]["keras"]
+    assert run["complete"] is True and "pending" not in run and "earlier" not in run
+    stored = tifffile.imread("preds/a_mask.tif")
+    assert run["images"]["a"]["mask_sha256"] == hashlib.sha256(stored.tobytes()).hexdigest()
 
 
 def test_masks_keep_the_pixel_size(lab, random_model):
@@ -229,7 +233,7 @@ def test_a_run_keeps_the_masks_of_earlier_images_and_names_them(lab, random_mode
     assert list(json.loads((lab / "preds/run.json").read_bytes())["images"]) == ["a"]
 
 
-def test_an_interrupted_run_leaves_no_false_record(lab, random_model, monkeypatch):
+def test_an_interrupted_run_says_that_it_is_incomplete(lab, random_model, monkeypatch):
     find_myelin.main([str(random_model)])
 
     def stop(*_):
@@ -239,7 +243,8 @@ def test_an_interrupted_run_leaves_no_false_record(lab, random_model, monkeypatc
     with pytest.raises(SystemExit) as end:
         find_myelin.main([str(random_model)])
     assert end.value.code == 130
-    assert not (lab / "preds/run.json").exists()
+    run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
+    assert run["complete"] is False and run["images"] == {} and run["pending"] == ["a", "b"]
     assert len(np.load("npydata/imgs_mask_test.npy")) == 2  # that of the run before
 
 

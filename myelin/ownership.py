@@ -1,0 +1,242 @@
+"""Whose is a mask in `preds/`: the program's, which knows it by its hash, or the user's.
+
+`run.json` is written before the masks it speaks of, so that it is right whenever a run is stopped:
+
+    "complete": false                        true at the end of the run
+    "pending": ["b", "c"]                    images that the run has not come to
+    "images": {"a": {"mask_sha256": ...}}    what it has written or is about to write
+    "earlier": {"b": {"mask_sha256": ...}}   what earlier runs left in the folder
+
+A mask that has none of these hashes is the user's: `find_myelin.py` keeps it, and writes its own to
+`preds/model/`.
+"""
+
+import hashlib
+import itertools
+import json
+import threading
+import uuid
+
+import numpy as np
+
+from myelin.cli import UserError, progress
+from myelin.files import replacing, run_facts, write_json
+from myelin.images import read_image, read_mask, write_image
+from myelin.naming import SUFFIXES
+
+MODELS_OWN = "model"  # folder within preds/ of the model's masks where a corrected one stands
+REPLACED = "corrected"  # folder within preds/ of corrected masks that --force has replaced
+
+
+def pixel_hash(pixels):
+    """Return the SHA-256 of an image's or a mask's pixels as hexadecimal text.
+
+    Of the pixels, not of the file: a mask that an editor saved again unchanged is the same mask.
+
+    Parameters
+    ----------
+    pixels : uint8 or bool array, (rows, cols)
+        A mask counts as 0 and 255, as it is stored.
+    """
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
+    return hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()
+
+
+def read_run(folder):
+    """Return a folder's `run.json`, None where it has none.
+
+    Raises
+    ------
+    UserError
+        It cannot be read.
+    """
+    path = folder / "run.json"
+    try:
+        run = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if run is not None:
+            set(run.get("images", ())) | set(run.get("pending", ()))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}), run python find_myelin.py or remove it"
+        ) from None
+    return run
+
+
+def mask_hashes(run, key):
+    """Return {id: hash} of the masks that `run.json` lists under "images" or "earlier".
+
+    Runs of version 1.0.0 recorded none.
+    """
+    listed = run.get(key)
+    return {
+        name: fact["mask_sha256"]
+        for name, fact in (listed.items() if isinstance(listed, dict) else ())
+        if isinstance(fact, dict) and isinstance(fact.get("mask_sha256"), str)
+    }
+
+
+def masks_in(folder):
+    """Return {id: [path]} of the masks in a folder, in whatever format; empty without a folder."""
+    found = {}
+    for path in sorted(folder.glob("*_mask.*")):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            found.setdefault(path.stem.removesuffix("_mask"), []).append(path)
+    return found
+
+
+def hash_of_mask(path, read=read_mask):
+    """Return the `pixel_hash` of a mask, None where the file is no mask."""
+    try:
+        return pixel_hash(read(path))
+    except UserError:
+        return None
+
+
+def programs_masks(folder):
+    """Return {id: hash} of the masks in `preds/` that the program wrote.
+
+    Where an older version left no hash, a mask is taken for the program's if a threshold of the
+    probability beside it gives the same: then nothing is lost with it.
+    """
+    try:
+        run = read_run(folder) or {}
+    except UserError:  # damaged; it is about to be replaced
+        run = {}
+    hashes = mask_hashes(run, "images"), mask_hashes(run, "earlier")
+    ours = {}
+    for name, paths in progress(masks_in(folder).items(), "checking masks"):
+        path = folder / f"{name}_mask.tif"
+        known = {some[name] for some in hashes if name in some}
+        actual = hash_of_mask(path) if path in paths else None
+        if actual in known or (actual and not known and is_threshold(path, run.get("threshold"))):
+            ours[name] = actual
+    return ours
+
+
+def is_threshold(path, threshold=None):
+    """Whether a mask is what a threshold makes of the probability beside it.
+
+    Parameters
+    ----------
+    path : Path
+        `<id>_mask.tif`, with `<id>_pred.png` beside it.
+    threshold : float, optional
+        The one to try; else any.
+    """
+    mask = read_mask(path)
+    try:
+        probability = read_image(path.with_name(f"{path.stem.removesuffix('_mask')}_pred.png"))
+    except UserError:
+        return False
+    if probability.shape != mask.shape:
+        return False
+    lowest_in = int(probability[mask].min(initial=255))
+    highest_out = int(probability[~mask].max(initial=0))
+    if isinstance(threshold, int | float):  # half a grey level was lost in rounding
+        return highest_out - 0.5 <= 255 * threshold <= lowest_in + 0.5
+    return highest_out <= lowest_in
+
+
+class RunRecord:
+    """The `run.json` of a run of `find_myelin.py`, right at every moment of the run.
+
+    Parameters
+    ----------
+    folder : Path
+        `preds/`.
+    ids : list of str
+        The images of the run.
+    force : bool
+        Whether the user's masks are replaced, after a copy.
+    **facts
+        What holds for all images.
+
+    Attributes
+    ----------
+    images : dict of str to dict
+        Facts of the images done.
+    kept, replaced : list of Path
+        The user's masks that were kept, and the copies of those that were replaced.
+    """
+
+    def __init__(self, folder, ids, force, **facts):
+        self.folder, self.force = folder, force
+        self.images, self.kept, self.replaced = {}, [], []
+        self.found, self.earlier = masks_in(folder), programs_masks(folder)
+        self.pending = list(ids)
+        self.facts = run_facts(run=uuid.uuid4().hex, complete=False, **facts)
+        self.lock = threading.Lock()
+        self.save()
+
+    def save(self):
+        """Write `run.json`."""
+        facts = self.facts | ({"pending": self.pending} if self.pending else {})
+        facts["images"] = self.images
+        if self.earlier:
+            facts["earlier"] = {k: {"mask_sha256": v} for k, v in self.earlier.items()}
+        write_json(self.folder / "run.json", facts)
+
+    def finish(self):
+        """Say that the run is complete."""
+        self.facts["complete"] = True
+        self.earlier = {k: v for k, v in self.earlier.items() if k not in self.images}
+        self.save()
+
+    def users_masks(self, name):
+        """Return the paths of an image's masks that the program did not write."""
+        own = self.folder / f"{name}_mask.tif"
+        users = [path for path in self.found.get(name, ()) if path != own and path.exists()]
+        # Looked at now, not at the start: an hour may lie between.
+        if own.exists() and hash_of_mask(own) != self.earlier.get(name, ""):
+            users.append(own)
+        return users
+
+    def put_mask(self, name, mask, users, **fact):
+        """Write an image's mask: in the place of its earlier one, or beside the user's.
+
+        Parameters
+        ----------
+        name : str
+        mask : bool array, (rows, cols)
+        users : list of Path
+            As returned by `users_masks`.
+        **fact
+            What `run.json` is to say of the image, its `pixel_size_um` among it.
+        """
+        kept = bool(users) and not self.force
+        own = self.folder / f"{name}_mask.tif"
+        if users and self.force:
+            self.replaced += [set_aside(path) for path in users]
+        fact |= {"mask_sha256": pixel_hash(mask), "corrected_by_hand": kept}
+        with self.lock:
+            self.images[name] = fact
+            self.pending.remove(name)
+            self.save()
+        pixels = mask.astype(np.uint8) * np.uint8(255)
+        beside = self.folder / MODELS_OWN / own.name
+        write_image(beside if kept else own, pixels, fact["pixel_size_um"])
+        if not kept:
+            beside.unlink(missing_ok=True)
+        elif own not in users:  # one in another format counts; two of a name would not be measured
+            own.unlink(missing_ok=True)
+        self.kept += users if kept else []
+
+
+def set_aside(path):
+    """Copy a user's mask to `preds/corrected/` under a name of its own; return the copy's path.
+
+    What is in another format than ours is moved there: it would stand beside the new mask.
+    """
+    content = path.read_bytes()
+    folder = path.parent / REPLACED
+    for number in itertools.count(1):
+        copy = folder / (path.name if number == 1 else f"{path.stem}_{number}{path.suffix}")
+        if not copy.exists():
+            with replacing(copy) as temporary:
+                temporary.write_bytes(content)
+        if copy.read_bytes() == content:
+            break
+    if path.suffix != ".tif":
+        path.unlink()
+    return copy

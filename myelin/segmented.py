@@ -1,0 +1,105 @@
+"""Which masks of a folder go together: those of one run of `find_myelin.py`, and the user's own."""
+
+from dataclasses import dataclass, field
+
+from myelin.cli import UserError
+from myelin.ownership import hash_of_mask, mask_hashes, read_run
+
+
+@dataclass
+class Segmented:
+    """The masks of a folder that go together.
+
+    Attributes
+    ----------
+    masks : dict
+        As from `naming.find_masks`.
+    run : dict or None
+        The `run.json` of `find_myelin.py` in that folder.
+    corrected : list of str
+        Images whose mask the user has changed.
+    missing : list of str
+        Images that the run was to segment and that have no mask of it.
+    """
+
+    masks: dict
+    run: dict | None = None
+    corrected: list = field(default_factory=list)
+    missing: list = field(default_factory=list)
+
+
+def segmented(folder, masks, reader):
+    """Return the masks that are from `find_myelin.py`'s last run, or corrected by hand.
+
+    What is left out or corrected is named on stdout.
+
+    Parameters
+    ----------
+    folder : Path
+    masks : dict
+        As from `naming.find_masks`.
+    reader : Reader
+
+    Returns
+    -------
+    Segmented
+        With all masks where the folder has no `run.json`.
+
+    Raises
+    ------
+    UserError
+        `run.json` cannot be read, or no mask is from its run.
+    """
+    run = read_run(folder)
+    if run is None:
+        return Segmented(masks)
+    written, earlier = mask_hashes(run, "images"), mask_hashes(run, "earlier")
+    pending = run.get("pending", ())
+    planned = {*run.get("images", masks), *pending}
+    found = Segmented({}, run, missing=[name for name in sorted(planned) if name not in masks])
+    for name, paths in masks.items():
+        known = {hashes[name] for hashes in (written, earlier) if name in hashes}
+        actual = hash_of_mask(paths[0], reader.mask) if known or name in pending else None
+        if name in planned and name not in pending and actual == written.get(name):
+            found.masks[name] = paths
+        elif name in planned and actual not in known:
+            found.masks[name] = paths
+            found.corrected.append(name)
+        elif name in planned:  # of an earlier run
+            found.missing.append(name)
+    name_others(folder, masks, planned, found)
+    return found
+
+
+def name_others(folder, masks, planned, found):
+    """Say which masks are left out, missing or corrected; raise where none is left."""
+    skipped = [name for name in masks if name not in planned]
+    if skipped:
+        print(f"skipped, not from the last run in {folder}: {', '.join(skipped)}")
+    if not found.masks:
+        raise UserError(
+            f"{folder}: no mask is from the run in its run.json, run python find_myelin.py, or "
+            "remove run.json to measure all"
+        )
+    if found.missing:
+        stopped = ", which was stopped" * (found.run.get("complete") is False)
+        print(
+            f"warning: {len(found.missing)} of {len(planned)} images left out, no mask is from the "
+            f"last run in {folder}{stopped}: {', '.join(found.missing)}; run python find_myelin.py"
+        )
+    if found.corrected:
+        print(f"corrected by hand, taken as they are: {', '.join(found.corrected)}")
+
+
+def probabilities_of(found, folder):
+    """Return {id: path} of the probabilities that `find_myelin.py` left beside its masks.
+
+    Parameters
+    ----------
+    found : Segmented
+    folder : Path
+        That of the masks.
+    """
+    listed = (found.run or {}).get("images", ())
+    paths = {name: folder / f"{name}_pred.png" for name in found.masks if name in listed}
+    return {name: path for name, path in paths.items() if path.is_file()}

@@ -1,0 +1,258 @@
+"""Masks corrected by hand are kept, and one run's masks are never taken for another's."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from measuring import fails, read_table
+from stand_ins import BrightIsMyelin, rings
+from test_scale import SETTINGS
+
+import data
+import evaluate
+import find_myelin
+import morphometry
+from myelin import naming, ownership, preds
+from myelin.images import read_mask, write_image
+
+NAMES = ("a", "b", "c")
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A working folder with three blurred test images, packed; a stand-in for the engine."""
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(NAMES):
+        image = cv2.GaussianBlur(rings(120 + 10 * number, 140), (7, 7), 2)
+        write_image(Path(f"raw/test/{name}.tif"), image, 0.2)
+    data.main([])
+    monkeypatch.setattr(preds, "read_model_file", lambda _: ([], SETTINGS, None))
+    monkeypatch.setattr(preds, "sha256", lambda _: "of the stand-in")
+    monkeypatch.setattr(find_myelin, "model_path", lambda *_, **__: Path("stand_in.h5"))
+    monkeypatch.setattr(preds, "open_engine", lambda *_: BrightIsMyelin())
+    return tmp_path
+
+
+def segment(*arguments):
+    find_myelin.main(["--myelin", "bright", "--scale", "1", *arguments])
+
+
+def record():
+    return json.loads(Path("preds/run.json").read_text(encoding="utf-8"))
+
+
+def erase_a_fiber(name):
+    """Correct a mask of `preds/` by hand; return what it is now."""
+    mask = read_mask(f"preds/{name}_mask.tif")
+    mask[:60, :55] = False
+    cv2.imwrite(f"preds/{name}_mask.tif", mask.astype(np.uint8) * 255)
+    return mask
+
+
+def test_a_corrected_mask_is_kept_named_and_the_models_is_beside_it(lab, capsys):
+    segment()
+    shutil.copy("preds/a_mask.tif", "models_own.tif")
+    corrected = erase_a_fiber("a")
+    (lab / "preds/a_axon.png").write_bytes(b"drawn by hand")
+    before = Path("preds/a_mask.tif").read_bytes()
+    for _ in range(2):
+        capsys.readouterr()
+        segment()
+        said = capsys.readouterr().out
+        assert "kept, corrected by hand: a_mask.tif; the model's are in" in said
+        assert "older files" not in said
+        assert Path("preds/a_mask.tif").read_bytes() == before
+        assert np.array_equal(read_mask("preds/model/a_mask.tif"), read_mask("models_own.tif"))
+        assert [record()["images"][name]["corrected_by_hand"] for name in NAMES] == [1, 0, 0]
+    shown = cv2.imread("preds/a_overlay.png")
+    assert np.ptp(shown[:60, :55], axis=2).max() == 0  # the corrected mask is shown
+    assert np.array_equal(read_mask("preds/a_mask.tif"), corrected)
+    assert (lab / "preds/a_axon.png").read_bytes() == b"drawn by hand"
+
+
+def test_the_models_mask_put_back_is_the_models_again(lab, capsys):
+    segment()
+    erase_a_fiber("a")
+    segment()
+    shutil.copy("preds/model/a_mask.tif", "preds/a_mask.tif")
+    capsys.readouterr()
+    segment("--threshold", "0.7")
+    assert "corrected" not in capsys.readouterr().out
+    assert not Path("preds/model/a_mask.tif").exists()
+    assert record()["images"]["a"]["mask_sha256"] == ownership.hash_of_mask("preds/a_mask.tif")
+
+
+def test_force_replaces_after_a_copy_and_never_overwrites_an_earlier_copy(lab, capsys):
+    segment()
+    models_own = read_mask("preds/a_mask.tif")
+    first = erase_a_fiber("a")
+    segment("--force")
+    assert f"copies are {Path('preds/corrected/a_mask.tif')}" in capsys.readouterr().out
+    assert np.array_equal(read_mask("preds/a_mask.tif"), models_own)
+    second = ~models_own
+    write_image(Path("preds/a_mask.tif"), second.astype(np.uint8) * 255)
+    segment("--force")
+    assert np.array_equal(read_mask("preds/corrected/a_mask.tif"), first)
+    assert np.array_equal(read_mask("preds/corrected/a_mask_2.tif"), second)
+    segment("--force")
+    assert len(list(lab.glob("preds/corrected/*"))) == 2
+
+
+def test_a_mask_saved_again_without_a_change_is_no_correction(lab, capsys):
+    segment()
+    mask = cv2.imread("preds/a_mask.tif", cv2.IMREAD_UNCHANGED)
+    cv2.imwrite("preds/a_mask.tif", mask // 255)  # uncompressed, without tags, 0 and 1
+    segment("--threshold", "0.7")
+    assert "corrected" not in capsys.readouterr().out
+    assert (read_mask("preds/a_mask.tif") != (mask > 0)).any()
+
+
+def test_a_correction_in_another_format_counts(lab, capsys):
+    segment()
+    corrected = ~read_mask("preds/b_mask.tif")
+    cv2.imwrite("preds/b_mask.png", corrected.astype(np.uint8) * 255)
+    segment()
+    assert "kept, corrected by hand: b_mask.png;" in capsys.readouterr().out
+    assert not Path("preds/b_mask.tif").exists() and Path("preds/model/b_mask.tif").exists()
+    segment("--force")
+    assert not Path("preds/b_mask.png").exists() and Path("preds/b_mask.tif").exists()
+    assert np.array_equal(read_mask("preds/corrected/b_mask.png"), corrected)
+
+
+@pytest.mark.parametrize("damage", [b"half a file", None])
+def test_what_is_no_mask_any_more_is_kept_too(lab, capsys, damage):
+    segment()
+    if damage:
+        Path("preds/a_mask.tif").write_bytes(damage)
+    else:
+        write_image(Path("preds/a_mask.tif"), np.zeros((5, 5), np.uint8))
+    before = Path("preds/a_mask.tif").read_bytes()
+    segment()
+    assert "kept, corrected by hand: a_mask.tif" in capsys.readouterr().out
+    assert Path("preds/a_mask.tif").read_bytes() == before
+
+
+def test_training_keeps_corrected_masks_too(lab, capsys):
+    segment()
+    corrected = erase_a_fiber("c")
+    preds.segment_if_packed(Path("stand_in.h5"))
+    assert "kept, corrected by hand: c_mask.tif" in capsys.readouterr().out
+    assert np.array_equal(read_mask("preds/c_mask.tif"), corrected)
+
+
+def without_hashes(threshold):
+    """Make `preds/run.json` that of version 1.0.0, or remove it as a stopped run did."""
+    if threshold is None:
+        Path("preds/run.json").unlink()
+        return
+    run = {"threshold": threshold, "images": {name: {} for name in NAMES}}
+    Path("preds/run.json").write_text(json.dumps(run), encoding="utf-8")
+
+
+@pytest.mark.parametrize("threshold", [0.6, None])
+def test_of_an_older_version_only_what_no_threshold_gives_is_the_users(lab, capsys, threshold):
+    segment("--threshold", "0.6")
+    corrected = erase_a_fiber("b")
+    Path("preds/c_pred.png").unlink()  # nothing tells whose it is
+    without_hashes(threshold)
+    capsys.readouterr()
+    segment("--threshold", "0.9")
+    assert "kept, corrected by hand: b_mask.tif, c_mask.tif;" in capsys.readouterr().out
+    assert np.array_equal(read_mask("preds/b_mask.tif"), corrected)
+
+
+def test_another_threshold_than_that_of_the_older_run_is_a_correction(lab, capsys):
+    segment("--threshold", "0.6")
+    without_hashes(0.3)
+    segment()
+    assert "kept, corrected by hand: a_mask.tif, b_mask.tif, c_mask.tif;" in capsys.readouterr().out
+
+
+def stopped_run(monkeypatch, *arguments, at="b", before_mask=False):
+    """Stop a run at one image, before anything of it is written or just before its mask is."""
+    with monkeypatch.context() as patch:
+        write = ownership.write_image if before_mask else preds.write_image
+
+        def stop(path, *rest):
+            if path.name.startswith(at) and (path.name.endswith("_mask.tif") or not before_mask):
+                raise KeyboardInterrupt
+            write(path, *rest)
+
+        patch.setattr(ownership if before_mask else preds, "write_image", stop)
+        with pytest.raises(SystemExit) as end:
+            segment(*arguments)
+    assert end.value.code == 130
+
+
+@pytest.mark.parametrize("before_mask", [False, True])
+def test_a_stopped_run_is_measured_alone_and_the_rest_named(lab, monkeypatch, capsys, before_mask):
+    segment("--threshold", "0.1")
+    stopped_run(monkeypatch, "--threshold", "0.9", before_mask=before_mask)
+    run = record()
+    assert run["complete"] is False and run["threshold"] == 0.9 and run["pending"][-1] == "c"
+    capsys.readouterr()
+    morphometry.main(["--no-pictures"])
+    said = capsys.readouterr().out
+    assert "warning: 2 of 3 images left out, no mask is from the last run in preds" in said
+    assert "which was stopped: b, c; run python find_myelin.py" in said
+    assert [row["image"] for row in read_table("morphometry/summary.csv")] == ["a"]
+    facts = json.loads(Path("morphometry/run.json").read_text(encoding="utf-8"))
+    assert facts["missing"] == ["b", "c"] and facts["segmentation"]["threshold"] == 0.9
+
+
+def test_after_a_stopped_run_the_next_knows_every_mask(lab, monkeypatch, capsys):
+    segment("--threshold", "0.1")
+    for before_mask in (True, False):
+        stopped_run(monkeypatch, "--threshold", "0.9", before_mask=before_mask)
+    corrected = erase_a_fiber("c")
+    capsys.readouterr()
+    morphometry.main(["--no-pictures"])
+    assert "corrected by hand, taken as they are: c\n" in capsys.readouterr().out
+    assert [row["image"] for row in read_table("morphometry/summary.csv")] == ["a", "c"]
+    segment()
+    assert "kept, corrected by hand: c_mask.tif;" in capsys.readouterr().out
+    assert np.array_equal(read_mask("preds/c_mask.tif"), corrected)
+    assert "earlier" not in record()
+
+
+def test_a_run_stopped_at_once_leaves_nothing_to_measure(lab, monkeypatch, capsys):
+    segment("--threshold", "0.1")
+    stopped_run(monkeypatch, "--threshold", "0.9", at="a")
+    said = fails(morphometry.main, capsys, "--no-pictures")
+    assert "no mask is from the run in its run.json, run python find_myelin.py" in said
+
+
+def test_corrections_are_named_by_what_measures_them(lab, capsys):
+    segment()
+    shutil.copy("preds/a_mask.tif", "raw/test/a_mask.tif")
+    erase_a_fiber("a")
+    for main, folder in ((morphometry.main, "morphometry"), (evaluate.main, "evaluation")):
+        capsys.readouterr()
+        main(["--no-pictures"])
+        assert "corrected by hand, taken as they are: a\n" in capsys.readouterr().out
+        facts = json.loads(Path(folder, "run.json").read_text(encoding="utf-8"))
+        assert facts["corrected_by_hand"] == ["a"]
+
+
+def test_a_mask_that_was_lost_is_named(lab, capsys):
+    segment()
+    Path("preds/b_mask.tif").unlink()
+    morphometry.main(["--no-pictures"])
+    said = capsys.readouterr().out
+    assert f"no mask is from the last run in {naming.PREDS}: b; run python find_myelin.py" in said
+
+
+def test_masks_of_images_that_come_back_are_known(lab, capsys):
+    segment()
+    Path("raw/test/b.tif").rename("b.tif")
+    data.main([])
+    segment()
+    assert set(record()["earlier"]) == {"b"}
+    shutil.move("b.tif", "raw/test/b.tif")
+    data.main([])
+    capsys.readouterr()
+    segment("--threshold", "0.7")
+    assert "corrected" not in capsys.readouterr().out
