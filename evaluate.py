@@ -23,6 +23,7 @@ from myelin.masks import (
     read_cases,
 )
 from myelin.naming import PREDS, RAW_TEST, find_masks, list_images
+from myelin.pictures import add_format_option, formats_of
 from myelin.segmented import segmented
 
 EVALUATION = Path("evaluation")
@@ -52,6 +53,7 @@ def parse(argv):
     )
     add_out_option(parser, EVALUATION)
     add_no_pictures_option(parser, "the table only (default: the plot too)")
+    add_format_option(parser, "the plot")
     return parser.parse_args(argv)
 
 
@@ -75,7 +77,7 @@ def main(argv=None):
     if not args.no_pictures:
         from myelin.plots import draw_bland_altman
 
-        draw_bland_altman(args.out / "bland_altman.png", comparisons)
+        draw_bland_altman(args.out / "bland_altman.png", comparisons, formats_of(args))
     write_run_json(
         args.out,
         reference=str(args.reference),

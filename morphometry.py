@@ -31,7 +31,6 @@ from myelin.groups import (
     Measured,
     animals_by_group,
     compare_groups,
-    pool_sizes,
     read_groups,
 )
 from myelin.masks import (
@@ -45,6 +44,7 @@ from myelin.masks import (
 )
 from myelin.methods import write_methods
 from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, find_masks
+from myelin.pictures import Pictures, add_picture_options
 from myelin.segmented import probabilities_of, segmented
 from myelin.summary import summarize
 
@@ -72,12 +72,7 @@ def parse(argv):
     add_no_pictures_option(
         parser, "tables and label images only, much faster (default: overlays and plots too)"
     )
-    parser.add_argument(
-        "--numbers",
-        action="store_true",
-        help="write each fiber's number, that of the tables, into the overlay, which is enlarged "
-        "where fibers are small (default: no numbers)",
-    )
+    add_picture_options(parser)
     parser.add_argument(
         "--groups",
         type=Path,
@@ -120,17 +115,18 @@ def main(argv=None):
     exclusions.check(cases, lambda case: find_case(case, reader))
 
     before = start_run(args.out)
-    rows, measured = [], {}
+    rows, measured, pictures = [], {}, Pictures(args.out)
     for case in progress(cases, "measuring"):
-        fibers = measure_case(case, reader, exclusions, args)
+        fibers = measure_case(case, reader, exclusions, args.out)
         rows.append(summarize(fibers, case.name, case.pixel_size_source))
         measured[case.name] = Measured.of(fibers)
+        pictures.add(case, fibers)
     write_table(args.out / "summary.csv", list(rows[0]), rows)
     tables = compare_groups(animals, measured, args.g_ratio_bins) if animals else None
     if tables:
         write_groups(args.out, tables)
     if not args.no_pictures:
-        draw_plots(args.out, list(measured.values()), tables)
+        pictures.draw(args, reader, measured, tables)
     write_run_json(
         args.out,
         masks=str(args.masks),
@@ -158,18 +154,11 @@ def find_case(case, reader):
     return measure_fibers(myelin, case.pixel_size_um, axon, image, probability)
 
 
-def measure_case(case, reader, exclusions, args):
-    """Measure one image and write its table and label images, and its overlay and plots."""
-    myelin, image = reader.mask(case.masks[0][0]), reader.image(case.image)
+def measure_case(case, reader, exclusions, folder):
+    """Measure one image and write its table and label images."""
+    myelin = reader.mask(case.masks[0][0])
     fibers = exclusions.apply(case, find_case(case, reader), myelin)
-    write_fibers(args.out, case.name, fibers)
-    if not args.no_pictures:
-        from myelin.fiber_overlay import draw_overlay
-        from myelin.plots import draw_sizes
-
-        numbers = fibers.columns["fiber"] if args.numbers else None
-        draw_overlay(args.out / f"{case.name}_overlay.png", fibers, myelin, image, numbers)
-        draw_sizes(args.out / f"{case.name}_plots.png", Measured.of(fibers).sizes, case.name)
+    write_fibers(folder, case.name, fibers)
     return fibers
 
 
@@ -185,15 +174,6 @@ def write_groups(folder, tables):
     outside -= sum(row["fibers"] for row in tables.per_g_ratio_bin)
     if outside:
         print(f"note: {outside} fibers are outside the bins of axon diameter, see --g-ratio-bins")
-
-
-def draw_plots(folder, measured, tables):
-    """Draw the plots of all images together, and of the groups where there are any."""
-    from myelin.plots import draw_groups, draw_sizes
-
-    draw_sizes(folder / "plots.png", pool_sizes(measured), f"{len(measured)} images")
-    if tables:
-        draw_groups(folder / "per_group.png", tables)
 
 
 def report(rows, animals, folder):

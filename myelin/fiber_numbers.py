@@ -70,6 +70,8 @@ def place_numbers(fibers, numbers, zoom, shape):
     placed = []
     # The largest first: they have their number inside, and those of small ones give way.
     for index in np.argsort(-diameters, kind="stable"):
+        if not fibers.kept[index]:
+            continue
         text = str(numbers[index])
         fitting = NUMBER_SHARE * diameters[index] / (LETTER_WIDTH * len(text))
         size = int(np.clip(fitting, *SIZES_PX))
@@ -136,3 +138,24 @@ def burn_numbers(canvas, placed):
             stroke_fill="black",
         )
     return np.asarray(picture)
+
+
+def write_numbers(panel, placed, dpi):
+    """Write the numbers into a panel of matplotlib in pixels, as text that can be edited."""
+    from matplotlib.patheffects import Stroke
+
+    for number in placed:
+        if number.moved:
+            for colour, width in (("black", 3), ("white", 1)):
+                panel.plot(
+                    (number.fiber_x, number.x),
+                    (number.fiber_y, number.y),
+                    color=colour,
+                    linewidth=width * 72 / dpi,
+                )
+    for number in placed:
+        text = {"fontsize": number.size * 72 / dpi, "fontweight": "bold", "ha": "center"}
+        # The outline is a shape of its own: with it, the text itself would become one.
+        outline = panel.text(number.x, number.y, number.text, va="center_baseline", **text)
+        outline.set_path_effects([Stroke(linewidth=4 * 72 / dpi, foreground="black")])
+        panel.text(number.x, number.y, number.text, va="center_baseline", color="white", **text)

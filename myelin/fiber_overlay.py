@@ -1,6 +1,7 @@
 """Draw the fibers over their image, coloured by g-ratio: `<id>_overlay.png` of morphometry.py."""
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -11,14 +12,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
-from myelin.fiber_numbers import burn_numbers, legible_zoom, place_numbers
+from myelin.axes import ColourRange, choose_colours, round_below
+from myelin.fiber_numbers import burn_numbers, legible_zoom, place_numbers, write_numbers
 from myelin.files import replacing
-from myelin.plots import DPI, FONT, WIDTH_INCHES
+from myelin.plots import DPI, FONT, WIDTH_INCHES, save
 
 # Cividis, as safe for colour-blind readers, would vanish on grey images.
 COLOUR_MAP = "viridis"
-# g-ratios outside are drawn in the colour of the nearer end: hardly any fiber lies outside.
-G_RANGE = (0.3, 0.9)
 TINT = 0.7  # share of the g-ratio's colour on myelin; the rest is the image below
 # Larger overlays are drawn smaller: nobody prints them, and the memory goes up with the square.
 MAX_OVERLAY_PX = 4000
@@ -28,12 +28,33 @@ STRIP_INCHES = 0.45  # height of the strip below an overlay of `WIDTH_INCHES`
 STRIPES = (110, 150)  # grey values of what is outside
 
 
-def draw_overlay(path, fibers, myelin, image=None, numbers=None, outside=None):
+@dataclass
+class Legend:
+    """What the strip below an overlay says.
+
+    Attributes
+    ----------
+    width_um : float
+        Width of the image.
+    colours : axes.ColourRange
+    striped : bool
+        Whether a part of the image is outside.
+    """
+
+    width_um: float
+    colours: ColourRange
+    striped: bool
+
+
+def draw_overlay(
+    path, fibers, myelin, image=None, numbers=None, outside=None, colours=None, formats=("png",)
+):
     """Draw the fibers over their image, with colour bar and scale bar.
 
     Parameters
     ----------
-    path : path
+    path, formats
+        As for `plots.save`.
     fibers : fibers.Fibers
     myelin : bool array, (rows, cols)
         Drawn instead of the image where that is missing.
@@ -42,20 +63,30 @@ def draw_overlay(path, fibers, myelin, image=None, numbers=None, outside=None):
         The number to write on each fiber; without it none is written.
     outside : bool array, (rows, cols), optional
         What is no tissue: drawn striped.
+    colours : axes.ColourRange, optional
+        g-ratios beyond it get the colour of the nearer end (default: that of these fibers).
     """
-    canvas = paint(fibers, myelin, image, outside)
+    colours = colours or choose_colours([fibers.columns["g_ratio"]])
+    canvas = paint(fibers, myelin, colours, image, outside)
     rows, cols = canvas.shape[:2]
     size = overlay_size(fibers, rows, cols, numbers)
-    larger = size[0] > cols or size[1] > rows
-    canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_NEAREST if larger else cv2.INTER_AREA)
+    placed = []
     if numbers is not None:
         zoom = size[0] / cols, size[1] / rows
-        canvas = burn_numbers(canvas, place_numbers(fibers, numbers, zoom, canvas.shape[:2]))
-    strip = draw_strip(size[0], cols * fibers.pixel_size_um, outside is not None and outside.any())
-    with replacing(path) as temporary:
+        placed = place_numbers(fibers, numbers, zoom, size[::-1])
+    striped = outside is not None and bool(outside.any())
+    legend = Legend(cols * fibers.pixel_size_um, colours, striped)
+    larger = size[0] > cols or size[1] > rows
+    canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_NEAREST if larger else cv2.INTER_AREA)
+    # Matplotlib draws the strip alone: on the whole it would spend ten times as long.
+    strip = draw_strip(size[0], legend)
+    with replacing(path.with_suffix(".png")) as temporary:
         # Level 1 takes a third of the default's time for a tenth more bytes.
-        picture = Image.fromarray(np.concatenate([canvas, strip]))
+        picture = Image.fromarray(np.concatenate([burn_numbers(canvas, placed), strip]))
         picture.save(temporary, compress_level=1, dpi=(DPI, DPI))
+    vector = [ending for ending in formats if ending != "png"]
+    if vector:
+        save(draw_figure(canvas, placed, legend), path, vector)
 
 
 def overlay_size(fibers, rows, cols, numbers=None):
@@ -70,21 +101,22 @@ def overlay_size(fibers, rows, cols, numbers=None):
     return tuple(max(round(length * zoom), MIN_PX) for length in (cols, rows))
 
 
-def paint(fibers, myelin, image, outside=None):
+def paint(fibers, myelin, colours, image=None, outside=None):
     """Return the image with each sheath in the colour of its g-ratio, uint8 (rows, cols, 3).
 
     The parameters are those of `draw_overlay`.
     """
     grey = image if image is not None else np.where(myelin, 200, 40).astype(np.uint8)
-    ratios = np.concatenate([[0], np.nan_to_num(fibers.columns["g_ratio"])])
-    steps = np.clip((ratios - G_RANGE[0]) / (G_RANGE[1] - G_RANGE[0]), 0, 1)
-    colours = (255 * colormaps[COLOUR_MAP](steps)[:, :3]).astype(np.uint8)
-    sheath = (fibers.labels > 0) & (fibers.axons == 0)
-    canvas = np.repeat(grey[..., None], 3, axis=2)
-    tinted = TINT * colours[fibers.labels[sheath]] + (1 - TINT) * canvas[sheath]
-    canvas[sheath] = tinted.astype(np.uint8)
-    # A dark line between fibers shows where touching sheaths were split.
+    ratios = np.nan_to_num(fibers.columns["g_ratio"])
+    steps = np.clip((ratios - colours.low) / (colours.high - colours.low), 0, 1)
+    tints = np.zeros((len(ratios) + 1, 3), np.float32)
+    tints[1:] = 255 * TINT * colormaps[COLOUR_MAP](steps)[:, :3]
     labels = fibers.labels
+    sheath = np.flatnonzero((labels > 0) & (fibers.axons == 0))
+    canvas = cv2.cvtColor(np.ascontiguousarray(grey), cv2.COLOR_GRAY2RGB)
+    below = np.float32(1 - TINT) * grey.ravel()[sheath, None]
+    canvas.reshape(-1, 3)[sheath] = tints[labels.ravel()[sheath]] + below
+    # A dark line between fibers shows where touching sheaths were split.
     for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
         border = (labels[one] != labels[other]) & (labels[one] > 0) & (labels[other] > 0)
         canvas[one][border] = 0
@@ -101,42 +133,56 @@ def stripes(shape):
     return np.where(dark, *STRIPES).astype(np.uint8)[..., None].repeat(3, axis=2)
 
 
-def draw_strip(width_px, width_um, striped):
-    """Return the strip below an overlay: scale bar, colour bar, and what the stripes are.
-
-    Parameters
-    ----------
-    width_px : int
-    width_um : float
-        Width of the image.
-    striped : bool
-        Whether a part is outside.
-
-    Returns
-    -------
-    uint8 array, (rows, width_px, 3)
-    """
-    # Text in proportion to the width, so that it has 7 points when the image is 8 cm wide.
-    unit = max(width_px / DPI, 1) / WIDTH_INCHES
-    figure = Figure(figsize=(width_px / DPI, round(STRIP_INCHES * unit * DPI) / DPI), dpi=DPI)
-    draw_scales(figure, 1, unit, width_um, striped)
+def draw_strip(width_px, legend):
+    """Return the strip below an overlay, uint8 (rows, width_px, 3)."""
+    figure = Figure(figsize=(width_px / DPI, strip_px(width_px) / DPI), dpi=DPI)
+    draw_legend(figure, 1, legend)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
-def draw_scales(figure, height, unit, width_um, striped=False):
-    """Draw scale bar and colour bar into the lowest part of a figure, `height` of 1.
+def text_scale(width_px):
+    """Return the factor of all text, which has 7 points when the image is 8 cm wide."""
+    return max(width_px / DPI, 1) / WIDTH_INCHES
 
-    `unit` is the size of the figure relative to one of `WIDTH_INCHES`; the rest is as in
-    `draw_strip`.
+
+def strip_px(width_px):
+    """Return the height of the strip below an overlay."""
+    return round(STRIP_INCHES * text_scale(width_px) * DPI)
+
+
+def draw_figure(canvas, placed, legend):
+    """Return the same as a figure whose text is text.
+
+    Parameters
+    ----------
+    canvas : uint8 array, (rows, cols, 3)
+        Of the final size, without numbers.
+    placed : list of fiber_numbers.Number
+    legend : Legend
     """
+    rows, cols = canvas.shape[:2]
+    strip = strip_px(cols)
+    base = strip / (rows + strip)
+    figure = Figure(figsize=(cols / DPI, (rows + strip) / DPI))
+    panel = figure.add_axes((0, base, 1, 1 - base))
+    panel.imshow(canvas, interpolation="none", aspect="auto", extent=(0, cols, rows, 0))
+    panel.axis("off")
+    write_numbers(panel, placed, DPI)
+    draw_legend(figure, base, legend)
+    return figure
+
+
+def draw_legend(figure, height, legend):
+    """Draw scale bar, colour bar and what the stripes are into the lowest part, `height` of 1."""
+    unit = text_scale(figure.get_figwidth() * DPI)
     strip = figure.add_axes((0, 0, 1, height))
     strip.axis("off")
     strip.set(xlim=(0, 1), ylim=(0, 1))
-    length_um = scale_bar(width_um)
+    length_um = scale_bar(legend.width_um)
     strip.plot(
-        [0.04, 0.04 + length_um / width_um],
+        [0.04, 0.04 + length_um / legend.width_um],
         [0.72, 0.72],
         color="black",
         linewidth=2 * unit,
@@ -145,20 +191,22 @@ def draw_scales(figure, height, unit, width_um, striped=False):
     text = {"fontsize": FONT["size"] * unit, "va": "center"}
     strip.text(0.04, 0.3, f"{length_um:g} µm", **text)
     strip.text(0.46, 0.72, "g-ratio", ha="right", **text)
-    if striped:
-        strip.text(0.46, 0.3, "striped: outside", ha="right", **text)
+    if legend.striped:
+        strip.text(0.43, 0.3, "striped: outside", ha="right", **text)
     bar = figure.colorbar(
-        ScalarMappable(Normalize(*G_RANGE), COLOUR_MAP),
-        cax=figure.add_axes((0.48, height * 0.6, 0.47, height * 0.24)),
+        ScalarMappable(Normalize(legend.colours.low, legend.colours.high), COLOUR_MAP),
+        cax=figure.add_axes((0.48, height * 0.6, 0.45, height * 0.24)),
         orientation="horizontal",
-        ticks=(0.3, 0.5, 0.7, 0.9),
     )
+    ticks = np.linspace(legend.colours.low, legend.colours.high, 3)
+    names = [f"{tick:.3g}" for tick in ticks]
+    names[0] = "≤ " * legend.colours.below + names[0]
+    names[-1] = "≥ " * legend.colours.above + names[-1]
+    bar.set_ticks(ticks, labels=names)
     bar.ax.tick_params(labelsize=FONT["size"] * unit, length=2 * unit, width=0.5 * unit, pad=unit)
     bar.outline.set_linewidth(0.5 * unit)
 
 
 def scale_bar(width_um):
     """Return the length of a scale bar in µm: 1, 2 or 5 times a power of ten, near a fifth."""
-    longest = width_um / 5 * (1 + 1e-9)  # a logarithm may round up to the next power of ten
-    power = 10.0 ** np.floor(np.log10(width_um / 5))
-    return max(step * power for step in (1, 2, 5) if step * power <= longest)
+    return round_below(width_um / 5)

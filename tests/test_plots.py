@@ -1,15 +1,23 @@
 """The images that morphometry.py draws."""
 
+import contextlib
 import itertools
+import re
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from measuring import rings
+from matplotlib.figure import Figure
+from measuring import rings, save, save_two
 
+import morphometry
+from myelin.axes import choose_bins, choose_colours
 from myelin.fiber_numbers import legible_zoom, place_numbers
 from myelin.fiber_overlay import MIN_PX, draw_overlay, scale_bar
 from myelin.fibers import measure_fibers
+from myelin.groups import GroupTables
+from myelin.plots import draw_animals, draw_bins
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5000, 1), (3, 4000)])
@@ -77,3 +85,108 @@ def test_what_is_outside_is_striped(tmp_path, grey):
     margin, tissue = drawn[: 100 * zoom, : 150 * zoom], drawn[: 100 * zoom, 150 * zoom : 200 * zoom]
     assert len(np.unique(margin)) == 2 and grey not in margin
     assert (tissue == grey).all()
+
+
+@pytest.mark.parametrize("largest", [0.037, 0.8, 3.3, 12.0, 999.0])
+def test_bins_are_round_and_hold_all_values(largest):
+    rng = np.random.default_rng(1)
+    images = [largest * rng.random(300), largest * np.append(rng.random(200), 1)]
+    bins = choose_bins(images)
+    step = bins.edges[1]
+    assert bins.edges[0] == 0 and f"{step:.0e}"[0] in "125"
+    assert bins.edges == pytest.approx(np.arange(len(bins.edges)) * step)
+    assert bins.end - step < largest <= bins.end * (1 + 1e-9)
+    assert 10 <= len(bins.edges) <= 30
+    counts = [np.histogram(values, bins.edges)[0] for values in images]
+    assert bins.tallest == max(count.max() for count in counts)
+    assert [count.sum() for count in counts] == [300, 201]
+
+
+def test_a_single_far_value_does_not_squeeze_the_others():
+    values = np.append(np.linspace(1, 3, 999), 100)
+    assert choose_bins([values]).end == pytest.approx(3, abs=0.5)
+    assert choose_bins([np.array([1, 1.1, 1.4])]).end >= 1.4
+
+
+def test_colours_span_the_ratios_and_tell_what_is_beyond():
+    colours = choose_colours([np.linspace(0.52, 0.68, 500), np.linspace(0.6, 0.78, 500)])
+    assert (colours.low, colours.high) == (0.5, 0.8)
+    assert not colours.below and not colours.above
+    colours = choose_colours([np.append(np.full(998, 0.6), [0.2, 0.9])])
+    assert colours.low <= 0.6 <= colours.high and colours.high - colours.low <= 0.1
+    assert colours.below and colours.above
+    assert choose_colours([np.empty(0)]).low == 0.3
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Folders of pictures of two different images in all formats, drawn twice."""
+    folder = tmp_path_factory.mktemp("drawn")
+    with contextlib.chdir(folder):
+        save_two()
+        centers = [(40, 60), (100, 60), (160, 60)]
+        save(Path("preds/two_mask.tif"), rings((120, 200), centers, 12, 25))
+        call = ["--pixel-size", "0.1", "--numbers", "--plot-format", "pdf", "svg", "--out"]
+        for out in ("first", "second"):
+            morphometry.main([*call, out])
+    return folder / "first", folder / "second"
+
+
+def texts(path):
+    """Return the texts of an SVG file."""
+    return re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text(encoding="utf-8"))
+
+
+def test_vector_formats_hold_text_and_reruns_are_equal(drawn):
+    for name in ("one_plots", "one_overlay", "plots"):
+        for ending in ("png", "pdf", "svg"):
+            file, again = (folder / f"{name}.{ending}" for folder in drawn)
+            assert file.read_bytes() == again.read_bytes()
+            assert not re.search(rb"CreationDate|dc:date", file.read_bytes())
+        assert b"/Type /Font" in (drawn[0] / f"{name}.pdf").read_bytes()
+    assert {"1", "2", "g-ratio", "2 µm"} <= set(texts(drawn[0] / "one_overlay.svg"))
+    assert "one, 2 whole fibers" in texts(drawn[0] / "one_plots.svg")
+
+
+def test_images_of_a_run_share_axes_and_counts_are_whole(drawn):
+    one, two = (texts(drawn[0] / f"{name}_plots.svg") for name in ("one", "two"))
+    numbers = [[text for text in found if re.fullmatch(r"[\d.]+", text)] for found in (one, two)]
+    assert numbers[0] == numbers[1] and len(numbers[0]) > 15
+    # After the name of its axis, a histogram's counts.
+    start = one.index("axon diameter (µm)", one.index("g-ratio"))
+    counts = one[start + 1 : one.index("fibers")]
+    assert counts[0] == "0" and {"1", "2", "3"} <= set(counts)
+    assert all(count.isdigit() for count in counts)
+
+
+def animals_table(densities):
+    """Return group tables of animals with given densities, {group: densities}."""
+    rows = [
+        {"group": group, "animal": f"{group}{number}", "fiber_density_per_mm2": density}
+        for group, values in densities.items()
+        for number, density in enumerate(values)
+    ]
+    return GroupTables(rows, [{"group": group} for group in densities], [])
+
+
+def test_a_group_of_one_animal_has_a_dot_and_no_bar():
+    panel = Figure().subplots()
+    tables = animals_table({"many": [100.0, 120.0, 110.0], "one": [90.0], "none": [None]})
+    colours = {"many": "k", "one": "k", "none": "k"}
+    draw_animals(panel, tables, "fiber_density_per_mm2", colours)
+    dots = [len(part.get_offsets()) for part in panel.collections if len(part.get_offsets())]
+    means = [part for part in panel.collections if "LineCollection" in type(part).__name__]
+    assert len(means) == 1 and [text.get_text() for text in panel.get_xticklabels()] == [
+        "many\nn = 3",
+        "one\nn = 1",
+        "none\nn = 0",
+    ]
+    assert sorted(dots)[-2:] == [1, 3]
+
+    panel = Figure().subplots()
+    bins = [
+        {"group": group, "axon_diameter_um_from": 0, "axon_diameter_um_to": 1, "g_ratio_mean": g}
+        for group, g in (("many", 0.6), ("many", 0.7), ("one", 0.65))
+    ]
+    draw_bins(panel, bins, {"many": "k", "one": "k"})
+    assert len(panel.containers) == 1, "a bar for the group of two alone"

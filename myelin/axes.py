@@ -1,0 +1,95 @@
+"""Axes and colours that all pictures of a run share, so that its images compare."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+# Of the fibers of a run, percent. A single wrong fiber, such as a vessel taken for an axon, would
+# squeeze all others together.
+LARGEST_SHOWN_PERCENT = 99.5
+G_PERCENT = (1, 99)
+FAR = 1.5  # axes end at the largest value unless it is this many times that percentile
+# Fewest bins up to the 95th percentile, with few fibers an image and with many; at most 2.5 times
+# as many.
+BINS = (5, 10)
+G_STEP = 0.05
+G_DEFAULT = (0.3, 0.9)  # without fibers
+
+
+@dataclass
+class Bins:
+    """The bins of a histogram, from 0, and how many fibers its tallest bar may have."""
+
+    edges: np.ndarray
+    tallest: int
+
+    @property
+    def end(self):
+        return float(self.edges[-1])
+
+    def fit(self, images):
+        """Set `tallest` for the values of several images, list of array, (n,)."""
+        counts = [np.histogram(values, self.edges)[0].max() for values in images]
+        self.tallest = max(1, *map(int, counts))
+
+
+@dataclass
+class ColourRange:
+    """The g-ratios at the ends of the colours, and whether any fiber lies below or above them."""
+
+    low: float
+    high: float
+    below: bool = False
+    above: bool = False
+
+
+def round_below(value):
+    """Return the largest of 1, 2 and 5 times a power of ten that is not above a value."""
+    value *= 1 + 1e-9  # a logarithm may round up to the next power of ten
+    power = 10.0 ** np.floor(np.log10(value))
+    return max(step * power for step in (1, 2, 5) if step * power <= value)
+
+
+def choose_bins(images):
+    """Return the bins of one measure for all images.
+
+    Parameters
+    ----------
+    images : list of array, (n,)
+        The values of each image, 0 or more.
+
+    Returns
+    -------
+    Bins
+        With round edges. The last lies beyond all values but few that are far away.
+    """
+    values = np.concatenate(images)
+    if not len(values) or values.max() <= 0:
+        return Bins(np.linspace(0, 1, 11), 1)
+    end, usual = values.max(), np.percentile(values, LARGEST_SHOWN_PERCENT)
+    if end > FAR * usual > 0:
+        end = usual
+    fewest = np.clip(math.sqrt(len(values) / len(images)), *BINS)
+    step = round_below(np.percentile(values, 95) / fewest)
+    count = math.ceil(end / step - 1e-6)
+    edges = np.round(np.arange(count + 1) * step, 12)
+    bins = Bins(edges, 1)
+    bins.fit(images)
+    return bins
+
+
+def choose_colours(images):
+    """Return the range of colours for the g-ratios of all images, a list of arrays, (n,).
+
+    It goes from the 1st to the 99th percentile, rounded outwards to 0.05.
+    """
+    ratios = np.concatenate(images) if images else np.empty(0)
+    ratios = ratios[np.isfinite(ratios)]
+    if not len(ratios):
+        return ColourRange(*G_DEFAULT)
+    low, high = np.percentile(ratios, G_PERCENT) / G_STEP
+    low = max(math.floor(low + 1e-6), 0)
+    high = max(math.ceil(high - 1e-6), low + 2)
+    low, high = round(low * G_STEP, 2), round(high * G_STEP, 2)
+    return ColourRange(low, high, bool((ratios < low).any()), bool((ratios > high).any()))
