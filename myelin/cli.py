@@ -8,9 +8,12 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from myelin import __version__
+
+MAX_SAID_BYTES = 2**16  # of a library's own messages, of which the first says enough
 
 running = {"command": "called from Python"}  # the script's command line, for provenance
 
@@ -39,7 +42,7 @@ def script(main):
             return main(argv)
         except UserError as mistake:
             for message in mistake.args:
-                print("error:", " ".join(str(message).split()), file=sys.stderr)
+                print("error:", one_line(message), file=sys.stderr)
             raise SystemExit(2) from None
         except OSError as error:
             print(
@@ -62,6 +65,15 @@ def script(main):
             raise SystemExit(2) from None
 
     return run
+
+
+def one_line(message):
+    """Return a text as one line that a terminal shows as it is: names and cells can hold anything.
+
+    What a terminal would obey, such as a change of direction, becomes a question mark.
+    """
+    line = " ".join(str(message).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def quote(words):
@@ -99,17 +111,25 @@ class Parser(argparse.ArgumentParser):
 
 @contextlib.contextmanager
 def silent_stderr():
-    """Turn the file descriptor of stderr away: libraries in C write there whatever Python does."""
+    """Keep from the terminal what libraries in C write to stderr, whatever Python does.
+
+    Yields
+    ------
+    list of str
+        Filled at the end: the lines that were written.
+    """
     sys.stderr.flush()
-    kept = os.dup(2)
-    silent = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(silent, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(silent)
+    lines = []
+    with tempfile.TemporaryFile() as said:
+        kept = os.dup(2)
+        try:
+            os.dup2(said.fileno(), 2)
+            yield lines
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            lines += said.read(MAX_SAID_BYTES).decode(errors="replace").splitlines()
 
 
 def progress(items, description, unit="image", delay_s=2):

@@ -21,6 +21,8 @@ from myelin.summary import SIZES, statistics
 # that a group with thinner axons would seem to have other sheaths. Steps of 1 µm,
 # and a wider last one, as thick axons are few.
 G_RATIO_BINS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
+# Mistakes of a table that are named at once: the wrong table has one on every line.
+MAX_MISTAKES = 20
 
 
 @dataclass
@@ -76,7 +78,7 @@ def read_groups(path, names):
         Missing file or columns, an unknown or repeated image, an empty cell, an animal in two
         groups.
     """
-    find, animals, seen, errors = image_ids(names), {}, set(), []
+    find, group_of, animals, seen, errors = image_ids(names), {}, {}, set(), []
     for line, row in read_rows(path, ("image", "group", "animal"), "image"):
         given, group, animal = ((row[key] or "").strip() for key in ("image", "group", "animal"))
         image = find(given)
@@ -84,16 +86,19 @@ def read_groups(path, names):
             errors.append(f"{path}: line {line} has an empty cell, fill it or remove the line")
         elif image is None:
             errors.append(
-                f"{path}: line {line} names the image {given}, which has no mask, correct or "
+                f"{path}: line {line} names the image {given[:100]}, which has no mask, correct or "
                 "remove the line"
             )
         elif image in seen:
             errors.append(f"{path}: line {line} repeats {image}, keep one line per image")
-        elif any(animal == other and group != found for found, other in animals):
-            errors.append(f"{path}: line {line} puts {animal} into a second group, keep one")
+        elif group_of.setdefault(animal, group) != group:
+            errors.append(f"{path}: line {line} puts {animal[:100]} into a second group, keep one")
         else:
             animals.setdefault((group, animal), []).append(image)
             seen.add(image)
+        if len(errors) > MAX_MISTAKES:
+            errors[-1] = f"{path}: more mistakes from line {line} on, mend these first"
+            break
     if errors:
         raise UserError(*errors)
     return animals
@@ -123,7 +128,7 @@ def animals_by_group(animals):
 
 
 def read_rows(path, needed, what, least=1):
-    """Return [(line number, row)] of a table with some columns at least.
+    """Yield (line number, row) of a table with some columns at least.
 
     Parameters
     ----------
@@ -144,15 +149,16 @@ def read_rows(path, needed, what, least=1):
     reader = csv.DictReader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
     try:
         columns = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-        rows = [(reader.line_num, row) for row in reader]
+        start = list(itertools.islice(reader, least))
+        if not set(needed) <= set(columns) or len(start) < least:
+            raise UserError(
+                f"{path}: columns {', '.join(columns)[:200]} and {len(start)} rows, give it the "
+                f"columns {', '.join(needed)} and a row per {what}"
+            )
+        for row in itertools.chain(start, reader):
+            yield reader.line_num, row
     except csv.Error as error:
         raise UserError(f"{path}: not a table ({error}), save it as CSV in UTF-8") from None
-    if not set(needed) <= set(columns) or len(rows) < least:
-        raise UserError(
-            f"{path}: columns {', '.join(columns)} and {len(rows)} rows, give it the columns "
-            f"{', '.join(needed)} and a row per {what}"
-        )
-    return rows
 
 
 def compare_groups(animals, measured, edges):

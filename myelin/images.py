@@ -6,11 +6,15 @@
 TIFF, PNG, JPEG and BMP are read, 8-bit, 16-bit or float, grey or colour.
 """
 
+import contextlib
+import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from myelin.claims import BMP_GAIN, DEFLATE_GAIN, JPEG_GAIN, check_scans, tiff_room
 from myelin.cli import UserError, silent_stderr
 from myelin.files import replacing
 from myelin.pixel_size import square_size
@@ -28,6 +32,10 @@ from myelin.tiff_pages import MAX_PAGES
 MAX_PIXELS = 2**29
 # An editor may leave a few blended pixels in a mask; above this fraction it is no mask.
 STRAY_MASK_FRACTION = 2e-5
+# How libjpeg and libtiff say that pixels are not what was written.
+DAMAGE = re.compile(
+    "corrupt|premature|not enough data|not yet in table|bad code word|line length|TIFF_Error", re.I
+)
 
 # ---------------------------------------------------------------- header
 
@@ -100,7 +108,7 @@ def read_record(path):
     try:
         with open(path, "rb") as file:
             header = tiff_header if is_tiff(path) else other_header
-            count, values, facts = header(file)
+            count, values, room, facts = header(file)
     except Exception as error:  # a damaged header can raise anything in the two libraries
         raise unreadable(path, f"{type(error).__name__}: {error}") from None
     rows, cols = facts["shape"]
@@ -112,6 +120,8 @@ def read_record(path):
             f"{path}: claims {rows} x {cols} pixels ({values:,} values), the limit is "
             f"{MAX_PIXELS:,} pixels of 4 values, crop it, or remove it if that size is wrong"
         )
+    if values * facts["bits"] > 8 * room:
+        raise unreadable(path, f"cut short: it cannot hold {rows} x {cols} pixels")
     return ImageRecord(path, **facts)
 
 
@@ -122,18 +132,25 @@ def as_record(source):
 
 def other_header(file):
     """Return as `tiff_header` for an open PNG, JPEG or BMP; these state no pixel size in µm."""
+    size = file.seek(0, 2)
     with open_with_pillow(file, "PNG", "JPEG", "BMP") as opened:
         count, (cols, rows) = getattr(opened, "n_frames", 1), opened.size
-        is_png = opened.format == "PNG"
-    file.seek(24)  # the bit depth, PNG specification 11.2.1
-    bits = file.read(1)[0] if is_png else 8
-    return count, rows * cols, {"shape": (rows, cols), "bits": bits}
+        kind = opened.format
+    bits, channels, gain = 8, 1, BMP_GAIN if kind == "BMP" else JPEG_GAIN
+    if kind == "PNG":
+        file.seek(24)  # bit depth and colour type, PNG specification 11.2.1
+        bits, colour = file.read(2)
+        channels, gain = {2: 3, 4: 2, 6: 4}.get(colour, 1), DEFLATE_GAIN
+    values = rows * cols * channels
+    return count, values, gain * size, {"shape": (rows, cols), "bits": bits}
 
 
 def open_with_pillow(file, *formats):
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is below ours
+    # Of damaged metadata that do not matter here; damaged pixels are an error.
+    warnings.filterwarnings("ignore", module="PIL")
     return Image.open(file, formats=formats)
 
 
@@ -141,35 +158,65 @@ def open_with_pillow(file, *formats):
 
 
 def decode(path):
-    """Return an image as stored: (rows, cols) or (rows, cols, channels RGB[A]), any dtype."""
-    from tifffile import PHOTOMETRIC, TIFF
+    """Return an image as stored: (rows, cols) or (rows, cols, channels RGB[A]), any dtype.
+
+    What a decoder mends or guesses is an error: it goes on after most damage, and only says so.
+    """
+    with silent_stderr() as said:
+        image = decode_unheard(path)
+    for line in said:
+        if DAMAGE.search(line):
+            raise ValueError(line.strip())
+    return image
+
+
+def decode_unheard(path):
+    """Return as `decode`, whatever the decoder says."""
+    from tifffile import COMPRESSION, PHOTOMETRIC, TIFF
 
     white_is_0 = False
     with open(path, "rb") as file:
         if is_tiff(path):
             page, _ = open_page(file)
-            strips = zip(page.dataoffsets, page.databytecounts, strict=True)
-            if max(map(sum, strips), default=0) > page.parent.filehandle.size:
+            if not tiff_room(page, page.parent.filehandle.size):
                 raise ValueError("cut short")
             check_colours(page)
             if page.compression in TIFF.DECOMPRESSORS:  # else Pillow or OpenCV has the codec
                 return decode_tiff_page(page)
+            if page.compression == COMPRESSION.JPEG:
+                check_jpeg_parts(file, page)
             if page.bitspersample == 8:  # OpenCV would multiply colours by alpha
                 with open_with_pillow(file, "TIFF") as opened:
                     return np.asarray(opened.convert("RGB") if opened.mode == "P" else opened)
             white_is_0 = page.photometric == PHOTOMETRIC.MINISWHITE  # OpenCV leaves it so
         file.seek(0)
-        content = np.frombuffer(file.read(), np.uint8)
+        content = file.read()
+    if content.startswith(b"\xff\xd8"):
+        check_scans(content)
+    image = decode_with_opencv(content)
+    return black_is_0(image) if white_is_0 else image
+
+
+def check_jpeg_parts(file, page):
+    """Let OpenCV say what is damaged in a TIFF of JPEGs: Pillow, which reads them, does not."""
+    file.seek(0)
+    content = file.read()
+    check_scans(content, len(page.databytecounts))
+    with contextlib.suppress(ValueError):  # not all that Pillow reads
+        decode_with_opencv(content)
+
+
+def decode_with_opencv(content):
+    """Return an image in memory as `decode`."""
     import cv2
 
     # imdecode of bytes, not imread: imread fails on non-ASCII paths on Windows.
-    with silent_stderr():
-        image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise ValueError("damaged or cut short")
     if image.ndim == 3 and image.shape[2] >= 3:
         image = image[..., [2, 1, 0, *range(3, image.shape[2])]]  # OpenCV stores BGR
-    return black_is_0(image) if white_is_0 else image
+    return image
 
 
 def read_image(source):
@@ -216,12 +263,15 @@ def scale_to_uint8(image, path):
 
     An image of one value becomes 0, or 255 where it is above 0, as an all-myelin mask needs.
     """
-    image = image.astype(np.float32 if image.dtype.itemsize <= 2 else np.float64)
+    with np.errstate(invalid="ignore"):  # of NaN, which is named below
+        image = image.astype(np.float32 if image.dtype.itemsize <= 2 else np.float64)
     low, high = image.min(), image.max()
     if not np.isfinite([low, high]).all() or float(high) - float(low) > np.finfo(image.dtype).max:
         raise UserError(f"{path}: has NaN, infinite or huge pixels, replace them and save it again")
     if low == high:
         return np.full(image.shape, 255 if high > 0 else 0, np.uint8)
+    if float(high) - float(low) < 255 / float(np.finfo(image.dtype).max):  # its inverse is infinite
+        return np.rint((image - low) / (high - low) * 255).astype(np.uint8)
     return np.rint((image - low) * (255 / (high - low))).astype(np.uint8)
 
 

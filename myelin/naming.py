@@ -19,8 +19,9 @@ UNREAD_SUFFIXES = set(
     .j2k .jxr .jxl .jfif .pgm .ppm .tga .dng .nef .cr2""".split()
 )
 SYSTEM_FILES = {"desktop.ini", "thumbs.db"}  # compared in lower case; dot files are skipped too
-# What Windows allows in no name, and bytes that are no text: ids name files on every system.
-UNSAFE_NAME = re.compile(r'[\x00-\x1f<>:"/\\|?*\ud800-\udfff]')
+# What Windows allows in no name, what ends or turns a line, and bytes that are no text: ids name
+# files on every system and stand in tables.
+UNSAFE_NAME = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 
 
 def list_images(folder, errors=None):

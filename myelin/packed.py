@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from myelin.cli import UserError
-from myelin.naming import NPYDATA
+from myelin.naming import NPYDATA, UNSAFE_NAME
 from myelin.pixel_size import is_possible
 
 
@@ -81,11 +80,13 @@ def check_free_space(path, size):
 def load_array(path):
     """Return a `.npy` file mapped into memory, never unpickled; or a user's error."""
     try:
-        return np.lib.format.open_memmap(path, mode="r")
+        with np.errstate(over="raise"):  # of a size that no file has
+            return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file, run python data.py first") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"{path}: not a packed array ({error}), run python data.py again") from None
+    except Exception as error:  # a damaged header can raise anything in NumPy
+        found = f"{type(error).__name__}: {error}"[:200]
+        raise UserError(f"{path}: not a packed array ({found}), run python data.py again") from None
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,14 @@ def misfit(path, images):
 def load_ids(name, images):
     """Return the id of each frame; ids name files, so none may lead to another folder."""
     path = NPYDATA / f"imgs_id_{name}.npy"
-    ids = [str(name) for name in load_array(path).ravel()]
-    if len(ids) != len(images) or any(re.search(r"[/\\:\0]|^\.*$", name) for name in ids):
+    ids = load_array(path)
+    if ids.shape != (len(images),) or ids.dtype.kind != "U":
+        raise misfit(path, images)
+    try:
+        ids = ids.tolist()
+    except (ValueError, SystemError):  # what NumPy says of numbers that are no letter
+        raise misfit(path, images) from None
+    if any(UNSAFE_NAME.search(name) or not name.strip(".") for name in ids):
         raise misfit(path, images)
     return ids
 

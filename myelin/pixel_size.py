@@ -11,6 +11,8 @@ MICRONS = {"mm": 1e3, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4}
 MICRONS |= dict.fromkeys("µm μm \\u00B5m um micron microns micrometer micrometre".split(), 1.0)
 # Outside this range (µm per pixel) a stated size is a mistake: 10 pm to 100 µm.
 PIXEL_SIZE_RANGE_UM = (1e-5, 100.0)
+# ImageJ's description of an image is a few hundred letters; each of its lines would be kept.
+MAX_IMAGEJ_TEXT = 2**16
 # Two pixel sizes of one image that differ by more are a contradiction, not rounding.
 PIXEL_SIZE_TOLERANCE = 0.01
 
@@ -62,7 +64,7 @@ def stated_sizes(tif):
     with contextlib.suppress(Exception):  # damaged tags can raise anything
         if tif.ome_metadata:
             sizes, source = ome_pixel_sizes(tif.ome_metadata), "OME-XML"
-        elif tif.imagej_metadata:
+        elif imagej_metadata(tif):
             sizes, source = imagej_pixel_sizes(tif), "ImageJ tags"
     # Impossible sizes are a program's habit as well: the 2018 images state 389 µm, from "inch".
     if sizes is None or not all(map(is_possible, sizes)):
@@ -70,24 +72,46 @@ def stated_sizes(tif):
     return sizes, source
 
 
-def ome_pixel_sizes(xml):
-    """Return (x, y) in µm from OME-XML, or None."""
-    from xml.etree import ElementTree
+class Found(Exception):
+    """Ends the reading of a text at the place that was looked for."""
 
-    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
-        return None  # these can hold entity bombs; OME-XML never has one
-    for node in ElementTree.fromstring(xml).iter():
-        if node.tag.endswith("}Pixels") and "PhysicalSizeX" in node.attrib:
-            units = [MICRONS.get(node.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "XY"]
-            x = node.get("PhysicalSizeX")
-            if None not in units:
-                return float(x) * units[0], float(node.get("PhysicalSizeY", x)) * units[1]
+
+def ome_pixel_sizes(xml):
+    """Return (x, y) in µm of the first image that has them in OME-XML, or None.
+
+    The text is looked through, not kept: it may be as long as its file.
+    """
+    from xml.parsers import expat
+
+    def start(name, attributes):
+        if name.rpartition("}")[2] == "Pixels" and "PhysicalSizeX" in attributes:
+            raise Found(attributes)
+
+    def refuse(*_):
+        raise Found({})  # it can hold entity bombs; OME-XML never has one
+
+    parser = expat.ParserCreate(namespace_separator="}")
+    parser.StartElementHandler = start
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(xml, True)
+    except Found as place:
+        (pixels,) = place.args
+        units = [MICRONS.get(pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "XY"]
+        x = pixels.get("PhysicalSizeX")
+        if x and None not in units:
+            return float(x) * units[0], float(pixels.get("PhysicalSizeY", x)) * units[1]
     return None
+
+
+def imagej_metadata(tif):
+    """Return what ImageJ wrote into a TIFF, dict, or None."""
+    return tif.imagej_metadata if len(tif.pages.first.description) <= MAX_IMAGEJ_TEXT else None
 
 
 def imagej_pixel_sizes(tif):
     """Return (x, y) in µm from ImageJ's description and resolution tags, or None."""
-    unit = MICRONS.get(str(tif.imagej_metadata.get("unit", "")).strip())
+    unit = MICRONS.get(str(imagej_metadata(tif).get("unit", "")).strip())
     tags = tif.pages[0].tags
     if unit is None or "XResolution" not in tags or "YResolution" not in tags:
         return None

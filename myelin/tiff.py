@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from myelin.pixel_size import stated_sizes
+from myelin.claims import tiff_room
+from myelin.pixel_size import imagej_metadata, stated_sizes
 from myelin.tiff_pages import list_pages
 
 # Damaged files are reported in one error line of ours instead.
@@ -36,16 +37,26 @@ def open_page(file):
 
 
 def tiff_header(file):
-    """Return an open TIFF's count of pages and of values, and the facts of an `ImageRecord`."""
+    """Return what an open TIFF's header says.
+
+    Returns
+    -------
+    pages, values : int
+    room : int
+        Most bytes of pixels that the file can hold.
+    facts : dict
+        Of an `ImageRecord`.
+    """
     page, count = open_page(file)
     tif = page.parent
     # ImageJ keeps stacks above 4 GB as one page.
-    count = max(count, (tif.imagej_metadata or {}).get("images", 1))
+    count = max(count, (imagej_metadata(tif) or {}).get("images", 1))
     shape = page.imagelength, page.imagewidth
     values = math.prod(shape) * page.imagedepth * page.samplesperpixel
     sizes, source = stated_sizes(tif)
     facts = {"shape": shape, "bits": int(np.max(page.bitspersample))}
-    return count, values, facts | {"pixel_sizes_um": sizes, "pixel_size_source": source}
+    room = tiff_room(page, tif.filehandle.size)
+    return count, values, room, facts | {"pixel_sizes_um": sizes, "pixel_size_source": source}
 
 
 def check_colours(page):
@@ -81,6 +92,7 @@ def unpack_tiff_page(page):
         COMPRESSION.ADOBE_DEFLATE: zlib.decompressobj,
         COMPRESSION.DEFLATE: zlib.decompressobj,
         COMPRESSION.LZMA: lzma.LZMADecompressor,
+        COMPRESSION.PACKBITS: PackBits,
     }
     packing = page.compression
     if packing not in unpackers:
@@ -103,6 +115,34 @@ def unpack_tiff_page(page):
 
     page.decode = decode_part  # page.asarray calls it for each strip or tile
     return page.asarray()
+
+
+class PackBits:
+    """Unpack PackBits (TIFF 6.0, section 9) as zlib's objects unpack theirs.
+
+    Attributes
+    ----------
+    eof : bool
+        Whether the last run was whole.
+    """
+
+    eof = False
+
+    def decompress(self, packed, most):
+        """Return what is packed; of what is longer than `most` bytes, at least so many."""
+        unpacked, place = bytearray(), 0
+        while place < len(packed) and len(unpacked) < most:
+            head = packed[place]
+            if head < 128:  # as many bytes as they are, and one
+                unpacked += packed[place + 1 : place + 2 + head]
+                place += 2 + head
+            elif head > 128:
+                unpacked += packed[place + 1 : place + 2] * (257 - head)
+                place += 2
+            else:
+                place += 1
+        self.eof = place == len(packed)
+        return bytes(unpacked)
 
 
 def black_is_0(image):

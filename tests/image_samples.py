@@ -1,7 +1,10 @@
 """Image files that several test files write: good ones, and every kind of bad one."""
 
+import contextlib
 import math
 import struct
+import time
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -12,6 +15,8 @@ import tifffile
 from PIL import Image
 
 import data
+from myelin import images
+from myelin.cli import UserError
 
 LUMINANCE = [0.299, 0.587, 0.114]
 
@@ -30,6 +35,22 @@ def refused(capfd, code=2):
     assert lines
     assert all(line.startswith("error: ") for line in lines) or code != 2, lines
     return lines
+
+
+def refusal(path, content, seconds=1.0):
+    """Return the message that refuses a file, in a time and memory that its size allows."""
+    path.write_bytes(content)
+    with contextlib.suppress(UserError):
+        images.read_image(path)  # the libraries are imported
+    tracemalloc.start()
+    start = time.process_time()
+    with pytest.raises(UserError) as mistake:
+        images.read_image(path)
+    spent, peak = time.process_time() - start, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert spent < seconds and peak < 2**21 + 12 * len(content), (spent, peak)
+    assert str(mistake.value).startswith(f"{path}: ")
+    return str(mistake.value)
 
 
 def tiff_bytes(rows, cols, bits=8, photometric=1, body=b"", description=b""):

@@ -272,3 +272,11 @@ def test_a_file_is_opened_once_for_its_header_and_once_for_its_pixels(tmp_path, 
         check=True,
     )
     assert json.loads(run.stdout) == {Path(path).name: [1, 1] for path in paths}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("dtype", "unit"), [(np.float32, 1e-40), (np.float64, 1e-315)])
+def test_a_range_whose_inverse_is_infinite_is_scaled_too(tmp_path, dtype, unit):
+    tifffile.imwrite(tmp_path / "x.tif", ramp().astype(dtype) * dtype(unit))
+    expected = ramp() * (255 / ramp().max())
+    assert np.abs(images.read_image(tmp_path / "x.tif") - expected).max() < 0.6

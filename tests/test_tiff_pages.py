@@ -1,15 +1,13 @@
 """What a TIFF lists is bounded by the file's own size."""
 
 import struct
-import time
-import tracemalloc
 
 import numpy as np
 import pytest
 import tifffile
-from image_samples import ramp, tiff_bytes
+from image_samples import ramp, refusal, tiff_bytes
 
-from myelin import cli, images
+from myelin import images
 
 END = 8 + 2 + 9 * 12  # of the directory that `tiff_bytes` writes: here it names the next
 
@@ -18,20 +16,6 @@ def page(tags, following):
     """Return a directory of TIFF tags (tag, kind, count, value) and the place of the next."""
     entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
     return struct.pack("<H", len(tags)) + entries + struct.pack("<I", following)
-
-
-def refusal(path, content, seconds=1.0, size_factor=12):
-    """Return the message that refuses a file, in a time and memory that its size allows."""
-    path.write_bytes(content)
-    tifffile.TiffFile  # noqa: B018  imported before the clock starts
-    tracemalloc.start()
-    start = time.process_time()
-    with pytest.raises(cli.UserError, match=str(path.name)) as mistake:
-        images.read_image(path)
-    spent, peak = time.process_time() - start, tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert spent < seconds and peak < 2**20 + size_factor * len(content), (spent, peak)
-    return str(mistake.value)
 
 
 @pytest.mark.parametrize("order", ["self", "pair"])
@@ -47,7 +31,7 @@ def test_pages_that_follow_each_other_in_a_circle_are_refused(tmp_path, order):
 
 def test_a_chain_of_pages_is_counted_up_to_a_limit(tmp_path):
     head = tiff_bytes(20, 30, body=bytes(600))
-    chain = b"".join(page([], len(head) + 6 * (k + 1)) for k in range(100_000))
+    chain = b"".join(page([], len(head) + 6 * (k + 1)) for k in range(20_000))
     content = head[:END] + struct.pack("<I", len(head)) + head[END + 4 :] + chain
     assert "more than 10,000 pages" in refusal(tmp_path / "x.tif", content)
 

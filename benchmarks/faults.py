@@ -1,0 +1,63 @@
+"""Damaged files in full number: what the tests try in small.
+
+    python benchmarks/faults.py
+    python benchmarks/faults.py images --count 500 --seed 7
+
+reads 10,000 damaged images, 2,000 arrays, 1,000 model files and 500 tables, each in a process that
+may hang or die, and prints what became of them. Goes on where it was stopped: faults_<kind>.jsonl
+has a line per file, with its number; tests/mutations.py makes the file of that number anew.
+"""
+
+import argparse
+import collections
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+import fuzzing
+
+COUNTS = {"images": 10_000, "arrays": 2_000, "models": 1_000, "tables": 500}
+
+
+def main():
+    """Read the damaged files that a log does not have yet, then count."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("kinds", nargs="*", help=f"some of {', '.join(COUNTS)} (default: all)")
+    parser.add_argument("--count", type=int, help="files of each kind (default: see above)")
+    parser.add_argument("--seed", type=int, default=0, help="other damage (default: 0)")
+    parser.add_argument("--root", default=ROOT, help="suite to try (default: this one)")
+    parser.add_argument("--logs", type=Path, default=Path(), help="folder (default: this one)")
+    args = parser.parse_args()
+    for kind in args.kinds or COUNTS:
+        log = args.logs / f"faults_{kind}_{args.seed}.jsonl"
+        found = read_log(log)
+        wanted = [k for k in range(args.count or COUNTS[kind]) if k not in found]
+        with open(log, "a", encoding="utf-8") as file:
+            for facts in fuzzing.run(kind, args.seed, wanted, str(args.root)):
+                print(json.dumps(facts), file=file, flush=True)
+                found[facts["number"]] = facts
+        report(kind, found.values())
+
+
+def read_log(path):
+    """Return {number: facts} of the files that were read already."""
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {facts["number"]: facts for facts in map(json.loads, lines)}
+
+
+def report(kind, found):
+    """Print how many had each outcome, the longest and the largest."""
+    counts = collections.Counter(facts["outcome"] for facts in found)
+    print(f"{kind}: {len(found)}; " + ", ".join(f"{v} {k}" for k, v in counts.most_common()))
+    seconds = max(facts.get("seconds", 0) for facts in found)
+    print(f"  at most {seconds} s and {max(f.get('bytes', 0) for f in found) / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
