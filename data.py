@@ -21,6 +21,7 @@ import numpy as np
 from myelin.cli import Parser, UserError, progress, script
 from myelin.files import replacing
 from myelin.images import read_image, read_mask, read_record
+from myelin.locking import holding
 from myelin.naming import NPYDATA, RAW_TEST, RAW_TRAIN, test_images, training_pairs
 from myelin.packed import Stack
 
@@ -167,7 +168,12 @@ def remove_stale(name, folder):
 def main(argv=None):
     """Pack `raw/train` and `raw/test` into `npydata/`."""
     Parser(__doc__).parse_args(argv)
+    with holding(NPYDATA, "imgs_train.npy"), holding(NPYDATA, "imgs_test.npy"):
+        pack_folders()
 
+
+def pack_folders():
+    """Pack both folders, or nothing where there is a mistake; say what was packed."""
     errors = []
     pairs, tests = find_images(errors)
     records = read_records([path for pair in pairs for path in pair] + tests, errors)

@@ -13,6 +13,7 @@ from myelin.agreement import compare, density_column, measure_columns, pool
 from myelin.cli import Parser, UserError, progress, script
 from myelin.fibers import measure_fibers
 from myelin.files import name_leftovers, start_run, write_run_json, write_table
+from myelin.locking import holding
 from myelin.masks import (
     Reader,
     add_no_pictures_option,
@@ -62,6 +63,12 @@ def main(argv=None):
     """Compare all predictions that have a reference."""
     args = parse(argv)
     check_out(args.out, args.reference, args.preds)
+    with holding(args.preds, shared=True), holding(args.out):
+        evaluate(args)
+
+
+def evaluate(args):
+    """Compare as the arguments say."""
     reader = Reader()
     references, found = find_pairs(args.reference, args.preds, reader)
     predictions = found.masks

@@ -12,7 +12,9 @@ the test images, as train.py does.
 from myelin.cli import Parser, UserError, number, script
 from myelin.fiber_width import FIBER_PX
 from myelin.files import beside, sha256
+from myelin.locking import holding
 from myelin.model_file import RESUME, load_model, model_path, read_model_file, restore_adam
+from myelin.naming import NPYDATA
 from myelin.pairs import Pairs
 from myelin.preds import segment_if_packed
 from myelin.preprocessing import dataset_statistics
@@ -36,6 +38,13 @@ def main(argv=None):
     _, settings, _ = read_model_file(old)
     run = Run.from_arguments(args, recipe_of(old, settings, args))
     run.check((settings.rows or 0) * (settings.cols or 0))
+    with holding(new.parent, new.name), holding(NPYDATA, "imgs_train.npy", shared=True):
+        train(old, new, settings, run, args)
+    segment_if_packed(new)
+
+
+def train(old, new, settings, run, args):
+    """Train a model file, from the old one."""
     pairs = Pairs(settings.myelin == "bright", fiber_px=fiber_px_of(old, settings))
 
     from myelin import training  # late: it imports Keras
@@ -45,7 +54,6 @@ def main(argv=None):
     else:
         progress = continued(training, old, pairs, run)
     training.fit(new, progress, pairs, run)
-    segment_if_packed(new)
 
 
 def parse(argv):

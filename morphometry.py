@@ -33,6 +33,7 @@ from myelin.groups import (
     compare_groups,
     read_groups,
 )
+from myelin.locking import holding
 from myelin.masks import (
     Reader,
     add_no_pictures_option,
@@ -104,6 +105,12 @@ def main(argv=None):
     """Measure all masks of a folder."""
     args = parse(argv)
     check_out(args.out, args.masks, args.images or RAW_TEST)
+    with holding(args.masks, shared=True), holding(args.out):
+        measure_folder(args)
+
+
+def measure_folder(args):
+    """Measure as the arguments say."""
     reader = Reader()
     found = segmented(args.masks, find_masks(args.masks), reader)
     masks = found.masks

@@ -12,7 +12,9 @@ the run is complete also newmyelin_resume.h5, from which --resume goes on.
 
 from myelin.cli import Parser, number, script
 from myelin.fiber_width import FIBER_PX
+from myelin.locking import holding
 from myelin.model_file import model_path
+from myelin.naming import NPYDATA
 from myelin.pairs import Pairs
 from myelin.preds import segment_if_packed
 from myelin.recipe import Recipe, Run, add_recipe_options, add_run_options, given_recipe, multiple
@@ -26,6 +28,13 @@ def main(argv=None):
     run = Run.from_arguments(args, given_recipe(args, Recipe()))
     run.check((args.size or 0) ** 2)
     path = model_path(args.model)
+    with holding(path.parent, path.name), holding(NPYDATA, "imgs_train.npy", shared=True):
+        train(path, run, args)
+    segment_if_packed(path)
+
+
+def train(path, run, args):
+    """Train a model file."""
     pairs = Pairs(as_bright=bool(args.crop), fiber_px=FIBER_PX if args.crop else None)
 
     from myelin import training  # late: it imports Keras
@@ -36,7 +45,6 @@ def main(argv=None):
     else:
         progress = training.new_network(run, pairs)
     training.fit(path, progress, pairs, run)
-    segment_if_packed(path)
 
 
 def parse(argv):

@@ -10,6 +10,7 @@ from myelin.cli import UserError, progress, quote
 from myelin.engine import open_engine
 from myelin.files import name_leftovers, replacing, sha256, times_written
 from myelin.images import MAX_PIXELS, read_mask, write_image
+from myelin.locking import holding
 from myelin.model_file import read_model_file
 from myelin.naming import NPYDATA, PREDS, RAW_TEST, test_images
 from myelin.ownership import MODELS_OWN, RunRecord
@@ -69,7 +70,12 @@ def segment_test(model, options=Options()):
     UserError
         No packed images, no usable model or engine, or a scale that an image does not fit.
     """
-    test = load_test()
+    with holding(PREDS), holding(NPYDATA, "imgs_test.npy", shared=True):
+        segment_packed(load_test(), model, options)
+
+
+def segment_packed(test, model, options):
+    """Segment a `TestSet` as `segment_test` does."""
     weights, stated, _ = read_model_file(model)
     model_sha256 = sha256(model)
     settings = with_statistics(stated, test)

@@ -17,6 +17,7 @@ import find_myelin
 import morphometry
 from myelin import naming, ownership, preds
 from myelin.images import read_mask, write_image
+from myelin.locking import holding
 
 NAMES = ("a", "b", "c")
 
@@ -256,3 +257,31 @@ def test_masks_of_images_that_come_back_are_known(lab, capsys):
     capsys.readouterr()
     segment("--threshold", "0.7")
     assert "corrected" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_one_run_at_a_time_and_none_while_it_is_measured(lab, capsys, shared):
+    segment()
+    before = Path("preds/run.json").read_bytes()
+    with holding(naming.PREDS, shared=shared):
+        said = fails(find_myelin.main, capsys)
+        assert "error: preds: in use by " in said and "wait until it has ended" in said
+        if shared:
+            morphometry.main(["--no-pictures"])
+        else:
+            assert "preds: in use by" in fails(morphometry.main, capsys)
+            assert "preds: in use by" in fails(evaluate.main, capsys)
+    assert Path("preds/run.json").read_bytes() == before
+
+
+def test_nothing_is_packed_anew_while_it_is_segmented(lab, capsys):
+    with holding(naming.NPYDATA, "imgs_test.npy", shared=True):
+        assert "imgs_test.npy: in use by" in fails(data.main, capsys)
+        segment()
+
+
+def test_two_measurements_into_one_folder(lab, capsys):
+    segment()
+    with holding(Path("morphometry")):
+        assert "morphometry: in use by" in fails(morphometry.main, capsys)
+        morphometry.main(["--no-pictures", "--out", "elsewhere"])
