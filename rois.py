@@ -1,19 +1,28 @@
-"""Take the measured fibers to ImageJ, QuPath or napari, to look at them and to correct them.
+"""Correct fibers in ImageJ, QuPath or napari: take them there, and take the corrected ones back.
 
     python rois.py export
 
 writes `rois/<id>.zip` for each image in `morphometry/`: an ImageJ ROI set with two outlines per
 fiber, `0001_axon` and `0001_fiber`. Open the image in ImageJ or Fiji and drop the zip on it.
+`--format qupath` writes `rois/<id>.geojson` instead, each fiber a cell with its numbers, whose
+nucleus is the axon; `--format napari` the label images `rois/<id>_labels.tif` and `<id>_axons.tif`
+with the numbers in `<id>_features.csv`. Outlines run along the edges of pixels, so nothing is lost.
 
-    python rois.py export --format qupath
+    python rois.py import rois/nerve1.zip
 
-writes `rois/<id>.geojson`: each fiber a cell with its numbers, whose nucleus is the axon.
+makes `preds/nerve1_mask.tif` and `preds/nerve1_axon.tif` from the outlines as they are now, for
+morphometry.py to measure. Move, delete and add outlines; of new ones, name none: one that lies in
+another is its axon. The file is named after its image: `<id>.zip`, `<id>.geojson` (also of class
+nerve or fascicle, which give `preds/<id>_nerve.tif`), or `<id>_labels.tif` and `<id>_axons.tif`.
 
-    python rois.py export --format napari
+    python rois.py import rois/nerve1.zip --train
 
-writes the label images `rois/<id>_labels.tif` and `<id>_axons.tif`, and their numbers in
-`<id>_features.csv`. Outlines run along the edges of pixels, so nothing is lost on the way. What a
-mask has besides fibers is one more outline each: `myelin_without_fiber` and `gap_in_myelin`.
+makes the pair `raw/train/nerve1.*`, `nerve1_mask.tif` as well, for extra_training.py.
+
+    python rois.py restore nerve1
+
+brings the model's own mask back. What a mask has besides fibers is one more outline each in the
+exported files: `myelin_without_fiber` and `gap_in_myelin`.
 """
 
 from pathlib import Path
@@ -31,6 +40,8 @@ def parse(argv):
     parser = Parser(__doc__)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     add_export(actions)
+    add_import(actions)
+    add_restore(actions)
     return parser.parse_args(argv)
 
 
@@ -58,6 +69,43 @@ def add_export(actions):
     export.set_defaults(run=export_all)
 
 
+def add_import(actions):
+    """Add the options of `import`."""
+    text = "from corrected outlines to masks"
+    take = actions.add_parser("import", help=text, doc=f"Import: {text}.")
+    take.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="ROI zip or .roi, .geojson, or label image; several of one image are put together",
+    )
+    take.add_argument(
+        "--id", metavar="ID", help="the image that all FILEs are of (default: by their names)"
+    )
+    take.add_argument(
+        "--train",
+        action="store_true",
+        help="make a pair for training as well, of the image in raw/test and the corrected mask "
+        "(default: the masks in preds/ alone)",
+    )
+    take.add_argument(
+        "--force",
+        action="store_true",
+        help="replace masks and pairs that were made or corrected by hand, after a copy to the "
+        "folder corrected/ beside them (default: they are kept, with an error)",
+    )
+    take.set_defaults(run=import_all)
+
+
+def add_restore(actions):
+    """Add the options of `restore`."""
+    text = "the model's mask instead of the corrected one"
+    back = actions.add_parser("restore", help=text, doc=f"Restore: {text}.")
+    back.add_argument("ids", nargs="+", metavar="ID", help="images, by their id")
+    back.set_defaults(run=restore_all)
+
+
 @script
 def main(argv=None):
     """Do what the first word asks for."""
@@ -82,6 +130,29 @@ def export_all(args):
     for source in progress(sources, "exporting"):
         paths = export(source, args.format, args.out)
         print(f"{source.name}: {source.fiber_count} fibers in {', '.join(map(str, paths))}")
+
+
+def import_all(args):
+    """Write the masks that the outlines of all files draw."""
+    from myelin.corrections import write_corrected
+    from myelin.rois_import import read_all
+
+    found = read_all(args.files, args.id)
+    written = write_corrected(found, args.force, args.train)
+    for image in found:
+        for warning in image.warnings:
+            print(f"warning: {image.name}: {warning}")
+        paths = ", ".join(map(str, written[image.name]))
+        print(f"{image.name}: {image.content} -> {paths or 'the same as before'}")
+
+
+def restore_all(args):
+    """Bring back the model's masks."""
+    from myelin.corrections import restore
+
+    for name in args.ids:
+        copies = ", ".join(map(str, restore(name)))
+        print(f"{name}: the model's mask; what was corrected is {copies}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ A `Drawing` holds all that is needed to make the mask again to the pixel: fibers
 a mask has beside them, myelin of no fiber and gaps within a sheath.
 """
 
+import itertools
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,16 @@ from myelin.outlines import trace
 FIBER, AXON, NERVE = "fiber", "axon", "nerve"
 MYELIN, GAP = "myelin_without_fiber", "gap_in_myelin"
 KINDS = (FIBER, AXON, NERVE, MYELIN, GAP)
+# Names as files of other programs have them, anywhere in a text: "Axon", "0012_fibre-1".
+NAMES = {
+    "axon": AXON,
+    "fiber": FIBER,
+    "fibre": FIBER,
+    "nerve": NERVE,
+    "fascicle": NERVE,
+    "gap": GAP,
+    "myelin": MYELIN,
+}
 # Okabe and Ito's colour-blind-safe palette.
 COLOURS = {
     FIBER: (230, 159, 0),
@@ -50,6 +62,19 @@ class Outline:
     @property
     def rings(self):
         return [ring for polygon in self.polygons for ring in polygon]
+
+
+def kind_of(*texts):
+    """Return the kind of outline that the first text which names one means, "" where none does.
+
+    >>> kind_of("0012-0345", "gap_in_myelin"), kind_of("Fibre 3"), kind_of("taxonomy")
+    ('gap_in_myelin', 'fiber', '')
+    """
+    for text in texts:
+        found = re.search(rf"(?:^|[^a-z])({'|'.join(NAMES)})s?(?:$|[^a-z])", str(text).lower())
+        if found:
+            return NAMES[found[1]]
+    return ""
 
 
 @dataclass
@@ -99,6 +124,21 @@ class Drawing:
         for kind, region in ((MYELIN, self.myelin), (GAP, self.gaps)):
             found += [Outline(kind, kind, polygons) for polygons in trace(region * 1).values()]
         return found
+
+
+def apart(labels):
+    """Return where a label image is not 0, bool, with a pixel between regions that would touch.
+
+    Of regions that touch, at a corner too, the one of the higher number loses the pixels: as a mask
+    they stay two.
+    """
+    rows, cols = labels.shape
+    padded = np.pad(labels, 1)
+    touching = np.zeros((rows, cols), bool)
+    for y, x in itertools.product(range(3), range(3)):
+        near = padded[y : y + rows, x : x + cols]
+        touching |= (near > 0) & (near < labels)
+    return (labels > 0) & ~touching
 
 
 def read_labels(path):

@@ -16,6 +16,9 @@ import itertools
 
 import numpy as np
 
+# How often rings may cross rows, per pixel of the image: those of `trace` do twice at most.
+MAX_CROSSINGS = 8
+
 # ---------------------------------------------------------------- from pixels to outlines
 
 
@@ -171,6 +174,11 @@ def fill(rings, shape):
     -------
     int64 array, (n,)
         Places of the pixels in the flat image, ascending.
+
+    Raises
+    ------
+    ValueError
+        The rings cross the rows far more often than the image has pixels.
     """
     start = np.concatenate([np.asarray(ring, np.float64) for ring in rings])
     end = np.concatenate([np.roll(np.asarray(ring, np.float64), -1, axis=0) for ring in rings])
@@ -178,6 +186,8 @@ def fill(rings, shape):
     low = np.clip(np.ceil(np.minimum(start[:, 1], end[:, 1]) - 0.5), 0, shape[0]).astype(np.int64)
     high = np.clip(np.ceil(np.maximum(start[:, 1], end[:, 1]) - 0.5), 0, shape[0]).astype(np.int64)
     crossed = high - low
+    if crossed.sum() > MAX_CROSSINGS * (shape[0] * shape[1] + 1):
+        raise ValueError("goes up and down far more often than the image has pixels")
     edge = np.repeat(np.arange(len(start)), crossed)
     row = low[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(crossed) - crossed, crossed)
     (x, y), (dx, dy) = start[edge].T, (end - start)[edge].T

@@ -107,11 +107,29 @@ def programs_masks(folder):
     ours = {}
     for name, paths in progress(masks_in(folder).items(), "checking masks"):
         path = folder / f"{name}_mask.tif"
-        known = {some[name] for some in hashes if name in some}
-        actual = hash_of_mask(path) if path in paths else None
-        if actual in known or (actual and not known and is_threshold(path, run.get("threshold"))):
+        actual = programs_hash(path, hashes, run.get("threshold")) if path in paths else None
+        if actual:
             ours[name] = actual
     return ours
+
+
+def programs_hash(path, hashes, threshold):
+    """Return the hash of `<id>_mask.tif` where the program wrote it, else None.
+
+    Parameters
+    ----------
+    path : Path
+    hashes : sequence of dict
+        As from `mask_hashes`.
+    threshold : float or None
+        That of the run.
+    """
+    name = path.stem.removesuffix("_mask")
+    known = {some[name] for some in hashes if name in some}
+    actual = hash_of_mask(path)
+    if actual in known or (actual and not known and is_threshold(path, threshold)):
+        return actual
+    return None
 
 
 def is_threshold(path, threshold=None):

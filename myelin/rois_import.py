@@ -1,0 +1,274 @@
+"""What `rois.py import` reads: which file is of which image, and what its outlines draw."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from myelin.cli import UserError, progress
+from myelin.drawing import AXON, FIBER, GAP, MYELIN, NERVE, Drawing, read_labels
+from myelin.geojson import read_geojson
+from myelin.imagej_rois import read_rois
+from myelin.images import read_record
+from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, test_images
+from myelin.outlines import fill, paint
+from myelin.ownership import masks_in
+
+READERS = {".zip": read_rois, ".roi": read_rois, ".geojson": read_geojson, ".json": read_geojson}
+# What a file's name may have after the image's id.
+LABELS, AXONS, REST, NERVES = "_labels", "_axons", "_rest", "_nerve"
+ENDINGS = ("", "_rois", "_RoiSet", NERVES)
+# Outlines together cover an image once or twice; above this many times, they are no drawing of it.
+MAX_COVERS = 50
+
+
+@dataclass
+class Imported:
+    """What the files of one image draw.
+
+    Attributes
+    ----------
+    name : str
+        The image's id.
+    record : images.ImageRecord
+        Of the image, or of a mask of it.
+    drawing : drawing.Drawing or None
+        None where there are outlines of nerves alone.
+    nerves : int32 array, (rows, cols), or None
+        Numbers of nerves or fascicles.
+    warnings : list of str
+    """
+
+    name: str
+    record: object
+    drawing: Drawing | None = None
+    nerves: np.ndarray | None = None
+    warnings: list = field(default_factory=list)
+
+    @property
+    def content(self):
+        """What is drawn, in words."""
+        parts = []
+        if self.drawing:
+            counts = (
+                len(np.unique(part[part > 0])) for part in (self.drawing.fibers, self.drawing.axons)
+            )
+            parts = ["{} fibers, {} axons".format(*counts)]
+        if self.nerves is not None:
+            parts.append(f"{len(np.unique(self.nerves[self.nerves > 0]))} nerve outlines")
+        return ", ".join(parts)
+
+
+def read_all(paths, name=None):
+    """Return the `Imported` images of all files, `name` being the id of the one image if given.
+
+    Raises
+    ------
+    UserError
+        All mistakes at once, before anything is written.
+    """
+    images, errors, found = known_images(), [], []
+    if name is not None and name not in images:
+        raise UserError(f"--id {name}: no such image in {RAW_TEST} or {PREDS}, check the name")
+    files = {}
+    for path in paths:
+        try:
+            files.setdefault(name or id_of(path, images), []).append(path)
+        except UserError as mistake:
+            errors.extend(mistake.args)
+    for image, own in progress(files.items(), "reading"):
+        try:
+            found.append(read_image_files(image, images[image], own))
+        except UserError as mistake:
+            errors.extend(mistake.args)
+    if errors:
+        raise UserError(*errors)
+    return found
+
+
+def known_images():
+    """Return {id: path} of the images in raw/test, and of the masks of others in preds/."""
+    images = {name: paths[0] for name, paths in masks_in(PREDS).items()}
+    if RAW_TEST.is_dir():
+        images |= {path.stem: path for path in test_images(RAW_TEST)}
+    return images
+
+
+def id_of(path, images):
+    """Return the id of the image that a file belongs to by its name."""
+    endings = ENDINGS if path.suffix.lower() in READERS else (LABELS, AXONS, REST, NERVES)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, check the name")
+    if path.suffix.lower() not in (*READERS, ".tif", ".tiff", ".png"):
+        raise UserError(
+            f"{path}: not a kind of file that is read, give a ROI zip, GeoJSON, or label images "
+            "<id>_labels.tif and <id>_axons.tif"
+        )
+    for ending in endings:
+        if path.stem.endswith(ending) and path.stem.removesuffix(ending) in images:
+            return path.stem.removesuffix(ending)
+    raise UserError(
+        f"{path}: no image of that name in {RAW_TEST} or {PREDS}, name the file after its image or "
+        "give the image with --id"
+    )
+
+
+def read_image_files(name, image, paths):
+    """Return what the files of one image draw, as `Imported`."""
+    result = Imported(name, read_record(image))
+    labels = {path for path in paths if path.suffix.lower() not in READERS}
+    nerves = {path for path in labels if path.stem.endswith(NERVES)}
+    outlines = []
+    for path in paths:
+        if path in labels:
+            continue
+        found, passed_over = READERS[path.suffix.lower()](path)
+        if passed_over:
+            result.warnings.append(f"no area, passed over: {some(passed_over)}")
+        for outline in found:
+            outline.kind = NERVE if path.stem.endswith(NERVES) else outline.kind
+        outlines += found
+    if labels - nerves and any(outline.kind != NERVE for outline in outlines):
+        raise UserError(f"{name}: outlines and label images at once, give one or the other")
+    if outlines:
+        draw(result, outlines)
+    if labels - nerves:
+        draw_labels(result, sorted(labels - nerves))
+    for path in nerves:
+        result.nerves = of_shape(path, result.record)
+    return result
+
+
+def some(names):
+    """Return the first of some names as text."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+# ---------------------------------------------------------------- outlines
+
+
+def draw(result, outlines):
+    """Turn outlines into a drawing: each pixel goes to one of them, and doubts become warnings."""
+    shape = result.record.shape
+    pixels = fill_all(result, outlines)
+    kinds = decide_kinds(outlines, pixels, shape)
+    parts = {
+        kind: [index for index, own in enumerate(kinds) if own == kind]
+        for kind in (FIBER, AXON, MYELIN, GAP, NERVE)
+    }
+
+    def painted(kind, indices):
+        labels, overlaps = paint([pixels[index] for index in indices], shape)
+        if overlaps:
+            pairs = [
+                " and ".join(outlines[indices[index]].name for index in pair) for pair in overlaps
+            ]
+            result.warnings.append(f"{kind}s that overlap, the first keeps it: {some(pairs)}")
+        return labels
+
+    if parts[NERVE]:
+        result.nerves = painted(NERVE, parts[NERVE])
+    if all(kind == NERVE for kind in kinds):
+        return
+    fibers = painted(FIBER, parts[FIBER])
+    inside = [index for index in parts[AXON] if fibers.ravel()[pixels[index]].any()]
+    lost = [outlines[index].name for index in parts[AXON] if index not in set(inside)]
+    if lost:
+        result.warnings.append(f"axons without a fiber, left out: {some(lost)}")
+    axons = painted(AXON, inside)
+    with_axon = np.unique(fibers[axons > 0])
+    empty = [
+        outlines[index].name
+        for number, index in enumerate(parts[FIBER], start=1)
+        if number not in with_axon
+    ]
+    if empty:
+        result.warnings.append(f"fibers without an axon, myelin throughout: {some(empty)}")
+    result.drawing = Drawing(
+        fibers, axons, *(paint([pixels[i] for i in parts[k]], shape)[0] > 0 for k in (MYELIN, GAP))
+    )
+
+
+def fill_all(result, outlines):
+    """Return the pixels of each outline, and warn of outlines that leave the image."""
+    rows, cols = result.record.shape
+    pixels, leaving, covered = [], [], 0
+    for outline in outlines:
+        points = np.concatenate(outline.rings)
+        if (points < -0.5).any() or (points > (cols + 0.5, rows + 0.5)).any():
+            leaving.append(outline.name)
+        try:
+            pixels.append(fill(outline.rings, (rows, cols)))
+        except ValueError as error:
+            raise UserError(f"{result.name}: {outline.name} {error}, draw it anew") from None
+        covered += len(pixels[-1])
+        if covered > MAX_COVERS * rows * cols:
+            raise UserError(
+                f"{result.name}: outlines cover more than {MAX_COVERS} times the image, remove "
+                "what is no fiber"
+            )
+    if leaving:
+        result.warnings.append(f"outlines that leave the image, cut off: {some(leaving)}")
+    return pixels
+
+
+def decide_kinds(outlines, pixels, shape):
+    """Return the kind of each outline; one that does not say is an axon if most of it is covered.
+
+    Outlines are looked at from the largest to the smallest, so of two new ones, one in the other,
+    the outer is the fiber.
+    """
+    kinds = [outline.kind for outline in outlines]
+    covered = np.zeros(shape[0] * shape[1], bool)
+    for index, kind in enumerate(kinds):
+        if kind == FIBER:
+            covered[pixels[index]] = True
+    for index in sorted(range(len(kinds)), key=lambda index: -len(pixels[index])):
+        if not kinds[index]:
+            own = covered[pixels[index]]
+            kinds[index] = AXON if own.sum() > len(own) / 2 else FIBER
+            covered[pixels[index]] = True
+    return kinds
+
+
+# ---------------------------------------------------------------- label images
+
+
+def of_shape(path, record):
+    """Read a label image of the size of its image."""
+    labels = read_labels(path)
+    if labels.shape != record.shape:
+        own, wanted = ("{} x {}".format(*shape) for shape in (labels.shape, record.shape))
+        raise UserError(
+            f"{path}: {own} pixels, but {record.path} has {wanted}, save it without resizing it"
+        )
+    return labels
+
+
+def draw_labels(result, paths):
+    """Turn label images into a drawing; one that was not given is beside it or in morphometry/."""
+    folders = (*(path.parent for path in paths), MORPHOMETRY)
+
+    def part(ending, needed=True):
+        own = [path for path in paths if path.stem.endswith(ending)]
+        others = [folder / f"{result.name}{ending}.tif" for folder in folders]
+        found = own or [path for path in others if path.is_file()]
+        if not found and needed:
+            raise UserError(
+                f"{paths[0]}: needs {result.name}{ending}.tif beside it, save both label images"
+            )
+        return of_shape(found[0], result.record) if found else np.zeros(result.record.shape, int)
+
+    fibers, axons, rest = part(LABELS), part(AXONS), part(REST, needed=False)
+    stray = (axons > 0) & (fibers == 0)
+    lost = np.setdiff1d(axons[stray], axons[(axons > 0) & ~stray])
+    if len(lost):
+        result.warnings.append(
+            f"axons without a fiber, left out: {some([str(number) for number in lost])}"
+        )
+    axons = np.where(np.isin(axons, lost), 0, axons)
+    empty = np.setdiff1d(fibers[fibers > 0], fibers[axons > 0])
+    if len(empty):
+        result.warnings.append(
+            f"fibers without an axon, myelin throughout: {some([str(n) for n in empty])}"
+        )
+    result.drawing = Drawing(fibers, axons, rest == 1, rest == 2)
