@@ -132,11 +132,11 @@ def silent_stderr():
             lines += said.read(MAX_SAID_BYTES).decode(errors="replace").splitlines()
 
 
-def progress(items, description, unit="image", delay_s=2):
+def progress(items, description, unit="image", delay_s=2, total=None):
     """Return `items` with a progress bar on stderr; no bar for a loop that ends within a delay."""
     from tqdm import tqdm
 
-    return tqdm(items, desc=description, delay=delay_s, unit=unit, leave=False)
+    return tqdm(items, description, total, delay=delay_s, unit=unit, leave=False)
 
 
 def number(kind, low, high=math.inf):

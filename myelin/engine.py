@@ -3,6 +3,9 @@
     engine = open_engine(weights, settings)
     probability = engine.predict(frame)
 
+Several threads may share an engine: `WORKERS` of them keep it busy, as one prepares or writes while
+the network computes for another.
+
 OpenVINO needs neither TensorFlow nor a conversion: the graph is built from the weights of a model
 file and compiled, for frames of any size, in 0.2 s. Nothing is cached, so no cache can be cut,
 stale or hostile.
@@ -11,12 +14,15 @@ stale or hostile.
 import importlib.util
 import os
 import sys
+import threading
 
 import unet
 from myelin.cli import UserError, silent_stderr
 
 ENGINES = ("auto", "openvino", "keras")
 PRECISIONS = ("auto", "float32")
+WORKERS = 2
+SMALL_PX = 2**17  # frames up to here are too small to share among all processors
 INSTALL = {"openvino": "requirements-light.txt", "keras": "requirements.txt"}
 
 
@@ -63,6 +69,9 @@ def start_openvino():
 class OpenVinoEngine:
     """The network in OpenVINO, on the processor.
 
+    A large frame has all processors to itself, as several at once would need several times the
+    memory; small ones are computed side by side.
+
     Parameters
     ----------
     weights : list of float32 arrays
@@ -76,16 +85,19 @@ class OpenVinoEngine:
         fast = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         precision = "bfloat16" if fast and precision == "auto" else "float32"
         self.name = f"openvino, {precision}"
-        hints = {
-            "PERFORMANCE_HINT": "LATENCY",
-            # Said in either case: left to itself OpenVINO computes in bfloat16 where it can.
-            "INFERENCE_PRECISION_HINT": {"bfloat16": "bf16", "float32": "f32"}[precision],
-        }
-        self.compiled = core.compile_model(build_graph(weights), "CPU", hints)
+        # Said in either case: left to itself OpenVINO computes in bfloat16 where it can.
+        hints = {"INFERENCE_PRECISION_HINT": {"bfloat16": "bf16", "float32": "f32"}[precision]}
+        graph = build_graph(weights)
+        self.large, self.small = (
+            core.compile_model(graph, "CPU", hints | {"NUM_STREAMS": str(streams)})
+            for streams in (1, WORKERS)
+        )
 
     def predict(self, frame):
         """Return the myelin probability of a normalised frame, both float32 (rows, cols)."""
-        return self.compiled(frame[None, None])[0][0, 0].copy()
+        compiled = self.small if frame.size <= SMALL_PX else self.large
+        request = compiled.create_infer_request()  # its own, so that threads may share this
+        return request.infer([frame[None, None]], share_inputs=True)[0][0, 0]
 
 
 # ---------------------------------------------------------------- Keras
@@ -137,7 +149,9 @@ class KerasEngine:
         self.name = f"keras, {start_keras().backend.backend()}"
         self.network = unet.get_unet(rows, cols)
         self.network.set_weights(weights)
+        self.lock = threading.Lock()  # Keras has state that threads share
 
     def predict(self, frame):
         """Return the myelin probability of a normalised frame, both float32 (rows, cols)."""
-        return self.network.predict_on_batch(frame[None, ..., None])[0, ..., 0]
+        with self.lock:
+            return self.network.predict_on_batch(frame[None, ..., None])[0, ..., 0]

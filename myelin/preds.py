@@ -1,5 +1,6 @@
 """Segment the packed test images into `preds/`: the work of find_myelin.py, also after training."""
 
+import collections
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 
 from myelin.cli import UserError, progress, quote
-from myelin.engine import open_engine
+from myelin.engine import WORKERS, open_engine
 from myelin.files import name_leftovers, replacing, sha256, times_written
 from myelin.images import MAX_PIXELS, read_mask, write_image
 from myelin.locking import holding
@@ -113,13 +114,17 @@ def segment_packed(test, model, options):
 
 def segment_all(engine, settings, test, choices, threshold, options, facts, record):
     """Segment and write the images one by one, each with its `facts` for run.json."""
-    written = None
-    # One image is written while the network sees the next.
-    with replacing(PROBABILITIES) as temporary, ThreadPoolExecutor(1) as writer:
+
+    def found(index):
+        image = test[index]
+        return image, segment(engine, settings, image, choices[index])
+
+    # One image is read or written while the network sees another.
+    with replacing(PROBABILITIES) as temporary, ThreadPoolExecutor(WORKERS) as pool:
         probabilities = Stack(temporary, test.images.shape, np.float32)
+        results = ahead(pool, found, range(len(test)), WORKERS)
         for index, name in enumerate(progress(test.ids, "segmenting")):
-            image = test[index]
-            probability = segment(engine, settings, image, choices[index])
+            image, probability = next(results)
             probabilities[index] = probability
             mask = probability >= threshold
             size, source = options.pixel_size(test.pixel_sizes_um[index])
@@ -129,11 +134,18 @@ def segment_all(engine, settings, test, choices, threshold, options, facts, reco
                 "myelin_area_fraction": round(float(mask.mean()), 4),
                 **facts[index],
             }
-            if written:
-                written.result()  # raises what went wrong, and keeps one image waiting at most
-            written = writer.submit(write_result, record, name, image, probability, mask, fact)
-        if written:
-            written.result()
+            write_result(record, name, image, probability, mask, fact)
+
+
+def ahead(pool, call, items, count):
+    """Yield the call's result for each item in order, computing `count` items ahead and no more."""
+    futures = collections.deque()
+    for item in items:
+        futures.append(pool.submit(call, item))
+        if len(futures) > count:
+            yield futures.popleft().result()
+    while futures:
+        yield futures.popleft().result()
 
 
 def segment_if_packed(model):
@@ -255,8 +267,9 @@ def overlay(image, mask):
     """Return the image with its myelin tinted and outlined, uint8 RGB (rows, cols, 3)."""
     greys = np.arange(256)[:, None]
     tinted = np.rint(0.65 * greys + 0.35 * np.array(OVERLAY_RGB)).astype(np.uint8)
-    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    canvas = np.repeat(image[..., None], 3, axis=2)
-    canvas[mask] = tinted[image[mask]]
-    canvas[mask & ~inner] = OVERLAY_RGB
+    mask = mask.astype(np.uint8)
+    canvas = cv2.merge([image] * 3)
+    cv2.copyTo(cv2.applyColorMap(image, tinted[:, None]), mask, canvas)
+    outline = mask - cv2.erode(mask, np.ones((3, 3), np.uint8))
+    canvas[outline > 0] = OVERLAY_RGB
     return canvas

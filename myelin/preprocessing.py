@@ -121,9 +121,23 @@ def dataset_statistics(images, settings):
     return mean, max(math.sqrt(max(squares / count - mean**2, 0)), 1.0)
 
 
-def normalize(image, settings):
-    """Return a uint8 frame (rows, cols) as the network's float32 input."""
+def normalize(image, settings, dark=False):
+    """Return a uint8 image (rows, cols) as the network's float32 input, inverted where dark."""
+    return replace_greys(image, network_greys(image, settings, dark))
+
+
+def network_greys(image, settings, dark=False):
+    """Return what each grey value of an image is for the network, float32 (256,)."""
     mean, std = settings.mean, settings.std
     if settings.normalize == "image":
-        mean, std = image_statistics(histogram(image))
-    return (image.astype(np.float32) - np.float32(mean)) / np.float32(std)
+        counts = histogram(image)
+        mean, std = image_statistics(counts[::-1] if dark else counts)
+    greys = (np.arange(256, dtype=np.float32) - np.float32(mean)) / np.float32(std)
+    return greys[::-1].copy() if dark else greys
+
+
+def replace_greys(image, greys):
+    """Return an image (rows, cols) with each of its 256 grey values replaced, float32."""
+    import cv2
+
+    return cv2.LUT(image, greys)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from myelin.fiber_width import FIBER_PX, fiber_widths
-from myelin.preprocessing import magnify, normalize
+from myelin.preprocessing import magnify, network_greys, replace_greys
 from myelin.regions import round_holes
 from unet import STRIDE
 
@@ -83,15 +83,14 @@ class Looker:
     def __init__(self, engine, settings, image):
         self.engine, self.threshold = engine, settings.threshold
         self.fiber_px = settings.fiber_px or FIBER_PX
-        self.frame = normalize(image, settings)
-        self.inverted = functools.cache(lambda: normalize(255 - image, settings))  # if asked for
-        self.busy = Busyness(self.frame)
+        self.image, self.busy = image, Busyness(image)
+        self.greys = functools.cache(lambda dark: network_greys(image, settings, dark))
 
     def show(self, scale, dark, side, count=1):
         """Return what the network finds in the busiest windows, list of float32 (side, side)."""
         found = []
         for window in self.busy.windows(round(side / scale), count):
-            part = magnify((self.inverted() if dark else self.frame)[window], scale)
+            part = magnify(replace_greys(self.image[window], self.greys(dark)), scale)
             margins = [(0, -length % STRIDE) for length in part.shape]
             whole = self.engine.predict(np.pad(part, margins, mode="symmetric"))
             found.append(whole[: part.shape[0], : part.shape[1]])
@@ -99,7 +98,7 @@ class Looker:
 
     def score(self, scale, dark, side):
         """Return how well a scale serves, 0 to 1; 0 where the image is too small for it."""
-        if min(self.frame.shape) * scale < MIN_SIDE:
+        if min(self.image.shape) * scale < MIN_SIDE:
             return 0.0
         (found,) = self.show(scale, dark, side)
         return scale**DETAIL_POWER * fiber_score(found, self.fiber_px)
@@ -119,7 +118,7 @@ class Looker:
         `ways` are the polarities to try; scales not tried are interpolated, other ways score 0.
         """
         scores = np.full((2, len(SCALES)), np.nan)
-        if min(self.frame.shape) < MIN_SIDE:
+        if min(self.image.shape) < MIN_SIDE:
             return Look(np.nan_to_num(scores), 1.0, tried=False)
         for index in COARSE:
             for dark in ways:
@@ -138,26 +137,26 @@ class Looker:
 
 
 class Busyness:
-    """How much grey values vary in any window of a frame, margins of one value left out.
+    """How much grey values vary in any window of an image, margins of one value left out.
 
     Parameters
     ----------
-    frame : float32 array, (rows, cols)
+    image : uint8 array, (rows, cols)
     """
 
     STEP = 3  # every third pixel tells enough
 
-    def __init__(self, frame):
-        self.shape = frame.shape
-        small = frame[:: self.STEP, :: self.STEP]
-        content = (small > frame.min()) & (small < frame.max())
-        parts = (content, small * content, small**2 * content)
-        self.sums = [cv2.integral(part.astype(np.float64)) for part in parts]
+    def __init__(self, image):
+        self.shape = image.shape
+        small = image[:: self.STEP, :: self.STEP].astype(np.float64)
+        content = (small > image.min()) & (small < image.max())
+        parts = (content.astype(np.float64), small * content, small**2 * content)
+        self.sums = [cv2.integral(part) for part in parts]
 
     def windows(self, side, count=1):
         """Return up to `count` windows of side x side pixels, the busiest first, none overlapping.
 
-        One window is all of the frame where that is smaller.
+        One window is all of the image where that is smaller.
         """
         starts = [np.unique(np.linspace(0, max(n - side, 0), 9, dtype=int)) for n in self.shape]
         windows = [np.s_[y : y + side, x : x + side] for y in starts[0] for x in starts[1]]

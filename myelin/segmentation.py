@@ -37,13 +37,13 @@ def segment(engine, settings, image, choice):
     """
     if not choice.has_fibers:
         return np.zeros(image.shape, np.float32)
-    image = 255 - image if choice.dark else image
     rows, cols = image.shape
     if settings.frame == "resize":
+        image = 255 - image if choice.dark else image
         image = preprocessing.resize(image, settings.rows, settings.cols)
         found = engine.predict(preprocessing.normalize(image, settings))
     else:
-        frame = preprocessing.normalize(image, settings)
+        frame = preprocessing.normalize(image, settings, choice.dark)
         found = predict(engine, preprocessing.magnify(frame, choice.scale))
     return np.clip(preprocessing.resize(found, rows, cols), 0, 1)
 

@@ -5,23 +5,29 @@ images of a run are looked at in full (`scale.py`). Those of one polarity belong
 scale serves all of them (`SHARE`) and their own scales are not too far apart (`APART`); the group
 takes the median of its members' own scales. An image's own scale is read off few fibers, so one
 that a group serves too joins it even from further off (`FAR`), or if its own scale is nearly the
-group's (`NEAR`). The other images are shown at the scales of the groups, join the one that serves
+group's (`NEAR`). The other images are shown at the scales of these groups, join the one that serves
 them as well as its members, and are looked at in full only if none does: a stray image of another
 kind gets a scale of its own.
 """
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from myelin.cli import progress
+from myelin.engine import WORKERS
 from myelin.fiber_width import TOLERANCE
 from myelin.scale import SCALES, Looker
 
-FULL_LOOKS = 6  # images of a run that are looked at in full; then every one that fits no group
+# Images of a run that are looked at in full: a few where they belong together and all of them keep
+# their own pixels, else more, and every one that fits no group.
+FIRST_LOOKS = 3
+FULL_LOOKS = 6
 FIBERS = 0.3  # least score of an image with fibers: real images reach 0.4, noise stays below 0.2
 DOUBT = 0.4  # below this the image is named: the weakest of 39 real ones reach 0.37 to 0.5
 SHARE = 0.6  # of its own best score that a shared scale must give an image
+JOIN = 0.8  # of the members' score that it must give one which was not looked at in full
 # Own scales between these are taken for 1: the image keeps its own pixels. The range reaches far
 # down, since what shrinking loses is lost: nerve of 2018 (own scale 0.65) gains 0.015 in Dice by
 # it, and spinal cord at 0.07 µm per pixel (0.5) keeps its small fibers.
@@ -92,9 +98,17 @@ class Group:
     @property
     def scale(self):
         """What they are segmented at, as it can be typed."""
-        if OWN_PIXELS[0] < self.own < OWN_PIXELS[1]:
-            return 1.0
-        return float(f"{self.own:.2g}")
+        return 1.0 if near_own_pixels(self.own) else float(f"{self.own:.2g}")
+
+    @property
+    def is_clear(self):
+        """Whether no member's own scale puts in doubt that they keep their own pixels."""
+        return all(map(near_own_pixels, self.owns.values()))
+
+
+def near_own_pixels(scale):
+    """Whether an image whose fibers ask for this scale keeps its own pixels."""
+    return OWN_PIXELS[0] < scale < OWN_PIXELS[1]
 
 
 def decide(engine, settings, images, myelin="auto", scale=None):
@@ -119,29 +133,57 @@ def decide(engine, settings, images, myelin="auto", scale=None):
     if settings.fiber_px is None and scale is None:
         scale = 1.0
     ways = {"auto": (False, True), "bright": (False,), "dark": (True,)}[myelin]
+    if scale is not None and len(ways) == 1:
+        return [Choice(scale, ways[0])] * len(images)
+    with ThreadPoolExecutor(WORKERS) as pool:
 
-    def looker(index):
-        return Looker(engine, settings, images[index])
+        def show(indices, ask):
+            """Return what some images answer, {index: answer}; several are shown at a time."""
+            answers = pool.map(lambda index: ask(Looker(engine, settings, images[index])), indices)
+            bar = progress(answers, "finding the scale", total=len(indices))
+            return dict(zip(indices, bar, strict=True))
 
-    if scale is not None:
-        return [choose_polarity(looker, index, ways, scale) for index in range(len(images))]
-    chosen = np.unique(np.linspace(0, len(images) - 1, FULL_LOOKS).astype(int)).tolist()
-    looks = {index: looker(index).look(ways) for index in progress(chosen, "finding the scale")}
-    groups, strays = share(looks), {}
-    for index in progress([i for i in range(len(images)) if i not in looks], "finding the scale"):
-        shown = looker(index)
-        if not join(groups, index, shown):
-            strays[index] = shown.look(ways)
+        if scale is not None:
+            shown = show(
+                range(len(images)), lambda image: [image.measure(scale, dark) for dark in ways]
+            )
+            return [Choice(scale, dark[0] > bright[0]) for bright, dark in shown.values()]
+        return find_scales(len(images), show, ways)
+
+
+def find_scales(count, show, ways):
+    """Return the `Choice` of each image of a run.
+
+    Parameters
+    ----------
+    count : int
+        Number of images.
+    show : function
+        As in `decide`.
+    ways : tuple of bool
+        The polarities to try; True is dark.
+    """
+
+    def look(indices):
+        return show(indices, lambda image: image.look(ways))
+
+    chosen = spread(range(count), FULL_LOOKS)
+    looks = look(spread(chosen, FIRST_LOOKS))
+    groups = share(looks)
+    if [set(group.owns) for group in groups if group.is_clear] != [set(looks)]:
+        looks |= look([index for index in chosen if index not in looks])
+        groups = share(looks)
+    others = [index for index in range(count) if index not in looks]
+    scales = [(group.scale, group.dark) for group in groups]
+    measured = show(others, lambda image: [image.measure(*scale) for scale in scales])
+    strays = look([index for index in others if not join(groups, index, measured[index])])
     return choices(merged(groups + share(strays)), looks | strays)
 
 
-def choose_polarity(looker, index, ways, scale):
-    """Return the `Choice` of an image whose scale is given."""
-    if len(ways) == 1:
-        return Choice(scale, ways[0])
-    shown = looker(index)
-    (bright, _), (dark, _) = (shown.measure(scale, way) for way in ways)
-    return Choice(scale, dark > bright)
+def spread(indices, most):
+    """Return up to `most` of some indices, spread evenly from the first to the last, a list."""
+    places = np.unique(np.linspace(0, len(indices) - 1, most).astype(int))
+    return [indices[place] for place in places]
 
 
 def share(looks):
@@ -184,15 +226,22 @@ def share(looks):
     return sorted(groups, key=lambda group: -len(group.scores))
 
 
-def join(groups, index, shown):
+def join(groups, index, measured):
     """Add an image to a group that serves it as it does its members; say whether there is one.
 
     Of several, that whose scale is nearest to the one which the image shows there for its own.
+
+    Parameters
+    ----------
+    groups : list of Group
+    index : int
+        The image.
+    measured : list of (float, float)
+        Its score and its own scale as shown at the scale of each group.
     """
     fitting = []
-    for group in groups:
-        score, own = shown.measure(group.scale, group.dark)
-        least = max(SHARE * np.median(list(group.scores.values())), FIBERS)
+    for group, (score, own) in zip(groups, measured, strict=True):
+        least = max(JOIN * np.median(list(group.scores.values())), FIBERS)
         if score >= least and is_near(own, group.own, FAR):
             fitting.append((abs(np.log(own / group.own)), group, score, own))
     if not fitting:

@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,18 @@ def test_a_result_is_not_overwritten_by_the_next(weights):
     kept = first.copy()
     running.predict(frames[1])
     np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize("side", [64, 384])
+def test_threads_get_their_own_results(weights, side):
+    """Of small frames, which are computed side by side, and of large ones, one by one."""
+    running = engine.OpenVinoEngine(weights, "float32")
+    assert 64**2 <= engine.SMALL_PX < 384**2
+    frames = np.random.default_rng(0).normal(size=(8, side, side)).astype(np.float32)
+    expected = [running.predict(frame) for frame in frames]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(running.predict, frames))
+    np.testing.assert_array_equal(found, expected)
 
 
 def install(monkeypatch, *names):

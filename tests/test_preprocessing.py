@@ -56,6 +56,14 @@ def test_dataset_statistics_are_those_of_the_frames_at_network_size():
     assert found == pytest.approx((pixels.mean(), pixels.std()))
 
 
+@pytest.mark.parametrize("how", [{"mean": 20.0, "std": 5.0}, {"normalize": "image"}])
+def test_dark_is_normalized_as_the_inverted_image_is(how):
+    settings = preprocessing.Preprocessing(**how)
+    image = np.random.default_rng(0).integers(0, 256, (30, 40), dtype=np.uint8)
+    expected = preprocessing.normalize(255 - image, settings)
+    np.testing.assert_array_equal(preprocessing.normalize(image, settings, dark=True), expected)
+
+
 def test_normalizing_by_dataset_and_by_image():
     image = np.array([[10, 30], [10, 30]], np.uint8)
     found = preprocessing.normalize(image, preprocessing.Preprocessing(mean=20.0, std=5.0))

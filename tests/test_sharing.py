@@ -7,8 +7,8 @@ import pytest
 from stand_ins import NATIVE, BrightIsMyelin, rings
 from test_scale import SETTINGS, enlarged
 
-from myelin.scale import SCALES, Look
-from myelin.sharing import FIBERS, Choice, decide, share
+from myelin.scale import SCALES, Look, Looker
+from myelin.sharing import FIBERS, FIRST_LOOKS, FULL_LOOKS, Choice, decide, share
 
 
 def look(best, own=None, dark=False, height=0.5):
@@ -90,6 +90,31 @@ def test_the_network_sees_far_less_than_the_images(folder):
     kind = [np.tile(rings(500, 500), (2, 3))] * 20
     decide(network, SETTINGS, kind)
     assert sum(frame.size for frame in network.seen) < 0.15 * sum(image.size for image in kind)
+
+
+def looked_at(monkeypatch, folder):
+    """Return how many images of a folder are looked at in full."""
+    looks = []
+
+    def look(self, ways):
+        looks.append(self)
+        return whole(self, ways)
+
+    whole = Looker.look
+    monkeypatch.setattr(Looker, "look", look)
+    decide(BrightIsMyelin(), SETTINGS, folder)
+    return len(looks)
+
+
+@pytest.mark.parametrize(("factor", "looks"), [(1, FIRST_LOOKS), (3, FULL_LOOKS)])
+def test_more_are_looked_at_in_full_where_the_scale_is_to_be_measured(monkeypatch, factor, looks):
+    folder = [np.roll(enlarged(rings(200, 200), factor), shift, axis=1) for shift in range(8)]
+    assert looked_at(monkeypatch, folder) == looks
+
+
+def test_more_are_looked_at_in_full_where_the_first_do_not_belong_together(monkeypatch):
+    folder = [rings(250, 250)] * 7 + [255 - rings(250, 250)]
+    assert looked_at(monkeypatch, folder) == FULL_LOOKS
 
 
 def test_what_is_given_is_taken(folder):
