@@ -26,6 +26,7 @@ from myelin.masks import (
 from myelin.naming import PREDS, RAW_TEST, find_masks, list_images
 from myelin.pictures import add_format_option, formats_of
 from myelin.segmented import segmented
+from myelin.spreadsheet import add_decimal_option
 
 EVALUATION = Path("evaluation")
 
@@ -55,6 +56,7 @@ def parse(argv):
     add_out_option(parser, EVALUATION)
     add_no_pictures_option(parser, "the table only (default: the plot too)")
     add_format_option(parser, "the plot")
+    add_decimal_option(parser)
     return parser.parse_args(argv)
 
 
@@ -80,7 +82,7 @@ def evaluate(args):
     compared = [compare_case(case, reader, unit) for case in progress(cases, "comparing")]
     total, comparisons = pool(compared, unit)
     rows = [one.row for one in compared]
-    write_evaluation(args.out / "evaluation.csv", rows, total)
+    write_evaluation(args.out / "evaluation.csv", rows, total, args.decimal)
     if not args.no_pictures:
         from myelin.plots import draw_bland_altman
 
@@ -136,10 +138,11 @@ def compare_case(case, reader, unit):
     return compare(case.name, reference, predicted, masks, unit)
 
 
-def write_evaluation(path, rows, total):
+def write_evaluation(path, rows, total, decimal):
     """Write a row per image and the one over all; columns that only an image has stay out."""
     header = list(total)
-    write_table(path, header, [{name: row.get(name) for name in header} for row in [*rows, total]])
+    rows = [{name: row.get(name) for name in header} for row in [*rows, total]]
+    write_table(path, header, rows, decimal)
 
 
 def report(rows, total, unit, folder):

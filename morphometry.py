@@ -47,6 +47,7 @@ from myelin.methods import write_methods
 from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, find_masks
 from myelin.pictures import Pictures, add_picture_options
 from myelin.segmented import probabilities_of, segmented
+from myelin.spreadsheet import add_table_options, check_installed, write_workbook
 from myelin.summary import summarize
 
 
@@ -74,6 +75,7 @@ def parse(argv):
         parser, "tables and label images only, much faster (default: overlays and plots too)"
     )
     add_picture_options(parser)
+    add_table_options(parser)
     parser.add_argument(
         "--groups",
         type=Path,
@@ -92,6 +94,8 @@ def parse(argv):
     )
     add_exclude_options(parser)
     args = parser.parse_args(argv)
+    if args.xlsx:
+        check_installed()
     edges = args.g_ratio_bins
     if len(edges) < 2 or not all(low < high for low, high in itertools.pairwise(edges)):
         parser.error(
@@ -124,14 +128,14 @@ def measure_folder(args):
     before = start_run(args.out)
     rows, measured, pictures = [], {}, Pictures(args.out)
     for case in progress(cases, "measuring"):
-        fibers = measure_case(case, reader, exclusions, args.out)
+        fibers = measure_case(case, reader, exclusions, args)
         rows.append(summarize(fibers, case.name, case.pixel_size_source))
         measured[case.name] = Measured.of(fibers)
         pictures.add(case, fibers)
-    write_table(args.out / "summary.csv", list(rows[0]), rows)
+    write_table(args.out / "summary.csv", list(rows[0]), rows, args.decimal)
     tables = compare_groups(animals, measured, args.g_ratio_bins) if animals else None
     if tables:
-        write_groups(args.out, tables)
+        write_groups(args.out, tables, args.decimal)
     if not args.no_pictures:
         pictures.draw(args, reader, measured, tables)
     write_run_json(
@@ -150,6 +154,8 @@ def measure_folder(args):
         segmentation=found.run,
     )
     write_methods(args.out)
+    if args.xlsx:
+        write_workbook(args.out, list(measured), bool(tables))
     name_leftovers(args.out, before)
     report(rows, animals, args.out)
 
@@ -161,22 +167,22 @@ def find_case(case, reader):
     return measure_fibers(myelin, case.pixel_size_um, axon, image, probability)
 
 
-def measure_case(case, reader, exclusions, folder):
+def measure_case(case, reader, exclusions, args):
     """Measure one image and write its table and label images."""
     myelin = reader.mask(case.masks[0][0])
     fibers = exclusions.apply(case, find_case(case, reader), myelin)
-    write_fibers(folder, case.name, fibers)
+    write_fibers(args.out, case.name, fibers, args.decimal)
     return fibers
 
 
-def write_groups(folder, tables):
+def write_groups(folder, tables, decimal):
     """Write `per_animal.csv`, `per_group.csv` and `per_g_ratio_bin.csv`; not groups.csv, the input.
 
     Say how many fibers are outside the bins of axon diameter.
     """
     for field in dataclasses.fields(tables):
         table = getattr(tables, field.name)
-        write_table(folder / f"{field.name}.csv", list(table[0]), table)
+        write_table(folder / f"{field.name}.csv", list(table[0]), table, decimal)
     outside = sum(row["measured_fibers"] for row in tables.per_animal)
     outside -= sum(row["fibers"] for row in tables.per_g_ratio_bin)
     if outside:

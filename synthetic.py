@@ -27,7 +27,7 @@ def refuse_to_overwrite(folder, stems):
     for stem in stems:
         table = folder / f"{stem}_fibers.csv"
         if table.is_file():
-            head = table.read_bytes()[:1000].decode(errors="replace").splitlines()[:1]
+            head = table.read_bytes()[:1000].decode("utf-8-sig", "replace").splitlines()[:1]
             if head == [",".join(TRUE_COLUMNS)]:
                 continue
         names = [f"{stem}{part}{suffix}" for part in ("", "_mask") for suffix in sorted(SUFFIXES)]

@@ -248,7 +248,7 @@ def rate_confidence(found, probability):
         return sheath / 255 * (1 - on_axon / found.axon_px / 255)
 
 
-def write_fibers(folder, name, fibers):
+def write_fibers(folder, name, fibers, decimal="point"):
     """Write `<name>_fibers.csv`, `<name>_labels.tif` and `<name>_axons.tif`.
 
     Parameters
@@ -257,9 +257,11 @@ def write_fibers(folder, name, fibers):
     name : str
         The image's id.
     fibers : Fibers
+    decimal : str
+        As for `files.write_table`.
     """
     rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
-    write_table(folder / f"{name}_fibers.csv", list(fibers.columns), rows)
+    write_table(folder / f"{name}_fibers.csv", list(fibers.columns), rows, decimal)
     kind = np.uint16 if len(fibers) < 2**16 else np.uint32
     for part, labels in (("labels", fibers.labels), ("axons", fibers.axons)):
         write_image(folder / f"{name}_{part}.tif", labels.astype(kind), fibers.pixel_size_um)

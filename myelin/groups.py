@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from myelin.cli import UserError
+from myelin.files import as_written, separator
 from myelin.summary import SIZES, statistics
 
 # Edges of the bins of axon diameter, µm, in which g-ratios are compared: g depends on diameter, so
@@ -113,7 +114,7 @@ def image_ids(names):
     composed = {unicodedata.normalize("NFC", name): name for name in names}
 
     def find(given):
-        name = unicodedata.normalize("NFC", given)
+        name = unicodedata.normalize("NFC", as_written(given))
         return composed.get(name, composed.get(Path(name).stem.removesuffix("_mask")))
 
     return find
@@ -144,9 +145,8 @@ def read_rows(path, needed, what, least=1):
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error}), save it as CSV in UTF-8") from None
-    first = text.partition("\n")[0]
-    separator = max(",;\t", key=first.count)
-    reader = csv.DictReader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
+    delimiter = separator(text.partition("\n")[0])
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
     try:
         columns = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
         start = list(itertools.islice(reader, least))

@@ -1,9 +1,8 @@
 """The history of a training: a table of its epochs and the learning curve."""
 
 import contextlib
-import csv
 
-from myelin.files import beside, replacing, write_table
+from myelin.files import beside, read_table, replacing, write_table
 
 COLUMNS = ["epoch", "loss", "dice", "validation_loss", "validation_dice"]
 
@@ -19,10 +18,9 @@ def read_history(path):
     """Return the rows of a history table; none where it does not exist."""
     if not path.exists():
         return []
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))[1:]
-    # A spreadsheet may have saved it with other separators: start it anew.
+    # Someone may have written something else into it: start it anew.
     with contextlib.suppress(ValueError):
+        _, rows = read_table(path)
         for epoch, *values in rows:
             [int(epoch), *(float(value) for value in values if value)]
         if all(len(row) == len(COLUMNS) for row in rows):

@@ -238,7 +238,7 @@ def find_pixel_size(paths, given, reader):
         Two contradict each other, or pixels are not square.
     """
     if given is not None:
-        return given, "--pixel-size"
+        return given, "option --pixel-size"  # a leading - would be a formula in a spreadsheet
     # What could not be read has no record, and has been named before.
     records = [reader.records[path] for path in paths if path in reader.records]
     known = [(record, record.pixel_size()[0]) for record in records if record.pixel_sizes_um]

@@ -1,6 +1,5 @@
 """`rois.py export`: reads measured fibers or masks, writes for ImageJ, QuPath or napari."""
 
-import csv
 import itertools
 import json
 import math
@@ -9,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from myelin import files
 from myelin.cli import UserError
 from myelin.drawing import Drawing, read_labels
-from myelin.files import write_table
 from myelin.geojson import write_geojson
 from myelin.imagej_rois import MAX_COORDINATE, write_zip
 from myelin.images import read_mask, read_record, write_image
@@ -99,8 +98,8 @@ def chosen(ids, found, folder):
 
 def read_table(path):
     """Return a table `<id>_fibers.csv` as `Source.measurements`."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = [numbers(row) for row in csv.DictReader(file)]
+    header, rows = files.read_table(path)
+    rows = [numbers(dict(zip(header, row, strict=False))) for row in rows]
     return {int(row["fiber"]): row for row in rows if "fiber" in row}
 
 
@@ -161,5 +160,5 @@ def write_napari(source, folder):
     table = folder / f"{source.name}_features.csv"
     columns = list(dict.fromkeys(itertools.chain(*source.measurements.values())))
     rows = ([number, *map(row.get, columns)] for number, row in source.measurements.items())
-    write_table(table, ["index", *columns], rows)
+    files.write_table(table, ["index", *columns], rows)
     return [*paths, table]

@@ -55,7 +55,7 @@ def save(path, mask):
 
 
 def read_table(path):
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 

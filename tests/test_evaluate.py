@@ -30,7 +30,7 @@ def save(path, mask, **options):
 
 
 def table():
-    with open("evaluation/evaluation.csv", encoding="utf-8", newline="") as file:
+    with open("evaluation/evaluation.csv", encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_end_to_end(folder, capsys):
     morphometry.main(["--pixel-size", "0.1"])
-    assert "0.1 µm per pixel, --pixel-size" in capsys.readouterr().out
+    assert "0.1 µm per pixel, option --pixel-size" in capsys.readouterr().out
     rows = read_table("morphometry/one_fibers.csv")
     assert list(rows[0]) == FIBER_COLUMNS
     assert [row["fiber"] for row in rows] == ["1", "2"]
@@ -33,7 +33,7 @@ def test_end_to_end(folder, capsys):
     assert rows[0]["touches_border"] == "False"
     summary = read_table("morphometry/summary.csv")
     assert [row["image"] for row in summary] == ["one", "two"]
-    assert summary[0]["pixel_size_source"] == "--pixel-size"
+    assert summary[0]["pixel_size_source"] == "option --pixel-size"
     labels, axons = (imread(f"morphometry/one_{part}.tif") for part in ("labels", "axons"))
     assert labels.dtype == np.uint16 and set(np.unique(labels)) == {0, 1, 2}
     assert (axons[axons > 0] == labels[axons > 0]).all()
@@ -82,7 +82,7 @@ def test_one_value_masks_give_empty_tables(folder, value):
     save(Path("preds/one_mask.tif"), np.full((120, 200), value > 0))
     morphometry.main(["--pixel-size", "0.1"])
     assert read_table("morphometry/one_fibers.csv") == []
-    header = Path("morphometry/one_fibers.csv").read_text(encoding="utf-8").strip()
+    header = Path("morphometry/one_fibers.csv").read_text(encoding="utf-8-sig").strip()
     assert header == ",".join(FIBER_COLUMNS)
     row = read_table("morphometry/summary.csv")[0]
     assert row["fiber_count"] == "0" and row["g_ratio_mean"] == ""

@@ -60,7 +60,7 @@ def test_the_four_calls_and_the_measuring(tmp_path):
     assert mask.shape == (96, 96) and set(np.unique(mask)) <= {0, 255}
     for name in ("new.h5", "new_history.csv", "new_curve.png"):
         assert (tmp_path / "models" / name).stat().st_size > 50
-    with open(tmp_path / "morphometry/summary.csv", newline="", encoding="utf-8") as file:
+    with open(tmp_path / "morphometry/summary.csv", newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     assert rows and float(rows[0]["pixel_size_um"]) == pytest.approx(0.1, rel=1e-3)
     assert (tmp_path / "evaluation/evaluation.csv").exists()
@@ -71,7 +71,7 @@ def test_the_bundled_model_segments_the_bundled_examples(tmp_path):
     for script in ("data", "find_myelin", "evaluate"):
         code, out, err = run(tmp_path, script)
         assert code == 0, f"{script}: {out} {err}"
-    with open(tmp_path / "evaluation/evaluation.csv", newline="", encoding="utf-8") as file:
+    with open(tmp_path / "evaluation/evaluation.csv", newline="", encoding="utf-8-sig") as file:
         rows = [row for row in csv.DictReader(file) if row["image"].startswith("synthetic")]
     assert len(rows) == 2
     assert all(float(row["myelin_dice"]) > 0.9 for row in rows)

@@ -185,7 +185,7 @@ def test_files(tmp_path, monkeypatch, capsys):
     assert images.read_record(path).pixel_size()[0] == pytest.approx(0.2)
     assert tifffile.imread(path).shape == (96, 128)
     assert images.read_mask(path.with_name("synthetic_01_mask.tif")).any()
-    with open(path.with_name("synthetic_01_fibers.csv"), newline="", encoding="utf-8") as file:
+    with open(path.with_name("synthetic_01_fibers.csv"), newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == TRUE_COLUMNS
     assert float(rows[0]["fiber_area_um2"]) > 0

@@ -15,7 +15,7 @@ SETTINGS = Preprocessing(
 
 
 def epochs_of(name):
-    with open(f"models/{name}_history.csv", newline="", encoding="utf-8") as file:
+    with open(f"models/{name}_history.csv", newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 
