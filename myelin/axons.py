@@ -37,11 +37,10 @@ from myelin.regions import (
     CROSS,
     crop,
     edge_pixels,
-    enclosed,
-    hull_areas,
     label_regions,
     touched_sides,
 )
+from myelin.runs import Runs, find_runs, hull_areas
 
 # Smallest axon: 4 px is the smallest that occurs more than once in hand-drawn masks.
 SMALLEST_AXON_PX = 4
@@ -78,6 +77,9 @@ BREAK_TAKEN = 0.1
 # A ring that shares its sheath must be rounder and more nearly closed.
 BREAK_SOLIDITY_SHARED = 0.9
 BREAK_NARROW = 0.08
+# Least part of the outline of a space within a fiber that is its axon: at most 0.14 in gaps that an
+# axon touches through a hole in its sheath, 0.33 and more in the spaces of hand-drawn masks.
+SPACE_ALONG_AXON = 0.25
 
 SQUARE = np.ones((3, 3), np.uint8)
 
@@ -90,8 +92,8 @@ class SortedRegions:
     ----------
     axons : int32 array, (rows, cols)
         Numbers 1 to n of the axons, see `fibers.find_axons`.
-    hull_px : float array, (n,)
-        Areas of their convex hulls.
+    runs : runs.Runs
+        Those of the axons.
     others : int32 array, (rows, cols)
         Numbers 1 to m of the other regions; axons may have numbers here too.
     boxes : int64 array, (m + 1, 5)
@@ -101,7 +103,7 @@ class SortedRegions:
     """
 
     axons: np.ndarray
-    hull_px: np.ndarray
+    runs: Runs
     others: np.ndarray
     boxes: np.ndarray
     space: np.ndarray | None = None
@@ -126,16 +128,16 @@ def sort_regions(myelin, image=None):
     possible = (areas >= SMALLEST_AXON_PX) & (sides <= 2)
     possible &= edge <= MAX_EDGE
     hulls = np.full(len(areas), np.inf)
-    hulls[possible] = hull_areas(labels, possible)
+    hulls[possible] = hull_areas(find_runs(labels).of(possible))
     solid = areas / hulls
     candidates = solid >= MIN_SOLIDITY
     accepted = candidates
     if (solid >= MIN_SOLIDITY_OWN).any():
         accepted = accept(labels, areas, solid, candidates, sides == 0, image)
     axons = (np.cumsum(accepted, dtype=np.int32) * accepted)[labels]
-    hull_px = np.concatenate([hulls[accepted], close_breaks(myelin, axons)])
+    close_breaks(myelin, axons)
     boxes[accepted, 4] = 0
-    return SortedRegions(axons, hull_px, labels, boxes)
+    return SortedRegions(axons, find_runs(axons), labels, boxes)
 
 
 def accept(labels, areas, solid, candidates, inside, image):
@@ -236,13 +238,8 @@ def close_breaks(myelin, axons):
     myelin : bool array, (rows, cols)
     axons : int32 array, (rows, cols)
         The axons found already, 1 to n; those in open rings are added as n + 1 and so on.
-
-    Returns
-    -------
-    list of float
-        `hull_areas` of the axons added.
     """
-    count, hulls = axons.max(), []
+    count = axons.max()
     free = ~(myelin | (axons > 0))
     cores, boxes = label_regions(cv2.erode(free.view(np.uint8), SQUARE, borderValue=1) > 0, 4)
     sheath_count, sheaths = cv2.connectedComponents(myelin.view(np.uint8), connectivity=8)
@@ -265,39 +262,76 @@ def close_breaks(myelin, axons):
         if not own and not narrow:
             continue
         least = BREAK_SOLIDITY if own else BREAK_SOLIDITY_SHARED
-        hull = hull_areas(region.astype(np.int32), np.array([False, True]))[0]
-        if area >= least * hull:
+        if area >= least * hull_areas(find_runs(region))[0]:
             count += 1
-            hulls.append(hull)
             axons[view][region > 0] = count
             taken[wall] = True
-    return hulls
 
 
 def drawn_axons(axon, myelin):
     """Take the axons from an axon mask, and sort the rest.
 
-    Specks, and axons without a sheath, are left out: they are no fibers. A shrunken axon may leave
-    a space to its sheath: an enclosed region beside one axon and otherwise myelin. It belongs to
-    the fiber.
+    Specks, and axons without a sheath, are left out: they are no fibers.
 
     Returns
     -------
     SortedRegions
     """
-    labels, boxes = label_regions(axon, 8)
-    others, other_boxes = label_regions(~(myelin | axon), 4)
-    space = np.zeros_like(myelin)
-    for index, region, around in enclosed(others, other_boxes, labels, others.size):
-        if len(np.unique(around[around > 0])) == 1:
-            space[region] = True
-            other_boxes[index, 4] = 0
-    clusters, cluster_boxes = label_regions(myelin | axon | space, 4)
-    sheathed = np.zeros(len(cluster_boxes), bool)
-    sheathed[clusters[myelin]] = True
-    keep = np.zeros(len(boxes), bool)
-    keep[labels[axon & sheathed[clusters]]] = True
-    keep &= boxes[:, 4] >= SMALLEST_AXON_PX
-    axons = (np.cumsum(keep, dtype=np.int32) * keep)[labels]
-    hull_px = hull_areas(axons, np.arange(keep.sum() + 1) > 0)
-    return SortedRegions(axons, hull_px, others, other_boxes, space)
+    count, labels = cv2.connectedComponents(axon.view(np.uint8), connectivity=8)
+    others, boxes = label_regions(~(myelin | axon), 4)
+    sheathed = np.zeros(count, bool)
+    sheathed[labels[(cv2.dilate(myelin.view(np.uint8), CROSS) > 0) & axon]] = True
+    space = find_space(myelin, labels, sheathed, others, boxes)
+    runs = find_runs(labels)
+    keep = sheathed & (np.append(0, runs.areas(count - 1)) >= SMALLEST_AXON_PX)
+    if not keep[1:].all():
+        numbers = np.cumsum(keep, dtype=np.int32) * keep
+        labels, runs = numbers[labels], runs.renumbered(numbers)
+    return SortedRegions(labels, runs, others, boxes, space)
+
+
+def find_space(myelin, axons, sheathed, others, boxes):
+    """Find the space that an axon drawn too small leaves to its sheath: it belongs to the fiber.
+
+    It is an enclosed region beside one axon and otherwise myelin, and never a gap between sheaths:
+    the myelin around it is one piece, and where the axon reaches its sheath elsewhere, which a hole
+    in the sheath beside a gap looks like, the axon is a good part of its outline.
+
+    Parameters
+    ----------
+    myelin : bool array, (rows, cols)
+    axons : int32 array, (rows, cols)
+        Numbers 1 to n of the drawn axons.
+    sheathed : bool array, (n + 1,)
+        Axons that touch myelin; those that space parts from it are added in place.
+    others : int32 array, (rows, cols)
+        Numbers 1 to m of the regions that are neither.
+    boxes : int64 array, (m + 1, 5)
+        Their boxes, see `label_regions`; area becomes 0 for space.
+
+    Returns
+    -------
+    bool array, (rows, cols)
+    """
+    space, loose = np.zeros_like(myelin), ~sheathed
+    beside = np.zeros(len(boxes), bool)
+    beside[others[cv2.dilate((axons > 0).view(np.uint8), CROSS) > 0]] = True
+    beside &= (boxes[:, 4] > 0) & (touched_sides(boxes, myelin.shape) == 0)
+    for index in np.flatnonzero(beside):
+        view = crop(boxes[index], 2, myelin.shape)
+        region = (others[view] == index).view(np.uint8)
+        rim = cv2.dilate(region, CROSS) > region
+        around = axons[view][rim]
+        owner = around.max()
+        # Pieces within the view: two sheaths that meet elsewhere are two here.
+        _, pieces, sizes, _ = cv2.connectedComponentsWithStats(
+            myelin[view].view(np.uint8), connectivity=4
+        )
+        sheaths = np.bincount(pieces[rim & myelin[view]], minlength=len(sizes)) > 0
+        one_piece = (sheaths & (sizes[:, cv2.CC_STAT_AREA] >= MIN_SHAPE_PX)).sum() <= 1
+        along = np.count_nonzero(around) >= SPACE_ALONG_AXON * len(around)
+        if one_piece and ((around == owner) | (around == 0)).all() and (along or loose[owner]):
+            space[view][region > 0] = True
+            boxes[index, 4] = 0
+            sheathed[owner] |= sheaths.any()
+    return space

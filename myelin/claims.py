@@ -5,6 +5,7 @@ by its header, before anything is set aside for its pixels.
 """
 
 import math
+import zlib
 
 # Bytes of pixels that one byte of a file can hold at best.
 DEFLATE_GAIN = 1032  # 258 bytes in two bits
@@ -63,3 +64,22 @@ def check_scans(content, parts=1):
     """Raise a ValueError where the JPEG, or those in the parts of a TIFF, have too many scans."""
     if content.count(b"\xff\xda") > MAX_SCANS + parts:
         raise ValueError(f"more than {MAX_SCANS} scans in a JPEG")
+
+
+def plain_png_size(file):
+    """Return columns and rows of a usual PNG; None for other files, which Pillow judges.
+
+    Pillow's import takes a tenth of the time of measuring an image. Usual is a sound first chunk,
+    and none before the pixels that makes an animation (PNG specification, third edition).
+    """
+    file.seek(0)
+    head = file.read(33)
+    if head[:16] != b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" or len(head) < 33:
+        return None
+    if zlib.crc32(head[12:29]) != int.from_bytes(head[29:]):
+        return None
+    while (chunk := file.read(8))[4:] != b"IDAT":
+        if len(chunk) < 8 or chunk[4:] == b"acTL":
+            return None
+        file.seek(int.from_bytes(chunk[:4]) + 4, 1)
+    return int.from_bytes(head[16:20]), int.from_bytes(head[20:24])

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from myelin import __version__
@@ -134,9 +135,21 @@ def silent_stderr():
 
 def progress(items, description, unit="image", delay_s=2, total=None):
     """Return `items` with a progress bar on stderr; no bar for a loop that ends within a delay."""
-    from tqdm import tqdm
+    start, bar = time.monotonic(), None
+    try:
+        for index, item in enumerate(items, 1):
+            yield item
+            if bar is None and time.monotonic() - start > delay_s:
+                from tqdm import tqdm  # late: most loops end before
 
-    return tqdm(items, description, total, delay=delay_s, unit=unit, leave=False)
+                if total is None and hasattr(items, "__len__"):
+                    total = len(items)
+                bar = tqdm(desc=description, unit=unit, leave=False, total=total, initial=index)
+            elif bar is not None:
+                bar.update()
+    finally:
+        if bar is not None:
+            bar.close()
 
 
 def number(kind, low, high=math.inf):

@@ -18,7 +18,8 @@ import numpy as np
 from myelin.axons import drawn_axons, sort_regions
 from myelin.files import write_table
 from myelin.images import write_image
-from myelin.regions import edge_pixels, ellipses, perimeters
+from myelin.regions import edge_pixels, perimeters
+from myelin.runs import Runs, ellipses, hull_areas
 from myelin.sheaths import count_collapsed, fill_vacuoles, join_swollen, split_fibers
 
 
@@ -78,8 +79,8 @@ class Outlines:
         As in `Fibers`.
     axon_px, fiber_px : int arrays, (n,)
         Areas of the axons and of the whole fibers.
-    hull_px : float array, (n,)
-        Areas of the axons' convex hulls.
+    runs : runs.Runs
+        Those of the axons.
     pieces : int64 array, (m, 5)
         Boxes of the pieces of myelin without an axon, see `regions.label_regions`.
     """
@@ -88,7 +89,7 @@ class Outlines:
     labels: np.ndarray
     axon_px: np.ndarray
     fiber_px: np.ndarray
-    hull_px: np.ndarray
+    runs: Runs
     pieces: np.ndarray
 
 
@@ -124,22 +125,22 @@ def find_fibers(myelin, axon=None, image=None):
     """
     if axon is not None:
         found = drawn_axons(axon, myelin)
-        axons, hull_px = found.axons, found.hull_px
-        labels, pieces = split_fibers(myelin | found.space, axons)
+        myelin = myelin | found.space
     else:
         found = sort_regions(myelin, image)
-        axons, hull_px = found.axons, found.hull_px
-        labels, pieces = split_fibers(myelin, axons)
+    axons, runs = found.axons, found.runs
+    labels, pieces = split_fibers(myelin, axons, runs)
+    if axon is None:
         part_of = join_swollen(axons, labels)
         kept = part_of == np.arange(len(part_of))
         if not kept.all():
             numbers = np.cumsum(kept, dtype=np.int32) - 1
             axons, labels = (numbers * kept)[axons], numbers[part_of][labels]
-            hull_px = hull_px[kept[1:]]
-    axon_px = np.bincount(axons.ravel(), minlength=len(hull_px) + 1)[1:]
+            runs = runs.renumbered(numbers * kept)
+    axon_px = runs.areas(runs.number.max(initial=0))
     fill_vacuoles(found.others, found.boxes, axon_px, labels)
-    fiber_px = np.bincount(labels.ravel(), minlength=len(hull_px) + 1)[1:]
-    return Outlines(axons, labels, axon_px, fiber_px, hull_px, pieces)
+    fiber_px = np.bincount(labels.ravel(), minlength=len(axon_px) + 1)[1:]
+    return Outlines(axons, labels, axon_px, fiber_px, runs, pieces)
 
 
 def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=None):
@@ -168,7 +169,7 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=Non
     if axon is not None:
         myelin = myelin & ~axon  # where both were drawn, the axon mask has the finer outline
     found = find_fibers(myelin, axon, image)
-    counted = np.ones(len(found.hull_px) + 1, bool)
+    counted = np.ones(len(found.axon_px) + 1, bool)
     counted[found.axons[0]] = counted[found.axons[:, 0]] = False
     return Fibers(
         columns=measure(found, pixel_size_um, probability),
@@ -186,8 +187,8 @@ def measure(found, size, probability=None):
 
     `probability` is as in `measure_fibers`.
     """
-    count, axon_px, fiber_px = len(found.hull_px), found.axon_px, found.fiber_px
-    ellipse = ellipses(found.axons, axon_px)
+    count, axon_px, fiber_px = len(found.axon_px), found.axon_px, found.fiber_px
+    ellipse = ellipses(found.runs, axon_px)
     axon_perimeter = perimeters(found.axons, count)
     axon_diameter, fiber_diameter = 2 * np.sqrt(axon_px / np.pi), 2 * np.sqrt(fiber_px / np.pi)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -208,7 +209,7 @@ def measure(found, size, probability=None):
         "myelin_area_um2": (fiber_px - axon_px) * size**2,
         "myelin_thickness_um": (fiber_diameter - axon_diameter) / 2 * size,
         "g_ratio": axon_diameter / fiber_diameter,
-        "axon_solidity": axon_px / found.hull_px,
+        "axon_solidity": axon_px / hull_areas(found.runs),
         "axon_circularity": circularity,
         "axon_eccentricity": np.sqrt(1 - flatness),
         "touches_border": edge_pixels(found.labels, count)[1:] > 0,
@@ -236,7 +237,7 @@ def rate_confidence(found, probability):
     float array, (n,)
         0 to 1; NaN without a probability, and where a fiber has no sheath.
     """
-    count = len(found.hull_px)
+    count = len(found.axon_px)
     if probability is None:
         return np.full(count, np.nan)
     on_axon, on_fiber = (

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from myelin.claims import BMP_GAIN, DEFLATE_GAIN, JPEG_GAIN, check_scans, tiff_room
+from myelin.claims import BMP_GAIN, DEFLATE_GAIN, JPEG_GAIN, check_scans, plain_png_size, tiff_room
 from myelin.cli import UserError, silent_stderr
 from myelin.files import replacing
 from myelin.pixel_size import square_size
@@ -27,6 +27,7 @@ from myelin.tiff import (
     tiff_header,
 )
 from myelin.tiff_pages import MAX_PAGES
+from myelin.tiff_writer import write_tiff
 
 # An image above this is refused before decoding: 23,000 x 23,000, more than any scan seen so far.
 MAX_PIXELS = 2**29
@@ -133,9 +134,13 @@ def as_record(source):
 def other_header(file):
     """Return as `tiff_header` for an open PNG, JPEG or BMP; these state no pixel size in µm."""
     size = file.seek(0, 2)
-    with open_with_pillow(file, "PNG", "JPEG", "BMP") as opened:
-        count, (cols, rows) = getattr(opened, "n_frames", 1), opened.size
-        kind = opened.format
+    if plain := plain_png_size(file):
+        count, (cols, rows), kind = 1, plain, "PNG"
+    else:
+        file.seek(0)
+        with open_with_pillow(file, "PNG", "JPEG", "BMP") as opened:
+            count, (cols, rows) = getattr(opened, "n_frames", 1), opened.size
+            kind = opened.format
     bits, channels, gain = 8, 1, BMP_GAIN if kind == "BMP" else JPEG_GAIN
     if kind == "PNG":
         file.seek(24)  # bit depth and colour type, PNG specification 11.2.1
@@ -172,11 +177,11 @@ def decode(path):
 
 def decode_unheard(path):
     """Return as `decode`, whatever the decoder says."""
-    from tifffile import COMPRESSION, PHOTOMETRIC, TIFF
-
     white_is_0 = False
     with open(path, "rb") as file:
         if is_tiff(path):
+            from tifffile import COMPRESSION, PHOTOMETRIC, TIFF
+
             page, _ = open_page(file)
             if not tiff_room(page, page.parent.filehandle.size):
                 raise ValueError("cut short")
@@ -296,6 +301,9 @@ def read_mask(source):
     """
     record = as_record(source)
     image = read_image(record)
+    lowest, highest = image.min(), image.max()
+    if np.count_nonzero(image == lowest) + np.count_nonzero(image == highest) == image.size:
+        return image == highest  # the usual case, quickly
     counts = np.bincount(image.ravel(), minlength=256)
     values = np.flatnonzero(counts)
     if len(values) == 1:
@@ -331,17 +339,4 @@ def write_image(path, image, pixel_size_um=None):
             bgr = image[..., ::-1] if image.ndim == 3 else image
             cv2.imencode(".png", bgr)[1].tofile(temporary)
             return
-        from tifffile import imwrite
-
-        tags = {}
-        if pixel_size_um and image.dtype == np.uint32:
-            size = {f"PhysicalSize{axis}": pixel_size_um for axis in "XY"}
-            units = {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
-            tags = {"ome": True, "metadata": {"axes": "YX", **size, **units}}
-            # ImageJ without Bio-Formats reads these instead, and shows µm.
-            tags |= {"resolution": (1e4 / pixel_size_um,) * 2, "resolutionunit": "CENTIMETER"}
-        elif pixel_size_um:
-            tags = {"imagej": True, "metadata": {"unit": "um"}}
-            tags["resolution"] = (1 / pixel_size_um, 1 / pixel_size_um)
-        # Level 1 takes a quarter of the default's time.
-        imwrite(temporary, image, compression="zlib", compressionargs={"level": 1}, **tags)
+        write_tiff(temporary, image, pixel_size_um)

@@ -18,7 +18,7 @@ COLLAPSED_PERCENTILE = 25
 COLLAPSED_PX = 100  # the same where an image has no fiber to compare with
 
 
-def split_fibers(myelin, axons):
+def split_fibers(myelin, axons, runs):
     """Give every axon its myelin; sheaths that touch are split by a watershed from the axons.
 
     The watershed (Vincent and Soille, IEEE PAMI 13:583-598, 1991) floods the distance to the
@@ -30,6 +30,8 @@ def split_fibers(myelin, axons):
     myelin : bool array, (rows, cols)
     axons : int32 array, (rows, cols)
         Axon numbers 1 to n.
+    runs : runs.Runs
+        Those of the axons.
 
     Returns
     -------
@@ -40,22 +42,59 @@ def split_fibers(myelin, axons):
         Boxes of the pieces of myelin that are not, see `label_regions`.
     """
     clusters, boxes = label_regions(myelin | (axons > 0), 4)
-    inside = np.flatnonzero(axons)
     owner = np.zeros(len(boxes), np.int32)
-    cluster, axon = clusters.ravel()[inside], axons.ravel()[inside]
-    owner[cluster] = axon  # the last one written stays
-    several = np.unique(cluster[owner[cluster] != axon])
+    cluster = clusters[runs.row, runs.first]
+    owner[cluster] = runs.number  # the last one written stays
+    several = sorted(set(cluster[owner[cluster] != runs.number].tolist()))
     fibers = owner[clusters]
-    if len(several):
-        from skimage.segmentation import watershed  # late: its import takes half a second
     for index in several:
         view = crop(boxes[index], 1, myelin.shape)
         mask = clusters[view] == index
         markers = np.where(mask, axons[view], 0)
         inner = cv2.distanceTransform((markers == 0).view(np.uint8), cv2.DIST_L2, 5)
         outer = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
-        fibers[view][mask] = watershed(inner - outer, markers, mask=mask)[mask]
+        fibers[view][mask] = watershed(inner - outer, markers, mask)[mask]
     return fibers, boxes[(owner == 0) & (boxes[:, 4] > 0)]
+
+
+def watershed(heights, markers, mask):
+    """Return what `skimage.segmentation.watershed` does, without its slow import.
+
+    The compiled part alone needs no SciPy, whose import takes as long as measuring 4,000 fibers.
+    It is no public function: another release may have it elsewhere or differently, and then the
+    public one does the work.
+
+    Parameters
+    ----------
+    heights : float array, (rows, cols)
+    markers : int32 array, (rows, cols)
+        0 outside `mask`.
+    mask : bool array, (rows, cols)
+
+    Returns
+    -------
+    int32 array, (rows, cols)
+    """
+    heights, mask = np.pad(heights.astype(np.float64), 1), np.pad(mask, 1)
+    labels, width = np.pad(markers, 1), mask.shape[1]
+    try:
+        from skimage.segmentation._watershed_cy import watershed_raveled
+
+        watershed_raveled(
+            heights.ravel(),
+            np.flatnonzero(labels),
+            np.array([-width, -1, 1, width], np.intp),
+            mask.ravel().view(np.int8),
+            np.array([width, 1], np.intp),
+            0,
+            labels.ravel(),  # changed in place
+            False,
+        )
+    except (ImportError, TypeError, ValueError):
+        from skimage.segmentation import watershed as public
+
+        labels = public(heights, np.pad(markers, 1), mask=mask)
+    return labels[1:-1, 1:-1]
 
 
 def join_swollen(axons, fibers):

@@ -54,6 +54,13 @@ def test_number_takes_its_range_only():
         cli.number(float, 0)("inf")
 
 
+def test_progress_shows_a_bar_once_a_loop_takes_long(capfd):
+    loop = cli.progress(range(3), "counting", delay_s=0)
+    assert next(loop) == 0 and capfd.readouterr().err == ""
+    assert list(loop) == [1, 2]
+    assert "counting:  33%" in capfd.readouterr().err
+
+
 def test_progress_passes_items_on_and_is_silent_when_quick(capfd):
     assert list(cli.progress([1, 2], "counting")) == [1, 2]
     assert capfd.readouterr().err == ""

@@ -132,6 +132,22 @@ def test_a_shrunken_axon_keeps_its_fiber(drawn):
     assert found.columns["g_ratio"] == pytest.approx([drawn / 32], rel=0.02)
 
 
+def test_a_gap_between_sheaths_does_not_bridge_them():
+    """Two sheaths enclose a gap where they meet at corners, and an axon reaches it through a hole.
+
+    Counted as space within the fiber, the gap would give it a part of the thick sheath beside it.
+    """
+    myelin, axon = np.zeros((60, 100), bool), np.zeros((60, 100), bool)
+    myelin[10:50, 10:40] = myelin[10:50, 42:90] = True
+    myelin[[26, 31], 40] = myelin[27:31, 41] = True
+    axon[12:48, 12:38] = axon[16:44, 64:84] = True
+    alone = measure_fibers(myelin, 1.0, axon)
+    assert alone.columns["fiber_area_um2"].tolist() == [40 * 30 + 2, 40 * 48 + 4]
+    axon[28, 38:40] = True  # the hole
+    found = measure_fibers(myelin, 1.0, axon)
+    assert (found.labels == alone.labels).all()
+
+
 @needs_shared
 def test_reference_table():
     """AxonDeepSeg's own table: 99 % of 298 fibers, medians within 0.5 %."""

@@ -1,12 +1,15 @@
 """Whose is which myelin, in drawn shapes."""
 
 import math
+import sys
 
+import cv2
 import numpy as np
 import pytest
 from measuring import ring, rings
 
 from myelin.fibers import measure_fibers
+from myelin.sheaths import watershed
 
 
 def test_touching_sheaths_are_split_without_losing_a_pixel():
@@ -22,6 +25,23 @@ def test_a_thin_and_a_thick_sheath_that_touch():
     thick, thin = ring((200, 260), 90, 100, 30, 60), ring((200, 260), 190, 100, 32, 40)
     found = measure_fibers(thick[0] | thin[0], 1.0)
     assert sorted(found.columns["fiber_diameter_um"]) == pytest.approx([80, 120], rel=0.03)
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_the_watershed_is_that_of_scikit_image(missing, monkeypatch):
+    """Its compiled part, called directly, does the same as the public function; so does that."""
+    from skimage.segmentation import watershed as public
+
+    if missing:  # as in a release that has it elsewhere
+        monkeypatch.setitem(sys.modules, "skimage.segmentation._watershed_cy", None)
+    rng = np.random.default_rng(5)
+    heights = cv2.GaussianBlur(rng.normal(size=(70, 90)).astype(np.float32), (0, 0), 2)
+    mask, markers = heights > -0.1, np.zeros(heights.shape, np.int32)
+    markers[rng.integers(70, size=30), rng.integers(90, size=30)] = np.arange(1, 31)
+    markers *= mask
+    expected = public(heights, markers, mask=mask)
+    assert (watershed(heights, markers, mask) == expected).all()
+    assert len(set(expected.ravel().tolist())) > 10
 
 
 def test_vacuoles_and_pinholes_belong_to_the_sheath():
