@@ -22,7 +22,7 @@ import dataclasses
 import itertools
 from pathlib import Path
 
-from myelin.cli import Parser, progress, script
+from myelin.cli import Parser, progress, running, script
 from myelin.exclude import Exclusions, add_exclude_options
 from myelin.fibers import measure_fibers, write_fibers
 from myelin.files import name_leftovers, start_run, write_run_json, write_table
@@ -46,6 +46,7 @@ from myelin.masks import (
 from myelin.methods import write_methods
 from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, find_masks
 from myelin.pictures import Pictures, add_picture_options
+from myelin.report import Report
 from myelin.segmented import probabilities_of, segmented
 from myelin.spreadsheet import add_table_options, check_installed, write_workbook
 from myelin.summary import summarize
@@ -120,15 +121,16 @@ def measure_folder(args):
     masks = found.masks
     images = images_of(masks, args.images or RAW_TEST) if args.images or RAW_TEST.is_dir() else {}
     animals = read_groups(args.groups, masks) if args.groups else {}
-    exclusions = Exclusions(args, masks)
+    exclusions = Exclusions(args, masks, reader)
     probabilities = probabilities_of(found, args.masks)
     cases = read_cases([masks], images, args.pixel_size, reader, probabilities=probabilities)
     exclusions.check(cases, lambda case: find_case(case, reader))
 
     before = start_run(args.out)
     rows, measured, pictures = [], {}, Pictures(args.out)
+    page = None if args.no_pictures else Report(len(cases))
     for case in progress(cases, "measuring"):
-        fibers = measure_case(case, reader, exclusions, args)
+        fibers = measure_case(case, reader, exclusions, args, page)
         rows.append(summarize(fibers, case.name, case.pixel_size_source))
         measured[case.name] = Measured.of(fibers)
         pictures.add(case, fibers)
@@ -153,7 +155,9 @@ def measure_folder(args):
         missing=found.missing,
         segmentation=found.run,
     )
-    write_methods(args.out)
+    text = write_methods(args.out)
+    if page:
+        page.write(args.out / "report.html", running["arguments"], text)
     if args.xlsx:
         write_workbook(args.out, list(measured), bool(tables))
     name_leftovers(args.out, before)
@@ -167,11 +171,14 @@ def find_case(case, reader):
     return measure_fibers(myelin, case.pixel_size_um, axon, image, probability)
 
 
-def measure_case(case, reader, exclusions, args):
-    """Measure one image and write its table and label images."""
+def measure_case(case, reader, exclusions, args, page):
+    """Measure one image, write its table and label images, and put it on the page."""
     myelin = reader.mask(case.masks[0][0])
-    fibers = exclusions.apply(case, find_case(case, reader), myelin)
+    found = find_case(case, reader)
+    fibers = exclusions.apply(case, found, myelin)
     write_fibers(args.out, case.name, fibers, args.decimal)
+    if page:
+        page.add(case.name, found, fibers, myelin, reader.image(case.image))
     return fibers
 
 

@@ -16,7 +16,8 @@ from myelin import __version__
 
 MAX_SAID_BYTES = 2**16  # of a library's own messages, of which the first says enough
 
-running = {"command": "called from Python"}  # the script's command line, for provenance
+# The script's command line, for provenance, and its arguments.
+running = {"command": "called from Python", "arguments": []}
 
 
 class UserError(Exception):
@@ -35,6 +36,7 @@ def script(main):
     def run(argv=None):
         arguments = sys.argv[1:] if argv is None else argv
         running["command"] = quote(["python", name, *arguments])
+        running["arguments"] = list(map(str, arguments))
         # Windows consoles may not know every character of a file name or µ.
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):

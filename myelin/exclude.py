@@ -14,6 +14,7 @@ import numpy as np
 from myelin.cli import UserError
 from myelin.files import sha256
 from myelin.groups import image_ids, read_rows
+from myelin.ownership import pixel_hash
 from myelin.rules import add_rule_options, limits_of, rule_reasons
 
 EXCLUDE_COLUMNS = ("image", "fiber", "reason", "mask_sha256", "x_px", "y_px", "axon_area_px")
@@ -67,6 +68,7 @@ class Exclusions:
         With the options of `add_exclude_options`.
     names : iterable of str
         Ids of the images that are measured.
+    reader : masks.Reader
 
     Raises
     ------
@@ -74,8 +76,8 @@ class Exclusions:
         As `read_decisions`.
     """
 
-    def __init__(self, args, names):
-        self.path, self.limits = args.exclude, limits_of(args)
+    def __init__(self, args, names, reader):
+        self.path, self.limits, self.reader = args.exclude, limits_of(args), reader
         self.decisions = read_decisions(self.path, names) if self.path else {}
         self.hashes, self.reasons = {}, Counter()
 
@@ -93,7 +95,7 @@ class Exclusions:
         errors = []
         for case in cases:
             decisions = self.decisions.get(case.name, [])
-            hashed = self.hashes[case.name] = mask_hash(case.masks[0])
+            hashed = self.hashes[case.name] = mask_hash(*map(self.reader.mask, case.masks[0]))
             if any(decision.mask_sha256 != hashed for decision in decisions):
                 errors += match(decisions, measure(case), hashed)[1]
         raise_first(errors)
@@ -104,7 +106,7 @@ class Exclusions:
         A decision goes before the rules.
         """
         reasons = ["; ".join(parts) for parts in rule_reasons(fibers.columns, self.limits)]
-        decided, errors = match(self.decisions.get(case.name, []), fibers, mask_hash(case.masks[0]))
+        decided, errors = match(self.decisions.get(case.name, []), fibers, self.hashes[case.name])
         raise_first(errors)
         for row, reason in decided.items():
             reasons[row] = reason
@@ -123,14 +125,9 @@ class Exclusions:
         }
 
 
-def mask_hash(masks):
-    """Return the SHA-256 of a myelin mask's file, with that of the axon mask beside it if any.
-
-    Parameters
-    ----------
-    masks : (path, path or None)
-    """
-    return "+".join(sha256(path) for path in masks if path)
+def mask_hash(myelin, axon=None):
+    """Return the hash of a myelin mask, with that of the axon mask beside it where there is one."""
+    return "+".join(pixel_hash(mask) for mask in (myelin, axon) if mask is not None)
 
 
 def read_decisions(path, names):

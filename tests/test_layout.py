@@ -11,6 +11,9 @@ CODE = [*ROOT.glob("*.py"), *(ROOT / "myelin").glob("*.py")]
 EVERYTHING = [*CODE, *(ROOT / "benchmarks").glob("*.py"), *(ROOT / "models").glob("*.py")]
 
 
+PAGE = [*(ROOT / "myelin" / "page").iterdir()]
+
+
 def imported(path):
     """Return the modules of this suite that a file imports, late imports too."""
     found = set()
@@ -45,6 +48,12 @@ def test_imports_only_go_downwards():
 
     for name in below:
         visit(name, [])
+
+
+@pytest.mark.parametrize("path", PAGE, ids=lambda path: path.name)
+def test_files_of_the_page_too(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 350 and max(map(len, lines)) <= 120
 
 
 @pytest.mark.parametrize("path", EVERYTHING, ids=lambda path: path.name)

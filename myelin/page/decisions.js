@@ -1,0 +1,105 @@
+// What was decided: undone, kept by the browser, saved as exclude.csv.
+
+class Decisions {
+  constructor(study) {
+    this.study = study;
+    this.done = []; // one entry a step, each a list of [fiber, state before, reason before]
+    this.stored = true;
+    this.load();
+  }
+
+  // Decide on some fibers in one step: [[fiber, state, reason]].
+  decide(changes) {
+    const { state, reason } = this.study;
+    this.done.push(changes.map(([fiber]) => [fiber, state[fiber], reason[fiber]]));
+    this.apply(changes);
+  }
+
+  // Take the last step back, and return its fibers.
+  undo() {
+    const changes = this.done.pop() || [];
+    this.apply(changes);
+    return changes.map(([fiber]) => fiber);
+  }
+
+  apply(changes) {
+    const touched = new Set();
+    for (const [fiber, state, reason] of changes) {
+      this.study.state[fiber] = state;
+      this.study.reason[fiber] = reason;
+      touched.add(this.study.imageOf[fiber]);
+    }
+    for (const image of touched) this.store(image);
+  }
+
+  // Decisions are of an image with this mask, in whatever folder the page lies.
+  key(image) {
+    return `myelin-report ${image.mask_sha256} ${image.name}`;
+  }
+
+  store(index) {
+    const image = this.study.images[index];
+    const kept = {};
+    for (let i = image.first; i < image.first + image.count; i++) {
+      const { state, tables, reason } = this.study;
+      if (state[i] !== tables[i]) kept[this.study.place(i)] = [state[i], reason[i]];
+    }
+    try {
+      if (Object.keys(kept).length) localStorage.setItem(this.key(image), JSON.stringify(kept));
+      else localStorage.removeItem(this.key(image));
+      this.stored = true;
+    } catch {
+      this.stored = false; // no room, or the browser keeps nothing for files
+    }
+  }
+
+  load() {
+    try {
+      for (const image of this.study.images) this.loadImage(image, localStorage.getItem(this.key(image)));
+    } catch {
+      this.stored = false;
+    }
+  }
+
+  loadImage(image, text) {
+    const kept = text ? JSON.parse(text) : null;
+    if (!kept) return;
+    for (let i = image.first; i < image.first + image.count; i++) {
+      const found = kept[this.study.place(i)];
+      if (found) [this.study.state[i], this.study.reason[i]] = found;
+    }
+  }
+
+  // Forget all decisions made here.
+  reset() {
+    this.study.takeTables();
+    this.done = [];
+    this.study.images.forEach((_, index) => this.store(index));
+  }
+
+  excluded() {
+    const found = [];
+    for (let i = 0; i < this.study.count; i++) if (this.study.state[i] === EXCLUDED) found.push(i);
+    return found;
+  }
+
+  csv() {
+    const { columns, images, imageOf, reason } = this.study;
+    const rows = [["image", "fiber", "reason", "mask_sha256", "x_px", "y_px", "axon_area_px"]];
+    for (const i of this.excluded()) {
+      const { name, mask_sha256: mask } = images[imageOf[i]];
+      rows.push([name, columns.fiber[i], reason[i], mask, columns.x_px[i], columns.y_px[i], columns.axon_px[i]]);
+    }
+    const cell = (value) => (/[",\r\n;\t]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value);
+    return `\ufeff${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;
+  }
+}
+
+// Hand a text to the browser as a file to save.
+function download(name, text) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
