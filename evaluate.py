@@ -25,7 +25,7 @@ from myelin.masks import (
 )
 from myelin.naming import PREDS, RAW_TEST, find_masks, list_images
 from myelin.pictures import add_format_option, formats_of
-from myelin.segmented import segmented
+from myelin.segmented import check_images, segmented
 from myelin.spreadsheet import add_decimal_option
 
 EVALUATION = Path("evaluation")
@@ -74,6 +74,8 @@ def evaluate(args):
     reader = Reader()
     references, found = find_pairs(args.reference, args.preds, reader)
     predictions = found.masks
+    if args.reference == RAW_TEST:
+        check_images(found, images_of(predictions, RAW_TEST), RAW_TEST, reader)
     images = images_of(references, args.reference)
     cases = read_cases([references, predictions], images, args.pixel_size, reader, in_pixels=True)
     unit = "px" if any(case.pixel_size_um is None for case in cases) else "um"

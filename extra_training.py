@@ -15,6 +15,7 @@ from myelin.files import beside, sha256
 from myelin.locking import holding
 from myelin.model_file import RESUME, load_model, model_path, read_model_file, restore_adam
 from myelin.naming import NPYDATA
+from myelin.packing import keep_up_to_train
 from myelin.pairs import Pairs
 from myelin.preds import segment_if_packed
 from myelin.preprocessing import dataset_statistics
@@ -38,6 +39,7 @@ def main(argv=None):
     _, settings, _ = read_model_file(old)
     run = Run.from_arguments(args, recipe_of(old, settings, args))
     run.check((settings.rows or 0) * (settings.cols or 0))
+    keep_up_to_train()
     with holding(new.parent, new.name), holding(NPYDATA, "imgs_train.npy", shared=True):
         train(old, new, settings, run, args)
     segment_if_packed(new)

@@ -47,7 +47,7 @@ from myelin.methods import write_methods
 from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, find_masks
 from myelin.pictures import Pictures, add_picture_options
 from myelin.report import Report
-from myelin.segmented import probabilities_of, segmented
+from myelin.segmented import check_images, probabilities_of, segmented
 from myelin.spreadsheet import add_table_options, check_installed, write_workbook
 from myelin.summary import summarize
 
@@ -119,7 +119,10 @@ def measure_folder(args):
     reader = Reader()
     found = segmented(args.masks, find_masks(args.masks), reader)
     masks = found.masks
-    images = images_of(masks, args.images or RAW_TEST) if args.images or RAW_TEST.is_dir() else {}
+    folder = args.images or RAW_TEST
+    images = images_of(masks, folder) if args.images or folder.is_dir() else {}
+    if folder.is_dir():
+        check_images(found, images, folder, reader)
     animals = read_groups(args.groups, masks) if args.groups else {}
     exclusions = Exclusions(args, masks, reader)
     probabilities = probabilities_of(found, args.masks)

@@ -15,6 +15,7 @@ from myelin.fiber_width import FIBER_PX
 from myelin.locking import holding
 from myelin.model_file import model_path
 from myelin.naming import NPYDATA
+from myelin.packing import keep_up_to_train
 from myelin.pairs import Pairs
 from myelin.preds import segment_if_packed
 from myelin.recipe import Recipe, Run, add_recipe_options, add_run_options, given_recipe, multiple
@@ -28,6 +29,7 @@ def main(argv=None):
     run = Run.from_arguments(args, given_recipe(args, Recipe()))
     run.check((args.size or 0) ** 2)
     path = model_path(args.model)
+    keep_up_to_train()
     with holding(path.parent, path.name), holding(NPYDATA, "imgs_train.npy", shared=True):
         train(path, run, args)
     segment_if_packed(path)

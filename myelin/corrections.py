@@ -16,7 +16,7 @@ from myelin.drawing import apart
 from myelin.files import replacing, sha256
 from myelin.images import read_image, read_mask, read_record, write_image
 from myelin.naming import PREDS, RAW_TEST, RAW_TRAIN, SUFFIXES, test_images
-from myelin.ownership import MODELS_OWN, mask_hashes, programs_hash, read_run, set_aside
+from myelin.ownership import MODELS_OWN, hashes_in, programs_hash, read_run, set_aside
 
 
 @dataclass
@@ -138,7 +138,7 @@ def is_models(path):
     if path.parent != PREDS or not path.name.endswith("_mask.tif"):
         return False
     run = read_run(PREDS) or {}
-    hashes = mask_hashes(run, "images"), mask_hashes(run, "earlier")
+    hashes = hashes_in(run, "images"), hashes_in(run, "earlier")
     return programs_hash(path, hashes, run.get("threshold")) is not None
 
 

@@ -5,10 +5,11 @@
     "complete": false                        true at the end of the run
     "pending": ["b", "c"]                    images that the run has not come to
     "images": {"a": {"mask_sha256": ...}}    what it has written or is about to write
-    "earlier": {"b": {"mask_sha256": ...}}   what earlier runs left in the folder
+    "earlier": {"b": {"mask_sha256": ...}}   what earlier runs have left in the folder
 
 A mask that has none of these hashes is the user's: `find_myelin.py` keeps it, and writes its own to
-`preds/model/`.
+`preds/model/`. Where the image itself (`image_sha256`) has changed, what the user has drawn on the
+old one moves to `preds/corrected/`.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ import uuid
 import numpy as np
 
 from myelin.cli import UserError, progress
-from myelin.files import replacing, run_facts, write_json
+from myelin.files import run_facts, write_json
 from myelin.images import read_image, read_mask, write_image
 from myelin.naming import SUFFIXES
 
@@ -63,16 +64,21 @@ def read_run(folder):
     return run
 
 
-def mask_hashes(run, key):
-    """Return {id: hash} of the masks that `run.json` lists under "images" or "earlier".
+def hashes_in(run, key, kind="mask_sha256"):
+    """Return {id: hash} of what `run.json` lists under "images" or "earlier".
 
-    Runs of version 1.0.0 recorded none.
+    Parameters
+    ----------
+    run : dict
+        Those of version 1.0.0 recorded no hashes.
+    key : "images" or "earlier"
+    kind : "mask_sha256" or "image_sha256"
     """
     listed = run.get(key)
     return {
-        name: fact["mask_sha256"]
+        name: fact[kind]
         for name, fact in (listed.items() if isinstance(listed, dict) else ())
-        if isinstance(fact, dict) and isinstance(fact.get("mask_sha256"), str)
+        if isinstance(fact, dict) and isinstance(fact.get(kind), str)
     }
 
 
@@ -93,24 +99,30 @@ def hash_of_mask(path, read=read_mask):
         return None
 
 
-def programs_masks(folder):
-    """Return {id: hash} of the masks in `preds/` that the program wrote.
+def earlier_runs(folder):
+    """Return what earlier runs have left in `preds/`, as `run.json` lists it under "earlier".
 
     Where an older version left no hash, a mask is taken for the program's if a threshold of the
     probability beside it gives the same: then nothing is lost with it.
+
+    Returns
+    -------
+    dict of str to dict
+        "mask_sha256" of a mask that the program wrote, "image_sha256" of the image.
     """
     try:
         run = read_run(folder) or {}
     except UserError:  # damaged; it is about to be replaced
         run = {}
-    hashes = mask_hashes(run, "images"), mask_hashes(run, "earlier")
-    ours = {}
+    hashes = hashes_in(run, "images"), hashes_in(run, "earlier")
+    images = (hashes_in(run, key, "image_sha256") for key in ("earlier", "images"))
+    found = {name: {"image_sha256": known} for some in images for name, known in some.items()}
     for name, paths in progress(masks_in(folder).items(), "checking masks"):
         path = folder / f"{name}_mask.tif"
         actual = programs_hash(path, hashes, run.get("threshold")) if path in paths else None
         if actual:
-            ours[name] = actual
-    return ours
+            found.setdefault(name, {})["mask_sha256"] = actual
+    return found
 
 
 def programs_hash(path, hashes, threshold):
@@ -120,7 +132,7 @@ def programs_hash(path, hashes, threshold):
     ----------
     path : Path
     hashes : sequence of dict
-        As from `mask_hashes`.
+        As from `hashes_in`.
     threshold : float or None
         That of the run.
     """
@@ -174,14 +186,16 @@ class RunRecord:
     ----------
     images : dict of str to dict
         Facts of the images done.
-    kept, replaced : list of Path
-        The user's masks that were kept, and the copies of those that were replaced.
+    kept : list of Path
+        The user's masks that were kept.
+    replaced, outdated : list of Path
+        Where those now are that `force` has replaced, and those of another image.
     """
 
     def __init__(self, folder, ids, force, **facts):
         self.folder, self.force = folder, force
-        self.images, self.kept, self.replaced = {}, [], []
-        self.found, self.earlier = masks_in(folder), programs_masks(folder)
+        self.images, self.kept, self.replaced, self.outdated = {}, [], [], []
+        self.found, self.earlier = masks_in(folder), earlier_runs(folder)
         self.pending = list(ids)
         self.facts = run_facts(run=uuid.uuid4().hex, complete=False, **facts)
         self.lock = threading.Lock()
@@ -192,7 +206,7 @@ class RunRecord:
         facts = self.facts | ({"pending": self.pending} if self.pending else {})
         facts["images"] = self.images
         if self.earlier:
-            facts["earlier"] = {k: {"mask_sha256": v} for k, v in self.earlier.items()}
+            facts["earlier"] = self.earlier
         write_json(self.folder / "run.json", facts)
 
     def finish(self):
@@ -201,13 +215,29 @@ class RunRecord:
         self.earlier = {k: v for k, v in self.earlier.items() if k not in self.images}
         self.save()
 
-    def users_masks(self, name):
-        """Return the paths of an image's masks that the program did not write."""
+    def users_masks(self, name, image_sha256):
+        """Return the paths of an image's masks that the user wants kept.
+
+        Those of another image, or that `force` replaces, are moved away.
+        """
+        earlier = self.earlier.get(name, {})
         own = self.folder / f"{name}_mask.tif"
         users = [path for path in self.found.get(name, ()) if path != own and path.exists()]
         # Looked at now, not at the start: an hour may lie between.
-        if own.exists() and hash_of_mask(own) != self.earlier.get(name, ""):
+        if own.exists() and hash_of_mask(own) != earlier.get("mask_sha256", ""):
             users.append(own)
+        if earlier.get("image_sha256", image_sha256) != image_sha256:
+            drawn = [
+                self.folder / f"{name}{part}{suffix}"
+                for part in ("_axon", "_nerve")
+                for suffix in sorted(SUFFIXES)
+            ]
+            outdated = users + [path for path in drawn if path.exists()]
+            self.outdated += [set_aside(path) for path in outdated]
+            return []
+        if self.force:
+            self.replaced += [set_aside(path) for path in users]
+            return []
         return users
 
     def put_mask(self, name, mask, users, **fact):
@@ -222,39 +252,28 @@ class RunRecord:
         **fact
             What `run.json` is to say of the image, its `pixel_size_um` among it.
         """
-        kept = bool(users) and not self.force
-        own = self.folder / f"{name}_mask.tif"
-        if users and self.force:
-            self.replaced += [set_aside(path) for path in users]
-        fact |= {"mask_sha256": pixel_hash(mask), "corrected_by_hand": kept}
+        fact |= {"mask_sha256": pixel_hash(mask), "corrected_by_hand": bool(users)}
         with self.lock:
             self.images[name] = fact
             self.pending.remove(name)
             self.save()
-        pixels = mask.astype(np.uint8) * np.uint8(255)
+        own = self.folder / f"{name}_mask.tif"
         beside = self.folder / MODELS_OWN / own.name
-        write_image(beside if kept else own, pixels, fact["pixel_size_um"])
-        if not kept:
+        pixels = mask.astype(np.uint8) * np.uint8(255)
+        write_image(beside if users else own, pixels, fact["pixel_size_um"])
+        if not users:
             beside.unlink(missing_ok=True)
         elif own not in users:  # one in another format counts; two of a name would not be measured
             own.unlink(missing_ok=True)
-        self.kept += users if kept else []
+        self.kept += users
 
 
 def set_aside(path):
-    """Copy a user's mask to `preds/corrected/` under a name of its own; return the copy's path.
-
-    What is in another format than ours is moved there: it would stand beside the new mask.
-    """
-    content = path.read_bytes()
+    """Move a user's file to `preds/corrected/` under a name of its own; return its new path."""
     folder = path.parent / REPLACED
+    folder.mkdir(exist_ok=True)
     for number in itertools.count(1):
-        copy = folder / (path.name if number == 1 else f"{path.stem}_{number}{path.suffix}")
-        if not copy.exists():
-            with replacing(copy) as temporary:
-                temporary.write_bytes(content)
-        if copy.read_bytes() == content:
-            break
-    if path.suffix != ".tif":
-        path.unlink()
-    return copy
+        moved = folder / (path.name if number == 1 else f"{path.stem}_{number}{path.suffix}")
+        if not moved.exists():
+            path.rename(moved)
+            return moved

@@ -13,9 +13,10 @@ from myelin.files import name_leftovers, replacing, sha256, times_written
 from myelin.images import MAX_PIXELS, read_mask, write_image
 from myelin.locking import holding
 from myelin.model_file import read_model_file
-from myelin.naming import NPYDATA, PREDS, RAW_TEST, test_images
-from myelin.ownership import MODELS_OWN, RunRecord
+from myelin.naming import NPYDATA, PREDS
+from myelin.ownership import MODELS_OWN, REPLACED, RunRecord, pixel_hash
 from myelin.packed import Stack, load_test
+from myelin.packing import keep_up
 from myelin.preprocessing import dataset_statistics
 from myelin.segmentation import segment
 from myelin.sharing import decide
@@ -59,7 +60,7 @@ class Options:
 
 
 def segment_test(model, options=Options()):
-    """Segment every packed test image.
+    """Segment every test image.
 
     Parameters
     ----------
@@ -71,6 +72,7 @@ def segment_test(model, options=Options()):
     UserError
         No packed images, no usable model or engine, or a scale that an image does not fit.
     """
+    keep_up("test")
     with holding(PREDS), holding(NPYDATA, "imgs_test.npy", shared=True):
         segment_packed(load_test(), model, options)
 
@@ -83,7 +85,6 @@ def segment_packed(test, model, options):
     threshold = settings.threshold if options.threshold is None else options.threshold
     if options.scale and settings.frame == "resize":
         raise UserError(f"--scale: {model} sees every image at one size, leave it out")
-    name_changes(test)
     engine = open_engine(weights, settings, options.engine, options.precision)
 
     choices = decide(engine, settings, test, options.myelin, options.scale)
@@ -225,17 +226,12 @@ def report(facts, model):
         )
 
 
-def name_changes(test):
-    """Say so where `raw/test` no longer holds what was packed."""
-    if RAW_TEST.is_dir() and set(test.ids) != {path.stem for path in test_images(RAW_TEST)}:
-        print(f"note: {RAW_TEST} has changed since it was packed, run python data.py to see that")
-
-
 def write_result(record, name, image, probability, mask, fact):
     """Write one image's probability, overlay and mask; the mask last, it says that all is there."""
     write_image(PREDS / f"{name}_pred.png", np.rint(probability * 255).astype(np.uint8))
-    users = record.users_masks(name)
-    standing = users_mask(users[0], mask) if users and not record.force else mask
+    fact["image_sha256"] = pixel_hash(image)
+    users = record.users_masks(name, fact["image_sha256"])
+    standing = users_mask(users[0], mask) if users else mask
     write_image(PREDS / f"{name}_overlay.png", overlay(image, standing))
     record.put_mask(name, mask, users, **fact)
 
@@ -256,11 +252,10 @@ def name_corrected(record):
             f"kept, corrected by hand: {', '.join(path.name for path in record.kept)}; the model's "
             f"are in {PREDS / MODELS_OWN}/, --force replaces yours after a copy"
         )
-    if record.replaced:
-        print(
-            "replaced, corrected by hand: copies are "
-            f"{', '.join(str(path) for path in record.replaced)}"
-        )
+    for why, paths in (("--force", record.replaced), ("the image has changed", record.outdated)):
+        if paths:
+            names = ", ".join(path.name for path in paths)
+            print(f"replaced, corrected by hand ({why}): yours are in {PREDS / REPLACED}/: {names}")
 
 
 def overlay(image, mask):

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from myelin.cli import UserError
-from myelin.ownership import hash_of_mask, mask_hashes, read_run
+from myelin.naming import test_images
+from myelin.ownership import hash_of_mask, hashes_in, pixel_hash, read_run
 
 
 @dataclass
@@ -53,7 +54,7 @@ def segmented(folder, masks, reader):
     run = read_run(folder)
     if run is None:
         return Segmented(masks)
-    written, earlier = mask_hashes(run, "images"), mask_hashes(run, "earlier")
+    written, earlier = hashes_in(run, "images"), hashes_in(run, "earlier")
     pending = run.get("pending", ())
     planned = {*run.get("images", masks), *pending}
     found = Segmented({}, run, missing=[name for name in sorted(planned) if name not in masks])
@@ -89,6 +90,58 @@ def name_others(folder, masks, planned, found):
         )
     if found.corrected:
         print(f"corrected by hand, taken as they are: {', '.join(found.corrected)}")
+
+
+def check_images(found, images, folder, reader):
+    """Raise where the images are no longer those that were segmented; name new ones.
+
+    Parameters
+    ----------
+    found : Segmented
+        Takes what is missing.
+    images : dict of id to path
+        Those that the masks will be measured with.
+    folder : Path
+        That of the images.
+    reader : masks.Reader
+
+    Raises
+    ------
+    UserError
+        An image has changed since it was segmented, or others have taken the place of those that
+        were.
+    """
+    if found.run is None:
+        return
+    known = hashes_in(found.run, "images", "image_sha256")
+    errors = [
+        f"{path}: has changed since it was segmented, run python find_myelin.py"
+        for name, path in images.items()
+        if name in found.masks and name in known and not is_image(path, known[name], reader)
+    ]
+    segmented_ids = {*found.masks, *found.missing}
+    new = [path.stem for path in test_images(folder) if path.stem not in segmented_ids]
+    gone = [name for name in found.masks if name not in images]
+    if new and gone:
+        errors.append(
+            f"{folder}: {', '.join(gone)} were segmented, but {', '.join(new)} are there now, run "
+            "python find_myelin.py"
+        )
+    elif gone and images:
+        print(f"note: no longer in {folder}, measured all the same: {', '.join(gone)}")
+    elif new:
+        print(f"warning: not segmented, left out: {', '.join(new)}; run python find_myelin.py")
+        found.missing += new
+    if errors:
+        raise UserError(*errors)
+
+
+def is_image(path, known, reader):
+    """Whether an image has a hash; one that cannot be read is named elsewhere."""
+    try:
+        return pixel_hash(reader.image(path)) == known
+    except UserError:
+        return True
 
 
 def probabilities_of(found, folder):

@@ -11,7 +11,7 @@ import tifffile
 from image_samples import BAD_IMAGES, ome_image, ramp, refused, stored_files
 
 import data
-from myelin import cli, images, naming, packed, pairs
+from myelin import cli, images, naming, packed, packing, pairs
 
 ROOT = Path(data.__file__).parent
 
@@ -169,7 +169,7 @@ def test_a_failed_run_leaves_the_previous_arrays_as_they_were(folder, write_pair
     write_sample("raw/test/t.png")
     data.main([])
     before = stored_files()
-    assert len(before) == 8
+    assert len(before) == 10
     write_pair("b")
     write_sample("raw/test/u.png")
     write_sample("raw/train/b_mask.tif")  # not a mask
@@ -192,7 +192,7 @@ def test_an_interrupted_run_leaves_the_previous_arrays_as_they_were(
             raise KeyboardInterrupt
         return read(record)
 
-    monkeypatch.setattr(data, "read_image", interrupted)
+    monkeypatch.setattr(packing, "read_image", interrupted)
     (line,) = refused(capfd, code=130)
     assert line == "stopped by Ctrl-C; what was finished is kept"
     assert stored_files() == before
@@ -230,9 +230,10 @@ def test_arrays_of_a_folder_without_images_do_not_stay_behind(
         (folder / "raw/train").rmdir()
     capsys.readouterr()
     data.main([])
-    kinds = ("", "id_", "shape_", "pixel_size_")
+    kinds = ("", "id_", "shape_", "sha256_", "pixel_size_")
     assert set(stored_files()) == {f"imgs_{kind}test.npy" for kind in kinds}
     expected = f"{naming.RAW_TRAIN}: no images, removed the older imgs_shape_train.npy, "
+    expected += "imgs_sha256_train.npy, "
     assert expected + "imgs_id_train.npy, imgs_train.npy, imgs_mask_train.npy" in (
         capsys.readouterr().out
     )
@@ -260,7 +261,8 @@ def test_results_go_with_the_last_test_image(folder, write_pair, write_sample, c
     Path("raw/test/t.png").unlink()
     data.main([])
     assert not [name for name in stored_files() if "test" in name]
-    removed = "imgs_shape_test.npy, imgs_id_test.npy, imgs_test.npy, imgs_mask_test.npy, "
+    removed = "imgs_shape_test.npy, imgs_sha256_test.npy, imgs_id_test.npy, imgs_test.npy, "
+    removed += "imgs_mask_test.npy, "
     assert removed + "imgs_pixel_size_test.npy" in capsys.readouterr().out
 
 
@@ -302,7 +304,7 @@ def test_each_image_is_opened_once_for_its_header_and_decoded_once(
             calls.append((name, getattr(source, "path", source).name))
             return read(source)
 
-        monkeypatch.setattr(data, name, counted)
+        monkeypatch.setattr(packing, name, counted)
     data.main([])
     names = ("a.tif", "a_mask.tif", "t.png")
     expected = [("read_record", name) for name in names]

@@ -187,10 +187,18 @@ def test_overlay_tints_myelin_and_leaves_the_rest():
     assert (sample[mask] != image[mask][:, None]).any(axis=1).all()
 
 
-def test_a_changed_folder_is_said(lab, random_model, capsys):
+def test_a_changed_folder_is_packed_anew(lab, random_model, capsys):
     images.write_image("raw/test/c.png", rings(50, 50))
+    images.write_image("raw/test/a.tif", 255 - rings(60, 60))
+    (lab / "raw/test/b.png").unlink()
     find_myelin.main([str(random_model)])
-    assert "raw" in capsys.readouterr().out.split("note:")[1]
+    said = capsys.readouterr().out.replace("\\", "/")
+    change = "has changed since it was packed (new: c; changed: a; gone: b): packed anew\n2 test"
+    assert f"raw/test {change} images: frames of 60 x 60" in said
+    assert tifffile.imread("preds/a_mask.tif").shape == (60, 60)
+    assert not (lab / "preds/b_mask.tif").exists()
+    find_myelin.main([str(random_model)])
+    assert "packed anew" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import evaluate
 import find_myelin
 import morphometry
 from myelin import naming, ownership, preds
-from myelin.images import read_mask, write_image
+from myelin.images import read_image, read_mask, write_image
 from myelin.locking import holding
 
 NAMES = ("a", "b", "c")
@@ -91,7 +91,10 @@ def test_force_replaces_after_a_copy_and_never_overwrites_an_earlier_copy(lab, c
     models_own = read_mask("preds/a_mask.tif")
     first = erase_a_fiber("a")
     segment("--force")
-    assert f"copies are {Path('preds/corrected/a_mask.tif')}" in capsys.readouterr().out
+    said = capsys.readouterr().out.replace("\\", "/")
+    assert (
+        "replaced, corrected by hand (--force): yours are in preds/corrected/: a_mask.tif\n" in said
+    )
     assert np.array_equal(read_mask("preds/a_mask.tif"), models_own)
     second = ~models_own
     write_image(Path("preds/a_mask.tif"), second.astype(np.uint8) * 255)
@@ -257,6 +260,65 @@ def test_masks_of_images_that_come_back_are_known(lab, capsys):
     capsys.readouterr()
     segment("--threshold", "0.7")
     assert "corrected" not in capsys.readouterr().out
+
+
+def test_what_was_drawn_on_another_image_does_not_stay(lab, capsys):
+    segment()
+    corrected = erase_a_fiber("a")
+    erase_a_fiber("b")
+    for name in "ab":
+        (lab / f"preds/{name}_axon.png").write_bytes(b"drawn by hand")
+    segment()
+    write_image(Path("raw/test/a.tif"), 255 - rings(150, 150), 0.2)
+    capsys.readouterr()
+    segment()
+    said = capsys.readouterr().out
+    assert "kept, corrected by hand: b_mask.tif;" in said
+    assert "(the image has changed): yours are in" in said and ": a_mask.tif, a_axon.png\n" in said
+    segment()
+    assert "the image has changed" not in capsys.readouterr().out
+    assert read_mask("preds/a_mask.tif").shape == (150, 150)
+    assert np.array_equal(read_mask("preds/corrected/a_mask.tif"), corrected)
+    found = sorted(path.name for path in lab.glob("preds/corrected/*"))
+    assert found == ["a_axon.png", "a_mask.tif"]
+    assert (lab / "preds/b_axon.png").exists()
+
+
+def test_images_changed_since_they_were_segmented_are_not_measured(lab, capsys):
+    segment()
+    shutil.copy("preds/b_mask.tif", "raw/test/b_mask.tif")
+    write_image(Path("raw/test/a.tif"), rings(120, 140), 0.2)
+    for main in (morphometry.main, evaluate.main):
+        said = fails(main, capsys, "--no-pictures").replace("\\", "/")
+        assert "raw/test/a.tif: has changed since it was segmented, run python find_myelin" in said
+    segment()
+    morphometry.main(["--no-pictures"])
+
+
+def test_a_scale_set_in_an_image_is_no_change_of_it(lab):
+    segment()
+    write_image(Path("raw/test/a.tif"), read_image("raw/test/a.tif"), 0.7)
+    morphometry.main(["--no-pictures", "--pixel-size", "0.5"])
+
+
+def test_exchanged_images_are_an_error_and_new_ones_are_named(lab, capsys):
+    segment()
+    write_image(Path("raw/test/d.tif"), rings(100, 100), 0.2)
+    morphometry.main(["--no-pictures"])
+    assert "warning: not segmented, left out: d; run python" in capsys.readouterr().out
+    facts = json.loads(Path("morphometry/run.json").read_text(encoding="utf-8"))
+    assert facts["missing"] == ["d"]
+    Path("raw/test/a.tif").unlink()
+    said = fails(morphometry.main, capsys, "--no-pictures").replace("\\", "/")
+    assert "raw/test: a were segmented, but d are there now, run python find_myelin.py" in said
+    Path("raw/test/d.tif").unlink()
+    morphometry.main(["--no-pictures"])
+    assert "no longer in raw/test, measured all the same: a\n" in capsys.readouterr().out.replace(
+        "\\", "/"
+    )
+    shutil.rmtree("raw")
+    morphometry.main(["--no-pictures"])
+    assert "measured all the same" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("shared", [False, True])
