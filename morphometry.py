@@ -26,6 +26,7 @@ from myelin.cli import Parser, progress, running, script
 from myelin.exclude import Exclusions, add_exclude_options
 from myelin.fibers import measure_fibers, write_fibers
 from myelin.files import name_leftovers, start_run, write_run_json, write_table
+from myelin.frame import add_frame_options, find_frame, name_unseen
 from myelin.groups import (
     G_RATIO_BINS,
     Measured,
@@ -45,7 +46,9 @@ from myelin.masks import (
 )
 from myelin.methods import write_methods
 from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, find_masks
+from myelin.numbering import Numbers
 from myelin.pictures import Pictures, add_picture_options
+from myelin.plausible import doubts
 from myelin.report import Report
 from myelin.segmented import check_images, probabilities_of, segmented
 from myelin.spreadsheet import add_table_options, check_installed, write_workbook
@@ -94,6 +97,7 @@ def parse(argv):
         f"(default: {' '.join(f'{edge:g}' for edge in G_RATIO_BINS)})",
     )
     add_exclude_options(parser)
+    add_frame_options(parser)
     args = parser.parse_args(argv)
     if args.xlsx:
         check_installed()
@@ -127,16 +131,19 @@ def measure_folder(args):
     exclusions = Exclusions(args, masks, reader)
     probabilities = probabilities_of(found, args.masks)
     cases = read_cases([masks], images, args.pixel_size, reader, probabilities=probabilities)
-    exclusions.check(cases, lambda case: find_case(case, reader))
+    numbers = Numbers(args.out, args.renumber)
+    name_unseen(cases, args.whole_frame)
+    exclusions.check(cases, lambda case: find_case(case, reader, args, numbers)[0])
 
     before = start_run(args.out)
-    rows, measured, pictures = [], {}, Pictures(args.out)
+    rows, measured, warnings, pictures = [], {}, {}, Pictures(args.out)
     page = None if args.no_pictures else Report(len(cases))
     for case in progress(cases, "measuring"):
-        fibers = measure_case(case, reader, exclusions, args, page)
-        rows.append(summarize(fibers, case.name, case.pixel_size_source))
+        fibers, frame = measure_case(case, reader, exclusions, numbers, args, page)
+        rows.append(summarize(fibers, case.name, case.pixel_size_source, frame))
+        warnings[case.name] = doubts(rows[-1], fibers)
         measured[case.name] = Measured.of(fibers)
-        pictures.add(case, fibers)
+        pictures.add(case, fibers, outside=frame.outside)
     write_table(args.out / "summary.csv", list(rows[0]), rows, args.decimal)
     tables = compare_groups(animals, measured, args.g_ratio_bins) if animals else None
     if tables:
@@ -156,6 +163,9 @@ def measure_folder(args):
         groups=animals_by_group(animals),
         corrected_by_hand=found.corrected,
         missing=found.missing,
+        highest_numbers=numbers.highest,
+        whole_frame=args.whole_frame,
+        warnings={name: texts for name, texts in warnings.items() if texts},
         segmentation=found.run,
     )
     text = write_methods(args.out)
@@ -164,25 +174,28 @@ def measure_folder(args):
     if args.xlsx:
         write_workbook(args.out, list(measured), bool(tables))
     name_leftovers(args.out, before)
-    report(rows, animals, args.out)
+    report(rows, animals, warnings, args.out)
 
 
-def find_case(case, reader):
-    """Return the `fibers.Fibers` of one image."""
+def find_case(case, reader, args, numbers):
+    """Return the `fibers.Fibers` of one image, and the `frame.Frame` they are counted in."""
     myelin, axon = map(reader.mask, case.masks[0])
     image, probability = map(reader.image, (case.image, case.probability))
-    return measure_fibers(myelin, case.pixel_size_um, axon, image, probability)
+    frame = find_frame(myelin, image, margins=not args.whole_frame)
+    fibers = measure_fibers(myelin, case.pixel_size_um, axon, image, probability, frame)
+    numbers.give(case.name, fibers)
+    return fibers, frame
 
 
-def measure_case(case, reader, exclusions, args, page):
+def measure_case(case, reader, exclusions, numbers, args, page):
     """Measure one image, write its table and label images, and put it on the page."""
     myelin = reader.mask(case.masks[0][0])
-    found = find_case(case, reader)
+    found, frame = find_case(case, reader, args, numbers)
     fibers = exclusions.apply(case, found, myelin)
     write_fibers(args.out, case.name, fibers, args.decimal)
     if page:
         page.add(case.name, found, fibers, myelin, reader.image(case.image))
-    return fibers
+    return fibers, frame
 
 
 def write_groups(folder, tables, decimal):
@@ -199,8 +212,8 @@ def write_groups(folder, tables, decimal):
         print(f"note: {outside} fibers are outside the bins of axon diameter, see --g-ratio-bins")
 
 
-def report(rows, animals, folder):
-    """Print the main numbers of each image."""
+def report(rows, animals, warnings, folder):
+    """Print the main numbers of each image, and what is doubtful in them."""
     width = max(len(row["image"]) for row in rows)
     for row in rows:
         text = f"{row['image']:{width}}  {row['fiber_count']:6} fibers"
@@ -213,7 +226,12 @@ def report(rows, animals, folder):
             )
         if row["excluded_fibers"]:
             text += f"  {row['excluded_fibers']} excluded"
+        if row["margin_fraction"]:
+            text += f"  {100 * row['margin_fraction']:.1f} % margin"
         print(f"{text}  ({row['pixel_size_um']:g} µm per pixel, {row['pixel_size_source']})")
+    for name, texts in warnings.items():
+        for text in texts:
+            print(f"warning: {name}: {text}")
     left_out = {row["image"] for row in rows} - set(itertools.chain(*animals.values()))
     if animals and left_out:
         print(f"not in the groups: {', '.join(sorted(left_out))}")

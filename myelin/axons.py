@@ -109,22 +109,25 @@ class SortedRegions:
     space: np.ndarray | None = None
 
 
-def sort_regions(myelin, image=None):
+def sort_regions(myelin, image=None, tissue=None):
     """Sort the regions without myelin into axons and others.
 
     Parameters
     ----------
     myelin, image
         As in `fibers.find_axons`.
+    tissue : bool array, (rows, cols), optional
+        As in `frame.Frame`: its outline is an edge of the image too, and the rest is no region.
 
     Returns
     -------
     SortedRegions
     """
-    labels, boxes = label_regions(~myelin, 4)
+    labels, boxes = label_regions(~myelin if tissue is None else ~myelin & tissue, 4)
     areas = boxes[:, 4]
-    edge = edge_pixels(labels, len(areas) - 1) / np.sqrt(np.maximum(areas, 1))
-    sides = touched_sides(boxes, myelin.shape)
+    edge = edge_pixels(labels, len(areas) - 1, tissue)
+    sides = touched_sides(boxes, myelin.shape, edge if tissue is not None else None)
+    edge = edge / np.sqrt(np.maximum(areas, 1))
     possible = (areas >= SMALLEST_AXON_PX) & (sides <= 2)
     possible &= edge <= MAX_EDGE
     hulls = np.full(len(areas), np.inf)
@@ -133,17 +136,17 @@ def sort_regions(myelin, image=None):
     candidates = solid >= MIN_SOLIDITY
     accepted = candidates
     if (solid >= MIN_SOLIDITY_OWN).any():
-        accepted = accept(labels, areas, solid, candidates, sides == 0, image)
+        accepted = accept(labels, areas, solid, candidates, sides == 0, image, tissue)
     axons = (np.cumsum(accepted, dtype=np.int32) * accepted)[labels]
-    close_breaks(myelin, axons)
+    close_breaks(myelin, axons, tissue)
     boxes[accepted, 4] = 0
     return SortedRegions(axons, find_runs(axons), labels, boxes)
 
 
-def accept(labels, areas, solid, candidates, inside, image):
+def accept(labels, areas, solid, candidates, inside, image, tissue=None):
     """Tell axons from gaps, pinholes and vacuoles; return bool (n + 1,). See the module's table."""
     count = len(areas) - 1
-    near, far, thickness = sheath_contacts(np.where((areas >= 3)[labels], labels, 0), count)
+    near, far, thickness = sheath_contacts(np.where((areas >= 3)[labels], labels, 0), count, tissue)
     contacts = np.maximum(np.bincount(near, minlength=count + 1), 1)
 
     def shared(others):
@@ -173,7 +176,7 @@ def accept(labels, areas, solid, candidates, inside, image):
     return accepted & ~((depth < VACUOLE_DEPTH) & (part > VACUOLE_SHARED))
 
 
-def sheath_contacts(regions, count):
+def sheath_contacts(regions, count, tissue=None):
     """List where the zone nearest to one region meets that of another, in the middle of a sheath.
 
     Parameters
@@ -181,6 +184,8 @@ def sheath_contacts(regions, count):
     regions : int array, (rows, cols)
         Numbers 1 to `count`; 0 is myelin.
     count : int
+    tissue : bool array, (rows, cols), optional
+        Contacts outside it are none.
 
     Returns
     -------
@@ -201,6 +206,8 @@ def sheath_contacts(regions, count):
         one = np.flatnonzero(zone[:-step] != zone[step:])
         if step == 1:
             one = one[one % width != width - 1]  # the next pixel in memory begins a new row
+        if tissue is not None:
+            one = one[tissue.ravel()[one] & tissue.ravel()[one + step]]
         between = distance[one] + distance[one + step]
         pairs.append((zone[one], zone[one + step], between))
         pairs.append((zone[one + step], zone[one], between))
@@ -228,7 +235,7 @@ def image_deviation(labels, areas, solid, candidates, image):
     return np.clip(deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS)
 
 
-def close_breaks(myelin, axons):
+def close_breaks(myelin, axons, tissue=None):
     """Find axons in rings with a break of one or two pixels.
 
     Eroding the background by one pixel parts what lies in such a ring from what lies outside.
@@ -238,10 +245,16 @@ def close_breaks(myelin, axons):
     myelin : bool array, (rows, cols)
     axons : int32 array, (rows, cols)
         The axons found already, 1 to n; those in open rings are added as n + 1 and so on.
+    tissue : bool array, (rows, cols), optional
     """
     count = axons.max()
     free = ~(myelin | (axons > 0))
-    cores, boxes = label_regions(cv2.erode(free.view(np.uint8), SQUARE, borderValue=1) > 0, 4)
+    # Like the edge of the image, that of the tissue does not wear away what lies along it.
+    core = cv2.erode(free.view(np.uint8), SQUARE, borderValue=1) > 0
+    if tissue is not None:
+        core &= tissue
+        free &= tissue
+    cores, boxes = label_regions(core, 4)
     sheath_count, sheaths = cv2.connectedComponents(myelin.view(np.uint8), connectivity=8)
     taken = np.zeros(sheath_count, bool)
     taken[sheaths[cv2.dilate((axons > 0).view(np.uint8), SQUARE) > 0]] = True

@@ -279,9 +279,7 @@ def without(fibers, reasons, myelin):
     columns = fibers.columns | {"excluded": reasons}
     if not out.any():
         return replace(fibers, columns=columns)
-    gone = np.zeros(fibers.labels.max() + 1, bool)
-    gone[fibers.columns["fiber"][out]] = True
-    here = gone[fibers.labels]
+    here = np.append(False, out)[fibers.labels]
     return replace(
         fibers,
         columns=columns,

@@ -17,8 +17,9 @@ import numpy as np
 
 from myelin.axons import drawn_axons, sort_regions
 from myelin.files import write_table
+from myelin.frame import Frame
 from myelin.images import write_image
-from myelin.regions import edge_pixels, perimeters
+from myelin.regions import edge_pixels, label_regions, perimeters
 from myelin.runs import Runs, ellipses, hull_areas
 from myelin.sheaths import count_collapsed, fill_vacuoles, join_swollen, split_fibers
 
@@ -34,13 +35,14 @@ class Fibers:
     labels, axons : int32 arrays, (rows, cols)
         The number of a fiber (1 to n) on its myelin and axon, and on its axon alone.
     counted : bool array, (n,)
-        Fibers in the unbiased counting frame: the axon touches neither the top nor the left edge
-        of the image. Without those left out.
+        Fibers in the unbiased counting frame, see `frame.py`. Without those left out.
     collapsed : int
-        Sheaths without an axon, inside the image.
+        Sheaths without an axon, inside the frame.
     myelin_px : int
-        Pixels of the myelin mask.
+        Pixels of the myelin mask in the frame.
     pixel_size_um : float
+    area_px : int
+        Of the frame.
     """
 
     columns: dict
@@ -50,13 +52,14 @@ class Fibers:
     collapsed: int
     myelin_px: int
     pixel_size_um: float
+    area_px: int
 
     def __len__(self):
         return len(self.counted)
 
     @property
     def area_mm2(self):
-        return self.labels.size * (self.pixel_size_um / 1000) ** 2
+        return self.area_px * (self.pixel_size_um / 1000) ** 2
 
     @property
     def whole(self):
@@ -111,13 +114,15 @@ def find_axons(myelin, image=None):
     return find_fibers(myelin, image=image).axons
 
 
-def find_fibers(myelin, axon=None, image=None):
+def find_fibers(myelin, axon=None, image=None, tissue=None):
     """Find the axons of a myelin mask and the myelin of each.
 
     Parameters
     ----------
     myelin, axon, image
         As in `measure_fibers`, but no pixel is both myelin and axon.
+    tissue : bool array, (rows, cols), optional
+        No pixel outside it is myelin or axon.
 
     Returns
     -------
@@ -127,7 +132,7 @@ def find_fibers(myelin, axon=None, image=None):
         found = drawn_axons(axon, myelin)
         myelin = myelin | found.space
     else:
-        found = sort_regions(myelin, image)
+        found = sort_regions(myelin, image, tissue)
     axons, runs = found.axons, found.runs
     labels, pieces = split_fibers(myelin, axons, runs)
     if axon is None:
@@ -143,7 +148,7 @@ def find_fibers(myelin, axon=None, image=None):
     return Outlines(axons, labels, axon_px, fiber_px, runs, pieces)
 
 
-def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=None):
+def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=None, frame=None):
     """Find and measure the fibers of one image.
 
     Diameters are those of the circle of equal area, thickness is half the difference of fiber and
@@ -160,32 +165,46 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=Non
         The image itself, which helps to tell gaps between sheaths from axons.
     probability : uint8 array, (rows, cols), optional
         Myelin probability x 255; without it, `confidence` is NaN.
+    frame : frame.Frame, optional
+        What is tissue, and nerve; without it, all is.
 
     Returns
     -------
     Fibers
     """
+    frame = frame or Frame(myelin.shape)
     myelin = np.ascontiguousarray(myelin, bool)
+    if frame.tissue is not None:
+        myelin = myelin & frame.tissue
+        axon = None if axon is None else axon & frame.tissue
     if axon is not None:
         myelin = myelin & ~axon  # where both were drawn, the axon mask has the finer outline
-    found = find_fibers(myelin, axon, image)
-    counted = np.ones(len(found.axon_px) + 1, bool)
-    counted[found.axons[0]] = counted[found.axons[:, 0]] = False
+    found = find_fibers(myelin, axon, image, frame.tissue)
+    pieces = found.pieces
+    if frame.tissue is not None:
+        pieces = inner_pieces(myelin & (found.labels == 0), frame.tissue)
     return Fibers(
-        columns=measure(found, pixel_size_um, probability),
+        columns=measure(found, pixel_size_um, frame, probability),
         labels=found.labels,
         axons=found.axons,
-        counted=counted[1:],
-        collapsed=count_collapsed(found.pieces, found.fiber_px - found.axon_px, myelin.shape),
+        counted=frame.counts(found.axons, len(found.axon_px)),
+        collapsed=count_collapsed(pieces, found.fiber_px - found.axon_px, myelin.shape),
         myelin_px=int(np.count_nonzero(myelin)),
         pixel_size_um=pixel_size_um,
+        area_px=frame.tissue_px,
     )
 
 
-def measure(found, size, probability=None):
+def inner_pieces(myelin, tissue):
+    """Return the boxes of pieces of myelin that do not touch the edge of the tissue."""
+    labels, boxes = label_regions(myelin, 4)
+    return boxes[(edge_pixels(labels, len(boxes) - 1, tissue) == 0) & (boxes[:, 4] > 0)]
+
+
+def measure(found, size, frame, probability=None):
     """Return the columns of `<id>_fibers.csv` for `Outlines` at `size` µm per pixel.
 
-    `probability` is as in `measure_fibers`.
+    `frame` and `probability` are as in `measure_fibers`.
     """
     count, axon_px, fiber_px = len(found.axon_px), found.axon_px, found.fiber_px
     ellipse = ellipses(found.runs, axon_px)
@@ -212,7 +231,7 @@ def measure(found, size, probability=None):
         "axon_solidity": axon_px / hull_areas(found.runs),
         "axon_circularity": circularity,
         "axon_eccentricity": np.sqrt(1 - flatness),
-        "touches_border": edge_pixels(found.labels, count)[1:] > 0,
+        "touches_border": frame.cut(found.labels, count),
         "confidence": rate_confidence(found, probability),
         "excluded": np.full(count, "", object),
     }
@@ -263,6 +282,7 @@ def write_fibers(folder, name, fibers, decimal="point"):
     """
     rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
     write_table(folder / f"{name}_fibers.csv", list(fibers.columns), rows, decimal)
-    kind = np.uint16 if len(fibers) < 2**16 else np.uint32
+    numbers = np.append(0, fibers.columns["fiber"])
+    numbers = numbers.astype(np.uint16 if numbers.max() < 2**16 else np.uint32)
     for part, labels in (("labels", fibers.labels), ("axons", fibers.axons)):
-        write_image(folder / f"{name}_{part}.tif", labels.astype(kind), fibers.pixel_size_um)
+        write_image(folder / f"{name}_{part}.tif", numbers[labels], fibers.pixel_size_um)

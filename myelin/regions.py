@@ -45,18 +45,28 @@ def crop(box, margin, shape):
     return rows, slice(max(x - margin, 0), min(x + width + margin, shape[1]))
 
 
-def edge_pixels(labels, count):
-    """Return how many pixels of each region 0 to `count` lie on the edge of the image."""
+def edge_pixels(labels, count, tissue=None):
+    """Return how many pixels of each region 0 to `count` lie on the edge of the image.
+
+    Or beside what is no tissue, where that is given as bool array, (rows, cols).
+    """
     rows, cols = labels.shape
+    if tissue is not None:
+        inner = cv2.erode(tissue.view(np.uint8), CROSS, borderValue=0) > 0
+        return np.bincount(labels[tissue & ~inner], minlength=count + 1)
     edge = [labels[0], labels[-1] if rows > 1 else [], labels[1:-1, 0]]
     edge.append(labels[1:-1, -1] if cols > 1 else [])
     return np.bincount(np.concatenate(edge).astype(np.int64), minlength=count + 1)
 
 
-def touched_sides(boxes, shape):
-    """Return how many sides of the image each box touches, (n,)."""
+def touched_sides(boxes, shape, edge_px=None):
+    """Return how many sides of the image each box touches, (n,).
+
+    With `edge_px`, as from `edge_pixels`, at least one where a region touches any edge.
+    """
     x, y, width, height = boxes[:, :4].T
-    return (x == 0).astype(int) + (y == 0) + (x + width == shape[1]) + (y + height == shape[0])
+    sides = (x == 0).astype(int) + (y == 0) + (x + width == shape[1]) + (y + height == shape[0])
+    return sides if edge_px is None else np.maximum(sides, edge_px > 0)
 
 
 def enclosed(holes, boxes, labels, largest):

@@ -59,7 +59,7 @@ class Report:
                 "count": len(found),
                 "cols": myelin.shape[1],
                 "area_mm2": found.area_mm2,
-                "tissue_px": round(found.area_mm2 / (found.pixel_size_um / 1000) ** 2),
+                "tissue_px": found.area_px,
                 "myelin_px": found.myelin_px,
             }
         )

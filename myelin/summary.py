@@ -16,12 +16,11 @@ def statistics(values):
     return float(np.mean(values)), sd, float(np.median(values))
 
 
-def summarize(fibers, image="", pixel_size_source="given"):
+def summarize(fibers, image="", pixel_size_source="given", frame=None):
     """Return one image's row of `summary.csv`.
 
-    Density counts the fibers whose axon touches neither the top nor the left edge: the unbiased
-    counting frame of Gundersen (J. Microsc. 111:219-223, 1977), with the image as the frame. Sizes
-    are those of fibers that do not touch the border. The aggregate g-ratio follows Stikov et al.
+    Density counts the fibers of the unbiased counting frame, see `frame.py`. Sizes are those of
+    fibers that do not touch the border. The aggregate g-ratio follows Stikov et al.
     (NeuroImage 118:397-405, 2015): sqrt(1 / (1 + myelin fraction / axon fraction)).
 
     Parameters
@@ -30,13 +29,14 @@ def summarize(fibers, image="", pixel_size_source="given"):
     image : str
         The image's id.
     pixel_size_source : str
+    frame : frame.Frame, optional
 
     Returns
     -------
     dict
         By column of `summary.csv`; None where there is nothing to calculate from.
     """
-    pixels = fibers.labels.size
+    pixels = fibers.area_px
     axon_fraction = np.count_nonzero(fibers.axons) / pixels
     myelin_fraction = fibers.myelin_px / pixels
     counted, whole = int(fibers.counted.sum()), fibers.whole
@@ -62,4 +62,14 @@ def summarize(fibers, image="", pixel_size_source="given"):
         "collapsed": fibers.collapsed,
         "pixel_size_source": pixel_size_source,
         "excluded_fibers": int((~fibers.kept).sum()),
+        **tissue_of(frame, fibers.pixel_size_um),
     }
+
+
+def tissue_of(frame, pixel_size_um):
+    """Return the columns on the margins of an image; None where they were not looked for."""
+    area = part = None
+    if frame is not None and frame.margin_known:
+        pixels = frame.shape[0] * frame.shape[1]
+        area, part = frame.tissue_px * (pixel_size_um / 1000) ** 2, 1 - frame.tissue_px / pixels
+    return {"tissue_area_mm2": area, "margin_fraction": part}

@@ -28,6 +28,7 @@ SUMMARY_COLUMNS = [
     "g_ratio_mean", "g_ratio_sd", "g_ratio_median",
     "counted_fibers", "measured_fibers", "border_fibers", "collapsed", "pixel_size_source",
     "excluded_fibers",
+    "tissue_area_mm2", "margin_fraction",
 ]
 # fmt: on
 
