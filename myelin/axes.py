@@ -34,7 +34,7 @@ class Bins:
         self.tallest = max(1, *map(int, counts))
 
 
-@dataclass
+@dataclass(frozen=True)
 class ColourRange:
     """The g-ratios at the ends of the colours, and whether any fiber lies below or above them."""
 

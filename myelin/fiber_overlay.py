@@ -1,5 +1,6 @@
 """Draw the fibers over their image, coloured by g-ratio: `<id>_overlay.png` of morphometry.py."""
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ STRIP_INCHES = 0.45  # height of the strip below an overlay of `WIDTH_INCHES`
 STRIPES = (110, 150)  # grey values of what is outside
 
 
-@dataclass
+@dataclass(frozen=True)
 class Legend:
     """What the strip below an overlay says.
 
@@ -133,6 +134,7 @@ def stripes(shape):
     return np.where(dark, *STRIPES).astype(np.uint8)[..., None].repeat(3, axis=2)
 
 
+@functools.lru_cache(1)  # the images of a run often share it
 def draw_strip(width_px, legend):
     """Return the strip below an overlay, uint8 (rows, width_px, 3)."""
     figure = Figure(figsize=(width_px / DPI, strip_px(width_px) / DPI), dpi=DPI)

@@ -50,9 +50,9 @@ def save(figure, path, formats=("png",)):
             figure.savefig(temporary, dpi=DPI, format=ending, **options)
 
 
-def new_figure(height_inches, panels):
+def new_figure(height_inches, panels, layout="constrained"):
     """Return a figure one column wide with panels one above the other."""
-    figure = Figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
+    figure = Figure(figsize=(WIDTH_INCHES, height_inches), layout=layout)
     axes = figure.subplots(panels, 1, squeeze=False)[:, 0]
     for panel in axes:
         panel.tick_params(labelsize=FONT["size"], width=0.6, length=2.5)
@@ -81,7 +81,8 @@ def say_empty(panel, why="no whole fiber"):
 class SizesPlot:
     """g-ratio against axon diameter, and histograms of diameter and thickness.
 
-    All drawn by one have the same axes, and share one figure, which is laid out once.
+    All drawn by one have the same axes, and share one figure, whose panels have fixed places: to
+    find the best takes matplotlib as long as to draw.
 
     Parameters
     ----------
@@ -92,18 +93,19 @@ class SizesPlot:
 
     def __init__(self, diameters, thicknesses):
         self.bins = diameters, thicknesses
-        self.figure, (self.scatter, *self.histograms) = new_figure(6.3, 3)
+        self.figure, (self.scatter, *self.histograms) = new_figure(6.3, 3, layout=None)
+        self.figure.subplots_adjust(left=0.19, right=0.96, bottom=0.06, top=0.965, hspace=0.33)
         label(self.scatter, "axon diameter (µm)", "g-ratio", " ")
         self.scatter.set(xlim=(0, diameters.end), ylim=(0, 1))
         names = ("axon diameter (µm)", "myelin thickness (µm)")
         for panel, bins, name in zip(self.histograms, self.bins, names, strict=True):
             label(panel, name, "fibers")
             panel.set(xlim=(0, bins.end), ylim=(0, 1.25 * bins.tallest))  # room for the text
-            panel.yaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+            panel.yaxis.set_major_locator(
+                MaxNLocator("auto", steps=(1, 2, 5, 10), integer=True, min_n_ticks=1)
+            )
         for panel in (self.scatter, *self.histograms):
             panel.xaxis.set_major_locator(MaxNLocator("auto", steps=(1, 2, 5, 10)))
-        self.figure.draw_without_rendering()
-        self.figure.set_layout_engine("none")
 
     def draw(self, path, columns, title, formats=("png",)):
         """Draw the fibers of one image, or of several.
