@@ -25,9 +25,11 @@ brings the model's own mask back. What a mask has besides fibers is one more out
 exported files: `myelin_without_fiber` and `gap_in_myelin`.
 """
 
+import glob
 from pathlib import Path
 
 from myelin.cli import Parser, UserError, progress, script
+from myelin.locking import holding
 from myelin.masks import add_out_option, add_pixel_size_option, check_out
 from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST
 
@@ -76,7 +78,6 @@ def add_import(actions):
     take.add_argument(
         "files",
         nargs="+",
-        type=Path,
         metavar="FILE",
         help="ROI zip or .roi, .geojson, or label image; several of one image are put together",
     )
@@ -127,9 +128,10 @@ def export_all(args):
                 "python morphometry.py or with --masks"
             )
         sources = from_morphometry(args.ids)
-    for source in progress(sources, "exporting"):
-        paths = export(source, args.format, args.out)
-        print(f"{source.name}: {source.fiber_count} fibers in {', '.join(map(str, paths))}")
+    with holding(args.masks or MORPHOMETRY, shared=True), holding(args.out):
+        for source in progress(sources, "exporting"):
+            paths = export(source, args.format, args.out)
+            print(f"{source.name}: {source.fiber_count} fibers in {', '.join(map(str, paths))}")
 
 
 def import_all(args):
@@ -137,8 +139,11 @@ def import_all(args):
     from myelin.corrections import write_corrected
     from myelin.rois_import import read_all
 
-    found = read_all(args.files, args.id)
-    written = write_corrected(found, args.force, args.train)
+    # PowerShell hands on patterns as they are.
+    files = [Path(path) for name in args.files for path in sorted(glob.glob(name)) or [name]]
+    found = read_all(files, args.id)
+    with holding(PREDS):
+        written = write_corrected(found, args.force, args.train)
     for image in found:
         for warning in image.warnings:
             print(f"warning: {image.name}: {warning}")
@@ -150,9 +155,10 @@ def restore_all(args):
     """Bring back the model's masks."""
     from myelin.corrections import restore
 
-    for name in args.ids:
-        copies = ", ".join(map(str, restore(name)))
-        print(f"{name}: the model's mask; what was corrected is {copies}")
+    with holding(PREDS):
+        for name in args.ids:
+            copies = ", ".join(map(str, restore(name)))
+            print(f"{name}: the model's mask is back; what was corrected is now {copies}")
 
 
 if __name__ == "__main__":

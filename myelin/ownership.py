@@ -227,18 +227,19 @@ class RunRecord:
         if own.exists() and hash_of_mask(own) != earlier.get("mask_sha256", ""):
             users.append(own)
         if earlier.get("image_sha256", image_sha256) != image_sha256:
-            drawn = [
-                self.folder / f"{name}{part}{suffix}"
-                for part in ("_axon", "_nerve")
-                for suffix in sorted(SUFFIXES)
-            ]
-            outdated = users + [path for path in drawn if path.exists()]
+            outdated = users + self.drawn(name, "_axon") + self.drawn(name, "_nerve")
             self.outdated += [set_aside(path) for path in outdated]
             return []
         if self.force:
+            users += self.drawn(name, "_axon") if users else []  # drawn on the mask that goes
             self.replaced += [set_aside(path) for path in users]
             return []
         return users
+
+    def drawn(self, name, part):
+        """Return the paths of an image's files of a kind, such as "_axon", in whatever format."""
+        paths = (self.folder / f"{name}{part}{suffix}" for suffix in sorted(SUFFIXES))
+        return [path for path in paths if path.exists()]
 
     def put_mask(self, name, mask, users, **fact):
         """Write an image's mask: in the place of its earlier one, or beside the user's.

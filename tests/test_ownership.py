@@ -105,6 +105,16 @@ def test_force_replaces_after_a_copy_and_never_overwrites_an_earlier_copy(lab, c
     assert len(list(lab.glob("preds/corrected/*"))) == 2
 
 
+def test_force_takes_the_axon_mask_away_with_the_mask_it_was_drawn_on(lab):
+    segment()
+    erase_a_fiber("a")
+    cv2.imwrite("preds/a_axon.tif", np.zeros((120, 140), np.uint8))
+    cv2.imwrite("preds/b_axon.tif", np.zeros((130, 140), np.uint8))
+    segment("--force")
+    assert not Path("preds/a_axon.tif").exists() and Path("preds/corrected/a_axon.tif").exists()
+    assert Path("preds/b_axon.tif").exists()  # its mask was not corrected
+
+
 def test_a_mask_saved_again_without_a_change_is_no_correction(lab, capsys):
     segment()
     mask = cv2.imread("preds/a_mask.tif", cv2.IMREAD_UNCHANGED)

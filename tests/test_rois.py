@@ -99,6 +99,13 @@ def test_napari_gets_label_images_of_32_bits_with_the_pixel_size(folder):
     assert {row["index"] for row in table} == set(map(str, range(1, len(table) + 1)))
 
 
+def test_tables_with_a_decimal_comma(folder):
+    measure_drawn("--decimal", "comma")
+    rois.main(["export", "--format", "qupath"])
+    features = json.loads(Path("rois/one.geojson").read_text(encoding="utf-8"))["features"]
+    assert 0 < features[0]["properties"]["measurements"]["g_ratio"] < 1
+
+
 def test_masks_are_exported_without_measuring_them_first(folder):
     measure_drawn()
     rois.main(["export", "--out", "measured"])

@@ -14,6 +14,7 @@ from tifffile import imread, imwrite
 import morphometry
 import rois
 from myelin.images import read_mask, write_image
+from myelin.locking import holding
 from myelin.ownership import pixel_hash
 
 
@@ -396,6 +397,22 @@ def test_one_bad_file_stops_all(measured, capsys):
     said = fails(rois.main, capsys, "import", path, "missing.zip", "unknown.geojson")
     assert said.count("no such file") == 2
     assert (read_mask("preds/one_mask.tif") == measured).all()
+
+
+def test_a_pattern_that_the_shell_leaves_as_it_is(measured, capsys):
+    exported()
+    rois.main(["import", "rois/*.zip"])
+    assert "one: 5 fibers" in capsys.readouterr().out
+    assert "rois/*.roi: no such file" in fails(rois.main, capsys, "import", "rois/*.roi")
+
+
+def test_nobody_else_writes_meanwhile(measured, capsys):
+    path = exported()
+    with holding(Path("preds")):
+        assert "preds: in use by" in fails(rois.main, capsys, "import", path)
+        assert "preds: in use by" in fails(rois.main, capsys, "restore", "one")
+    with holding(Path("morphometry")):
+        assert "morphometry: in use by" in fails(rois.main, capsys, "export")
 
 
 def test_a_name_from_the_roi_manager(measured, capsys):
