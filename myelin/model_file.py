@@ -6,6 +6,7 @@ arrays are read only where they are exactly as expected.
 """
 
 import dataclasses
+import difflib
 import json
 import tempfile
 from pathlib import Path
@@ -17,10 +18,12 @@ from myelin.architecture import check_architecture
 from myelin.cli import UserError
 from myelin.files import replacing
 from myelin.hdf5 import ModelFileError, check_texts, member, read_array, read_attribute
+from myelin.naming import SUFFIXES
 from myelin.preprocessing import Preprocessing
 
 PREPROCESSING = "myelin_preprocessing"
 MODELS = Path("models")
+NO_MODEL_NAME = "not the name of a model file, give one that ends in .h5"
 RESUME = "_resume.h5"  # ending of the file that holds the last epoch until a run is complete
 
 
@@ -32,12 +35,12 @@ def model_path(name, reading=False):
     path = Path(name)
     if not reading and path.name.endswith(RESUME):
         raise UserError(f"{name}: such names are of interrupted runs, choose another, or --resume")
-    if path.suffix not in (".h5", ".hdf5"):  # Keras looks for these, in lower case
-        raise UserError(f"{name}: not the name of a model file, give one that ends in .h5")
+    places = [MODELS, Path(unet.__file__).resolve().parent / MODELS]
     if path.name != str(name):
-        candidates = [path]
-    else:
-        candidates = [MODELS / path, Path(unet.__file__).resolve().parent / MODELS / path]
+        places = [path.parent]
+    if path.suffix not in (".h5", ".hdf5"):  # Keras looks for these, in lower case
+        raise UserError(f"{name}: {no_model_name(path, places) if reading else NO_MODEL_NAME}")
+    candidates = [place / path.name for place in places]
     if not reading:
         if candidates[0].is_dir():
             raise UserError(f"{name}: is a folder, choose another name")
@@ -45,8 +48,45 @@ def model_path(name, reading=False):
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    places = " or ".join(str(candidate.parent) for candidate in candidates)
-    raise UserError(f"{name}: no such model in {places}, train one with python train.py {name} 100")
+    shown = " or ".join(map(str, places))
+    raise UserError(
+        f"{name}: no such model in {shown}, {similar(path, places)}train one with "
+        f"python train.py {name} 100"
+    )
+
+
+def no_model_name(path, places):
+    """Return what is wrong with the name of a model file that does not end in .h5."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return "a folder, not a model file; images are read from raw/test, put them there"
+    if suffix in SUFFIXES:
+        return (
+            "an image, not a model file; put it into raw/test and run python find_myelin.py "
+            "without its name"
+        )
+    if suffix == ".npy":
+        return "a packed array, not a model file; arrays in npydata are read without their names"
+    if suffix == ".csv":
+        return "a table, not a model file; morphometry.py reads it with --groups"
+    near = similar(path, places)
+    return NO_MODEL_NAME.replace(", ", f", {near}", 1)
+
+
+def similar(path, places):
+    """Return the models of nearly the name that is not there, as a part of a sentence."""
+    found = {
+        file.name: None
+        for place in places
+        for pattern in ("*.h5", "*.hdf5")
+        for file in sorted(place.glob(pattern))
+        if not file.name.endswith(RESUME)
+    }
+    lower = {name.lower(): name for name in found}
+    wanted = [f"{path.stem}.h5".lower(), path.name.lower()]
+    near = [one for name in wanted for one in difflib.get_close_matches(name, lower, cutoff=0.7)]
+    names = " or ".join(dict.fromkeys(lower[one] for one in near))
+    return f"did you mean {names}? Else " if names else ""
 
 
 def save_model(path, network, settings, optimizer=True):

@@ -18,7 +18,14 @@ UNREAD_SUFFIXES = set(
     .qptiff .btf .dm3 .dm4 .mrc .emd .dcm .nrrd .fits .psd .xcf .gif .webp .avif .heic .heif .jp2
     .j2k .jxr .jxl .jfif .pgm .ppm .tga .dng .nef .cr2""".split()
 )
+# What may lie beside images and is none: tables, notes, metadata.
+COMPANIONS = set(".csv .tsv .txt .md .json .xml .log .ini .xls .xlsx .ods .doc .docx .pdf".split())
 SYSTEM_FILES = {"desktop.ini", "thumbs.db"}  # compared in lower case; dot files are skipped too
+# Nearly the names of a mask and an axon mask; "Mask of x" is ImageJ's.
+LIKE_A_MASK = [
+    re.compile(r"(?P<kind>mask|axon)s?(?:[-_. ]*of)?[-_. ]*(?P<image>.+)", re.IGNORECASE),
+    re.compile(r"(?P<image>.+?)[-_. ]*(?P<kind>mask|axon)s?[-_. ]*(?:\(?\d+\)?)?", re.IGNORECASE),
+]
 # What Windows allows in no name, what ends or turns a line, and bytes that are no text: ids name
 # files on every system and stand in tables.
 UNSAFE_NAME = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
@@ -27,7 +34,8 @@ UNSAFE_NAME = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u2028-\u202e\u2066-\u20
 def list_images(folder, errors=None):
     """Return the images of a folder as {stem: path}, sorted by stem.
 
-    Images in formats that are not read are named on stdout; other files are skipped silently.
+    Images in formats that are not read are named on stdout; other files are skipped silently, and
+    so are folders, see `note_others`.
 
     Parameters
     ----------
@@ -39,7 +47,8 @@ def list_images(folder, errors=None):
     ------
     UserError
         The folder is missing, has images only in formats that are not read, two images share one
-        stem (all such pairs are named), or a name holds what not every system allows in one.
+        stem (all such pairs are named), a name holds what not every system allows in one, or is
+        that of a broken link or of something else that is no file.
         Stems that differ in case alone clash too: their results would on Windows and macOS.
     """
     folder = Path(folder)
@@ -49,8 +58,12 @@ def list_images(folder, errors=None):
     found, taken, mistakes, unread = {}, {}, [], []
     for path in sorted(folder.iterdir(), key=lambda path: (path.stem, path.name)):
         suffix = path.suffix.lower()
-        hidden = path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
-        if hidden or suffix not in SUFFIXES | UNREAD_SUFFIXES or not path.is_file():
+        if is_hidden(path) or suffix not in SUFFIXES | UNREAD_SUFFIXES or path.is_dir():
+            continue
+        if not path.is_file():
+            what = "a link to nothing" if path.is_symlink() else "not a file"
+            name = folder / printable(path.name)
+            mistakes.append(f"{name}: {what}, put the image there or remove it")
             continue
         if suffix in UNREAD_SUFFIXES:
             unread.append(path.name)
@@ -78,6 +91,11 @@ def list_images(folder, errors=None):
     return found
 
 
+def is_hidden(path):
+    """Whether a file or folder is the system's own, or called so that it is not shown."""
+    return path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
+
+
 def printable(name):
     """Return a file name with a question mark for each byte that is not text."""
     return name.encode("utf-8", "replace").decode()
@@ -85,10 +103,8 @@ def printable(name):
 
 def unread_text(folder, names):
     """Return the message about images of a folder in formats that are not read."""
-    shown = ", ".join(map(printable, names[:5]))
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return (
-        f"{folder}: cannot read the format of {shown}{more}, save as TIFF or PNG first, for "
+        f"{folder}: cannot read the format of {listed(names)}, save as TIFF or PNG first, for "
         "example with Fiji"
     )
 
@@ -99,13 +115,88 @@ def note_unread(folder, _resolved, names):
     print(f"note: {unread_text(folder, names)}")
 
 
+@functools.cache
+def note_others(folder, _resolved):
+    """Say, once for a folder, which folders and which files of no known kind lie among images."""
+    others = [path for path in sorted(folder.iterdir()) if not is_hidden(path)]
+    inner = [path.name for path in others if path.is_dir() and path.name != "corrected"]
+    known = SUFFIXES | UNREAD_SUFFIXES | COMPANIONS
+    files = [path.name for path in others if path.is_file() and path.suffix.lower() not in known]
+    if inner:
+        print(
+            f"note: {folder}: images in folders within are not read ({listed(inner)}), move them up"
+        )
+    if files:
+        print(f"note: {folder}: not read: {listed(files)}; images end in .tif, .png, .jpg or .bmp")
+
+
+def listed(names):
+    """Return the first names of a list as a text."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(printable, names[:5])) + more
+
+
+def misnamed(stems, images):
+    """Find masks whose name is not quite right: `x-mask`, `x_Mask`, `mask_x`, `Mask of x` beside x.
+
+    Parameters
+    ----------
+    stems, images : iterable of str
+        The names to look at; those that they may be masks of.
+
+    Returns
+    -------
+    dict of str to str
+        What each should be called, such as `x_mask`.
+
+    >>> misnamed(["x", "y", "x-Mask", "mask_y", "y_mask"], ["x", "y"])
+    {'x-Mask': 'x_mask', 'mask_y': 'y_mask'}
+    """
+    images, found = set(images), {}
+    names = {image.casefold(): image for image in images}
+    for stem in stems:
+        base, _, ending = stem.rpartition("_")
+        if base in images and ending in ("mask", "axon"):
+            continue
+        for match in filter(None, (pattern.fullmatch(stem) for pattern in LIKE_A_MASK)):
+            name = Path(match["image"].casefold())
+            image = names.get(str(name)) or names.get(name.stem if name.suffix in SUFFIXES else "")
+            if image:
+                found[stem] = f"{image}_{match['kind'].lower()}"
+    return found
+
+
+def misnamed_texts(wrong, found):
+    """Return the messages about misnamed masks.
+
+    Parameters
+    ----------
+    wrong : dict of str to str
+        As from `misnamed`.
+    found : dict of str to Path
+        As from `list_images`.
+    """
+    return [
+        f"{found[stem]}: looks like a mask of {right.rpartition('_')[0]}, "
+        + (
+            f"but {found[right].name} is there too, remove or rename one of them"
+            if right in found
+            else f"rename it to {right}{found[stem].suffix}, or otherwise if it is an image"
+        )
+        for stem, right in wrong.items()
+    ]
+
+
 def training_pairs(folder):
     """Return ([(image path, mask path)], [error text]) of a folder, paired by stem."""
     pairs, errors = [], []
     found = list_images(folder, errors)
+    note_others(folder, folder.resolve())
+    wrong = misnamed(found, [stem for stem in found if not stem.endswith("_mask")])
+    errors += misnamed_texts(wrong, found)
     for stem, path in found.items():
-        if stem.endswith("_axon") and stem.removesuffix("_axon") in found:
-            continue  # for evaluate.py and morphometry.py
+        if stem in wrong or (stem.endswith("_axon") and stem.removesuffix("_axon") in found):
+            continue  # axon masks are for evaluate.py and morphometry.py
         partner = f"{stem}_mask"
         if stem.endswith("_mask"):
             image = stem.removesuffix("_mask")
@@ -113,17 +204,32 @@ def training_pairs(folder):
                 errors.append(f"{path}: a mask without an image, add {image}.tif or remove it")
         elif partner in found:
             pairs.append((path, found[partner]))
-        else:
+        elif partner not in wrong.values():
             errors.append(f"{path}: an image without a mask, add {partner}.tif or remove it")
     return pairs, errors
 
 
 def test_images(folder, errors=None):
-    """Return the paths to segment: masks beside images are references and stay out."""
-    found = list_images(folder, errors)
+    """Return the paths to segment: masks beside images are references and stay out.
+
+    Parameters
+    ----------
+    folder : path
+    errors : list, optional
+        Takes the texts of mistakes, misnamed masks among them, which are raised otherwise.
+    """
+    folder, mistakes = Path(folder), []
+    found = list_images(folder, mistakes)
+    note_others(folder, folder.resolve())
     references = {stem for stem in found if stem.endswith("_mask")}
     references |= {f"{stem}_axon" for stem in found}
-    return [path for stem, path in found.items() if stem not in references]
+    wrong = misnamed(found, [stem for stem in found if stem not in references])
+    mistakes += misnamed_texts(wrong, found)
+    if errors is not None:
+        errors.extend(mistakes)
+    elif mistakes:
+        raise UserError(*mistakes)
+    return [path for stem, path in found.items() if stem not in references | wrong.keys()]
 
 
 test_images.__test__ = False  # not a test, whatever its name says to pytest
@@ -144,6 +250,8 @@ def find_masks(folder, remedy="run python find_myelin.py"):
     if not masks:
         others = ("_axon", "_pred", "_overlay")
         masks = {stem: stem for stem in found if not stem.endswith(others)}
+    for text in misnamed_texts(misnamed(found, masks), found):
+        print(f"note: {text}")
     if not masks:
         raise UserError(f"{folder}: no masks in it, {remedy} or name another folder")
     return {name: (found[stem], found.get(f"{name}_axon")) for name, stem in masks.items()}

@@ -221,3 +221,29 @@ def test_a_file_of_2018_in_older_names_loads(saved, tmp_path):
     assert settings.normalize == "test set"
     pairs = zip(weights, model_file.read_model_file(saved)[0], strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("bestmyelim.h5", "no such model in models or .*, did you mean bestmyelin.h5. Else train"),
+        ("BestMyelin.h5", "did you mean bestmyelin.h5"),
+        ("bestmyelin", "not the name of a model file, did you mean bestmyelin.h5. Else give one"),
+        ("ourlba.h5", "did you mean ourlab.h5. Else train one"),
+        ("nothing_like_it.h5", r"no such model in models or \S+, train one with"),
+        ("raw/test/nerve.tif", "an image, not a model file; put it into raw/test and run python"),
+        ("imgs_test.npy", "a packed array, not a model file"),
+        ("groups.csv", "a table, not a model file; morphometry.py reads it with --groups"),
+        ("raw/test", "a folder, not a model file; images are read from raw/test"),
+        ("models/ourlba.h5", "no such model in models, did you mean ourlab.h5"),
+    ],
+)
+def test_what_is_no_model_is_told_what_it_is_and_what_is_near(tmp_path, monkeypatch, name, text):
+    monkeypatch.chdir(tmp_path)
+    Path("raw/test").mkdir(parents=True)
+    Path("models").mkdir()
+    for model in ("ourlab.h5", "ourlab_resume.h5", "zebra.h5"):
+        (Path("models") / model).touch()
+    with pytest.raises(UserError, match=text) as error:
+        model_file.model_path(name, reading=True)
+    assert "resume" not in str(error.value) and "zebra" not in str(error.value)

@@ -1,6 +1,7 @@
 """What lies in a folder: images, masks, references, files that are none of them."""
 
 import os
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,81 @@ def test_system_files_and_other_kinds_are_skipped_silently(folder, write_sample,
     write_sample("raw/test/a.png")
     for name in ("desktop.ini", "Thumbs.db", ".DS_Store", "._a.tif", ".hidden.png", "notes.txt"):
         (folder / "raw/test" / name).write_bytes(b"no image")
-    (folder / "raw/test/folder.tif").mkdir()
     data.main([])
     assert packed.load_test().ids == ["a"]
     out, err = capsys.readouterr()
-    assert "notes" not in out and err == ""
+    assert "note" not in out and err == ""
+
+
+def test_folders_and_unknown_kinds_among_images_are_named(folder, write_pair, write_sample, capsys):
+    write_sample("raw/test/a.png")
+    write_pair("b")
+    (folder / "raw/test/inner.tif").mkdir()
+    (folder / "raw/train/.hidden").mkdir()
+    for name in ("slide", "c.zip"):
+        (folder / "raw/train" / name).touch()
+    data.main([])
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note")]
+    inner = "images in folders within are not read (inner.tif), move them up"
+    assert notes == [
+        f"note: {naming.RAW_TRAIN}: not read: c.zip, slide; images end in .tif, .png, .jpg or .bmp",
+        f"note: {naming.RAW_TEST}: {inner}",
+    ]
+
+
+MISNAMED = "x-mask x_Mask X_mask mask_x maskx x.mask xmask x_masks x_mask_2".split()
+MISNAMED += ["x mask", "Mask of x", "Mask of x.tif", "x_mask (1)"]
+
+
+@pytest.mark.parametrize("stem", MISNAMED)
+def test_misnamed_masks_are_named(folder, write_sample, capfd, stem):
+    for place in ("train", "test"):
+        write_sample(f"raw/{place}/x.tif")
+        write_sample(f"raw/{place}/{stem}.tif", np.zeros((20, 30), np.uint8))
+    lines = [line.replace(os.sep, "/") for line in refused(capfd)]
+    assert lines == [
+        f"error: raw/{place}/{stem}.tif: looks like a mask of x, rename it to x_mask.tif, or "
+        "otherwise if it is an image"
+        for place in ("train", "test")
+    ]
+
+
+def test_a_second_mask_is_named(folder, write_pair, write_sample, capfd):
+    write_pair("axon1")
+    write_sample("raw/train/axon1-mask.png", np.zeros((20, 30), np.uint8))
+    (line,) = refused(capfd)
+    assert "axon1-mask.png: looks like a mask of axon1, but axon1_mask.tif is there too," in line
+
+
+def test_names_that_only_contain_such_words_are_images(folder, write_sample):
+    stems = ["axon 2", "mask", "maskless 1", "masked_2", "unmasked", "y_mask_control"]
+    for stem in stems:
+        write_sample(f"raw/test/{stem}.png")
+    assert [path.stem for path in naming.test_images("raw/test")] == sorted(stems)
+
+
+def test_a_misnamed_correction_is_named(folder, write_sample, capsys):
+    (folder / "preds").mkdir()
+    for stem in ("x_mask", "x-mask", "x_pred"):
+        write_sample(f"preds/{stem}.png")
+    assert list(naming.find_masks("preds")) == ["x"]
+    said = capsys.readouterr().out
+    assert said.startswith("note: ") and "x-mask.png: looks like a mask of x, but x_mask.p" in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links and pipes")
+def test_what_is_no_file_is_named_and_never_opened(folder, write_sample, capfd):
+    write_sample("raw/test/a.png")
+    os.mkfifo("raw/test/pipe.tif")
+    os.symlink("nowhere.tif", "raw/test/link.tif")
+    os.symlink("loop.tif", "raw/test/loop.tif")
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind("raw/test/socket.tif")
+        lines = refused(capfd)
+    link, file = "a link to nothing", "not a file"
+    for name, what in {"link": link, "loop": link, "pipe": file, "socket": file}.items():
+        (line,) = [line for line in lines if f"{name}.tif" in line]
+        assert f"{name}.tif: {what}, put the image there or remove it" in line
 
 
 def test_axon_masks_beside_training_images_are_no_images(folder, write_pair, write_sample):
