@@ -11,6 +11,7 @@ from pathlib import Path
 
 from myelin.agreement import compare, density_column, measure_columns, pool
 from myelin.cli import Parser, UserError, progress, script
+from myelin.disk import check_room
 from myelin.fibers import measure_fibers
 from myelin.files import name_leftovers, start_run, write_run_json, write_table
 from myelin.locking import holding
@@ -80,6 +81,7 @@ def evaluate(args):
     cases = read_cases([references, predictions], images, args.pixel_size, reader, in_pixels=True)
     unit = "px" if any(case.pixel_size_um is None for case in cases) else "um"
 
+    check_room({args.out: 2**20})  # a table and a plot
     before = start_run(args.out)
     compared = [compare_case(case, reader, unit) for case in progress(cases, "comparing")]
     total, comparisons = pool(compared, unit)

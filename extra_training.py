@@ -10,14 +10,22 @@ the test images, as train.py does.
 """
 
 from myelin.cli import Parser, UserError, number, script
+from myelin.disk import check_room
 from myelin.fiber_width import FIBER_PX
 from myelin.files import beside, sha256
 from myelin.locking import holding
-from myelin.model_file import RESUME, load_model, model_path, read_model_file, restore_adam
+from myelin.model_file import (
+    RESUME,
+    load_model,
+    model_path,
+    read_model_file,
+    restore_adam,
+    room_of_training,
+)
 from myelin.naming import NPYDATA
 from myelin.packing import keep_up_to_train
 from myelin.pairs import Pairs
-from myelin.preds import segment_if_packed
+from myelin.preds import room_if_packed, segment_if_packed
 from myelin.preprocessing import dataset_statistics
 from myelin.recipe import (
     Run,
@@ -47,6 +55,7 @@ def main(argv=None):
 
 def train(old, new, settings, run, args):
     """Train a model file, from the old one."""
+    check_room(room_of_training(new, run.keep_optimizer) | room_if_packed())
     pairs = Pairs(settings.myelin == "bright", fiber_px=fiber_px_of(old, settings))
 
     from myelin import training  # late: it imports Keras

@@ -20,9 +20,11 @@ limit. Their rows stay in `<id>_fibers.csv`, with the reason in the column `excl
 
 import dataclasses
 import itertools
+import math
 from pathlib import Path
 
 from myelin.cli import Parser, progress, running, script
+from myelin.disk import check_room
 from myelin.exclude import Exclusions, add_exclude_options
 from myelin.fibers import measure_fibers, write_fibers
 from myelin.files import name_leftovers, start_run, write_run_json, write_table
@@ -135,6 +137,7 @@ def measure_folder(args):
     name_unseen(cases, args.whole_frame)
     exclusions.check(cases, lambda case: find_case(case, reader, args, numbers)[0])
 
+    check_room({args.out: room_needed(cases, reader, not args.no_pictures)})
     before = start_run(args.out)
     rows, measured, warnings, pictures = [], {}, {}, Pictures(args.out)
     page = None if args.no_pictures else Report(len(cases))
@@ -175,6 +178,12 @@ def measure_folder(args):
         write_workbook(args.out, list(measured), bool(tables))
     name_leftovers(args.out, before)
     report(rows, animals, warnings, args.out)
+
+
+def room_needed(cases, reader, pictures):
+    """Return the bytes that a run will write, nearly all of them for pictures."""
+    pixels = sum(math.prod(reader.record(case.masks[0][0]).shape) for case in cases)
+    return 6 * pixels + 2**20 * len(cases) if pictures else pixels
 
 
 def find_case(case, reader, args, numbers):

@@ -8,9 +8,12 @@ so on, the mask there being a reference for evaluate.py. From Python, `draw_nerv
 myelin/synthetic_nerve.py draws one image.
 """
 
+import math
+
 import numpy as np
 
 from myelin.cli import Parser, UserError, number, progress, script
+from myelin.disk import check_room
 from myelin.files import write_table
 from myelin.images import write_image
 from myelin.naming import RAW_TEST, RAW_TRAIN, SUFFIXES
@@ -120,6 +123,8 @@ def main(argv=None):
         if not args.force:
             refuse_to_overwrite(folder, stems)
         jobs += [(folder, stem, index) for index, stem in enumerate(stems, 1)]
+    pixels = math.prod(args.size)  # a byte each in the image, hardly any in mask and table
+    check_room({RAW_TRAIN: args.train * pixels, RAW_TEST: args.test * pixels})
     total = 0
     for folder, stem, index in progress(jobs, "drawing"):
         # One generator per image: the third is the same whether three are drawn or thirty.

@@ -11,13 +11,14 @@ the run is complete also newmyelin_resume.h5, from which --resume goes on.
 """
 
 from myelin.cli import Parser, number, script
+from myelin.disk import check_room
 from myelin.fiber_width import FIBER_PX
 from myelin.locking import holding
-from myelin.model_file import model_path
+from myelin.model_file import model_path, room_of_training
 from myelin.naming import NPYDATA
 from myelin.packing import keep_up_to_train
 from myelin.pairs import Pairs
-from myelin.preds import segment_if_packed
+from myelin.preds import room_if_packed, segment_if_packed
 from myelin.recipe import Recipe, Run, add_recipe_options, add_run_options, given_recipe, multiple
 from unet import DEFAULT_SIZE
 
@@ -37,11 +38,11 @@ def main(argv=None):
 
 def train(path, run, args):
     """Train a model file."""
+    check_room(room_of_training(path, run.keep_optimizer) | room_if_packed())
     pairs = Pairs(as_bright=bool(args.crop), fiber_px=FIBER_PX if args.crop else None)
 
     from myelin import training  # late: it imports Keras
 
-    training.keras.utils.set_random_seed(args.seed)
     if args.resume:
         progress = training.resumed_network(path, run)
     else:

@@ -15,7 +15,29 @@ VALIDATION_SIZE = 1024
 
 
 class Batches(PyDataset):
-    """What every data set for Keras here has: (image, mask) batches, float32 (n, rows, cols, 1)."""
+    """What every data set for Keras here has: (image, mask) batches, float32 (n, rows, cols, 1).
+
+    What is random in a batch follows from the seed, the epoch and the step alone: so a run that
+    goes on sees what it would have seen, and batches may be made ahead.
+
+    Parameters
+    ----------
+    seed : int or None
+    epoch : int
+        The first, counted from 0.
+    """
+
+    def __init__(self, seed=None, epoch=0):
+        super().__init__()
+        self.seed, self.epoch = seed, epoch
+
+    def rng(self, *step):
+        """Return the random numbers of the epoch, or of one step of it."""
+        return np.random.default_rng([self.seed, self.epoch, *step])
+
+    def on_epoch_end(self):
+        """Go on to the next epoch; Keras calls this."""
+        self.epoch += 1
 
     def __getitem__(self, step):
         images, masks = zip(*self.batch(step), strict=True)
@@ -35,29 +57,24 @@ class FrameBatches(Batches):
         The frames to take.
     settings : Preprocessing
     batch_size : int
-    rng : numpy.random.Generator, optional
-        Shuffles the frames before each epoch; without it they keep their order.
+    seed, epoch
+        See `Batches`; the frames are shuffled in each epoch, without a seed they keep their order.
     """
 
-    def __init__(self, pairs, indices, settings, batch_size=1, rng=None):
-        super().__init__()
-        self.pairs, self.settings, self.batch_size, self.rng = pairs, settings, batch_size, rng
-        self.order = list(indices)
+    def __init__(self, pairs, indices, settings, batch_size=1, seed=None, epoch=0):
+        super().__init__(seed, epoch)
+        self.pairs, self.settings, self.batch_size = pairs, settings, batch_size
+        self.indices = list(indices)
         self.shape = validation_shape(pairs, indices) if settings.frame == "native" else None
-        self.on_epoch_end()
 
     def __len__(self):
-        return math.ceil(len(self.order) / self.batch_size)
+        return math.ceil(len(self.indices) / self.batch_size)
 
     def batch(self, step):
         """Return the pairs of one step, list of (image, mask)."""
-        chosen = self.order[step * self.batch_size : (step + 1) * self.batch_size]
+        order = self.indices if self.seed is None else self.rng().permutation(self.indices)
+        chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
         return [whole_frame(self.pairs, i, self.settings, self.shape) for i in chosen]
-
-    def on_epoch_end(self):
-        """Shuffle the frames."""
-        if self.rng is not None:
-            self.rng.shuffle(self.order)
 
 
 class CropBatches(Batches):
@@ -72,13 +89,13 @@ class CropBatches(Batches):
     recipe : recipe.Recipe
     emphasis : list of (str, float)
         See `pairs.sampling_weights`.
-    rng : numpy.random.Generator
+    seed, epoch
+        See `Batches`.
     """
 
-    def __init__(self, pairs, indices, settings, recipe, emphasis, rng):
-        super().__init__()
-        self.pairs, self.indices, self.settings = pairs, indices, settings
-        self.recipe, self.rng = recipe, rng
+    def __init__(self, pairs, indices, settings, recipe, emphasis, seed, epoch=0):
+        super().__init__(seed, epoch)
+        self.pairs, self.indices, self.settings, self.recipe = pairs, indices, settings, recipe
         self.weights = sampling_weights(pairs, indices, emphasis)
 
     def __len__(self):
@@ -86,9 +103,10 @@ class CropBatches(Batches):
 
     def batch(self, step):
         """Return the pairs of one step, list of (image, mask)."""
-        chosen = self.rng.choice(self.indices, self.recipe.batch_size, p=self.weights)
+        rng = self.rng(step)
+        chosen = rng.choice(self.indices, self.recipe.batch_size, p=self.weights)
         size, augment = self.recipe.crop, self.recipe.augment
-        return [random_crop(self.pairs, i, size, self.settings, augment, self.rng) for i in chosen]
+        return [random_crop(self.pairs, i, size, self.settings, augment, rng) for i in chosen]
 
 
 def whole_frame(pairs, index, settings, shape=None):

@@ -2,10 +2,12 @@
 
 import argparse
 import contextlib
+import errno
 import functools
 import math
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,11 +50,7 @@ def script(main):
                 print("error:", one_line(message), file=sys.stderr)
             raise SystemExit(2) from None
         except OSError as error:
-            print(
-                f"error: {error.filename or 'files'}: {error.strerror or error}, "
-                "check free space, permissions, and whether another program has it open",
-                file=sys.stderr,
-            )
+            print("error:", one_line(system_text(error)), file=sys.stderr)
             raise SystemExit(2) from None
         except KeyboardInterrupt:
             print("stopped by Ctrl-C; what was finished is kept", file=sys.stderr)
@@ -77,6 +75,35 @@ def one_line(message):
     """
     line = " ".join(str(message).split())
     return "".join(letter if letter.isprintable() else "?" for letter in line)
+
+
+def system_text(error):
+    """Return what an OSError means for a user: which file, and what to do."""
+    path = error.filename or "files"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        room = ""
+        with contextlib.suppress(OSError):
+            folder = Path(path).absolute().parent
+            room = f" ({size_text(shutil.disk_usage(folder).free)} free on the disk of {folder})"
+        return f"{path}: {error.strerror}{room}, make room and start again"
+    return (
+        f"{path}: {error.strerror or error}, check free space, permissions, and whether another "
+        "program has it open"
+    )
+
+
+def size_text(size):
+    """Return a number of bytes in the unit that fits it.
+
+    >>> size_text(12), size_text(3_712_000), size_text(120_000_000_000)
+    ('12 bytes', '3.7 MB', '120 GB')
+    """
+    if size < 1000:
+        return f"{size} bytes"
+    for unit in ("kB", "MB", "GB", "TB"):
+        size /= 1000
+        if size < 999.5 or unit == "TB":
+            return f"{size:.3g} {unit}" if size >= 10 else f"{size:.1f} {unit}"
 
 
 def quote(words):

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import datetime
+import errno
 import hashlib
 import json
 import math
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from myelin import __version__
 from myelin.cli import running
+from myelin.disk import FULL
 
 # First letters of formulas; the last four are those of East Asian keyboards.
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
@@ -22,6 +24,12 @@ def replacing(path):
     """Yield a temporary path beside `path`, renamed onto it on success, removed on failure.
 
     The folder is made when absent. The temporary name keeps the suffix, which writers look at.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; `filename` is then that of the file to be, and a full disk is
+        `ENOSPC`, whatever a library calls it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,6 +37,12 @@ def replacing(path):
     try:
         yield temporary
         os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        if FULL.search(str(error)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

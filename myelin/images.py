@@ -337,6 +337,6 @@ def write_image(path, image, pixel_size_um=None):
             import cv2
 
             bgr = image[..., ::-1] if image.ndim == 3 else image
-            cv2.imencode(".png", bgr)[1].tofile(temporary)
+            temporary.write_bytes(cv2.imencode(".png", bgr)[1].data)
             return
         write_tiff(temporary, image, pixel_size_um)

@@ -8,6 +8,7 @@ arrays are read only where they are exactly as expected.
 import dataclasses
 import difflib
 import json
+import math
 import tempfile
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 import unet
 from myelin.architecture import check_architecture
 from myelin.cli import UserError
-from myelin.files import replacing
+from myelin.files import beside, replacing
 from myelin.hdf5 import ModelFileError, check_texts, member, read_array, read_attribute
 from myelin.naming import SUFFIXES
 from myelin.preprocessing import Preprocessing
@@ -87,6 +88,19 @@ def similar(path, places):
     near = [one for name in wanted for one in difflib.get_close_matches(name, lower, cutoff=0.7)]
     names = " or ".join(dict.fromkeys(lower[one] for one in near))
     return f"did you mean {names}? Else " if names else ""
+
+
+def room_of_training(path, optimizer=True):
+    """Return the most bytes that a training has on disk at once, beyond what is there, by folder.
+
+    That is the model, the file to go on from, and the temporary one of either.
+    """
+    weights = 4 * sum(map(math.prod, unet.weight_shapes()))
+    whole = 3 * weights  # Adam keeps two numbers per weight
+    files = [path, beside(path, RESUME)]
+    there = sum(file.stat().st_size for file in files if file.exists())
+    need = {path.parent: max(2 * whole + (whole if optimizer else weights // 2) - there, whole)}
+    return need if optimizer else need | {Path(tempfile.gettempdir()): weights}
 
 
 def save_model(path, network, settings, optimizer=True):

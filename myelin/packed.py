@@ -2,13 +2,13 @@
 
 import math
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from myelin.cli import UserError
+from myelin.disk import allocate
 from myelin.naming import NPYDATA, UNSAFE_NAME
 from myelin.pixel_size import is_possible
 
@@ -33,8 +33,7 @@ class Stack:
     def __init__(self, path, shape=None, dtype=None):
         self.path = Path(path)
         if shape is not None:
-            check_free_space(self.path, math.prod(shape) * np.dtype(dtype).itemsize)
-            np.lib.format.open_memmap(self.path, "w+", dtype, shape)
+            make_array(self.path, shape, np.dtype(dtype))
         frames = load_array(self.path)
         self.made = self.stamp()
         self.shape, self.dtype = frames.shape, frames.dtype
@@ -57,9 +56,17 @@ class Stack:
         return np.load(self.path, mmap_mode="r")[index]
 
     def __setitem__(self, index, image):
-        """Write an image into a frame of a new file, whose rest stays zero."""
+        """Write an image into a frame of a new file, whose rest stays zero.
+
+        Written as bytes and not through a mapping: a full disk would kill that unheard.
+        """
+        frame = np.zeros(self.shape[1:], self.dtype)
         rows, cols = image.shape
-        np.load(self.path, mmap_mode="r+")[index, :rows, :cols] = image
+        frame[:rows, :cols] = image
+        place = range(len(self))[index] - len(self)
+        with open(self.path, "r+b") as file:
+            file.seek(place * frame.nbytes, os.SEEK_END)
+            file.write(frame.data)
 
     def stamp(self):
         """Return what tells this file from another of its name."""
@@ -67,14 +74,12 @@ class Stack:
         return facts.st_ino, facts.st_size
 
 
-def check_free_space(path, size):
-    """Raise a UserError where a file would not fit: a full disk kills a mapped write unheard."""
-    free = shutil.disk_usage(path.parent).free
-    if size > free:
-        raise UserError(
-            f"{path.parent}: {size / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free, make room or "
-            "pack fewer images"
-        )
+def make_array(path, shape, dtype):
+    """Write a `.npy` file of zeros, its place on the disk set aside."""
+    header = {"descr": dtype.str, "fortran_order": False, "shape": tuple(map(int, shape))}
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        allocate(file, math.prod(header["shape"]) * dtype.itemsize)
 
 
 def load_array(path):
@@ -87,6 +92,17 @@ def load_array(path):
     except Exception as error:  # a damaged header can raise anything in NumPy
         found = f"{type(error).__name__}: {error}"[:200]
         raise UserError(f"{path}: not a packed array ({found}), run python data.py again") from None
+
+
+def load_texts(path):
+    """Return a `.npy` file of texts as lists."""
+    texts = load_array(path)
+    try:
+        if texts.dtype.kind == "U" and texts.ndim:
+            return texts.tolist()
+    except (ValueError, SystemError):  # what NumPy says of numbers that are no letter
+        pass
+    raise UserError(f"{path}: not a packed array (no texts), run python data.py again")
 
 
 @dataclass(frozen=True)
@@ -179,13 +195,9 @@ def misfit(path, images):
 def load_ids(name, images):
     """Return the id of each frame; ids name files, so none may lead to another folder."""
     path = NPYDATA / f"imgs_id_{name}.npy"
-    ids = load_array(path)
-    if ids.shape != (len(images),) or ids.dtype.kind != "U":
+    ids = load_texts(path)
+    if len(ids) != len(images) or not all(isinstance(name, str) for name in ids):
         raise misfit(path, images)
-    try:
-        ids = ids.tolist()
-    except (ValueError, SystemError):  # what NumPy says of numbers that are no letter
-        raise misfit(path, images) from None
     if any(UNSAFE_NAME.search(name) or not name.strip(".") for name in ids):
         raise misfit(path, images)
     return ids

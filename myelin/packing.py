@@ -1,15 +1,17 @@
 """Pack folders into `npydata/`, all or nothing; tell whether a folder is still what was packed."""
 
 import contextlib
+import math
 
 import numpy as np
 
 from myelin.cli import UserError, progress
+from myelin.disk import check_room
 from myelin.files import replacing, sha256
 from myelin.images import read_image, read_mask, read_record
 from myelin.locking import holding
 from myelin.naming import NPYDATA, RAW_TEST, RAW_TRAIN, test_images, training_pairs
-from myelin.packed import Stack, load_array, load_ids
+from myelin.packed import Stack, load_ids, load_texts
 
 FOLDERS = {"train": RAW_TRAIN, "test": RAW_TEST}
 
@@ -102,7 +104,7 @@ def some(names):
 
 def load_hashes(name):
     """Return [[SHA-256 of each file]] of the frames of a set."""
-    return load_array(NPYDATA / f"imgs_sha256_{name}.npy").tolist()
+    return load_texts(NPYDATA / f"imgs_sha256_{name}.npy")
 
 
 # ---------------------------------------------------------------- pack
@@ -164,6 +166,16 @@ def check_pairs(pairs, records, errors):
                 f"{mask}: {mask_rows} x {mask_cols} pixels, but {image.name} is {rows} x {cols}, "
                 "draw the mask on the image itself"
             )
+
+
+def check_room_for(sets, errors):
+    """Raise where the frames of some sets of records will not fit on the disk."""
+    shapes = [[record.shape for record in records] for records in sets if records]
+    frames = sum(len(s) * math.prod(map(max, zip(*s, strict=True))) for s in shapes)
+    try:
+        check_room({NPYDATA: frames}, "make room on it or pack fewer images")
+    except UserError as mistake:
+        raise UserError(*errors, *mistake.args) from None
 
 
 def new_array(name, files):
@@ -247,6 +259,7 @@ def write_sets(sets, errors):
         [frame[k] for frame in sets.get(name, ()) if frame[k]]
         for name, k in (("train", 0), ("train", 1), ("test", 0))
     )
+    check_room_for([images, masks, tests], errors)
     # Files are renamed when this block ends without an error; until then npydata stays as it was.
     with contextlib.ExitStack() as files:
         for name, frames in sets.items():

@@ -2,12 +2,14 @@
 
 import collections
 import dataclasses
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 
 from myelin.cli import UserError, progress, quote
+from myelin.disk import check_room
 from myelin.engine import WORKERS, open_engine
 from myelin.files import name_leftovers, replacing, sha256, times_written
 from myelin.images import MAX_PIXELS, read_mask, write_image
@@ -23,6 +25,8 @@ from myelin.sharing import decide
 
 OVERLAY_RGB = (230, 159, 0)  # orange of Okabe and Ito's colour-blind-safe palette
 PROBABILITIES = NPYDATA / "imgs_mask_test.npy"
+# Most that a pixel takes in preds/: the probability, and the overlay's three colours.
+BYTES_PER_PIXEL = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +83,7 @@ def segment_test(model, options=Options()):
 
 def segment_packed(test, model, options):
     """Segment a `TestSet` as `segment_test` does."""
+    check_room(room_needed(test), "make room on it or pack fewer images")
     weights, stated, _ = read_model_file(model)
     model_sha256 = sha256(model)
     settings = with_statistics(stated, test)
@@ -153,6 +158,17 @@ def segment_if_packed(model):
     """Segment the test images after training, as the original did, where there are any."""
     if (NPYDATA / "imgs_test.npy").exists():
         segment_test(model)
+
+
+def room_needed(test):
+    """Return the bytes that a run will write, {folder: int}."""
+    frames = 4 * math.prod(test.images.shape)
+    return {NPYDATA: frames, PREDS: BYTES_PER_PIXEL * int(np.prod(test.shapes, axis=1).sum())}
+
+
+def room_if_packed():
+    """Return the bytes that `segment_if_packed` will write, {folder: int}."""
+    return room_needed(load_test()) if (NPYDATA / "imgs_test.npy").exists() else {}
 
 
 def with_statistics(settings, test):

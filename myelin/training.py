@@ -9,8 +9,6 @@ import math
 import sys
 import tempfile
 
-import numpy as np
-
 import unet
 from myelin.cli import UserError, running
 from myelin.engine import keras_devices, start_keras
@@ -67,6 +65,7 @@ def new_network(run, pairs):
         settings.mean, settings.std = dataset_statistics(pairs.all_images(), settings)
     # The original's start shrinks the signal by half at each level, and the bottom, which sees
     # most of the surroundings, learned nothing from crops: its output stayed below 0.01.
+    keras.utils.set_random_seed(run.seed)
     network = unet.get_unet(size, size, "he_normal" if recipe.crop else "glorot_uniform")
     network = compile_network(network, recipe)
     return Progress(network, settings)
@@ -176,6 +175,7 @@ def fit(path, progress, pairs, run):
             validation_data=validation,
             initial_epoch=progress.epochs,
             epochs=run.epochs,
+            shuffle=False,  # the batches are random by themselves, by the run's seed
             callbacks=[recorder],
             verbose=1 if sys.stdout.isatty() else 2,
         )
@@ -185,8 +185,7 @@ def fit(path, progress, pairs, run):
 
 
 def training_batches(pairs, training, settings, run, start):
-    """Return the batches to learn from; a run that goes on after `start` epochs draws others."""
-    rng = np.random.default_rng([run.seed, start])
+    """Return the batches to learn from, those of a run that has done `start` epochs."""
     if run.recipe.crop:
-        return CropBatches(pairs, training, settings, run.recipe, run.emphasis, rng)
-    return FrameBatches(pairs, training, settings, run.recipe.batch_size, rng)
+        return CropBatches(pairs, training, settings, run.recipe, run.emphasis, run.seed, start)
+    return FrameBatches(pairs, training, settings, run.recipe.batch_size, run.seed, start)

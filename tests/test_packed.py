@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_samples import refused, stored_files
+from image_samples import refused
 
 import data
-from myelin import cli, packed
+from myelin import cli, disk, packed
 
 
 def test_arrays_packed_anew_while_in_use_are_refused(folder, write_pair):
@@ -23,9 +23,11 @@ def test_arrays_packed_anew_while_in_use_are_refused(folder, write_pair):
 def test_a_full_disk_is_said_before_writing(folder, write_pair, monkeypatch, capfd):
     write_pair("a")
     usage = type("usage", (), {"free": 100})
-    monkeypatch.setattr(packed.shutil, "disk_usage", lambda _: usage)
-    assert "GB needed, 0.0 GB free, make room" in refused(capfd)[0]
-    assert stored_files() == {}
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage)
+    said = refused(capfd)
+    assert "npydata: 132 kB needed, 100 bytes free on the disk of " in said[0] and len(said) == 1
+    assert said[0].endswith("make room on it or pack fewer images")
+    assert not list(folder.rglob("*.npy"))
 
 
 def test_stack_reads_and_writes_frames_and_keeps_no_mapping(tmp_path):

@@ -99,9 +99,8 @@ def test_emphasis_reaches_the_batches(packed):
     recipe = Recipe(crop=32, batch_size=40, steps=1)
     settings = preprocessing.Preprocessing(frame="native", rows=None, cols=None, mean=0.0, std=1.0)
     found = pairs.Pairs(as_bright=False)
-    rng = np.random.default_rng(0)
     emphasis = [("nerve1", 1000.0)]
-    shown, _ = batches.CropBatches(found, [0, 1, 2], settings, recipe, emphasis, rng)[0]
+    shown, _ = batches.CropBatches(found, [0, 1, 2], settings, recipe, emphasis, seed=0)[0]
     assert (np.ptp(shown, axis=(1, 2, 3)) > 250).mean() > 0.9
 
 

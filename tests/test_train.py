@@ -2,13 +2,12 @@
 
 import math
 import types
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from drawings import fiber_image
-from trained import epochs_of, evaluated_loss
+from trained import epochs_of, evaluated_loss, interrupt_in_epoch
 
 import data
 import extra_training
@@ -65,18 +64,6 @@ def test_crops_make_a_model_for_any_size(packed):
     assert settings.pixel_size_um == 0.1 and settings.training["crop"] == 32 and adam is None
     assert settings.fiber_px == FIBER_PX and settings.threshold == 0.45
     assert settings.provenance["validation_images"] == ["nerve0"]
-
-
-def interrupt_in_epoch(monkeypatch, name, wanted):
-    """Make the training stop as by Ctrl-C at the end of an epoch, before it is recorded."""
-    save = model_file.save_model
-
-    def stop(*arguments):
-        if len(history.read_history(Path(f"models/{name}_history.csv"))) == wanted - 1:
-            raise KeyboardInterrupt
-        save(*arguments)
-
-    monkeypatch.setattr(recorder, "save_model", stop)
 
 
 def test_ctrl_c_keeps_the_best_epoch_and_resume_goes_on(packed, monkeypatch, capsys):

@@ -1,10 +1,11 @@
 """What several test files ask of a trained model."""
 
 import csv
+from pathlib import Path
 
 import h5py
 
-from myelin import model_file, training
+from myelin import history, model_file, recorder, training
 from myelin.preprocessing import Preprocessing
 from myelin.recipe import Recipe, Run
 
@@ -34,3 +35,15 @@ def altered(model, folder, change):
     with h5py.File(path, "r+") as file:
         change(file)
     return path
+
+
+def interrupt_in_epoch(monkeypatch, name, wanted):
+    """Make the training stop as by Ctrl-C at the end of an epoch, before it is recorded."""
+    save = model_file.save_model
+
+    def stop(*arguments):
+        if len(history.read_history(Path(f"models/{name}_history.csv"))) == wanted - 1:
+            raise KeyboardInterrupt
+        save(*arguments)
+
+    monkeypatch.setattr(recorder, "save_model", stop)

@@ -1,0 +1,142 @@
+"""Room on the disk: reckoned before a run, set aside for arrays, and named where it is short."""
+
+import contextlib
+import errno
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_scripts import ROOT
+
+from myelin import cli, disk, files, model_file, packed, preds
+
+
+def test_the_needs_of_folders_on_one_disk_are_added_up(tmp_path, monkeypatch):
+    usage = type("usage", (), {"free": 3_000_000})
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage)
+    folders = [tmp_path / "a/b/c", tmp_path / "d"]
+    disk.check_room(dict.fromkeys(folders, 1_000_000))
+    with pytest.raises(cli.UserError) as mistake:
+        disk.check_room(dict.fromkeys(folders, 1_500_000), "buy another")
+    assert str(mistake.value) == (
+        f"{folders[0]} and {folders[1]}: 3.1 MB needed, 3.0 MB free on the disk of {tmp_path}, "
+        "buy another"
+    )
+
+
+@pytest.mark.parametrize("in_zeros", [False, True])
+def test_an_array_has_its_room_before_it_is_written(tmp_path, monkeypatch, in_zeros):
+    if in_zeros:  # as on Windows and macOS
+        monkeypatch.delattr(disk.os, "posix_fallocate", raising=False)
+    path = tmp_path / "x.npy"
+    stack = packed.Stack(path, (3, 700, 900), np.float32)
+    assert np.load(path).shape == (3, 700, 900) and not np.load(path).any()
+    if hasattr(path.stat(), "st_blocks"):
+        assert path.stat().st_blocks * 512 >= 3 * 700 * 900 * 4
+    stack[-1] = np.full((600, 800), 2.5, np.float32)
+    with pytest.raises(IndexError):
+        stack[3] = np.zeros((1, 1), np.float32)
+    assert np.load(path)[2].sum() == 600 * 800 * 2.5 and not np.load(path)[:2].any()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError("41986 requested and 12288 written"),
+        OSError("Not enough free space to write 24 bytes after offset 128"),
+        OSError("Can't write\n(errno = 28, error message = 'No space left on device')"),
+        RuntimeError("Unable to close (errno = 28, error message = 'No space left on device')"),
+    ],
+)
+def test_a_full_disk_is_one_line_that_names_file_and_disk(tmp_path, capsys, error):
+    @cli.script
+    def main(argv=None):
+        with files.replacing(tmp_path / "x.h5") as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path / 'x.h5'}: No space left on device (")
+    assert line.endswith(f"free on the disk of {tmp_path}), make room and start again")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_size_text():
+    sizes = (0, 999, 1000, 3_712_000, 120_000_000_000, 10**16)
+    texts = ["0 bytes", "999 bytes", "1.0 kB", "3.7 MB", "120 GB", "1e+04 TB"]
+    assert [cli.size_text(size) for size in sizes] == texts
+
+
+def test_what_is_reckoned_is_at_least_what_is_written(packed_noise):
+    room = preds.room_needed(packed.load_test())
+    assert room[Path("npydata")] == 4 * 2 * 150 * 200
+    image = np.random.default_rng(0).integers(0, 256, (150, 200), dtype=np.uint8)
+    record = type("record", (), {"users_masks": lambda *_: [], "put_mask": lambda *_, **__: None})()
+    fact = {"pixel_size_um": None}
+    for name in ("a", "b"):
+        preds.write_result(record, name, image, image / np.float32(255), image > 127, fact)
+    written = sum(path.stat().st_size for path in Path("preds").iterdir())
+    assert 0.5 * room[Path("preds")] < written < room[Path("preds")] + disk.MARGIN_BYTES
+
+
+@pytest.fixture
+def packed_noise(tmp_path, monkeypatch):
+    """A folder with two packed test images of noise."""
+    monkeypatch.chdir(tmp_path)
+    arrays = {"imgs_test": np.zeros((2, 150, 200), np.uint8), "imgs_id_test": np.array(["a", "b"])}
+    arrays["imgs_shape_test"] = np.array([[150, 200]] * 2)
+    arrays["imgs_pixel_size_test"] = np.full(2, np.nan)
+    Path("npydata").mkdir()
+    for name, array in arrays.items():
+        np.save(f"npydata/{name}.npy", array)
+
+
+def test_the_room_of_a_training_is_that_of_its_files(saved):
+    whole = saved.stat().st_size
+    folder = saved.parent
+    need = model_file.room_of_training(folder / "new.h5")[folder]
+    assert 2.9 * whole < need < 3.1 * whole
+    assert model_file.room_of_training(saved)[folder] == pytest.approx(need - whole)
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    """Mount a file system of its own on a folder; skip the test where that is not allowed."""
+    if not sys.platform.startswith("linux") or not shutil.which("mount"):
+        pytest.skip("needs Linux's tmpfs")
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("free_kb", [20, 60, 130, 150, 200, 300])
+def test_data_py_on_a_disk_that_is_almost_full(tmp_path, free_kb):
+    with small_disk(tmp_path / "disk", "1m") as folder:
+        for name in ("raw", "test"):
+            (folder / name).mkdir()
+        (folder / "test").rename(folder / "raw/test")
+        from myelin.images import write_image
+
+        write_image(folder / "raw/test/a.tif", np.full((200, 300), 7, np.uint8))
+        free = shutil.disk_usage(folder).free
+        (folder / "ballast").write_bytes(bytes(free - 1000 * free_kb))
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "data.py")], cwd=folder, capture_output=True, text=True
+        )
+        if done.returncode:
+            assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+            assert str(folder) in done.stderr and free_kb < 250
+            assert not list(folder.rglob("*.npy"))
+        else:
+            assert np.load(folder / "npydata/imgs_test.npy").min() == 7 and free_kb > 190
