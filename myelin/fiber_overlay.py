@@ -194,7 +194,7 @@ def draw_legend(figure, height, legend):
     strip.text(0.04, 0.3, f"{length_um:g} µm", **text)
     strip.text(0.46, 0.72, "g-ratio", ha="right", **text)
     if legend.striped:
-        strip.text(0.43, 0.3, "striped: outside", ha="right", **text)
+        strip.text(0.41, 0.3, "striped: outside", ha="right", **text)
     bar = figure.colorbar(
         ScalarMappable(Normalize(legend.colours.low, legend.colours.high), COLOUR_MAP),
         cax=figure.add_axes((0.48, height * 0.6, 0.45, height * 0.24)),

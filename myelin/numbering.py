@@ -1,10 +1,11 @@
 """Lasting numbers: a fiber keeps its number when a mask is corrected and measured again."""
 
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
+
+from myelin.files import read_table
 
 # A fiber is an earlier one if they share this part of the smaller of the two.
 SAME_FIBER = 0.5
@@ -87,13 +88,12 @@ def left_out(path):
     """Return [(number, x, y)] of the fibers that an earlier table names as left out."""
     found = []
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            if "excluded" in (reader := csv.DictReader(file)).fieldnames:
-                for row in reader:
-                    if row["excluded"]:
-                        places = (round(float(row[name])) for name in ("x_px", "y_px"))
-                        found.append((int(row["fiber"]), *places))
-    except (OSError, ValueError, KeyError, TypeError):
+        header, rows = read_table(path)
+        for row in (dict(zip(header, row, strict=True)) for row in rows):
+            if row["excluded"]:
+                places = (round(float(row[name])) for name in ("x_px", "y_px"))
+                found.append((int(row["fiber"]), *places))
+    except (OSError, ValueError, KeyError):
         pass  # no such table: then no fiber was left out, or its number is lost
     return found
 

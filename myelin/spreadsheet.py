@@ -56,20 +56,28 @@ def write_workbook(folder, ids, groups):
         Its images.
     groups : bool
         Whether it has compared groups.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
     """
     import xlsxwriter
 
-    with (
-        replacing(folder / "summary.xlsx") as temporary,
-        xlsxwriter.Workbook(temporary, {"constant_memory": True}) as book,
-    ):
-        for name in TABLES if groups else TABLES[:1]:
-            header, rows = read_table(folder / f"{name}.csv")
-            add_sheets(book, name, header, rows)
-        header, _ = read_table(folder / f"{ids[0]}_fibers.csv")
-        add_sheets(book, "fibers", ["image", *header], fiber_rows(folder, ids))
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        add_sheets(book, "run", ["what", "value"], flatten(facts))
+    try:
+        with (
+            replacing(folder / "summary.xlsx") as temporary,
+            xlsxwriter.Workbook(temporary, {"constant_memory": True}) as book,
+        ):
+            for name in TABLES if groups else TABLES[:1]:
+                header, rows = read_table(folder / f"{name}.csv")
+                add_sheets(book, name, header, rows)
+            header, _ = read_table(folder / f"{ids[0]}_fibers.csv")
+            add_sheets(book, "fibers", ["image", *header], fiber_rows(folder, ids))
+            facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            add_sheets(book, "run", ["what", "value"], flatten(facts))
+    except xlsxwriter.exceptions.FileCreateError as error:
+        raise error.args[0] from None  # the OSError that it hides
 
 
 def fiber_rows(folder, ids):

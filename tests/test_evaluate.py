@@ -109,6 +109,15 @@ def test_a_mask_agrees_with_itself(folder, capsys):
     assert facts["pixel_sizes_um"] == {"a": 0.2}
 
 
+def test_the_plot_as_svg_and_decimal_commas(folder):
+    evaluate.main("--pixel-size 0.2 --plot-format svg --decimal comma".split())
+    assert {"bland_altman.png", "bland_altman.svg"} <= {
+        path.name for path in Path("evaluation").iterdir()
+    }
+    first, row = Path("evaluation/evaluation.csv").read_text(encoding="utf-8-sig").split("\n")[:2]
+    assert first.startswith("image;pixel_size_um;") and row.startswith("a;0,2;")
+
+
 def test_missed_and_invented_fibers(folder):
     evaluate.main(["--pixel-size", "1", "--no-pictures"])
     row = table()[0]

@@ -64,6 +64,9 @@ def test_fibers_left_out_keep_their_numbers(folder):
     Path("exclude.csv").write_text("image,fiber,reason\na,2,mine\n", encoding="utf-8")
     assert measure(PLACES, "--exclude", "exclude.csv") == first
     assert measure(PLACES) == first
+    call = "--pixel-size 1 --no-pictures --exclude exclude.csv --decimal comma"
+    morphometry.main(call.split())
+    assert measure(PLACES) == first
 
 
 def test_a_damaged_or_another_label_image_starts_anew(folder, capsys):

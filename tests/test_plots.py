@@ -15,8 +15,10 @@ import morphometry
 from myelin.axes import choose_bins, choose_colours
 from myelin.fiber_numbers import legible_zoom, place_numbers
 from myelin.fiber_overlay import MIN_PX, draw_overlay, scale_bar
-from myelin.fibers import measure_fibers
+from myelin.fibers import measure_fibers, write_fibers
 from myelin.groups import GroupTables
+from myelin.masks import Case
+from myelin.pictures import Pictures
 from myelin.plots import draw_animals, draw_bins
 
 
@@ -157,6 +159,27 @@ def test_images_of_a_run_share_axes_and_counts_are_whole(drawn):
     counts = one[start + 1 : one.index("fibers")]
     assert counts[0] == "0" and {"1", "2", "3"} <= set(counts)
     assert all(count.isdigit() for count in counts)
+
+
+def test_what_is_drawn_last_is_what_was_measured(tmp_path):
+    fibers, _ = small_fibers()
+    numbers = fibers.columns["fiber"] = np.arange(100)[::-1] * 7 + 5
+    outside = np.zeros(fibers.labels.shape, bool)
+    outside[:9, 3:] = True
+    write_fibers(tmp_path, "x", fibers)
+    pictures = Pictures(tmp_path)
+    pictures.add(Case("x", [(None, None)], None, 0.1, "given"), fibers, outside=outside)
+    read, read_outside = pictures.pixels(pictures.pictures[0])
+    assert (read.labels == fibers.labels).all() and (read.axons == fibers.axons).all()
+    assert (read_outside == outside).all()
+    assert (read.columns["fiber"] == numbers).all()
+
+
+def test_fibers_left_out_have_no_number():
+    fibers, _ = small_fibers()
+    fibers.columns["excluded"][:40] = "wrong"
+    placed = place_numbers(fibers, range(1, 101), (4, 4), (560, 560))
+    assert sorted(int(number.text) for number in placed) == list(range(41, 101))
 
 
 def animals_table(densities):
