@@ -3,9 +3,10 @@
     python benchmarks/faults.py
     python benchmarks/faults.py images --count 500 --seed 7
 
-reads 10,000 damaged images, 2,000 arrays, 1,000 model files and 500 tables, each in a process that
-may hang or die, and prints what became of them. Goes on where it was stopped: faults_<kind>.jsonl
-has a line per file, with its number; tests/mutations.py makes the file of that number anew.
+reads 10,000 damaged images, 2,000 arrays, 1,000 model files, 500 tables and 2,000 files of
+outlines, each in a process that may hang or die, and prints what became of them. Goes on where it
+was stopped: faults_<kind>.jsonl has a line per file, with its number; tests/mutations.py makes the
+file of that number anew.
 """
 
 import argparse
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import fuzzing
 
-COUNTS = {"images": 10_000, "arrays": 2_000, "models": 1_000, "tables": 500}
+COUNTS = {"images": 10_000, "arrays": 2_000, "models": 1_000, "tables": 500, "outlines": 2_000}
 
 
 def main():

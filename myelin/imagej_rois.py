@@ -4,6 +4,7 @@ An outline that is one ring becomes a traced polygon, one of several rings a com
 that a person draws, every kind that encloses an area is read.
 """
 
+import logging
 import math
 import zipfile
 from pathlib import Path
@@ -140,10 +141,18 @@ def contents(path):
                 yield Path(entry.filename).stem, archive.read(entry)
 
 
+def heed(record):
+    """Raise what roifile would only log, but that a kind of ROI is not known to it."""
+    if "cannot handle" not in record.getMessage():
+        raise ValueError(record.getMessage())
+    return False
+
+
 def from_bytes(content, name):
     """Return one ROI as an `Outline`, without polygons where it encloses no area."""
     from roifile import ImagejRoi
 
+    logging.getLogger("roifile").addFilter(heed)  # the same filter is added once
     roi = ImagejRoi.frombytes(content)
     name = roi.name or name
     rings = [ring for ring in rings_of(roi) if len(ring) >= 3]

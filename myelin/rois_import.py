@@ -31,6 +31,8 @@ class Imported:
         The image's id.
     record : images.ImageRecord
         Of the image, or of a mask of it.
+    source : str
+        The files, for messages.
     drawing : drawing.Drawing or None
         None where there are outlines of nerves alone.
     nerves : int32 array, (rows, cols), or None
@@ -40,6 +42,7 @@ class Imported:
 
     name: str
     record: object
+    source: str
     drawing: Drawing | None = None
     nerves: np.ndarray | None = None
     warnings: list = field(default_factory=list)
@@ -114,7 +117,7 @@ def id_of(path, images):
 
 def read_image_files(name, image, paths):
     """Return what the files of one image draw, as `Imported`."""
-    result = Imported(name, read_record(image))
+    result = Imported(name, read_record(image), ", ".join(map(str, paths)))
     labels = {path for path in paths if path.suffix.lower() not in READERS}
     nerves = {path for path in labels if path.stem.endswith(NERVES)}
     outlines = []
@@ -128,7 +131,9 @@ def read_image_files(name, image, paths):
             outline.kind = NERVE if path.stem.endswith(NERVES) else outline.kind
         outlines += found
     if labels - nerves and any(outline.kind != NERVE for outline in outlines):
-        raise UserError(f"{name}: outlines and label images at once, give one or the other")
+        raise UserError(
+            f"{result.source}: outlines and label images at once, give one or the other"
+        )
     if outlines:
         draw(result, outlines)
     if labels - nerves:
@@ -199,11 +204,11 @@ def fill_all(result, outlines):
         try:
             pixels.append(fill(outline.rings, (rows, cols)))
         except ValueError as error:
-            raise UserError(f"{result.name}: {outline.name} {error}, draw it anew") from None
+            raise UserError(f"{result.source}: {outline.name} {error}, draw it anew") from None
         covered += len(pixels[-1])
         if covered > MAX_COVERS * rows * cols:
             raise UserError(
-                f"{result.name}: outlines cover more than {MAX_COVERS} times the image, remove "
+                f"{result.source}: outlines cover more than {MAX_COVERS} times the image, remove "
                 "what is no fiber"
             )
     if leaving:

@@ -93,6 +93,7 @@ def readers():
         "arrays": prepare_arrays,
         "models": lambda: read_model,
         "tables": lambda: read_table,
+        "outlines": prepare_outlines,
     }
 
 
@@ -131,6 +132,21 @@ def read_table(path):
     from myelin import groups
 
     groups.read_groups(path, [f"n{k}" for k in range(8)])
+    return 0
+
+
+def prepare_outlines():
+    import mutations
+
+    Path("raw/test").mkdir(parents=True)
+    Path("raw/test/one.png").write_bytes(mutations.encoded(mutations.drawing(), ".png"))
+    return read_outlines
+
+
+def read_outlines(path):
+    from myelin import rois_import
+
+    rois_import.read_all([path], "one")
     return 0
 
 

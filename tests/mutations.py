@@ -1,9 +1,10 @@
-"""Damaged and hostile files, the same for the same seed: images, arrays, models, tables."""
+"""Damaged and hostile files, the same for the same seed."""
 
 import functools
 import io
 import re
 import struct
+import zipfile
 import zlib
 
 import cv2
@@ -19,7 +20,7 @@ def cases(kind, seed, numbers):
 
     Parameters
     ----------
-    kind : "images", "arrays", "models" or "tables"
+    kind : "images", "arrays", "models", "tables" or "outlines"
     seed : int
     numbers : iterable of int
         Which; each depends on its number and the seed alone.
@@ -27,7 +28,7 @@ def cases(kind, seed, numbers):
     whole = SAMPLES[kind]()
     names = sorted(whole)
     for number in numbers:
-        rng = np.random.default_rng([seed, sorted(SAMPLES).index(kind), number])
+        rng = np.random.default_rng([seed, list(SAMPLES).index(kind), number])
         name = names[number % len(names)]
         content, other = bytearray(whole[name]), whole[names[int(rng.integers(len(names)))]]
         for _ in range(int(rng.integers(1, 4))):
@@ -159,11 +160,53 @@ def table_samples():
     }
 
 
+@functools.cache
+def outline_samples():
+    """Return outlines as ImageJ and QuPath save them, of every kind that is read."""
+    import tempfile
+    from pathlib import Path
+
+    from roifile import ROI_OPTIONS, ROI_TYPE
+
+    from myelin.drawing import Drawing
+    from myelin.geojson import write_geojson
+    from myelin.imagej_rois import to_roi, write_zip
+
+    fibers = np.zeros((48, 60), int)
+    fibers[4:20, 4:20], fibers[10:40, 30:55] = 1, 2
+    axons = np.where(np.roll(fibers, 6, (0, 1)) == fibers, fibers, 0)
+    mask = (fibers > 0) & (axons == 0)
+    mask[12:14, 32:34], mask[44:47, 2:9] = False, True
+    outlines = Drawing.of(fibers, axons, mask).outlines()
+    with tempfile.TemporaryDirectory() as folder:
+        write_zip(Path(folder) / "packed.zip", outlines)
+        write_geojson(Path(folder) / "cells.geojson", outlines, {1: {"g_ratio": 0.6}}, "one")
+        files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for outline in outlines:
+            archive.writestr(f"{outline.name}.roi", to_roi(outline).tobytes())
+    roi = to_roi(outlines[0])
+    files |= {"stored.zip": file.getvalue(), "traced.roi": roi.tobytes()}
+    roi.subpixel_coordinates, roi.options = roi.coordinates().astype(np.float32), ROI_OPTIONS(128)
+    files["float.roi"] = roi.tobytes()
+    roi.subpixel_coordinates = roi.integer_coordinates = None
+    for kind in (ROI_TYPE.RECT, ROI_TYPE.OVAL, ROI_TYPE.LINE):
+        roi.roitype, roi.n_coordinates, roi.options = kind, 0, ROI_OPTIONS.NONE
+        files[f"{kind.name.lower()}.roi"] = roi.tobytes()
+    roi.roitype, path = ROI_TYPE.RECT, [0, 3, 3, 2, 9, 3, 9, 9, 3, 9, 20, 3, 20, 3, 9, 1, 3, 5, 4]
+    roi.multi_coordinates, roi.shape_roi_size = np.array(path, np.float32), len(path)
+    files["curves.roi"] = roi.tobytes()
+    return files
+
+
+# New kinds go last: the damage of each depends on its place.
 SAMPLES = {
-    "images": image_samples,
     "arrays": array_samples,
+    "images": image_samples,
     "models": model_samples,
     "tables": table_samples,
+    "outlines": outline_samples,
 }
 
 # ---------------------------------------------------------------- changes
@@ -339,9 +382,24 @@ def change_table(content, _, rng):
     return content[:place] + odd[int(rng.integers(len(odd)))] + content[place:]
 
 
+def change_json(content, other, rng):
+    """Put something odd in the place of a number, a text or a bracket of GeoJSON."""
+    if content[:1] != b"{":
+        return set_number(content, other, rng)
+    odd = [b"null", b"true", b"NaN", b"-Infinity", b"1e999", b"9" * 400, b'"7"', b"{}", b"[]"]
+    odd += [b"[" * 2000, b"-1e300", b"3.5", b"", b'"\\ud800"', b"[[1,2],[3,4],[5,6],[1,2]]"]
+    places = list(re.finditer(rb"[\d.]+|\"[^\"]*\"|[\[\]{},:]", bytes(content)))
+    if not places:
+        return content
+    found = places[int(rng.integers(len(places)))]
+    new = odd[int(rng.integers(len(odd)))]
+    return content[: found.start()] + new + content[found.end() :]
+
+
 CHANGES = {
     "images": [*BYTES, change_tag, change_tag, change_tag, change_next, seal_png],
     "arrays": [*BYTES, change_header, change_header, change_header, change_header],
     "models": [*BYTES, change_text, change_text, change_text],
     "tables": [*BYTES, *[change_table] * 7],
+    "outlines": [*BYTES, *[change_json] * 7],
 }

@@ -6,7 +6,9 @@ import pytest
 from mutations import table_samples
 
 
-@pytest.mark.parametrize(("kind", "count"), [("images", 600), ("arrays", 250), ("tables", 80)])
+@pytest.mark.parametrize(
+    ("kind", "count"), [("images", 600), ("arrays", 250), ("tables", 80), ("outlines", 200)]
+)
 def test_damaged_files_are_read_or_refused_by_one_line(kind, count):
     found = list(fuzzing.run(kind, 1, range(count)))
     assert [facts for facts in found if facts["outcome"] not in fuzzing.GOOD] == []
