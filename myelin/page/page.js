@@ -188,26 +188,33 @@ class Page {
     if (by("scope").value === "one") this.drawPlots();
   }
 
-  // Show a fiber in its image, and say what it is.
-  async goTo(fiber) {
+  // Show a fiber in its image, and say what it is, after what was done `before`.
+  async goTo(fiber, before = "") {
     if (fiber < 0) return;
-    if (this.study.imageOf[fiber] !== this.viewer.index) await this.open(this.study.imageOf[fiber]);
+    const image = this.study.imageOf[fiber];
+    this.going = true; // keys that come before the image does would be for the fiber left
+    try {
+      if (image !== this.viewer.index) await this.open(image);
+    } finally {
+      this.going = false;
+    }
+    if (image !== this.viewer.index) return; // another one was asked for meanwhile
     this.viewer.bring(fiber);
     this.choose(fiber);
     const { columns } = this.study;
-    this.say(`${this.nameOf(fiber)}: axon ${shown(columns.axon_diameter_um[fiber], 2)} µm, g-ratio ` +
+    this.say(`${before}${this.nameOf(fiber)}: axon ${shown(columns.axon_diameter_um[fiber], 2)} µm, g-ratio ` +
       `${shown(columns.g_ratio[fiber], 2)}; ${this.stateText(fiber)}.`);
   }
 
   // Go to the next doubtful fiber, or with -1 to the one before, around the end.
-  async step(direction) {
+  async step(direction, before = "") {
     const { count, images } = this.study;
     const start = this.current >= 0 ? this.current : Math.max(images[Math.max(this.viewer.index, 0)].first - 1, -1);
     for (let i = 1; i <= count; i++) {
       const fiber = (start + direction * i + 2 * count) % count;
-      if (this.rules.open(fiber)) return this.goTo(fiber);
+      if (this.rules.open(fiber)) return this.goTo(fiber, before);
     }
-    this.say("No doubtful fiber is left.");
+    this.say(`${before}No doubtful fiber is left.`);
   }
 
   // Go to the nearest fiber in a direction.
@@ -247,8 +254,7 @@ class Page {
     if (this.current < 0) return this.step(1);
     const fiber = this.current;
     this.decide([fiber], state, () => this.typedReason());
-    await this.step(1);
-    by("said").prepend(`${this.nameOf(fiber)} ${state === EXCLUDED ? "excluded" : "kept"}. `);
+    await this.step(1, `${this.nameOf(fiber)} ${state === EXCLUDED ? "excluded" : "kept"}. `);
   }
 
   excludeDoubtful() {
@@ -261,8 +267,8 @@ class Page {
   undo() {
     const fibers = this.decisions.undo();
     this.update(fibers);
-    if (!fibers.length) return;
-    this.say(`Taken back: ${fibers.length === 1 ? this.nameOf(fibers[0]) : plural(fibers.length, "fiber")}.`);
+    if (fibers.length === 1) this.goTo(fibers[0], "Taken back. ");
+    else if (fibers.length) this.say(`Taken back: ${plural(fibers.length, "fiber")}.`);
   }
 
   reset() {
@@ -315,7 +321,7 @@ class Page {
 
   key(event) {
     const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
-    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (typing || this.going || event.ctrlKey || event.metaKey || event.altKey) return;
     const anywhere = {
       n: () => this.step(1), p: () => this.step(-1), u: () => this.undo(), o: () => by("shown").click(),
       x: () => this.decideAndGoOn(EXCLUDED), k: () => this.decideAndGoOn(CONFIRMED),
