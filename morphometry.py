@@ -200,10 +200,11 @@ def measure_case(case, reader, exclusions, numbers, args, page):
     """Measure one image, write its table and label images, and put it on the page."""
     myelin = reader.mask(case.masks[0][0])
     found, frame = find_case(case, reader, args, numbers)
-    fibers = exclusions.apply(case, found, myelin)
+    inside = myelin if frame.tissue is None else myelin & frame.tissue
+    fibers = exclusions.apply(case, found, inside)
     write_fibers(args.out, case.name, fibers, args.decimal)
     if page:
-        page.add(case.name, found, fibers, myelin, reader.image(case.image))
+        page.add(case.name, found, fibers, inside, reader.image(case.image), frame.outside)
     return fibers, frame
 
 

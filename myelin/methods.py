@@ -99,11 +99,13 @@ def measuring(run):
 
 def counting(run):
     """Say which fibers enter which number."""
+    frame = "image" if run["whole_frame"] else "image without its blank margins, where it had any"
     return (
-        "Fibers that touch the border of the image were left out of sizes. Density counts, as an "
-        "unbiased counting frame (Gundersen 1977), the fibers whose axon touches neither the top "
-        "nor the left edge, divided by the area of the image. The aggregate g-ratio is that of "
-        "the area fractions of myelin and axons (Stikov et al. 2015)."
+        f"The counting frame was the {frame}. Fibers that touch its border were left out of sizes. "
+        "Density is the number of fibers whose axon does not touch the forbidden line of the frame "
+        "(Gundersen 1977), its top and left edge or the half of its outline that faces up and "
+        "left, divided by its area. The aggregate g-ratio is that of the area fractions of myelin "
+        "and axons (Stikov et al. 2015)."
     )
 
 

@@ -23,7 +23,7 @@ def shown_size(shape, images):
     return max(1, round(cols * zoom)), max(1, round(rows * zoom))
 
 
-def encode_picture(fibers, myelin, image, images):
+def encode_picture(fibers, myelin, image, images, outside=None):
     """Return what the page needs to show an image.
 
     Parameters
@@ -35,6 +35,8 @@ def encode_picture(fibers, myelin, image, images):
     image : uint8 array, (rows, cols), or None
     images : int
         How many the page holds.
+    outside : bool array, (rows, cols), optional
+        What is no tissue.
 
     Returns
     -------
@@ -43,7 +45,7 @@ def encode_picture(fibers, myelin, image, images):
     """
     width, height = shown_size(myelin.shape, images)
     grey = image if image is not None else np.where(myelin, 200, 40).astype(np.uint8)
-    values = fiber_values(fibers)
+    values = pixel_values(fibers, outside)
     if (height, width) != myelin.shape:
         grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
         values = cv2.resize(values, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
@@ -61,15 +63,16 @@ def to_base64(content):
     return base64.b64encode(content).decode("ascii")
 
 
-def fiber_values(fibers):
+def pixel_values(fibers, outside=None):
     """Return twice the place of each pixel's fiber in the table, from 2, plus 1 on its axon.
 
     Returns
     -------
     int32 array, (rows, cols)
-        0 where no fiber is.
+        Where no fiber is, 1 outside of the tissue and 0 in it.
     """
-    return 2 * fibers.labels + (fibers.axons > 0)
+    values = 2 * fibers.labels + (fibers.axons > 0)
+    return values if outside is None else np.where((values == 0) & outside, 1, values)
 
 
 def encode_runs(values):

@@ -40,7 +40,7 @@ class Report:
         self.count = images
         self.images, self.columns, self.excluded, self.pictures = [], [], [], []
 
-    def add(self, name, found, kept, myelin, image):
+    def add(self, name, found, kept, myelin, image, outside=None):
         """Take in an image.
 
         Parameters
@@ -49,7 +49,10 @@ class Report:
         found, kept : fibers.Fibers
             All fibers, and with those left out marked.
         myelin : bool array, (rows, cols)
+            The mask in the frame.
         image : uint8 array, (rows, cols), or None
+        outside : bool array, (rows, cols), optional
+            What is no tissue.
         """
         first = sum(entry["count"] for entry in self.images)
         self.images.append(
@@ -66,7 +69,8 @@ class Report:
         self.columns.append(fiber_columns(found, myelin))
         reasons = kept.columns["excluded"].tolist()
         self.excluded += [[first + row, reason] for row, reason in enumerate(reasons) if reason]
-        self.pictures.append(to_json(encode_picture(found, myelin, image, self.count)))
+        picture = encode_picture(found, myelin, image, self.count, outside)
+        self.pictures.append(to_json(picture))
 
     def write(self, path, arguments, methods, decimal="point"):
         """Write the page.

@@ -15,6 +15,7 @@ RUN = {
     "axon_masks": [],
     "excluded": None,
     "groups": {},
+    "whole_frame": False,
     "segmentation": None,
 }
 MADE = {
@@ -70,6 +71,13 @@ def test_what_was_excluded():
     assert (
         "1 further fiber was excluded (g_ratio > 0.95: 1), by the rules max g ratio 0.95." in text
     )
+
+
+@pytest.mark.parametrize(
+    "whole, said", [(True, "was the image."), (False, "was the image without its blank margins,")]
+)
+def test_the_frame(whole, said):
+    assert f"The counting frame {said}" in methods(RUN | {"whole_frame": whole})
 
 
 def test_groups():

@@ -12,7 +12,7 @@ from measuring import rings, save, save_two
 
 import morphometry
 from myelin.fibers import measure_fibers
-from myelin.page_pictures import ALL_PIXELS, encode_picture, encode_runs, fiber_values, shown_size
+from myelin.page_pictures import ALL_PIXELS, encode_picture, encode_runs, pixel_values, shown_size
 from myelin.report import FIBER_COLUMNS, far_outlier, without_exclusions
 from myelin.rules import RULES
 
@@ -60,10 +60,13 @@ def test_runs_give_the_values_back(largest):
 
 def test_each_pixel_knows_its_fiber_and_axon():
     fibers = measure_fibers(rings((120, 200), [(50, 60), (140, 60)], 20, 32), 0.1)
-    values = fiber_values(fibers)
+    outside = np.zeros(fibers.labels.shape, bool)
+    outside[:, 130:] = True
+    values = pixel_values(fibers, outside)
     assert values[60, 50] == 3 and values[60, 140] == 5, "axons"
     assert values[60, 24] == 2 and values[60, 166] == 4, "sheaths"
-    assert values[0, 0] == 0
+    assert values[0, 0] == 0 and values[0, 199] == 1
+    assert np.array_equal(pixel_values(fibers), np.where(values == 1, 0, values))
 
 
 @pytest.mark.parametrize("images", [1, 100, 2000])

@@ -9,6 +9,7 @@ import pytest
 from measuring import read_table, ring, rings, save
 
 import morphometry
+from myelin.images import write_image
 
 selenium = pytest.importorskip("selenium")
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions  # noqa: E402
@@ -28,15 +29,20 @@ CENTERS = [(50, 60), (140, 60), (230, 60)]
 def folder(tmp_path_factory):
     """Two images of three fibers, measured; the third of each has a thick sheath.
 
-    Names are hostile: one of an image is a formula, one of a group is HTML.
+    The right part of the first is a black margin. Names are hostile: one of an image is a formula,
+    one of a group is HTML.
     """
     path = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         for name, thick in (("one", 9), ("＝twö", 16)):
-            mask = rings((120, 280), CENTERS, 20, 32)
+            mask = rings((120, 340), CENTERS, 20, 32)
             mask |= ring(mask.shape, *CENTERS[2], thick, 32)[0]
             save(Path(f"preds/{name}_mask.tif"), mask)
+        grey = np.random.default_rng(0).integers(90, 150, mask.shape).astype(np.uint8)
+        grey[:, 280:] = 0
+        Path("raw/test").mkdir(parents=True)
+        write_image(Path("raw/test/one.tif"), grey)
         Path("groups.csv").write_text(
             f'image,group,animal\none,"{HOSTILE.replace(chr(34), chr(34) * 2)}",A\n＝twö,b,B\n',
             encoding="utf-8",
@@ -125,7 +131,9 @@ def fibers(folder, name, out="morphometry"):
 
 
 def test_the_page_says_what_the_tables_say(page, folder):
-    for place, row in enumerate(read_table(folder / "morphometry/summary.csv"), 1):
+    rows = read_table(folder / "morphometry/summary.csv")
+    assert float(rows[0]["margin_fraction"]) == pytest.approx(60 / 340, rel=0.05)
+    for place, row in enumerate(rows, 1):
         for column in (
             "fiber_count fiber_density_per_mm2 axon_diameter_um_mean myelin_thickness_um_mean "
             "g_ratio_mean g_ratio_median aggregate_g_ratio axon_area_fraction myelin_area_fraction"

@@ -125,7 +125,7 @@ class Page {
     if (state[fiber] === CONFIRMED) parts.push("kept by decision");
     if (state[fiber] !== EXCLUDED && doubts) parts.push(`doubtful: ${doubts}`);
     if (columns.touches_border[fiber]) parts.push("at the border");
-    return parts.join("; ") || "whole";
+    return parts.join(", ") || "whole";
   }
 
   nameOf(fiber) {

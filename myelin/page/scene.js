@@ -5,6 +5,7 @@ const COLOURS = {
   whole: [86, 180, 233], border: [153, 153, 153], doubtful: [230, 159, 0],
   confirmed: [0, 158, 115], excluded: [213, 94, 0],
 };
+const OUTSIDE = [110, 150]; // grey stripes where no tissue is, as in the overlays
 const SHEATH = 120;
 const AXON = 36;
 const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
@@ -44,8 +45,8 @@ class Scene {
     return new Scene(image, stored, picture);
   }
 
-  // Runs of pixels, row by row: twice the fiber's place in its image, from 2, plus 1 on its axon; and the
-  // run's length. Both are numbers of 7 bits a byte, the lowest first.
+  // Runs of pixels, row by row: twice the fiber's place in its image, from 2, plus 1 on its axon, or 1 where
+  // no tissue is; and the run's length. Both are numbers of 7 bits a byte, the lowest first.
   unpack(bytes) {
     this.values = new Uint32Array(this.width * this.height);
     this.boxes = new Int32Array(4 * this.image.count);
@@ -62,10 +63,8 @@ class Scene {
     };
     while (at < bytes.length) {
       const value = next(), length = next();
-      if (value) {
-        this.values.fill(value, place, place + length);
-        this.widen((value >> 1) - 1, place, place + length - 1);
-      }
+      if (value) this.values.fill(value, place, place + length);
+      if (value > 1) this.widen((value >> 1) - 1, place, place + length - 1);
       place += length;
     }
   }
@@ -83,7 +82,7 @@ class Scene {
   fiberAt(x, y) {
     if (x < 0 || y < 0 || x >= this.width || y >= this.height) return -1;
     const value = this.values[Math.floor(y) * this.width + Math.floor(x)];
-    return value ? this.image.first + (value >> 1) - 1 : -1;
+    return value > 1 ? this.image.first + (value >> 1) - 1 : -1;
   }
 
   box(fiber) {
@@ -100,7 +99,11 @@ class Scene {
       colours[2 * i + 3] = pixel(colour, AXON);
     }
     const { pixels, values } = this;
-    for (let i = 0; i < values.length; i++) pixels[i] = colours[values[i]];
+    const stripes = OUTSIDE.map((grey) => pixel([grey, grey, grey], 255));
+    const stripe = (x, y) => stripes[((x + y) >> 3) & 1];
+    for (let i = 0; i < values.length; i++) {
+      pixels[i] = values[i] === 1 ? stripe(i % this.width, Math.floor(i / this.width)) : colours[values[i]];
+    }
     this.context.putImageData(this.data, 0, 0);
   }
 
