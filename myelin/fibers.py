@@ -21,7 +21,7 @@ from myelin.frame import Frame
 from myelin.images import write_image
 from myelin.regions import edge_pixels, label_regions, perimeters
 from myelin.runs import Runs, ellipses, hull_areas
-from myelin.sheaths import count_collapsed, fill_vacuoles, join_swollen, split_fibers
+from myelin.sheaths import count_collapsed, fill_vacuoles, find_holes, join_swollen, split_fibers
 
 
 @dataclass
@@ -136,6 +136,10 @@ def find_fibers(myelin, axon=None, image=None, tissue=None):
     axons, runs = found.axons, found.runs
     labels, pieces = split_fibers(myelin, axons, runs)
     if axon is None:
+        while (holes := find_holes(labels, runs)).any():
+            found.reject(holes)
+            axons, runs = found.axons, found.runs
+            labels, pieces = split_fibers(myelin, axons, runs)
         part_of = join_swollen(axons, labels)
         kept = part_of == np.arange(len(part_of))
         if not kept.all():

@@ -7,12 +7,24 @@ import cv2
 import numpy as np
 
 from myelin.axons import MIN_SHAPE_PX, VACUOLE_AREA
-from myelin.regions import convex_hulls, crop, enclosed, label_regions, touched_sides
+from myelin.regions import (
+    convex_hulls,
+    crop,
+    edge_pixels,
+    enclosed,
+    label_regions,
+    touched_sides,
+)
+from myelin.runs import ellipses, find_runs
 
 # A part of a swollen sheath: largest g-ratio, and most that it adds to the convex hull, as a
 # multiple of its area / g: the smaller g, the likelier a vacuole.
 MAX_G_RATIO_PART = 0.5
 PART_STANDS_OUT = 0.3
+# A hole in a sheath without axon: largest g-ratio, and least distance from the middle of the fiber
+# as a part of its radius.
+MAX_G_RATIO_HOLE = 0.3
+HOLE_AWAY = 0.45
 # A sheath without axon counts as collapsed from this percentile of the fibers' myelin areas on.
 COLLAPSED_PERCENTILE = 25
 COLLAPSED_PX = 100  # the same where an image has no fiber to compare with
@@ -97,6 +109,35 @@ def watershed(heights, markers, mask):
     return labels[1:-1, 1:-1]
 
 
+def find_holes(fibers, runs):
+    """Find the axons that are none, but holes in a sheath that lost its axon or lies beside it.
+
+    They are small, and far from the middle of what would be their fiber.
+
+    Parameters
+    ----------
+    fibers : int32 array, (rows, cols)
+        Numbers 1 to n, see `split_fibers`.
+    runs : runs.Runs
+        Those of the axons.
+
+    Returns
+    -------
+    bool array, (n + 1,)
+    """
+    axon_px, fiber_px = runs.areas(fibers.max()), np.bincount(fibers.ravel())
+    small = np.append(0, axon_px) < MAX_G_RATIO_HOLE**2 * fiber_px
+    small[0] = False
+    small &= edge_pixels(fibers, len(axon_px)) == 0  # a cut fiber has its axon at one side
+    if small.any():
+        numbers = np.cumsum(small) * small
+        hole = ellipses(runs.renumbered(numbers), axon_px[small[1:]])
+        fiber = ellipses(find_runs(fibers).renumbered(numbers), fiber_px[small])
+        away = np.hypot(hole.x - fiber.x, hole.y - fiber.y)
+        small[small] = away > HOLE_AWAY * np.sqrt(fiber_px[small] / np.pi)
+    return small
+
+
 def join_swollen(axons, fibers):
     """Find the fibers that are parts of a larger one: vacuoles in its swollen sheath.
 
@@ -115,7 +156,7 @@ def join_swollen(axons, fibers):
     """
     axon_px, fiber_px = np.bincount(axons.ravel()), np.bincount(fibers.ravel())
     part_of = np.arange(len(axon_px))
-    small = axon_px < MAX_G_RATIO_PART**2 * fiber_px
+    small = (axon_px < MAX_G_RATIO_PART**2 * fiber_px) | surrounded(fibers)
     small[0] = False
     place, width, flat = np.flatnonzero(small[fibers]), fibers.shape[1], fibers.ravel()
     pairs = set()
@@ -153,6 +194,19 @@ def join_swollen(axons, fibers):
                     hulls[far], joined = both, True
                     break
     return part_of
+
+
+def surrounded(fibers):
+    """Tell which fibers lie within one other, touching neither background nor edge, (n + 1,)."""
+    count = fibers.max()
+    lowest, highest = np.full(count + 1, count + 1), np.zeros(count + 1, int)
+    for one, other in ((fibers[:, 1:], fibers[:, :-1]), (fibers[1:], fibers[:-1])):
+        differ = one != other
+        pair = one[differ], other[differ]
+        for near, far in (pair, pair[::-1]):
+            np.minimum.at(lowest, near, far)
+            np.maximum.at(highest, near, far)
+    return (lowest == highest) & (lowest > 0) & (edge_pixels(fibers, count) == 0)
 
 
 def fill_vacuoles(holes, boxes, axon_px, fibers):

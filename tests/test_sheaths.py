@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from measuring import ring, rings
 
-from myelin.fibers import measure_fibers
+from myelin.fibers import find_axons, measure_fibers
 from myelin.sheaths import watershed
 
 
@@ -59,7 +59,7 @@ def swollen(shape, x, y, vacuoles, inner=10):
     """Return a swollen sheath of radius 40: round vacuoles of radius 3 around its axon."""
     myelin, _ = ring(shape, x, y, inner, 40)
     for angle in np.arange(vacuoles) * 2 * math.pi / max(vacuoles, 1):
-        myelin &= ~ring(shape, x + 25 * math.cos(angle), y + 25 * math.sin(angle), 0, 3)[1]
+        myelin &= ~ring(shape, x + 25 * math.cos(angle), y + 25 * math.sin(angle), 0, 3)[0]
     return myelin
 
 
@@ -82,6 +82,33 @@ def test_thick_sheaths_stay():
     assert lone.columns["g_ratio"] == pytest.approx([0.2], rel=0.02)
     large = ring((200, 240), 90, 100, 45, 60)[0]
     assert len(measure_fibers(large | ring((200, 240), 170, 100, 5, 22)[0], 1.0)) == 2
+
+
+@pytest.mark.parametrize("holes", [[(85, 60)], [(86, 63), (82, 42)]])
+def test_holes_make_no_fiber_of_a_sheath_without_axon(holes):
+    myelin = rings((200, 300), [(180, 60), (240, 130), (60, 140)], 20, 32) | swollen(
+        (200, 300), 60, 60, 0, inner=0
+    )
+    for x, y in holes:
+        myelin &= ~ring(myelin.shape, x, y, 0, 5)[0]
+    found = measure_fibers(myelin, 1.0)
+    assert len(found) == 3 and found.collapsed == 1
+    axons = find_axons(myelin)
+    assert axons.max() == 3 and not axons[:90, :90].any()
+
+
+def test_a_fiber_cut_by_the_edge_keeps_its_axon_at_the_side():
+    assert len(measure_fibers(ring((200, 200), 100, -22, 30, 80)[0], 1.0)) == 1
+
+
+def test_a_ring_within_a_ring_is_one_fiber():
+    """A degenerating axon that shrank within its sheath, and has a rim of its own."""
+    myelin = rings((300, 400), [(220, 60), (60, 230), (180, 230), (300, 230), (320, 80)], 20, 32)
+    for inner, outer in ((44, 50), (14, 20)):
+        myelin |= ring(myelin.shape, 70, 70, inner, outer)[0]
+    found = measure_fibers(myelin, 1.0)
+    assert len(found) == 6
+    assert found.columns["fiber_diameter_um"].max() == pytest.approx(100, rel=0.01)
 
 
 def test_collapsed_sheaths_are_counted_apart():
