@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from myelin.axons import drawn_axons, sort_regions
+from myelin.axons import sort_regions
+from myelin.drawn_axons import drawn_axons
 from myelin.files import write_table
 from myelin.frame import Frame
 from myelin.images import write_image
