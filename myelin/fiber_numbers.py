@@ -75,7 +75,8 @@ def place_numbers(fibers, numbers, zoom, shape):
         text = str(numbers[index])
         fitting = NUMBER_SHARE * diameters[index] / (LETTER_WIDTH * len(text))
         size = int(np.clip(fitting, *SIZES_PX))
-        width, height = LETTER_WIDTH * size * len(text), LETTER_HEIGHT * size + 3
+        # With room for the outlines.
+        width, height = LETTER_WIDTH * size * len(text) + 3, LETTER_HEIGHT * size + 3
         fiber_x, fiber_y = middles[index]
         for step_x, step_y in STEPS:
             x, y = fiber_x + step_x * width, fiber_y + step_y * height
@@ -96,7 +97,8 @@ def middle_points(fibers):
     nearest = np.clip(np.rint(points).astype(int), 0, (cols - 1, rows - 1)).reshape(-1, 2)
     fiber = np.arange(1, len(points) + 1)
     # The middle of a bent axon may lie on a neighbour.
-    for index in np.flatnonzero(fibers.labels[nearest[:, 1], nearest[:, 0]] != fiber):
+    elsewhere = fibers.labels[nearest[:, 1], nearest[:, 0]] != fiber
+    for index in np.flatnonzero(elsewhere & fibers.kept):
         y, x = np.nonzero(fibers.axons == index + 1)
         if len(x):
             best = np.argmin(np.hypot(x - points[index, 0], y - points[index, 1]))

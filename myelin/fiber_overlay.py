@@ -66,6 +66,11 @@ def draw_overlay(
         What is no tissue: drawn striped.
     colours : axes.ColourRange, optional
         g-ratios beyond it get the colour of the nearer end (default: that of these fibers).
+
+    Returns
+    -------
+    int
+        How many fibers should have a number and found no room for it.
     """
     colours = colours or choose_colours([fibers.columns["g_ratio"]])
     canvas = paint(fibers, myelin, colours, image, outside)
@@ -88,6 +93,7 @@ def draw_overlay(
     vector = [ending for ending in formats if ending != "png"]
     if vector:
         save(draw_figure(canvas, placed, legend), path, vector)
+    return 0 if numbers is None else int(np.count_nonzero(fibers.kept)) - len(placed)
 
 
 def overlay_size(fibers, rows, cols, numbers=None):

@@ -119,7 +119,7 @@ class Pictures:
         for picture in progress(self.pictures, "drawing"):
             name = picture.case.name
             fibers, outside = self.pixels(picture)
-            draw_overlay(
+            crowded = draw_overlay(
                 self.folder / f"{name}_overlay.png",
                 fibers,
                 reader.mask(picture.case.masks[0][0]),
@@ -129,6 +129,8 @@ class Pictures:
                 colours,
                 formats,
             )
+            if crowded:
+                print(f"note: {name}_overlay.png: no room for the numbers of {crowded} fibers")
             plot.draw(self.folder / f"{name}_plots.png", measured[name].sizes, name, formats)
         pooled = pool_sizes(images)
         for shown, name in zip(bins, SizesPlot.columns, strict=True):

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from measuring import rings, save, save_two
 
 import morphometry
+from myelin import fiber_overlay
 from myelin.axes import choose_bins, choose_colours
 from myelin.fiber_numbers import legible_zoom, place_numbers
 from myelin.fiber_overlay import MIN_PX, draw_overlay, scale_bar
@@ -73,6 +74,14 @@ def test_numbers_are_written_and_the_overlay_enlarged_for_them(tmp_path):
         around = numbered[y0 - 8 : y0 + 9, x0 - 20 : x0 + 21].min(axis=2)
         assert np.count_nonzero(around == 255) > 30, "white digits"
         assert np.count_nonzero(around == 0) > 30, "with a black outline"
+
+
+def test_numbers_without_room_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(fiber_overlay, "MAX_NUMBERED_PX", 140)
+    fibers, mask = small_fibers()
+    crowded = draw_overlay(tmp_path / "x.png", fibers, mask, numbers=range(90001, 90101))
+    assert 50 < crowded < 100
+    assert draw_overlay(tmp_path / "x.png", fibers, mask) == 0
 
 
 @pytest.mark.parametrize("grey", [0, 255])
