@@ -26,7 +26,7 @@ from myelin.masks import (
 )
 from myelin.naming import PREDS, RAW_TEST, find_masks, list_images
 from myelin.pictures import add_format_option, formats_of
-from myelin.segmented import check_images, segmented
+from myelin.segmented import check_drawn, check_images, segmented
 from myelin.spreadsheet import add_decimal_option
 
 EVALUATION = Path("evaluation")
@@ -74,6 +74,7 @@ def evaluate(args):
     """Compare as the arguments say."""
     reader = Reader()
     references, found = find_pairs(args.reference, args.preds, reader)
+    check_drawn([*(path for path, _ in references.values()), *found.drawn()], reader)
     predictions = found.masks
     if args.reference == RAW_TEST:
         check_images(found, images_of(predictions, RAW_TEST), RAW_TEST, reader)

@@ -52,7 +52,7 @@ from myelin.numbering import Numbers
 from myelin.pictures import Pictures, add_picture_options
 from myelin.plausible import doubts
 from myelin.report import Report
-from myelin.segmented import check_images, probabilities_of, segmented
+from myelin.segmented import check_drawn, check_images, probabilities_of, segmented
 from myelin.spreadsheet import add_table_options, check_installed, write_workbook
 from myelin.summary import summarize
 
@@ -124,6 +124,7 @@ def measure_folder(args):
     """Measure as the arguments say."""
     reader = Reader()
     found = segmented(args.masks, find_masks(args.masks), reader)
+    check_drawn(found.drawn(), reader)
     masks = found.masks
     folder = args.images or RAW_TEST
     images = images_of(masks, folder) if args.images or folder.is_dir() else {}

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from myelin.cli import UserError
-from myelin.drawing import apart
 from myelin.files import replacing, sha256
 from myelin.images import read_image, read_mask, read_record, write_image
+from myelin.mask_checks import apart
 from myelin.naming import PREDS, RAW_TEST, RAW_TRAIN, SUFFIXES, test_images
 from myelin.ownership import MODELS_OWN, hashes_in, programs_hash, read_run, set_aside
 

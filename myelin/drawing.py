@@ -4,7 +4,6 @@ A `Drawing` holds all that is needed to make the mask again to the pixel: fibers
 a mask has beside them, myelin of no fiber and gaps within a sheath.
 """
 
-import itertools
 import re
 from dataclasses import dataclass
 
@@ -124,21 +123,6 @@ class Drawing:
         for kind, region in ((MYELIN, self.myelin), (GAP, self.gaps)):
             found += [Outline(kind, kind, polygons) for polygons in trace(region * 1).values()]
         return found
-
-
-def apart(labels):
-    """Return where a label image is not 0, bool, with a pixel between regions that would touch.
-
-    Of regions that touch, at a corner too, the one of the higher number loses the pixels: as a mask
-    they stay two.
-    """
-    rows, cols = labels.shape
-    padded = np.pad(labels, 1)
-    touching = np.zeros((rows, cols), bool)
-    for y, x in itertools.product(range(3), range(3)):
-        near = padded[y : y + rows, x : x + cols]
-        touching |= (near > 0) & (near < labels)
-    return (labels > 0) & ~touching
 
 
 def read_labels(path):

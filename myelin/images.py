@@ -17,6 +17,7 @@ import numpy as np
 from myelin.claims import BMP_GAIN, DEFLATE_GAIN, JPEG_GAIN, check_scans, plain_png_size, tiff_room
 from myelin.cli import UserError, silent_stderr
 from myelin.files import replacing
+from myelin.mask_checks import label_mask
 from myelin.pixel_size import square_size
 from myelin.tiff import (
     black_is_0,
@@ -283,7 +284,8 @@ def scale_to_uint8(image, path):
 def read_mask(source):
     """Read one mask: the higher of its two values is myelin (or axon); one value means all or none.
 
-    Up to `STRAY_MASK_FRACTION` of the pixels may have other values; they go to the nearer one.
+    Up to `STRAY_MASK_FRACTION` of the pixels may have other values; they go to the nearer one. Of a
+    label image, all regions are taken.
 
     Parameters
     ----------
@@ -311,6 +313,8 @@ def read_mask(source):
     low, high = np.sort(np.argsort(counts)[-2:])
     strays = image.size - counts[low] - counts[high]
     if strays > STRAY_MASK_FRACTION * image.size:
+        if (mask := label_mask(record.path, decode(record.path))) is not None:
+            return mask
         raise UserError(
             f"{record.path}: {len(values)} grey values in a mask, which has two (0 and 255), "
             "threshold it and save it as TIFF or PNG"

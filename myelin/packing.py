@@ -10,6 +10,7 @@ from myelin.disk import check_room
 from myelin.files import replacing, sha256
 from myelin.images import read_image, read_mask, read_record
 from myelin.locking import holding
+from myelin.mask_checks import check_way_round
 from myelin.naming import NPYDATA, RAW_TEST, RAW_TRAIN, test_images, training_pairs
 from myelin.packed import Stack, load_ids, load_texts
 
@@ -236,7 +237,9 @@ def pack_frames(name, description, records, read, files, errors):
 
 def read_mask_frame(record):
     """Return a mask as 0/255 uint8 (rows, cols)."""
-    return read_mask(record).astype(np.uint8) * np.uint8(255)
+    mask = read_mask(record)
+    check_way_round(record.path, mask)
+    return mask.astype(np.uint8) * np.uint8(255)
 
 
 def write_sets(sets, errors):

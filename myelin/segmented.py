@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from myelin.cli import UserError
+from myelin.mask_checks import check_way_round
 from myelin.naming import test_images
 from myelin.ownership import hash_of_mask, hashes_in, pixel_hash, read_run
 
@@ -27,6 +28,32 @@ class Segmented:
     run: dict | None = None
     corrected: list = field(default_factory=list)
     missing: list = field(default_factory=list)
+
+    def drawn(self):
+        """Return the paths of the masks that a person made, as far as anything tells."""
+        return [self.masks[name][0] for name in (self.masks if not self.run else self.corrected)]
+
+
+def check_drawn(paths, reader):
+    """Raise where masks that a person made are the wrong way round.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+    reader : masks.Reader
+    """
+    errors = []
+    for path in paths:
+        try:
+            mask = reader.mask(path)
+        except UserError:
+            continue  # named where all files are checked
+        try:
+            check_way_round(path, mask)
+        except UserError as mistake:
+            errors.extend(mistake.args)
+    if errors:
+        raise UserError(*errors)
 
 
 def segmented(folder, masks, reader):
