@@ -31,10 +31,11 @@ class Numbers:
 
     def __init__(self, folder, anew=False):
         self.folder, self.anew = folder, anew
-        self.highest = {} if anew else read_highest(folder / "run.json")
+        self.earlier_highest = {} if anew else read_highest(folder / "run.json")
+        self.highest = dict(self.earlier_highest)
 
     def give(self, name, fibers):
-        """Number the fibers of an image, in the column `fiber`.
+        """Number the fibers of an image, in the column `fiber`; asked again, with the same numbers.
 
         Parameters
         ----------
@@ -45,7 +46,7 @@ class Numbers:
         numbers = fibers.columns["fiber"]
         highest = 0
         if earlier is not None:
-            highest = max(int(earlier.max()), self.highest.get(name, 0))
+            highest = max(int(earlier.max()), self.earlier_highest.get(name, 0))
             numbers = carry_over(fibers.labels, earlier, len(fibers))
             new = numbers == 0
             numbers[new] = highest + 1 + np.arange(np.count_nonzero(new))

@@ -123,6 +123,16 @@ def test_a_decision_holds_where_the_mask_is_corrected_elsewhere(folder):
     assert [round(float(row["x_px"])) for row in rows if row["excluded"]] == [140]
 
 
+def test_a_new_fiber_has_one_number_though_it_is_looked_at_twice(folder):
+    """Once to check the table of decisions, and once to measure."""
+    morphometry.main(CALL)
+    mask = read_mask("preds/one_mask.tif") | ring((120, 200), 95, 14, 6, 10)[0]
+    save(Path("preds/one_mask.tif"), mask)
+    morphometry.main(exclude("one,3,new"))
+    rows = read_table("morphometry/one_fibers.csv")
+    assert {row["fiber"]: row["excluded"] for row in rows} == {"1": "", "2": "", "3": "new"}
+
+
 @pytest.mark.parametrize("change", ["gone", "larger"])
 def test_a_decision_on_a_fiber_that_is_not_as_it_was(folder, capsys, change):
     row = decided("one", 2)
