@@ -125,12 +125,14 @@ class Drawing:
         return found
 
 
-def read_labels(path):
+def read_labels(path, shape=None):
     """Read a label image as it is stored.
 
     Parameters
     ----------
     path : path
+    shape : (int, int), optional
+        Rows and columns that it must have.
 
     Returns
     -------
@@ -139,7 +141,7 @@ def read_labels(path):
     Raises
     ------
     UserError
-        Not readable, not grey, or with values that are no fiber numbers.
+        Not readable, not grey, of another shape, or with values that are no fiber numbers.
     """
     record = read_record(path)
     try:
@@ -154,6 +156,7 @@ def read_labels(path):
             f"{path}: {labels.dtype} of shape {labels.shape} is no label image, which is grey with "
             "whole numbers from 0, save it as 16- or 32-bit TIFF"
         )
-    if labels.shape != record.shape:
-        raise unreadable(path, f"shape {labels.shape}")
+    if labels.shape != (record.shape if shape is None else shape):
+        own, wanted = ("{} x {}".format(*size) for size in (labels.shape, shape or record.shape))
+        raise UserError(f"{path}: {own} pixels instead of {wanted}, save it without resizing it")
     return labels.astype(np.int32)

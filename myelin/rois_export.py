@@ -11,6 +11,7 @@ import numpy as np
 from myelin import files
 from myelin.cli import UserError
 from myelin.drawing import Drawing, read_labels
+from myelin.exclude import mask_hash
 from myelin.geojson import write_geojson
 from myelin.imagej_rois import MAX_COORDINATE, write_zip
 from myelin.images import read_mask, read_record, write_image
@@ -50,20 +51,24 @@ def from_morphometry(ids):
     path = MORPHOMETRY / "run.json"
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
-        masks, names = Path(run["masks"]), list(run["fibers"])
+        folder, names, hashes = Path(run["masks"]), list(run["fibers"]), run["mask_sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path}: not there or not whole, run python morphometry.py") from None
-    found = find_masks(masks) if masks.is_dir() else {}
+    masks = find_masks(folder) if folder.is_dir() else {}
     for name in chosen(ids, names, MORPHOMETRY):
         labels, axons = (MORPHOMETRY / f"{name}_{part}.tif" for part in ("labels", "axons"))
-        mask = found[name][0] if name in found else None
-        drawn = read_labels(labels), read_labels(axons), None if mask is None else read_mask(mask)
-        if len({part.shape for part in drawn if part is not None}) > 1:
-            raise UserError(
-                f"{labels}: not the size of {axons.name} and {mask}, run python morphometry.py"
-            )
+        fibers, mask = read_labels(labels), None
+        if name in masks:
+            mask, axon = (path and read_mask(path) for path in masks[name])
+            if mask_hash(mask, axon) != hashes.get(name) or mask.shape != fibers.shape:
+                raise UserError(
+                    f"{masks[name][0]}: changed since it was measured, run python morphometry.py"
+                )
+        else:
+            print(f"note: no mask of {name} in {folder}, outlines of whole fibers alone")
+        drawing = Drawing.of(fibers, read_labels(axons, fibers.shape), mask)
         size, _ = read_record(labels).pixel_size()
-        yield Source(name, Drawing.of(*drawn), read_table(MORPHOMETRY / f"{name}_fibers.csv"), size)
+        yield Source(name, drawing, read_table(MORPHOMETRY / f"{name}_fibers.csv"), size)
 
 
 def from_masks(folder, ids, pixel_size_um):
@@ -98,7 +103,10 @@ def chosen(ids, found, folder):
 
 def read_table(path):
     """Return a table `<id>_fibers.csv` as `Source.measurements`."""
-    header, rows = files.read_table(path)
+    try:
+        header, rows = files.read_table(path)
+    except ValueError as error:
+        raise UserError(f"{path}: no table ({error}), run python morphometry.py") from None
     rows = [numbers(dict(zip(header, row, strict=False))) for row in rows]
     return {int(row["fiber"]): row for row in rows if "fiber" in row}
 

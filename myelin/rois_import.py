@@ -139,7 +139,7 @@ def read_image_files(name, image, paths):
     if labels - nerves:
         draw_labels(result, sorted(labels - nerves))
     for path in nerves:
-        result.nerves = of_shape(path, result.record)
+        result.nerves = read_labels(path, result.record.shape)
     return result
 
 
@@ -238,20 +238,9 @@ def decide_kinds(outlines, pixels, shape):
 # ---------------------------------------------------------------- label images
 
 
-def of_shape(path, record):
-    """Read a label image of the size of its image."""
-    labels = read_labels(path)
-    if labels.shape != record.shape:
-        own, wanted = ("{} x {}".format(*shape) for shape in (labels.shape, record.shape))
-        raise UserError(
-            f"{path}: {own} pixels, but {record.path} has {wanted}, save it without resizing it"
-        )
-    return labels
-
-
 def draw_labels(result, paths):
     """Turn label images into a drawing; one that was not given is beside it or in morphometry/."""
-    folders = (*(path.parent for path in paths), MORPHOMETRY)
+    folders, shape = (*(path.parent for path in paths), MORPHOMETRY), result.record.shape
 
     def part(ending, needed=True):
         own = [path for path in paths if path.stem.endswith(ending)]
@@ -261,7 +250,7 @@ def draw_labels(result, paths):
             raise UserError(
                 f"{paths[0]}: needs {result.name}{ending}.tif beside it, save both label images"
             )
-        return of_shape(found[0], result.record) if found else np.zeros(result.record.shape, int)
+        return read_labels(found[0], shape) if found else np.zeros(shape, np.int32)
 
     fibers, axons, rest = part(LABELS), part(AXONS), part(REST, needed=False)
     stray = (axons > 0) & (fibers == 0)

@@ -141,8 +141,12 @@ def test_mistakes_in_export(folder, capsys):
     said = fails(rois.main, capsys, "export", "--out", "preds")
     assert said.startswith("error: --out preds: is an input folder")
     assert "ACTION" in fails(rois.main, capsys)
-    save(Path("preds/one_mask.tif"), drawn_mask()[:-1])
-    assert "run python morphometry.py" in fails(rois.main, capsys, "export")
+    mask = drawn_mask()
+    mask[:60, :60] = False
+    for changed in (drawn_mask()[:-1], mask):
+        save(Path("preds/one_mask.tif"), changed)
+        said = fails(rois.main, capsys, "export").replace("\\", "/")
+        assert said.startswith("error: preds/one_mask.tif: changed since it was measured")
     save(Path("preds/one_mask.tif"), drawn_mask())
     write_image(Path("morphometry/one_axons.tif"), np.full((150, 220), 0.5, np.float32))
     assert "is no label image" in fails(rois.main, capsys, "export")
@@ -151,6 +155,16 @@ def test_mistakes_in_export(folder, capsys):
     Path("morphometry/one_axons.tif").write_bytes(b"II*\0")
     assert "cannot be read as an image" in fails(rois.main, capsys, "export")
     assert not Path("rois").exists()
+
+
+def test_the_mask_that_was_measured_may_be_gone(folder, capsys):
+    measure_drawn()
+    Path("preds/one_mask.tif").unlink()
+    save(Path("preds/two_mask.tif"), drawn_mask())
+    rois.main(["export"])
+    assert "no mask of one in preds" in capsys.readouterr().out
+    names = {roi.name for roi in ImagejRoi.fromfile("rois/one.zip")}
+    assert names == set(fiber_areas_px())
 
 
 def test_an_image_too_long_for_imagej(folder, capsys):

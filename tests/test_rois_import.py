@@ -375,7 +375,7 @@ BAD = {
     "another size": (
         "one_labels.tif",
         lambda path: imwrite(path, np.zeros((9, 9), np.uint16)),
-        "9 x 9 pixels, but",
+        "9 x 9 pixels instead of 150 x 220",
     ),
 }
 
