@@ -23,7 +23,11 @@ MIN_REGRESSION = 3  # fewest fibers that get a line
 MOST_VECTOR_DOTS = 20_000  # more are pixels in PDF and SVG too, which programs then still open
 # Text as text, and no dates or random names, so that equal runs write equal files.
 VECTOR_TEXT = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "myelin"}
-UNDATED = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+SAVING = {
+    "png": {"pil_kwargs": {"compress_level": 1}},  # a third of the default's time
+    "pdf": {"metadata": {"CreationDate": None}},
+    "svg": {"metadata": {"Date": None}},
+}
 
 
 def save(figure, path, formats=("png",)):
@@ -38,16 +42,13 @@ def save(figure, path, formats=("png",)):
         "png", "pdf", "svg": a file each.
     """
     for ending in formats:
-        options = {"png": {"pil_kwargs": {"compress_level": 1}}}.get(
-            ending, {"metadata": UNDATED.get(ending)}
-        )
         with (
             replacing(path.with_suffix(f".{ending}")) as temporary,
             warnings.catch_warnings(),
             matplotlib.rc_context(VECTOR_TEXT),
         ):
             warnings.filterwarnings("ignore", "Glyph")  # letters the font lacks are drawn as boxes
-            figure.savefig(temporary, dpi=DPI, format=ending, **options)
+            figure.savefig(temporary, dpi=DPI, format=ending, **SAVING[ending])
 
 
 def new_figure(height_inches, panels, layout="constrained"):
