@@ -12,11 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from myelin.cli import UserError
+from myelin.drawing import read_labels
 from myelin.files import replacing, sha256
 from myelin.images import read_image, read_mask, read_record, write_image
 from myelin.mask_checks import apart
 from myelin.naming import PREDS, RAW_TEST, RAW_TRAIN, SUFFIXES, test_images
 from myelin.ownership import MODELS_OWN, hashes_in, programs_hash, read_run, set_aside
+
+MAX_FASCICLES = 100
 
 
 @dataclass
@@ -26,8 +29,8 @@ class Target:
     Attributes
     ----------
     path : Path
-    content : bool array, (rows, cols), or Path
-        A mask, or a file to copy.
+    content : bool or uint8 array, (rows, cols), or Path
+        A mask, numbers to store as they are, or a file to copy.
     pixel_size_um : float or None
     """
 
@@ -47,7 +50,8 @@ class Target:
         if isinstance(self.content, Path):
             return sha256(self.path) == sha256(self.content)
         try:
-            return np.array_equal(read_mask(self.path), self.content)
+            read = read_mask if self.content.dtype == bool else read_labels
+            return np.array_equal(read(self.path), self.content)
         except UserError:
             return False
 
@@ -62,7 +66,9 @@ class Target:
             with replacing(self.path) as temporary:
                 shutil.copyfile(self.content, temporary)
         else:
-            pixels = self.content.astype(np.uint8) * np.uint8(255)
+            pixels = self.content.astype(np.uint8)
+            if self.content.dtype == bool:
+                pixels *= np.uint8(255)
             write_image(self.path, pixels, self.pixel_size_um)
 
 
@@ -118,7 +124,14 @@ def targets_of(image):
     if image.drawing:
         parts = {"mask": image.drawing.mask, "axon": apart(image.drawing.axons)}
     if image.nerves is not None:
-        parts["nerve"] = apart(image.nerves)
+        count = int(image.nerves.max())
+        if count > MAX_FASCICLES:
+            raise UserError(
+                f"{image.source}: {count} nerves and fascicles, the limit is {MAX_FASCICLES}, "
+                "remove or rename what is none"
+            )
+        # One region is stored as a mask, which can be seen in any viewer.
+        parts["nerve"] = image.nerves.astype(np.uint8) if count > 1 else image.nerves > 0
     return [
         Target(PREDS / f"{image.name}_{part}.tif", content, size) for part, content in parts.items()
     ]

@@ -14,16 +14,16 @@ from myelin.images import decode, read_record, unreadable
 from myelin.outlines import trace
 
 # What an outline can be, and the names of the two that are one outline per image.
-FIBER, AXON, NERVE = "fiber", "axon", "nerve"
+FIBER, AXON, NERVE, FASCICLE = "fiber", "axon", "nerve", "fascicle"
 MYELIN, GAP = "myelin_without_fiber", "gap_in_myelin"
-KINDS = (FIBER, AXON, NERVE, MYELIN, GAP)
+KINDS = (FIBER, AXON, NERVE, FASCICLE, MYELIN, GAP)
 # Names as files of other programs have them, anywhere in a text: "Axon", "0012_fibre-1".
 NAMES = {
     "axon": AXON,
     "fiber": FIBER,
     "fibre": FIBER,
     "nerve": NERVE,
-    "fascicle": NERVE,
+    "fascicle": FASCICLE,
     "gap": GAP,
     "myelin": MYELIN,
 }
@@ -32,6 +32,7 @@ COLOURS = {
     FIBER: (230, 159, 0),
     AXON: (86, 180, 233),
     NERVE: (0, 158, 115),
+    FASCICLE: (0, 158, 115),
     MYELIN: (204, 121, 167),
     GAP: (240, 228, 66),
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from myelin.cli import UserError, progress
-from myelin.drawing import AXON, FIBER, GAP, MYELIN, NERVE, Drawing, read_labels
+from myelin.drawing import AXON, FASCICLE, FIBER, GAP, KINDS, MYELIN, NERVE, Drawing, read_labels
 from myelin.geojson import read_geojson
 from myelin.imagej_rois import read_rois
 from myelin.images import read_record
@@ -17,6 +17,7 @@ READERS = {".zip": read_rois, ".roi": read_rois, ".geojson": read_geojson, ".jso
 # What a file's name may have after the image's id.
 LABELS, AXONS, REST, NERVES = "_labels", "_axons", "_rest", "_nerve"
 ENDINGS = ("", "_rois", "_RoiSet", NERVES)
+OF_NERVES = (NERVE, FASCICLE)
 # Outlines together cover an image once or twice; above this many times, they are no drawing of it.
 MAX_COVERS = 50
 
@@ -57,7 +58,7 @@ class Imported:
             )
             parts = ["{} fibers, {} axons".format(*counts)]
         if self.nerves is not None:
-            parts.append(f"{len(np.unique(self.nerves[self.nerves > 0]))} nerve outlines")
+            parts.append(f"{len(np.unique(self.nerves[self.nerves > 0]))} fascicles or nerves")
         return ", ".join(parts)
 
 
@@ -128,9 +129,10 @@ def read_image_files(name, image, paths):
         if passed_over:
             result.warnings.append(f"no area, passed over: {some(passed_over)}")
         for outline in found:
-            outline.kind = NERVE if path.stem.endswith(NERVES) else outline.kind
+            if path.stem.endswith(NERVES) and outline.kind != FASCICLE:
+                outline.kind = NERVE
         outlines += found
-    if labels - nerves and any(outline.kind != NERVE for outline in outlines):
+    if labels - nerves and any(outline.kind not in OF_NERVES for outline in outlines):
         raise UserError(
             f"{result.source}: outlines and label images at once, give one or the other"
         )
@@ -156,10 +158,7 @@ def draw(result, outlines):
     shape = result.record.shape
     pixels = fill_all(result, outlines)
     kinds = decide_kinds(outlines, pixels, shape)
-    parts = {
-        kind: [index for index, own in enumerate(kinds) if own == kind]
-        for kind in (FIBER, AXON, MYELIN, GAP, NERVE)
-    }
+    parts = {kind: [index for index, own in enumerate(kinds) if own == kind] for kind in KINDS}
 
     def painted(kind, indices):
         labels, overlaps = paint([pixels[index] for index in indices], shape)
@@ -170,9 +169,12 @@ def draw(result, outlines):
             result.warnings.append(f"{kind}s that overlap, the first keeps it: {some(pairs)}")
         return labels
 
-    if parts[NERVE]:
-        result.nerves = painted(NERVE, parts[NERVE])
-    if all(kind == NERVE for kind in kinds):
+    if parts[NERVE] or parts[FASCICLE]:
+        # A nerve around its fascicles is more than what they hold.
+        result.nerves = painted(NERVE, parts[FASCICLE] or parts[NERVE])
+        if not result.nerves.any():
+            raise UserError(f"{result.source}: the nerve is drawn outside the image, draw it anew")
+    if all(kind in OF_NERVES for kind in kinds):
         return
     fibers = painted(FIBER, parts[FIBER])
     inside = [index for index in parts[AXON] if fibers.ravel()[pixels[index]].any()]

@@ -240,6 +240,23 @@ def test_an_outline_of_the_nerve_leaves_the_masks_alone(measured):
     assert not Path("preds/one_axon.tif").exists()
 
 
+def test_fascicles_are_numbered_and_a_nerve_around_them_is_left_out(measured, capsys):
+    parts = [circle(100, 70, 60, "nerve"), circle(70, 70, 20, "Fascicle a"), circle(120, 70, 25)]
+    zip_of(*parts[:2], path="one_nerve.zip")
+    parts[2].name = "fascicle b"
+    zip_of(parts[2], path="one.zip")
+    rois.main(["import", "one.zip", "one_nerve.zip"])
+    assert "2 fascicles or nerves -> preds" in capsys.readouterr().out
+    numbers = imread("preds/one_nerve.tif")
+    assert ((numbers == 1) == disc(120, 70, 25)).mean() > 0.999
+    assert ((numbers == 2) == disc(70, 70, 20) & (numbers != 1)).mean() > 0.999
+    rois.main(["import", "one.zip", "one_nerve.zip"])
+    assert "the same as before" in capsys.readouterr().out
+    assert "with --force" in fails(rois.main, capsys, "import", "one.zip")
+    zip_of(circle(900, 70, 60), path="one_nerve.zip")
+    assert "outside the image" in fails(rois.main, capsys, "import", "one_nerve.zip")
+
+
 # ---------------------------------------------------------------- nothing lost
 
 
