@@ -40,11 +40,11 @@ class Page {
   }
 
   addRule(rule) {
-    const on = element("input"), limit = element("input"), count = element("output");
+    const on = element("input"), limit = element("input"), count = element("span");
     on.type = "checkbox";
     on.checked = rule.active;
     Object.assign(limit, { type: "number", step: "any", min: 0, value: rule.limit ?? "" });
-    limit.setAttribute("aria-label", `limit of ${rule.what}`);
+    limit.setAttribute("aria-label", `${rule.sign === "<" ? "lowest" : "highest"} ${rule.what}`);
     limit.dataset.rule = rule.option;
     const label = element("label", [on, ` ${rule.what} ${rule.sign}`]);
     on.addEventListener("change", () => this.setRule(rule, on.checked, limit.value));

@@ -46,7 +46,7 @@ class Panel {
       c.fillRect(frame.left - 4, this.y(value), 4, 1);
     }
     c.save();
-    c.translate(10, (frame.top + frame.bottom) / 2);
+    c.translate(frame.left - MARGIN.left + 10, (frame.top + frame.bottom) / 2);
     c.rotate(-Math.PI / 2);
     c.textAlign = "center";
     c.fillText(yLabel, 0, 0);

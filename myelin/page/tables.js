@@ -46,13 +46,22 @@ function setNumber(cell, value, digits, spread) {
   if (spread !== undefined && spread !== null) cell.append(` ± ${shown(spread, digits)}`);
 }
 
+const TEXTS = ["image", "group", "animal", "reason"]; // columns that hold text
+
 function head(table, caption, titles) {
-  const cells = titles.map((title, place) => {
-    const cell = element("th", title, place ? "" : "text");
+  const cells = titles.map((title) => {
+    const cell = element("th", title, TEXTS.includes(title) ? "text" : "");
     cell.scope = "col";
     return cell;
   });
   table.replaceChildren(element("caption", caption), element("thead", [element("tr", cells)]), element("tbody"));
+}
+
+// A cell with a text, which is cut where it is very long.
+function textCell(text = "") {
+  const cell = element("td", text, "text");
+  cell.title = text;
+  return cell;
 }
 
 function linkButton(text, action) {
@@ -70,7 +79,7 @@ class ImageTable {
     this.rows = study.images.map((image, index) => {
       const cells = IMAGE_COLUMNS.map(() => element("td"));
       const row = element("tr", [element("td", [linkButton(image.name, () => choose(index))])]);
-      if (named) row.append(element("td", image.group, "text"), element("td", image.animal, "text"));
+      if (named) row.append(textCell(image.group), textCell(image.animal));
       row.append(...cells);
       table.tBodies[0].append(row);
       return { row, cells };
@@ -95,7 +104,7 @@ function fillGroups(table, groups) {
   head(table, "Groups: mean ± standard deviation of their animals",
     ["group", "animals", ...GROUP_COLUMNS.map(([, title]) => title)]);
   for (const group of groups) {
-    const row = element("tr", [element("td", group.name), element("td", group.animals.length)]);
+    const row = element("tr", [textCell(group.name), element("td", group.animals.length)]);
     for (const [name, , digits] of GROUP_COLUMNS) {
       const cell = element("td");
       setNumber(cell, group.spread[name].mean, digits, group.spread[name].sd);
@@ -110,9 +119,9 @@ function fillExcluded(table, study, fibers, goTo) {
   const more = fibers.length > SHOWN_EXCLUDED ? `, the first ${SHOWN_EXCLUDED}` : "";
   head(table, `${fibers.length} excluded${more}`, ["image", "fiber", "reason"]);
   table.tBodies[0].append(...fibers.slice(0, SHOWN_EXCLUDED).map((i) => element("tr", [
-    element("td", study.images[study.imageOf[i]].name),
+    textCell(study.images[study.imageOf[i]].name),
     element("td", [linkButton(String(study.columns.fiber[i]), () => goTo(i))]),
-    element("td", study.reason[i], "text"),
+    textCell(study.reason[i]),
   ])));
 }
 
