@@ -279,6 +279,12 @@ def draw_bins(panel, bins, colours):
         say_empty(panel)
 
 
+def short(value):
+    """Return a number with three digits, or all of those before the point, as in print."""
+    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return text.replace("-", "−")
+
+
 def known(values):
     """Return the values that are not None, as a list."""
     return [value for value in values if value is not None]
@@ -301,6 +307,7 @@ def draw_bland_altman(path, comparisons, formats=("png",)):
         if len(shown.reference) == 0:
             say_empty(panel, "nothing to compare")
             continue
+        panel.xaxis.set_major_locator(MaxNLocator(5))
         mean = (shown.predicted + shown.reference) / 2
         dots(panel, mean, shown.predicted - shown.reference, largest=10)
         panel.axhline(0, color="0.7", linewidth=0.6, zorder=0)
@@ -308,6 +315,7 @@ def draw_bland_altman(path, comparisons, formats=("png",)):
         if shown.lower is not None:
             for end in (shown.lower, shown.upper):
                 panel.axhline(end, color=COLOURS[1], linewidth=0.8, linestyle="--")
-            text = f"bias {shown.bias:.3g}, 95 % limits {shown.lower:.3g} to {shown.upper:.3g}"
+            bias, lower, upper = map(short, (shown.bias, shown.lower, shown.upper))
+            text = f"bias {bias}, 95 % limits {lower} to {upper}"
             panel.set_title(f"{shown.title}\n{text}", fontsize=FONT["size"], loc="left")
     save(figure, path, formats)

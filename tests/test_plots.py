@@ -20,7 +20,7 @@ from myelin.fibers import measure_fibers, write_fibers
 from myelin.groups import GroupTables
 from myelin.masks import Case
 from myelin.pictures import Pictures
-from myelin.plots import draw_animals, draw_bins
+from myelin.plots import draw_animals, draw_bins, short
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5000, 1), (3, 4000)])
@@ -189,6 +189,15 @@ def test_fibers_left_out_have_no_number():
     fibers.columns["excluded"][:40] = "wrong"
     placed = place_numbers(fibers, range(1, 101), (4, 4), (560, 560))
     assert sorted(int(number.text) for number in placed) == list(range(41, 101))
+
+
+def test_numbers_as_in_print():
+    assert [short(value) for value in (-12435.3, 0.08304, -0.5, 99.94)] == [
+        "−12435",
+        "0.083",
+        "−0.5",
+        "99.9",
+    ]
 
 
 def animals_table(densities):
