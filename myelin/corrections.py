@@ -98,6 +98,8 @@ def write_corrected(found, force, train):
     for image in found:
         targets[image.name] = targets_of(image)
         if train and image.drawing:
+            if targets[image.name][0].done() and is_models(targets[image.name][0].path):
+                image.warnings.append("as the model drew it: learn from it only if you checked it")
             if image.name in images:
                 targets[image.name] += training_pair(image, images[image.name])
             else:
