@@ -17,7 +17,6 @@ from myelin.groups import image_ids, read_rows
 from myelin.ownership import pixel_hash
 from myelin.rules import add_rule_options, limits_of, rule_reasons
 
-EXCLUDE_COLUMNS = ("image", "fiber", "reason", "mask_sha256", "x_px", "y_px", "axon_area_px")
 # A fiber is the one that was decided on if its axon lies where it lay, to a pixel, and is as large,
 # to a tenth: then the decision holds although the mask was corrected elsewhere.
 SAME_PLACE_PX = 1.0
@@ -94,11 +93,17 @@ class Exclusions:
         """
         errors = []
         for case in cases:
-            decisions = self.decisions.get(case.name, [])
-            hashed = self.hashes[case.name] = mask_hash(*map(self.reader.mask, case.masks[0]))
-            if any(decision.mask_sha256 != hashed for decision in decisions):
-                errors += match(decisions, measure(case), hashed)[1]
+            if decisions := self.decisions.get(case.name):
+                hashed = self.hash(case)
+                if any(decision.mask_sha256 != hashed for decision in decisions):
+                    errors += match(decisions, measure(case), hashed)[1]
         raise_first(errors)
+
+    def hash(self, case):
+        """Return the `mask_hash` of a case, and remember it."""
+        if case.name not in self.hashes:
+            self.hashes[case.name] = mask_hash(*map(self.reader.mask, case.masks[0]))
+        return self.hashes[case.name]
 
     def apply(self, case, fibers, myelin):
         """Return the fibers of a case with those left out marked, see `without`.
@@ -106,7 +111,7 @@ class Exclusions:
         A decision goes before the rules.
         """
         reasons = ["; ".join(parts) for parts in rule_reasons(fibers.columns, self.limits)]
-        decided, errors = match(self.decisions.get(case.name, []), fibers, self.hashes[case.name])
+        decided, errors = match(self.decisions.get(case.name, []), fibers, self.hash(case))
         raise_first(errors)
         for row, reason in decided.items():
             reasons[row] = reason
@@ -136,9 +141,9 @@ def read_decisions(path, names):
     Parameters
     ----------
     path : path
-        CSV with the columns image and fiber, and where there are such the others of
-        `EXCLUDE_COLUMNS`; separated by comma, semicolon or tab. A fiber that is named twice is
-        left out for the first reason.
+        CSV with the columns image and fiber, and where there are such reason, mask_sha256, x_px,
+        y_px and axon_area_px; separated by comma, semicolon or tab. A fiber that is named twice
+        is left out for the first reason.
     names : iterable of str
         Ids of the images that are measured.
 

@@ -8,6 +8,7 @@ import json
 from pathlib import PurePath
 
 from myelin.files import replacing
+from myelin.rules import RULES
 
 # What the paragraph may cite, and where it is listed below it.
 REFERENCES = {
@@ -114,20 +115,20 @@ def excluding(run):
     excluded = run["excluded"]
     if excluded is None:
         return "No fiber was excluded."
-    reasons = excluded["fibers_by_reason"]
-    count = sum(reasons.values())
-    text = f"{number_of(count, 'further fiber')} {'was' if count == 1 else 'were'} excluded"
-    if reasons:
-        text += f" ({'; '.join(f'{reason}: {fibers:,}' for reason, fibers in reasons.items())})"
-    ways = []
+    reasons, ways = excluded["fibers_by_reason"], []
     if excluded["table"]:
-        ways.append("decisions by eye")
+        ways.append("by eye")
     if excluded["rules"]:
-        limits = (
-            f"{option[2:].replace('-', ' ')} {x:g}" for option, x in excluded["rules"].items()
-        )
-        ways.append(f"the rules {', '.join(limits)}")
-    return f"{text}, by {' and '.join(ways)}."
+        given = [rule for rule in RULES if rule.option in excluded["rules"]]
+        limits = (f"{rule.what} {rule.side} {excluded['rules'][rule.option]:g}" for rule in given)
+        ways.append(f"by rule ({', '.join(limits)})")
+    count = sum(reasons.values())
+    text = f"{number_of(count, 'further fiber')} {'was' if count == 1 else 'were'} excluded "
+    text += " and ".join(ways)
+    if reasons:
+        listed = (f"{reason} ({fibers:,})" for reason, fibers in reasons.items())
+        text += f"; reasons and numbers: {', '.join(listed)}"
+    return f"{text}."
 
 
 def grouping(run):

@@ -39,6 +39,11 @@ class Rule:
         """The option's name in the parsed arguments."""
         return self.option.removeprefix("--").replace("-", "_")
 
+    @property
+    def side(self):
+        """On which side of the limit fibers are left out, in words."""
+        return "below" if self.sign == "<" else "above"
+
     def reason(self, limit):
         return f"{self.column} {self.sign} {limit:g}"
 
@@ -64,12 +69,11 @@ RULES = (
 def add_rule_options(parser):
     """Add an option for each rule."""
     for rule in RULES:
-        side = "below" if rule.sign == "<" else "above"
         parser.add_argument(
             rule.option,
             type=number(float, 0),
             metavar="UM" if "diameter" in rule.option else "X",
-            help=f"leave out fibers whose {rule.what} is {side} this, as with --exclude "
+            help=f"leave out fibers whose {rule.what} is {rule.side} this, as with --exclude "
             "(default: none)",
         )
 

@@ -65,11 +65,11 @@ def test_what_was_excluded():
     assert "No fiber was excluded." in methods(RUN)
     excluded = {"table": "exclude.csv", "rules": {"--max-g-ratio": 0.95}, "fibers_by_reason": {}}
     text = methods(RUN | {"excluded": excluded})
-    assert "0 further fibers were excluded, by decisions by eye and the rules max g ratio" in text
+    assert "0 further fibers were excluded by eye and by rule (g-ratio above 0.95)." in text
     excluded = {"table": None, "rules": {"--max-g-ratio": 0.95}}
     text = methods(RUN | {"excluded": excluded | {"fibers_by_reason": {"g_ratio > 0.95": 1}}})
     assert (
-        "1 further fiber was excluded (g_ratio > 0.95: 1), by the rules max g ratio 0.95." in text
+        "1 further fiber was excluded by rule (g-ratio above 0.95); reasons and numbers: g_" in text
     )
 
 
@@ -97,4 +97,4 @@ def test_a_run_writes_it(tmp_path, monkeypatch):
     save_two()
     morphometry.main(["--pixel-size", "0.1", "--no-pictures", "--max-g-ratio", "0.5"])
     text = Path("morphometry/methods.txt").read_text(encoding="utf-8")
-    assert "0 fibers were measured" in text and "(g_ratio > 0.5: 4)" in text
+    assert "0 fibers were measured" in text and "g_ratio > 0.5 (4)." in text
