@@ -74,7 +74,7 @@ def evaluate(args):
     """Compare as the arguments say."""
     reader = Reader()
     references, found = find_pairs(args.reference, args.preds, reader)
-    check_drawn([*(path for path, _ in references.values()), *found.drawn()], reader)
+    check_drawn([path for path, _ in references.values()], reader)
     predictions = found.masks
     if args.reference == RAW_TEST:
         check_images(found, images_of(predictions, RAW_TEST), RAW_TEST, reader)

@@ -49,10 +49,11 @@ from myelin.masks import (
 from myelin.methods import write_methods
 from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, find_masks
 from myelin.numbering import Numbers
+from myelin.ownership import keep_edited, label_hashes
 from myelin.pictures import Pictures, add_picture_options
 from myelin.plausible import doubts
 from myelin.report import Report
-from myelin.segmented import check_drawn, check_images, probabilities_of, segmented
+from myelin.segmented import check_images, probabilities_of, segmented
 from myelin.spreadsheet import add_table_options, check_installed, write_workbook
 from myelin.summary import summarize
 
@@ -124,7 +125,6 @@ def measure_folder(args):
     """Measure as the arguments say."""
     reader = Reader()
     found = segmented(args.masks, find_masks(args.masks), reader)
-    check_drawn(found.drawn(), reader)
     masks = found.masks
     folder = args.images or RAW_TEST
     images = images_of(masks, folder) if args.images or folder.is_dir() else {}
@@ -139,6 +139,7 @@ def measure_folder(args):
     exclusions.check(cases, lambda case: find_case(case, reader, args, numbers)[0])
 
     check_room({args.out: room_needed(cases, reader, not args.no_pictures)})
+    keep_edited(args.out)
     before = start_run(args.out)
     rows, measured, warnings, pictures = [], {}, {}, Pictures(args.out)
     page = None if args.no_pictures else Report(len(cases))
@@ -167,6 +168,7 @@ def measure_folder(args):
         groups=animals_by_group(animals),
         corrected_by_hand=found.corrected,
         missing=found.missing,
+        label_sha256=label_hashes(args.out, measured),
         highest_numbers=numbers.highest,
         whole_frame=args.whole_frame,
         warnings={name: texts for name, texts in warnings.items() if texts},

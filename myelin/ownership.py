@@ -15,13 +15,15 @@ old one moves to `preds/corrected/`.
 import hashlib
 import itertools
 import json
+import shutil
 import threading
 import uuid
+from pathlib import Path
 
 import numpy as np
 
 from myelin.cli import UserError, progress
-from myelin.files import run_facts, write_json
+from myelin.files import replacing, run_facts, sha256, write_json
 from myelin.images import read_image, read_mask, write_image
 from myelin.naming import SUFFIXES
 
@@ -271,10 +273,46 @@ class RunRecord:
 
 def set_aside(path):
     """Move a user's file to `preds/corrected/` under a name of its own; return its new path."""
+    moved = free_path(path)
+    path.rename(moved)
+    return moved
+
+
+def free_path(path):
+    """Return a name in the folder `corrected/` beside a file that nothing there has."""
     folder = path.parent / REPLACED
     folder.mkdir(exist_ok=True)
     for number in itertools.count(1):
-        moved = folder / (path.name if number == 1 else f"{path.stem}_{number}{path.suffix}")
-        if not moved.exists():
-            path.rename(moved)
-            return moved
+        free = folder / (path.name if number == 1 else f"{path.stem}_{number}{path.suffix}")
+        if not free.exists():
+            return free
+
+
+# ---------------------------------------------------------------- label images of morphometry.py
+
+
+def label_hashes(folder, names):
+    """Return {file name: SHA-256} of the label images of some images, for `run.json`."""
+    files = [folder / f"{name}_{part}.tif" for name in names for part in ("labels", "axons")]
+    return {path.name: sha256(path) for path in files}
+
+
+def keep_edited(folder):
+    """Copy label images that were edited by hand, before they are written anew, and say so.
+
+    Parameters
+    ----------
+    folder : Path
+        That of an earlier run of `morphometry.py`, whose `run.json` has the hashes.
+    """
+    try:
+        known = (read_run(folder) or {}).get("label_sha256")
+    except UserError:
+        return
+    for name, hashed in known.items() if isinstance(known, dict) else ():
+        path = folder / Path(name).name
+        if path.is_file() and sha256(path) != hashed:
+            copy = free_path(path)
+            with replacing(copy) as temporary:
+                shutil.copyfile(path, temporary)
+            print(f"note: {path} was edited by hand and is written anew, yours is {copy}")

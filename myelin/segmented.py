@@ -29,13 +29,9 @@ class Segmented:
     corrected: list = field(default_factory=list)
     missing: list = field(default_factory=list)
 
-    def drawn(self):
-        """Return the paths of the masks that a person made, as far as anything tells."""
-        return [self.masks[name][0] for name in (self.masks if not self.run else self.corrected)]
-
 
 def check_drawn(paths, reader):
-    """Raise where masks that a person made are the wrong way round.
+    """Raise where masks that a person made are the wrong way round; name all of them.
 
     Parameters
     ----------
@@ -76,10 +72,12 @@ def segmented(folder, masks, reader):
     Raises
     ------
     UserError
-        `run.json` cannot be read, or no mask is from its run.
+        `run.json` cannot be read, no mask is from its run, or one that the user made is the wrong
+        way round.
     """
     run = read_run(folder)
     if run is None:
+        check_drawn([mask for mask, _ in masks.values()], reader)
         return Segmented(masks)
     written, earlier = hashes_in(run, "images"), hashes_in(run, "earlier")
     pending = run.get("pending", ())
@@ -96,6 +94,7 @@ def segmented(folder, masks, reader):
         elif name in planned:  # of an earlier run
             found.missing.append(name)
     name_others(folder, masks, planned, found)
+    check_drawn([masks[name][0] for name in found.corrected], reader)
     return found
 
 

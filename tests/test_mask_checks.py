@@ -64,8 +64,8 @@ def test_inverted_masks_are_refused_where_a_person_made_them(folder, capsys):
     save(folder / "preds/b_mask.tif", ~MASK)
     save(folder / "raw/test/b_mask.tif", ~MASK)
     assert "b_mask.tif: the wrong way round" in fails(morphometry.main, capsys, "--pixel-size", "1")
-    said = fails(evaluate.main, capsys, "--pixel-size", "1")
-    assert said.count("b_mask.tif: the wrong way round") == 2
+    save(folder / "preds/b_mask.tif", MASK)
+    assert "b_mask.tif: the wrong way round" in fails(evaluate.main, capsys, "--pixel-size", "1")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])

@@ -357,3 +357,21 @@ def test_two_measurements_into_one_folder(lab, capsys):
     with holding(Path("morphometry")):
         assert "morphometry: in use by" in fails(morphometry.main, capsys)
         morphometry.main(["--no-pictures", "--out", "elsewhere"])
+
+
+def test_label_images_edited_by_hand_are_copied(lab, capsys):
+    segment()
+    for _ in range(2):
+        morphometry.main(["--no-pictures"])
+    assert "edited by hand" not in capsys.readouterr().out
+    for _ in range(2):
+        Path("morphometry/a_labels.tif").write_bytes(Path("morphometry/b_labels.tif").read_bytes())
+        edited = Path("morphometry/a_labels.tif").read_bytes()
+        morphometry.main(["--no-pictures", "--renumber"])
+        said = capsys.readouterr().out.replace("\\", "/")
+        assert (
+            "note: morphometry/a_labels.tif was edited by hand and is written anew, yours" in said
+        )
+        assert Path("morphometry/a_labels.tif").read_bytes() != edited
+    for copy in ("a_labels.tif", "a_labels_2.tif"):
+        assert Path("morphometry/corrected", copy).read_bytes() == edited
