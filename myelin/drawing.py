@@ -17,13 +17,16 @@ from myelin.outlines import trace
 FIBER, AXON, NERVE, FASCICLE = "fiber", "axon", "nerve", "fascicle"
 MYELIN, GAP = "myelin_without_fiber", "gap_in_myelin"
 KINDS = (FIBER, AXON, NERVE, FASCICLE, MYELIN, GAP)
-# Names as files of other programs have them, anywhere in a text: "Axon", "0012_fibre-1".
+# Names as files of other programs have them, anywhere in a text, those that count more first:
+# "Axon", "0012_fibre-1", "nerve fibers".
 NAMES = {
+    MYELIN: MYELIN,
+    GAP: GAP,
     "axon": AXON,
     "fiber": FIBER,
     "fibre": FIBER,
-    "nerve": NERVE,
     "fascicle": FASCICLE,
+    "nerve": NERVE,
     "gap": GAP,
     "myelin": MYELIN,
 }
@@ -67,13 +70,13 @@ class Outline:
 def kind_of(*texts):
     """Return the kind of outline that the first text which names one means, "" where none does.
 
-    >>> kind_of("0012-0345", "gap_in_myelin"), kind_of("Fibre 3"), kind_of("taxonomy")
+    >>> kind_of("0012-0345", "gap_in_myelin"), kind_of("Nerve fibres"), kind_of("taxonomy")
     ('gap_in_myelin', 'fiber', '')
     """
     for text in texts:
-        found = re.search(rf"(?:^|[^a-z])({'|'.join(NAMES)})s?(?:$|[^a-z])", str(text).lower())
-        if found:
-            return NAMES[found[1]]
+        for name, kind in NAMES.items():
+            if re.search(rf"(^|[^a-z]){name}s?($|[^a-z])", str(text).lower()):
+                return kind
     return ""
 
 

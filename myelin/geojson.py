@@ -12,7 +12,7 @@ from myelin.cli import UserError
 from myelin.drawing import AXON, COLOURS, FIBER, Outline, kind_of
 from myelin.files import replacing
 
-MAX_BYTES = 2**28
+MAX_BYTES = 2**27  # of text, which takes ten times as much in memory
 MAX_RING_POINTS = 100_000
 MAX_COORDINATE = 1e9
 

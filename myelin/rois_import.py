@@ -121,6 +121,12 @@ def read_image_files(name, image, paths):
     result = Imported(name, read_record(image), ", ".join(map(str, paths)))
     labels = {path for path in paths if path.suffix.lower() not in READERS}
     nerves = {path for path in labels if path.stem.endswith(NERVES)}
+    for path in labels - nerves:
+        if not path.stem.endswith((LABELS, AXONS, REST)):
+            raise UserError(
+                f"{path}: labels or axons is not in its name, call it {name}_labels.tif or "
+                f"{name}_axons.tif"
+            )
     outlines = []
     for path in paths:
         if path in labels:

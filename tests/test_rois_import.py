@@ -438,6 +438,9 @@ def test_a_name_from_the_roi_manager(measured, capsys):
     Path("rois/one.zip").rename("RoiSet.zip")
     assert "give the image with --id" in fails(rois.main, capsys, "import", "RoiSet.zip")
     rois.main(["import", "RoiSet.zip", "--id", "one"])
+    imwrite("edited.tif", np.zeros(SHAPE, np.uint16))
+    said = fails(rois.main, capsys, "import", "edited.tif", "--id", "one")
+    assert "call it one_labels.tif or one_axons.tif" in said
     assert "--id two: no such image" in fails(
         rois.main, capsys, "import", "RoiSet.zip", "--id", "two"
     )
