@@ -14,6 +14,7 @@ from myelin.cli import Parser, UserError, progress, script
 from myelin.disk import check_room
 from myelin.fibers import measure_fibers
 from myelin.files import name_leftovers, start_run, write_run_json, write_table
+from myelin.frame import find_frame
 from myelin.locking import holding
 from myelin.masks import (
     Reader,
@@ -25,6 +26,7 @@ from myelin.masks import (
     read_cases,
 )
 from myelin.naming import PREDS, RAW_TEST, find_masks, list_images
+from myelin.nerve import find_nerves
 from myelin.pictures import add_format_option, formats_of
 from myelin.segmented import check_drawn, check_images, segmented
 from myelin.spreadsheet import add_decimal_option
@@ -79,7 +81,10 @@ def evaluate(args):
     if args.reference == RAW_TEST:
         check_images(found, images_of(predictions, RAW_TEST), RAW_TEST, reader)
     images = images_of(references, args.reference)
-    cases = read_cases([references, predictions], images, args.pixel_size, reader, in_pixels=True)
+    nerves = find_nerves(references, args.reference, args.preds)
+    cases = read_cases(
+        [references, predictions], images, args.pixel_size, reader, in_pixels=True, nerves=nerves
+    )
     unit = "px" if any(case.pixel_size_um is None for case in cases) else "um"
 
     check_room({args.out: 2**20})  # a table and a plot
@@ -136,8 +141,9 @@ def compare_case(case, reader, unit):
     size = case.pixel_size_um if unit == "um" else 1.0
     image = reader.image(case.image)
     masks = [reader.mask(myelin) for myelin, _ in case.masks]
+    frame = find_frame(masks[0], image, reader.nerve(case.nerve))
     reference, predicted = (
-        measure_fibers(mask, size, reader.mask(axon), image)
+        measure_fibers(mask, size, reader.mask(axon), image, frame=frame)
         for mask, (_, axon) in zip(masks, case.masks, strict=True)
     )
     return compare(case.name, reference, predicted, masks, unit)

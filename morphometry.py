@@ -7,6 +7,8 @@ writes `morphometry/`: `<id>_fibers.csv`, one row per fiber, `summary.csv`, one 
 `<id>_labels.tif` and `<id>_axons.tif` with the number of each fiber, `<id>_overlay.png` coloured by
 g-ratio, and plots. The pixel size may be left out where the images record it (OME-XML or ImageJ).
 Where `<id>_pred.png` of the same run lies beside the mask, each fiber gets a confidence, 0 to 1.
+Where the outline of a nerve, `<id>_nerve.*`, lies beside the mask or the image, only its fibers are
+measured, and `fascicles.csv` has a row for each of its fascicles.
 
     python morphometry.py --groups groups.csv
 
@@ -48,6 +50,7 @@ from myelin.masks import (
 )
 from myelin.methods import write_methods
 from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, find_masks
+from myelin.nerve import fascicle_rows, find_nerves
 from myelin.numbering import Numbers
 from myelin.ownership import keep_edited, label_hashes
 from myelin.pictures import Pictures, add_picture_options
@@ -112,6 +115,28 @@ def parse(argv):
     return args
 
 
+@dataclasses.dataclass
+class Results:
+    """What a run has measured.
+
+    Attributes
+    ----------
+    pictures : Pictures
+    page : Report or None
+    rows, fascicles : list of dict
+        Of `summary.csv` and `fascicles.csv`.
+    warnings : dict of image id to list of str
+    measured : dict of image id to Measured
+    """
+
+    pictures: Pictures
+    page: Report | None
+    rows: list = dataclasses.field(default_factory=list)
+    fascicles: list = dataclasses.field(default_factory=list)
+    warnings: dict = dataclasses.field(default_factory=dict)
+    measured: dict = dataclasses.field(default_factory=dict)
+
+
 @script
 def main(argv=None):
     """Measure all masks of a folder."""
@@ -133,7 +158,10 @@ def measure_folder(args):
     animals = read_groups(args.groups, masks) if args.groups else {}
     exclusions = Exclusions(args, masks, reader)
     probabilities = probabilities_of(found, args.masks)
-    cases = read_cases([masks], images, args.pixel_size, reader, probabilities=probabilities)
+    nerves = find_nerves(masks, args.masks, folder)
+    cases = read_cases(
+        [masks], images, args.pixel_size, reader, probabilities=probabilities, nerves=nerves
+    )
     numbers = Numbers(args.out, args.renumber)
     name_unseen(cases, args.whole_frame)
     exclusions.check(cases, lambda case: find_case(case, reader, args, numbers)[0])
@@ -141,20 +169,13 @@ def measure_folder(args):
     check_room({args.out: room_needed(cases, reader, not args.no_pictures)})
     keep_edited(args.out)
     before = start_run(args.out)
-    rows, measured, warnings, pictures = [], {}, {}, Pictures(args.out)
-    page = None if args.no_pictures else Report(len(cases))
+    results = Results(Pictures(args.out), None if args.no_pictures else Report(len(cases)))
     for case in progress(cases, "measuring"):
-        fibers, frame = measure_case(case, reader, exclusions, numbers, args, page)
-        rows.append(summarize(fibers, case.name, case.pixel_size_source, frame))
-        warnings[case.name] = doubts(rows[-1], fibers)
-        measured[case.name] = Measured.of(fibers)
-        pictures.add(case, fibers, outside=frame.outside)
-    write_table(args.out / "summary.csv", list(rows[0]), rows, args.decimal)
-    tables = compare_groups(animals, measured, args.g_ratio_bins) if animals else None
-    if tables:
-        write_groups(args.out, tables, args.decimal)
+        measure_case(case, reader, exclusions, numbers, args, results)
+    rows, warnings = results.rows, results.warnings
+    tables = write_tables(args, results, animals)
     if not args.no_pictures:
-        pictures.draw(args, reader, measured, tables)
+        results.pictures.draw(args, reader, results.measured, tables)
     write_run_json(
         args.out,
         masks=str(args.masks),
@@ -171,14 +192,15 @@ def measure_folder(args):
         label_sha256=label_hashes(args.out, measured),
         highest_numbers=numbers.highest,
         whole_frame=args.whole_frame,
+        nerve_outlines={name: str(path) for name, path in nerves.items()},
         warnings={name: texts for name, texts in warnings.items() if texts},
         segmentation=found.run,
     )
     text = write_methods(args.out)
-    if page:
-        page.write(args.out / "report.html", running["arguments"], text, args.decimal)
+    if results.page:
+        results.page.write(args.out / "report.html", running["arguments"], text, args.decimal)
     if args.xlsx:
-        write_workbook(args.out, list(measured), bool(tables))
+        write_workbook(args.out, list(results.measured), bool(tables))
     name_leftovers(args.out, before)
     report(rows, animals, warnings, args.out)
 
@@ -193,22 +215,41 @@ def find_case(case, reader, args, numbers):
     """Return the `fibers.Fibers` of one image, and the `frame.Frame` they are counted in."""
     myelin, axon = map(reader.mask, case.masks[0])
     image, probability = map(reader.image, (case.image, case.probability))
-    frame = find_frame(myelin, image, margins=not args.whole_frame)
+    frame = find_frame(myelin, image, reader.nerve(case.nerve), not args.whole_frame)
     fibers = measure_fibers(myelin, case.pixel_size_um, axon, image, probability, frame)
     numbers.give(case.name, fibers)
     return fibers, frame
 
 
-def measure_case(case, reader, exclusions, numbers, args, page):
-    """Measure one image, write its table and label images, and put it on the page."""
+def measure_case(case, reader, exclusions, numbers, args, results):
+    """Measure one image, write its table and label images, and add it to the results."""
     myelin = reader.mask(case.masks[0][0])
     found, frame = find_case(case, reader, args, numbers)
-    inside = myelin if frame.tissue is None else myelin & frame.tissue
+    inside = myelin if frame.inside is None else myelin & frame.inside
     fibers = exclusions.apply(case, found, inside)
     write_fibers(args.out, case.name, fibers, args.decimal)
-    if page:
-        page.add(case.name, found, fibers, inside, reader.image(case.image), frame.outside)
-    return fibers, frame
+    if results.page:
+        image = reader.image(case.image)
+        results.page.add(case.name, found, fibers, inside, image, frame.outside)
+    results.rows.append(summarize(fibers, case.name, case.pixel_size_source, frame))
+    results.fascicles += fascicle_rows(case.name, found, fibers, frame, myelin)
+    results.warnings[case.name] = doubts(results.rows[-1], fibers)
+    results.measured[case.name] = Measured.of(fibers)
+    # What of a fiber lies beyond the outline of the nerve is measured and shown.
+    outside = None if frame.outside is None else frame.outside & (fibers.labels == 0)
+    results.pictures.add(case, fibers, outside=outside)
+
+
+def write_tables(args, results, animals):
+    """Write the tables of images, fascicles and groups; return the `GroupTables`, if any."""
+    for name, rows in (("summary", results.rows), ("fascicles", results.fascicles)):
+        if rows:
+            write_table(args.out / f"{name}.csv", list(rows[0]), rows, args.decimal)
+    if not animals:
+        return None
+    tables = compare_groups(animals, results.measured, args.g_ratio_bins)
+    write_groups(args.out, tables, args.decimal)
+    return tables
 
 
 def write_groups(folder, tables, decimal):

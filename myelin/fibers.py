@@ -20,6 +20,7 @@ from myelin.drawn_axons import drawn_axons
 from myelin.files import write_table
 from myelin.frame import Frame
 from myelin.images import write_image
+from myelin.nerve import within
 from myelin.regions import edge_pixels, label_regions, perimeters
 from myelin.runs import Runs, ellipses, hull_areas
 from myelin.sheaths import count_collapsed, fill_vacuoles, find_holes, join_swollen, split_fibers
@@ -61,6 +62,12 @@ class Fibers:
     @property
     def area_mm2(self):
         return self.area_px * (self.pixel_size_um / 1000) ** 2
+
+    @property
+    def axon_px(self):
+        """Pixels of the axons of fibers that are not left out."""
+        areas_um2 = self.columns["axon_area_um2"][self.kept]
+        return round(areas_um2.sum() / self.pixel_size_um**2)
 
     @property
     def whole(self):
@@ -188,16 +195,20 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=Non
     pieces = found.pieces
     if frame.tissue is not None:
         pieces = inner_pieces(myelin & (found.labels == 0), frame.tissue)
-    return Fibers(
+    if frame.nerve is not None:
+        x, y, width, height = pieces[:, :4].T
+        pieces = pieces[frame.fascicles(x + (width - 1) / 2, y + (height - 1) / 2) > 0]
+    fibers = Fibers(
         columns=measure(found, pixel_size_um, frame, probability),
         labels=found.labels,
         axons=found.axons,
         counted=frame.counts(found.axons, len(found.axon_px)),
         collapsed=count_collapsed(pieces, found.fiber_px - found.axon_px, myelin.shape),
-        myelin_px=int(np.count_nonzero(myelin)),
+        myelin_px=frame.pixels(myelin),
         pixel_size_um=pixel_size_um,
-        area_px=frame.tissue_px,
+        area_px=frame.pixels(),
     )
+    return fibers if frame.nerve is None else within(fibers, frame)
 
 
 def inner_pieces(myelin, tissue):

@@ -67,24 +67,41 @@ class Frame:
         return rows * cols if self.tissue is None else int(np.count_nonzero(self.tissue))
 
     @property
+    def inside(self):
+        """What is tissue, and nerve where there is an outline, bool (rows, cols); None: all is."""
+        if self.nerve is None:
+            return self.tissue
+        return self.nerve > 0 if self.tissue is None else self.tissue & (self.nerve > 0)
+
+    @property
     def outside(self):
-        """What is no tissue, bool (rows, cols); None where all is."""
-        return None if self.tissue is None else ~self.tissue
+        """The rest, bool (rows, cols); None where there is none."""
+        return None if self.inside is None else ~self.inside
+
+    def pixels(self, mask=None):
+        """Return the pixels of the frame, or of a mask, bool (rows, cols), in it."""
+        parts = [part for part in (self.inside, mask) if part is not None]
+        if not parts:
+            return self.shape[0] * self.shape[1]
+        return int(np.count_nonzero(np.logical_and.reduce(parts)))
 
     def fascicle_px(self, mask=None):
-        """Return {number: pixels} of the tissue of each fascicle, or of a mask in it."""
-        counted = [part for part in (self.tissue, mask) if part is not None]
-        where = np.logical_and.reduce(counted) if counted else slice(None)
-        pixels = np.bincount(self.nerve[where].ravel(), minlength=self.nerve.max() + 1)
-        numbers = np.flatnonzero(np.bincount(self.nerve.ravel()))
-        return {int(number): int(pixels[number]) for number in numbers if number}
+        """Return {number: pixels} of the tissue of each fascicle, or of a mask in it.
+
+        A fascicle that lies in the margin wholly is left out.
+        """
+        inside = self.nerve[self.inside]
+        pixels = np.bincount(inside if mask is None else self.nerve[self.inside & mask])
+        numbers = np.flatnonzero(np.bincount(inside))
+        return {int(n): int(pixels[n]) if n < len(pixels) else 0 for n in numbers}
 
     def cut(self, labels, count):
         """Return which fibers 1 to `count` the border cuts, bool (n,)."""
         touched = edge_pixels(labels, count)[1:] > 0
         if self.tissue is None:
             return touched
-        near = cv2.dilate(self.outside.view(np.uint8), np.ones((2 * BORDER_PX + 1,) * 2, np.uint8))
+        margin = (~self.tissue).view(np.uint8)
+        near = cv2.dilate(margin, np.ones((2 * BORDER_PX + 1,) * 2, np.uint8))
         return touched | (np.bincount(labels[near > 0], minlength=count + 1)[1:] > 0)
 
     def counts(self, axons, count):

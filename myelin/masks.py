@@ -12,6 +12,7 @@ import numpy as np
 from myelin.cli import UserError, progress
 from myelin.images import read_image, read_mask, read_record
 from myelin.naming import RAW_TRAIN, list_images
+from myelin.nerve import read_nerve
 from myelin.pixel_size import PIXEL_SIZE_TOLERANCE, check_pixel_size
 
 # What is decoded to be checked is kept until it is measured, up to this: masks, images and
@@ -81,6 +82,8 @@ class Case:
     pixel_size_source : str
     probability : path or None
         Myelin probability x 255, 8-bit.
+    nerve : path or None
+        Outline of the nerve, see `nerve.py`.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Case:
     pixel_size_um: float | None
     pixel_size_source: str
     probability: Path | None = None
+    nerve: Path | None = None
 
 
 class Reader:
@@ -117,6 +121,10 @@ class Reader:
         """Return an image, uint8 (rows, cols), see `images.read_image`; None as for `mask`."""
         return self.decoded(read_image, path)
 
+    def nerve(self, path):
+        """Return the outline of a nerve, see `nerve.read_nerve`; None as for `mask`."""
+        return self.decoded(read_nerve, path)
+
     def decoded(self, read, path):
         if path is None:
             return None
@@ -130,7 +138,9 @@ class Reader:
         return array
 
 
-def read_cases(sources, images, pixel_size_um, reader, in_pixels=False, probabilities=None):
+def read_cases(
+    sources, images, pixel_size_um, reader, in_pixels=False, probabilities=None, nerves=None
+):
     """Gather and read what belongs to each image, so that a long run cannot fail late.
 
     Parameters
@@ -146,6 +156,7 @@ def read_cases(sources, images, pixel_size_um, reader, in_pixels=False, probabil
         Whether a case may do without a pixel size.
     probabilities : dict of id to path, optional
         Those of another size than their mask, or not of 8 bits, are named and left out.
+    nerves : dict of id to path, optional
 
     Returns
     -------
@@ -160,7 +171,8 @@ def read_cases(sources, images, pixel_size_um, reader, in_pixels=False, probabil
     cases, errors = [], []
     for name in progress(sources[0], "checking"):
         masks, image = [folder[name] for folder in sources], images.get(name)
-        errors += check_files(masks, image, reader)
+        nerve = (nerves or {}).get(name)
+        errors += check_files(masks, image, nerve, reader)
         probability, mistakes = check_probability((probabilities or {}).get(name), masks, reader)
         errors += mistakes
         size, source = None, "unknown"
@@ -175,19 +187,19 @@ def read_cases(sources, images, pixel_size_um, reader, in_pixels=False, probabil
                 )
         except UserError as mistake:
             errors.extend(mistake.args)
-        cases.append(Case(name, masks, image, size, source, probability))
+        cases.append(Case(name, masks, image, size, source, probability, nerve))
     if errors:
         raise UserError(*errors)
     return cases
 
 
-def check_files(masks, image, reader):
-    """Return what is wrong with the masks and the image of a `Case`, as texts.
+def check_files(masks, image, nerve, reader):
+    """Return what is wrong with the masks, the image and the outline of a `Case`, as texts.
 
     All must be readable, and of the size of the first mask.
     """
     errors, shape, first = [], None, masks[0][0]
-    for path in filter(None, (*itertools.chain(*masks), image)):
+    for path in filter(None, (*itertools.chain(*masks), image, nerve)):
         try:
             rows, cols = reader.record(path).shape
             if path == first:
@@ -197,7 +209,8 @@ def check_files(masks, image, reader):
                     f"{path}: {rows} x {cols} pixels, but {first.name} is {shape[0]} x {shape[1]}, "
                     "make them the same size"
                 )
-            (reader.image if path == image else reader.mask)(path)
+            read = {image: reader.image, nerve: reader.nerve}.get(path, reader.mask)
+            read(path)
         except UserError as mistake:
             errors.extend(mistake.args)
     return errors

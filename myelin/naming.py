@@ -195,8 +195,9 @@ def training_pairs(folder):
     wrong = misnamed(found, [stem for stem in found if not stem.endswith("_mask")])
     errors += misnamed_texts(wrong, found)
     for stem, path in found.items():
-        if stem in wrong or (stem.endswith("_axon") and stem.removesuffix("_axon") in found):
-            continue  # axon masks are for evaluate.py and morphometry.py
+        image, _, ending = stem.rpartition("_")
+        if stem in wrong or (ending in ("axon", "nerve") and image in found):
+            continue  # axon masks and outlines of nerves are for evaluate.py and morphometry.py
         partner = f"{stem}_mask"
         if stem.endswith("_mask"):
             image = stem.removesuffix("_mask")
@@ -222,7 +223,7 @@ def test_images(folder, errors=None):
     found = list_images(folder, mistakes)
     note_others(folder, folder.resolve())
     references = {stem for stem in found if stem.endswith("_mask")}
-    references |= {f"{stem}_axon" for stem in found}
+    references |= {f"{stem}_{part}" for stem in found for part in ("axon", "nerve")}
     wrong = misnamed(found, [stem for stem in found if stem not in references])
     mistakes += misnamed_texts(wrong, found)
     if errors is not None:
@@ -238,7 +239,8 @@ test_images.__test__ = False  # not a test, whatever its name says to pytest
 def find_masks(folder, remedy="run python find_myelin.py"):
     """Return {id: (mask path, axon mask path or None)} of a folder.
 
-    Masks are called `<id>_mask.*`; where none is, every image is one but `<id>_axon.*`.
+    Masks are called `<id>_mask.*`; where none is, every image is one but `<id>_axon.*` and
+    `<id>_nerve.*`.
 
     Raises
     ------
@@ -248,7 +250,7 @@ def find_masks(folder, remedy="run python find_myelin.py"):
     found = list_images(folder)
     masks = {stem.removesuffix("_mask"): stem for stem in found if stem.endswith("_mask")}
     if not masks:
-        others = ("_axon", "_pred", "_overlay")
+        others = ("_axon", "_nerve", "_pred", "_overlay")
         masks = {stem: stem for stem in found if not stem.endswith(others)}
     for text in misnamed_texts(misnamed(found, masks), found):
         print(f"note: {text}")

@@ -37,7 +37,7 @@ def summarize(fibers, image="", pixel_size_source="given", frame=None):
         By column of `summary.csv`; None where there is nothing to calculate from.
     """
     pixels = fibers.area_px
-    axon_fraction = np.count_nonzero(fibers.axons) / pixels
+    axon_fraction = fibers.axon_px / pixels
     myelin_fraction = fibers.myelin_px / pixels
     counted, whole = int(fibers.counted.sum()), fibers.whole
     row = {

@@ -19,8 +19,8 @@ SHRINK = 4  # what margins there are is decided at a quarter of the size, in les
 SQUARE, SQUARE_PX = 1 / 40, 15
 # Where a margin ends: pixels so near to its level, so far from what is surely blank.
 EDGE_NOISE, REACH_PX = 6, 9
-# What is thinner belongs to the margin, such as lines at its far side, and so does what has not this
-# part of the largest piece of tissue, such as burnt-in text.
+# What is thinner belongs to the margin, such as lines at its far side, and so does what has less
+# than this part of the largest piece of tissue, such as burnt-in text.
 THINNEST_TISSUE_PX, LEAST_TISSUE = 17, 0.05
 # Share of a margin's outline on lines along rows or columns, of so many pixels: of one that holds
 # a corner of the image, and of others.
