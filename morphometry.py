@@ -189,7 +189,7 @@ def measure_folder(args):
         groups=animals_by_group(animals),
         corrected_by_hand=found.corrected,
         missing=found.missing,
-        label_sha256=label_hashes(args.out, measured),
+        label_sha256=label_hashes(args.out, results.measured),
         highest_numbers=numbers.highest,
         whole_frame=args.whole_frame,
         nerve_outlines={name: str(path) for name, path in nerves.items()},
