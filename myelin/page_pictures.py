@@ -14,6 +14,7 @@ import numpy as np
 ALL_PIXELS = 150_000_000
 MAX_SIDE = 4096
 JPEG_QUALITY = 80
+NEAREST = cv2.INTER_NEAREST_EXACT
 
 
 def shown_size(shape, images):
@@ -45,10 +46,12 @@ def encode_picture(fibers, myelin, image, images, outside=None):
     """
     width, height = shown_size(myelin.shape, images)
     grey = image if image is not None else np.where(myelin, 200, 40).astype(np.uint8)
-    values = pixel_values(fibers, outside)
+    pixels = [fibers.labels, fibers.axons]
+    pixels += [] if outside is None else [outside.view(np.uint8)]
     if (height, width) != myelin.shape:
         grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
-        values = cv2.resize(values, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        pixels = [cv2.resize(part, (width, height), interpolation=NEAREST) for part in pixels]
+    values = pixel_values(*pixels)
     _, jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return {
         "width": width,
@@ -63,16 +66,23 @@ def to_base64(content):
     return base64.b64encode(content).decode("ascii")
 
 
-def pixel_values(fibers, outside=None):
+def pixel_values(labels, axons, outside=None):
     """Return twice the place of each pixel's fiber in the table, from 2, plus 1 on its axon.
+
+    Parameters
+    ----------
+    labels, axons : int32 arrays, (rows, cols)
+        As in `fibers.Fibers`.
+    outside : array, (rows, cols), optional
+        Not 0 where no tissue is.
 
     Returns
     -------
     int32 array, (rows, cols)
         Where no fiber is, 1 outside of the tissue and 0 in it.
     """
-    values = 2 * fibers.labels + (fibers.axons > 0)
-    return values if outside is None else np.where((values == 0) & outside, 1, values)
+    values = 2 * labels + (axons > 0)
+    return values if outside is None else np.where((values == 0) & (outside > 0), 1, values)
 
 
 def encode_runs(values):

@@ -127,7 +127,7 @@ class Scatter {
   }
 
   draw(images) {
-    const { axon_diameter_um: diameters, g_ratio: ratios } = this.study.columns;
+    const { axon_diameter_um: diameters, g_ratio: ratios, touches_border: touches } = this.study.columns;
     const panel = this.panel = new Panel(this.canvas);
     let largest = 0;
     for (const { first, count } of images) {
@@ -138,11 +138,10 @@ class Scatter {
     this.cells = new Map();
     for (const { first, count } of images) {
       for (let i = first; i < first + count; i++) {
-        const kind = this.kindOf(i);
-        if (kind === "border") continue;
+        if (touches[i]) continue;
         const x = panel.x(diameters[i]), y = panel.y(ratios[i]);
         this.keep(i, x, y);
-        dots.add(x, y, kind);
+        dots.add(x, y, this.kindOf(i));
       }
     }
     dots.put();
