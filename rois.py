@@ -22,7 +22,7 @@ makes the pair `raw/train/nerve1.*`, `nerve1_mask.tif` as well, for extra_traini
     python rois.py restore nerve1
 
 brings the model's own mask back. What a mask has besides fibers is one more outline each in the
-exported files: `myelin_without_fiber` and `gap_in_myelin`.
+exported files, `myelin_without_fiber` and `gap_in_myelin`; for napari, `<id>_rest.tif`.
 """
 
 import glob

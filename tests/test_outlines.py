@@ -1,8 +1,11 @@
 """Outlines along the edges of pixels: there and back, and as geometry."""
 
+import doctest
+
 import numpy as np
 import pytest
 
+from myelin import drawing, outlines
 from myelin.outlines import fill, paint, signed_area, trace
 
 
@@ -67,3 +70,7 @@ def test_overlapping_regions_share_no_pixel():
     labels, overlaps = paint([np.array([0, 1]), np.array([1, 2]), np.array([5])], (2, 3))
     assert labels.tolist() == [[1, 1, 2], [0, 0, 3]]
     assert overlaps == {(0, 1): 1}
+
+
+def test_the_examples_in_the_documentation():
+    assert doctest.testmod(outlines).failed == doctest.testmod(drawing).failed == 0
