@@ -17,9 +17,8 @@ from myelin.files import replacing, sha256
 from myelin.images import read_image, read_mask, read_record, write_image
 from myelin.mask_checks import apart
 from myelin.naming import PREDS, RAW_TEST, RAW_TRAIN, SUFFIXES, test_images
+from myelin.nerve import MAX_FASCICLES
 from myelin.ownership import MODELS_OWN, hashes_in, programs_hash, read_run, set_aside
-
-MAX_FASCICLES = 100
 
 
 @dataclass
@@ -126,14 +125,14 @@ def targets_of(image):
     if image.drawing:
         parts = {"mask": image.drawing.mask, "axon": apart(image.drawing.axons)}
     if image.nerves is not None:
-        count = int(image.nerves.max())
-        if count > MAX_FASCICLES:
+        found = np.unique(image.nerves[image.nerves > 0]).tolist()
+        if len(found) >= MAX_FASCICLES or found[-1] > 255:
             raise UserError(
-                f"{image.source}: {count} nerves and fascicles, the limit is {MAX_FASCICLES}, "
-                "remove or rename what is none"
+                f"{image.source}: {len(found)} fascicles of numbers up to {found[-1]}, more than "
+                f"{MAX_FASCICLES - 1} or 255 cannot be, remove or rename what is none"
             )
         # One region is stored as a mask, which can be seen in any viewer.
-        parts["nerve"] = image.nerves.astype(np.uint8) if count > 1 else image.nerves > 0
+        parts["nerve"] = image.nerves > 0 if found == [1] else image.nerves.astype(np.uint8)
     return [
         Target(PREDS / f"{image.name}_{part}.tif", content, size) for part, content in parts.items()
     ]

@@ -10,13 +10,15 @@ import numpy as np
 
 from myelin import files
 from myelin.cli import UserError
-from myelin.drawing import Drawing, read_labels
+from myelin.drawing import FASCICLE, NERVE, Drawing, Outline, read_labels
 from myelin.exclude import mask_hash
 from myelin.geojson import write_geojson
 from myelin.imagej_rois import MAX_COORDINATE, write_zip
 from myelin.images import read_mask, read_record, write_image
 from myelin.masks import Reader, images_of, read_cases
 from myelin.naming import MORPHOMETRY, RAW_TEST, find_masks
+from myelin.nerve import find_nerves, read_nerve
+from myelin.outlines import trace
 
 
 @dataclass
@@ -31,12 +33,23 @@ class Source:
     measurements : dict of int to dict
         By fiber number, columns of `<id>_fibers.csv` with their values.
     pixel_size_um : float or None
+    nerves : int32 array, (rows, cols), or None
+        Numbers of fascicles, as from `nerve.read_nerve`.
     """
 
     name: str
     drawing: Drawing
     measurements: dict
     pixel_size_um: float | None
+    nerves: np.ndarray | None = None
+
+    def outlines(self):
+        """Return all its `drawing.Outline`s, those of nerves last."""
+        found = {} if self.nerves is None else trace(self.nerves)
+        kind = FASCICLE if len(found) > 1 else NERVE
+        return self.drawing.outlines() + [
+            Outline(kind, f"{kind}_{number}", polygons) for number, polygons in found.items()
+        ]
 
     @property
     def fiber_count(self):
@@ -55,6 +68,7 @@ def from_morphometry(ids):
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path}: not there or not whole, run python morphometry.py") from None
     masks = find_masks(folder) if folder.is_dir() else {}
+    nerves = find_nerves(names, folder, RAW_TEST)
     for name in chosen(ids, names, MORPHOMETRY):
         labels, axons = (MORPHOMETRY / f"{name}_{part}.tif" for part in ("labels", "axons"))
         fibers, mask = read_labels(labels), None
@@ -68,7 +82,8 @@ def from_morphometry(ids):
             print(f"note: no mask of {name} in {folder}, outlines of whole fibers alone")
         drawing = Drawing.of(fibers, read_labels(axons, fibers.shape), mask)
         size, _ = read_record(labels).pixel_size()
-        yield Source(name, drawing, read_table(MORPHOMETRY / f"{name}_fibers.csv"), size)
+        table = read_table(MORPHOMETRY / f"{name}_fibers.csv")
+        yield Source(name, drawing, table, size, nerves.get(name) and read_nerve(nerves[name]))
 
 
 def from_masks(folder, ids, pixel_size_um):
@@ -82,14 +97,16 @@ def from_masks(folder, ids, pixel_size_um):
     masks = {name: masks[name] for name in chosen(ids, masks, folder)}
     images = images_of(masks, RAW_TEST) if RAW_TEST.is_dir() else {}
     reader = Reader()
-    for case in read_cases([masks], images, pixel_size_um, reader, in_pixels=True):
+    nerves = find_nerves(masks, folder, RAW_TEST)
+    for case in read_cases([masks], images, pixel_size_um, reader, in_pixels=True, nerves=nerves):
         myelin, axon = map(reader.mask, case.masks[0])
         size, image = case.pixel_size_um, reader.image(case.image)
         fibers = measure_fibers(myelin, size or 1.0, axon, image)
         rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
         rows = (dict(zip(fibers.columns, row, strict=True)) for row in rows)
         table = {row["fiber"]: numbers(row) for row in rows} if size else {}
-        yield Source(case.name, Drawing.of(fibers.labels, fibers.axons, myelin), table, size)
+        drawing = Drawing.of(fibers.labels, fibers.axons, myelin)
+        yield Source(case.name, drawing, table, size, reader.nerve(case.nerve))
 
 
 def chosen(ids, found, folder):
@@ -140,13 +157,13 @@ def write_imagej(source, folder):
             "reach, take --format qupath"
         )
     path = folder / f"{source.name}.zip"
-    write_zip(path, source.drawing.outlines())
+    write_zip(path, source.outlines())
     return [path]
 
 
 def write_qupath(source, folder):
     path = folder / f"{source.name}.geojson"
-    write_geojson(path, source.drawing.outlines(), source.measurements, source.name)
+    write_geojson(path, source.outlines(), source.measurements, source.name)
     return [path]
 
 
@@ -160,6 +177,8 @@ def write_napari(source, folder):
     parts = {"labels": drawing.fibers, "axons": drawing.axons}
     if drawing.rest.any():
         parts["rest"] = drawing.rest
+    if source.nerves is not None:
+        parts["nerve"] = source.nerves
     paths = [folder / f"{source.name}_{part}.tif" for part in parts]
     for path, labels in zip(paths, parts.values(), strict=True):
         write_image(path, labels.astype(np.uint32), source.pixel_size_um)

@@ -1,5 +1,6 @@
 """What `rois.py import` reads: which file is of which image, and what its outlines draw."""
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -148,6 +149,8 @@ def read_image_files(name, image, paths):
         draw_labels(result, sorted(labels - nerves))
     for path in nerves:
         result.nerves = read_labels(path, result.record.shape)
+        if not result.nerves.any():
+            raise UserError(f"{path}: no nerve in it, fill it or leave it out")
     return result
 
 
@@ -177,7 +180,8 @@ def draw(result, outlines):
 
     if parts[NERVE] or parts[FASCICLE]:
         # A nerve around its fascicles is more than what they hold.
-        result.nerves = painted(NERVE, parts[FASCICLE] or parts[NERVE])
+        chosen = parts[FASCICLE] or parts[NERVE]
+        result.nerves = numbers_of([outlines[i].name for i in chosen])[painted(NERVE, chosen)]
         if not result.nerves.any():
             raise UserError(f"{result.source}: the nerve is drawn outside the image, draw it anew")
     if all(kind in OF_NERVES for kind in kinds):
@@ -199,6 +203,20 @@ def draw(result, outlines):
     result.drawing = Drawing(
         fibers, axons, *(paint([pixels[i] for i in parts[k]], shape)[0] > 0 for k in (MYELIN, GAP))
     )
+
+
+def numbers_of(names):
+    """Return the numbers in the names of regions 1 to n, or 1 to n where they do not tell them.
+
+    Returns
+    -------
+    int32 array, (n + 1,)
+        0, then a number above 0 of each region.
+    """
+    found = [re.findall(r"\d+", name) for name in names]
+    stated = [int(numbers[0]) if len(numbers) == 1 else 0 for numbers in found]
+    told = len(set(stated)) == len(names) and all(0 < number < 256 for number in stated)
+    return np.array([0, *(stated if told else range(1, len(names) + 1))], np.int32)
 
 
 def fill_all(result, outlines):

@@ -241,6 +241,12 @@ def test_an_outline_of_the_nerve_leaves_the_masks_alone(measured):
     assert not Path("preds/one_axon.tif").exists()
 
 
+def test_a_nerve_that_fills_the_image(measured):
+    zip_of(circle(100, 70, 900), path="one_nerve.zip")
+    rois.main(["import", "one_nerve.zip"])
+    assert (imread("preds/one_nerve.tif") == 255).all()
+
+
 def test_fascicles_are_numbered_and_a_nerve_around_them_is_left_out(measured, capsys):
     parts = [circle(100, 70, 60, "nerve"), circle(70, 70, 20, "Fascicle a"), circle(120, 70, 25)]
     zip_of(*parts[:2], path="one_nerve.zip")
@@ -256,6 +262,22 @@ def test_fascicles_are_numbered_and_a_nerve_around_them_is_left_out(measured, ca
     assert "with --force" in fails(rois.main, capsys, "import", "one.zip")
     zip_of(circle(900, 70, 60), path="one_nerve.zip")
     assert "outside the image" in fails(rois.main, capsys, "import", "one_nerve.zip")
+
+
+@pytest.mark.parametrize("kind", ["imagej", "qupath", "napari"])
+@pytest.mark.parametrize("numbers", [(255, 255), (1, 2), (7, 3)])
+def test_outlines_of_nerves_go_there_and_come_back(measured, kind, numbers):
+    drawn = np.zeros(SHAPE, np.uint8)
+    drawn[:80, :110], drawn[:80, 110:200] = numbers
+    write_image(Path("preds/one_nerve.tif"), drawn)
+    morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
+    exported(kind)
+    for name in ("preds/one_nerve.tif", "preds/one_mask.tif"):
+        Path(name).unlink()
+    files = [path for path in Path("rois").iterdir() if path.suffix != ".csv"]
+    rois.main(["import", *map(str, files)])
+    assert (imread("preds/one_nerve.tif") == drawn).all()
+    assert (read_mask("preds/one_mask.tif") == measured).all()
 
 
 # ---------------------------------------------------------------- nothing lost
