@@ -87,7 +87,7 @@ def label_mask(path, image):
     Parameters
     ----------
     path : Path
-        Its name tells axons, `<id>_axon`, whose regions are filled, from myelin.
+        Its name tells `<id>_axon` and `<id>_nerve`, whose regions are filled, from myelin.
     image : array, (rows, cols), any dtype
         As stored: 0 where there is nothing, else the number of a region.
 
@@ -113,7 +113,7 @@ def label_mask(path, image):
     sizes = np.bincount(regions.ravel())[1:]
     if sizes.max() > 0.8 * sizes.sum():  # a mask with stray values
         return None
-    if path.stem.endswith("_axon"):
+    if path.stem.endswith(("_axon", "_nerve")):
         note_labels(path, count)
         return apart(image)
     if hollow_fraction(regions, image) < 0.2:  # sheaths that the edge cuts are open

@@ -21,6 +21,7 @@ UNREAD_SUFFIXES = set(
 # What may lie beside images and is none: tables, notes, metadata.
 COMPANIONS = set(".csv .tsv .txt .md .json .xml .log .ini .xls .xlsx .ods .doc .docx .pdf".split())
 SYSTEM_FILES = {"desktop.ini", "thumbs.db"}  # compared in lower case; dot files are skipped too
+RESULTS = ("_pred", "_overlay", "_labels", "_plots")  # of the suite, that are images
 # Nearly the names of a mask and an axon mask; "Mask of x" is ImageJ's.
 LIKE_A_MASK = [
     re.compile(r"(?P<kind>mask|axon)s?(?:[-_. ]*of)?[-_. ]*(?P<image>.+)", re.IGNORECASE),
@@ -166,6 +167,16 @@ def misnamed(stems, images):
     return found
 
 
+def results_in(found):
+    """Return {stem: text} of results of the suite that lie among the images they were made from."""
+    return {
+        stem: f"{path}: looks like a result made from {stem.rpartition('_')[0]}, not an image, "
+        "move it out of the folder"
+        for stem, path in found.items()
+        if stem.endswith(RESULTS) and stem.rpartition("_")[0] in found
+    }
+
+
 def misnamed_texts(wrong, found):
     """Return the messages about misnamed masks.
 
@@ -193,11 +204,13 @@ def training_pairs(folder):
     found = list_images(folder, errors)
     note_others(folder, folder.resolve())
     wrong = misnamed(found, [stem for stem in found if not stem.endswith("_mask")])
-    errors += misnamed_texts(wrong, found)
+    results = results_in(found)
+    errors += [*misnamed_texts(wrong, found), *results.values()]
     for stem, path in found.items():
         image, _, ending = stem.rpartition("_")
-        if stem in wrong or (ending in ("axon", "nerve") and image in found):
-            continue  # axon masks and outlines of nerves are for evaluate.py and morphometry.py
+        part = ending in ("axon", "nerve") and image in found  # for evaluate.py and morphometry.py
+        if part or stem in wrong or stem in results:
+            continue
         partner = f"{stem}_mask"
         if stem.endswith("_mask"):
             image = stem.removesuffix("_mask")
@@ -225,12 +238,14 @@ def test_images(folder, errors=None):
     references = {stem for stem in found if stem.endswith("_mask")}
     references |= {f"{stem}_{part}" for stem in found for part in ("axon", "nerve")}
     wrong = misnamed(found, [stem for stem in found if stem not in references])
-    mistakes += misnamed_texts(wrong, found)
+    results = results_in(found)
+    mistakes += [*misnamed_texts(wrong, found), *results.values()]
     if errors is not None:
         errors.extend(mistakes)
     elif mistakes:
         raise UserError(*mistakes)
-    return [path for stem, path in found.items() if stem not in references | wrong.keys()]
+    others = references | wrong.keys() | results.keys()
+    return [path for stem, path in found.items() if stem not in others]
 
 
 test_images.__test__ = False  # not a test, whatever its name says to pytest

@@ -57,6 +57,8 @@ def keep_up(name):
     """
     with holding(NPYDATA, f"imgs_{name}.npy", shared=True):
         change = changes(name)
+        if not find_sources(name, []) and (NPYDATA / f"imgs_{name}.npy").exists():
+            print(f"note: no images in {FOLDERS[name]}, what was packed from it earlier is used")
     if change:
         with holding(NPYDATA, f"imgs_{name}.npy"):
             lines = pack([name])
@@ -144,7 +146,33 @@ def pack(names):
         for name, some in sources.items()
     }
     lines = write_sets(sets, errors)
-    return lines + [remove_stale(name) for name in names if not sets[name]]
+    return [
+        *lines,
+        *(remove_stale(name) for name in names if not sets[name]),
+        *doubles(),
+    ]
+
+
+def doubles():
+    """Return notes about images that were packed under several names."""
+    places = {}
+    for name, folder in FOLDERS.items():
+        with contextlib.suppress(UserError, ValueError):  # of an older version, or damaged
+            ids = load_ids(name, Stack(NPYDATA / f"imgs_{name}.npy"))
+            for stem, files in zip(ids, load_hashes(name), strict=True):
+                places.setdefault(files[0], {}).setdefault(folder, []).append(str(folder / stem))
+    notes = []
+    for folders in places.values():
+        for paths in folders.values():
+            if len(paths) > 1:
+                notes.append(f"note: the same image {len(paths)} times: {some(paths)}")
+        if len(folders) > 1:
+            one, other = (paths[0] for paths in folders.values())
+            notes.append(
+                f"note: {other} is {one} too: how well a model does on what it has learned from "
+                "says little"
+            )
+    return notes
 
 
 def read_records(paths, errors):
@@ -222,6 +250,8 @@ def pack_frames(name, description, records, read, files, errors):
         stack[index] = image
         low, high = min(low, image.min()), max(high, image.max())
         shares.append(np.count_nonzero(image) / image.size)
+        if read is read_mask_frame and shares[-1] in (0, 1):
+            print(f"note: {record.path}: {'all' if shares[-1] else 'no'} myelin")
     values = f"values {low} to {high}"
     if read is read_mask_frame and shares:  # a mask saved the wrong way round stands out
         values = f"myelin on {min(shares):.0%} to {max(shares):.0%} of the area"

@@ -110,3 +110,50 @@ def test_a_file_in_the_place_of_a_folder_removes_nothing(both, capfd, name):
     (line,) = refused(capfd)
     assert line.startswith(f"error: {Path('raw', name)}: not a folder, remove it")
     assert stored_files() == before
+
+
+def test_arrays_of_a_folder_that_was_emptied_are_used_and_it_is_said(both, capsys):
+    for path in both.glob("raw/test/*"):
+        path.unlink()
+    capsys.readouterr()
+    packing.keep_up_to_train()
+    said = f"note: no images in {naming.RAW_TEST}, what was packed from it earlier is used\n"
+    assert capsys.readouterr().out == said
+
+
+def test_the_same_image_under_several_names_is_named(folder, write_pair, write_sample, capsys):
+    image, _ = write_pair("a")
+    for name in ("b", "b copy"):
+        write_sample(f"raw/test/{name}.tif", image)
+    write_sample("raw/test/c.tif", 255 - image)
+    data.main([])
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note")]
+    train, test = naming.RAW_TRAIN, naming.RAW_TEST
+    assert notes == [
+        f"note: the same image 2 times: {test / 'b'}, {test / 'b copy'}",
+        f"note: {test / 'b'} is {train / 'a'} too: how well a model does on what it "
+        "has learned from says little",
+    ]
+
+
+@pytest.mark.parametrize(("value", "word"), [(0, "no"), (255, "all")])
+def test_a_mask_without_or_of_nothing_but_myelin_is_named(
+    folder, write_sample, capsys, value, word
+):
+    write_sample("raw/train/a.png")
+    write_sample("raw/train/a_mask.png", np.full((20, 30), value, np.uint8))
+    data.main([])
+    assert f"note: {naming.RAW_TRAIN / 'a_mask.png'}: {word} myelin\n" in capsys.readouterr().out
+
+
+def test_results_among_the_images_are_named(folder, write_pair, write_sample, capfd):
+    write_pair("a")
+    write_sample("raw/test/b.tif")
+    for path in ("train/a_overlay", "test/b_pred", "test/c_pred"):
+        write_sample(f"raw/{path}.png")
+    lines = [line.replace("\\", "/") for line in refused(capfd)]
+    text = "looks like a result made from {}, not an image, move it out of the folder"
+    assert lines == [
+        f"error: raw/train/a_overlay.png: {text.format('a')}",
+        f"error: raw/test/b_pred.png: {text.format('b')}",
+    ]
