@@ -10,8 +10,6 @@ myelin/synthetic_nerve.py draws one image.
 
 import math
 
-import numpy as np
-
 from myelin.cli import Parser, UserError, number, progress, script
 from myelin.disk import check_room
 from myelin.files import write_table
@@ -125,6 +123,8 @@ def main(argv=None):
         jobs += [(folder, stem, index) for index, stem in enumerate(stems, 1)]
     pixels = math.prod(args.size)  # a byte each in the image, hardly any in mask and table
     check_room({RAW_TRAIN: args.train * pixels, RAW_TEST: args.test * pixels})
+    import numpy as np  # late: Ctrl-C is heard once the package is imported
+
     total = 0
     for folder, stem, index in progress(jobs, "drawing"):
         # One generator per image: the third is the same whether three are drawn or thirty.

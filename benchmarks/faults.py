@@ -1,25 +1,29 @@
-"""Damaged files in full number: what the tests try in small.
+"""Damaged files and killed runs in full number: what the tests try in small.
 
     python benchmarks/faults.py
     python benchmarks/faults.py images --count 500 --seed 7
 
 reads 10,000 damaged images, 2,000 arrays, 1,000 model files, 500 tables and 2,000 files of
-outlines, each in a process that may hang or die, and prints what became of them. Goes on where it
-was stopped: faults_<kind>.jsonl has a line per file, with its number; tests/mutations.py makes the
-file of that number anew.
+outlines, each in a process that may hang or die, kills 300 runs of all commands at random moments,
+and prints what became of them. Goes on where it was stopped: faults_<kind>_<seed>.jsonl has a line
+for each, with its number, from which tests/mutations.py makes the file anew, and tests/kills.py
+the moment.
 """
 
 import argparse
 import collections
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import fuzzing
+import kills
 
 COUNTS = {"images": 10_000, "arrays": 2_000, "models": 1_000, "tables": 500, "outlines": 2_000}
+COUNTS |= {"kills": 300}
 
 
 def main():
@@ -28,9 +32,9 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("kinds", nargs="*", help=f"some of {', '.join(COUNTS)} (default: all)")
-    parser.add_argument("--count", type=int, help="files of each kind (default: see above)")
+    parser.add_argument("--count", type=int, help="of each kind (default: see above)")
     parser.add_argument("--seed", type=int, default=0, help="other damage (default: 0)")
-    parser.add_argument("--root", default=ROOT, help="suite to try (default: this one)")
+    parser.add_argument("--root", default=str(ROOT), help="suite to read with (default: this one)")
     parser.add_argument("--logs", type=Path, default=Path(), help="folder (default: this one)")
     args = parser.parse_args()
     for kind in args.kinds or COUNTS:
@@ -38,10 +42,21 @@ def main():
         found = read_log(log)
         wanted = [k for k in range(args.count or COUNTS[kind]) if k not in found]
         with open(log, "a", encoding="utf-8") as file:
-            for facts in fuzzing.run(kind, args.seed, wanted, str(args.root)):
+            tried = kill if kind == "kills" else fuzzing.run
+            for facts in tried(kind, args.seed, wanted, args.root):
                 print(json.dumps(facts), file=file, flush=True)
                 found[facts["number"]] = facts
         report(kind, found.values())
+
+
+def kill(_, seed, numbers, _root):
+    """Yield what became of each killed run, dicts of number, name and outcome."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = kills.Workplace(Path(folder))
+        for number in numbers:
+            command = kills.ORDER[number % len(kills.ORDER)]
+            wrong = place.try_kill(command, [seed, number])
+            yield {"number": number, "name": command, "outcome": "; ".join(wrong) or "held"}
 
 
 def read_log(path):
@@ -57,7 +72,8 @@ def report(kind, found):
     counts = collections.Counter(facts["outcome"] for facts in found)
     print(f"{kind}: {len(found)}; " + ", ".join(f"{v} {k}" for k, v in counts.most_common()))
     seconds = max(facts.get("seconds", 0) for facts in found)
-    print(f"  at most {seconds} s and {max(f.get('bytes', 0) for f in found) / 1e6:.0f} MB")
+    if seconds:
+        print(f"  at most {seconds} s and {max(f.get('bytes', 0) for f in found) / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

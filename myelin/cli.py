@@ -8,6 +8,7 @@ import math
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 
 from myelin import __version__
+from myelin.stopping import State, politely, stop_line
 
 MAX_SAID_BYTES = 2**16  # of a library's own messages, of which the first says enough
 
@@ -44,28 +46,38 @@ def script(main):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")
         try:
-            return main(argv)
-        except UserError as mistake:
-            for message in mistake.args:
-                print("error:", one_line(message), file=sys.stderr)
-            raise SystemExit(2) from None
-        except OSError as error:
-            print("error:", one_line(system_text(error)), file=sys.stderr)
-            raise SystemExit(2) from None
-        except KeyboardInterrupt:
-            print("stopped by Ctrl-C; what was finished is kept", file=sys.stderr)
-            raise SystemExit(130) from None
-        except Exception as error:
-            if not out_of_memory(error):
+            with politely():
+                result = main(argv)
+            if State.signal:  # where a library lost the exception
+                raise KeyboardInterrupt
+            return result
+        except BaseException as error:
+            code, lines = said_of(error)
+            for message in lines:
+                print(message, file=sys.stderr)
+            if code is None:
                 raise
-            print(
-                "error: memory: not enough, crop the largest image, or take a smaller --crop or "
-                "--batch-size",
-                file=sys.stderr,
-            )
-            raise SystemExit(2) from None
+            raise SystemExit(code) from None
 
     return run
+
+
+def said_of(error):
+    """Return the exit code and the lines for what ended a command; None where it is a defect.
+
+    Once a signal has come, that is what ended it, whatever a library made of it.
+    """
+    if State.signal or isinstance(error, KeyboardInterrupt):
+        number = State.signal or signal.SIGINT
+        return 128 + number, [stop_line(number)]
+    if isinstance(error, UserError):
+        return 2, [f"error: {one_line(message)}" for message in error.args]
+    if isinstance(error, OSError):
+        return 2, [f"error: {one_line(system_text(error))}"]
+    if out_of_memory(error):
+        remedy = "crop the largest image, or take a smaller --crop or --batch-size"
+        return 2, [f"error: memory: not enough, {remedy}"]
+    return None, []
 
 
 def one_line(message):

@@ -4,17 +4,24 @@ import contextlib
 import csv
 import datetime
 import errno
+import functools
 import hashlib
 import json
 import math
 import os
 import platform
+import re
+import time
 from pathlib import Path
 
 from myelin import __version__
 from myelin.cli import running
 from myelin.disk import FULL
+from myelin.stopping import temporary_files
 
+# The end of a temporary file's name: its process, its computer, its kind.
+TEMPORARY = re.compile(r"\.tmp-(\d+)-([0-9a-f]{8})(\.\w+)*$")
+DAY_S = 24 * 3600
 # First letters of formulas; the last four are those of East Asian keyboards.
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 
@@ -33,7 +40,9 @@ def replacing(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = temporary_path(path)
+    remove_leftovers(path.parent.resolve())
+    temporary_files.add(temporary)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -45,6 +54,57 @@ def replacing(path):
         raise
     finally:
         temporary.unlink(missing_ok=True)
+        temporary_files.discard(temporary)
+
+
+# ---------------------------------------------------------------- what killed runs left
+
+
+def temporary_path(path):
+    """Return the name that a file has until it is complete; it says whose it is."""
+    return path.with_name(f".{path.stem}.tmp-{os.getpid()}-{computer()}{path.suffix}")
+
+
+@functools.cache
+def computer():
+    """Return eight letters that tell this computer from others on a network drive."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+@functools.cache
+def remove_leftovers(folder):
+    """Remove the temporary files of runs that were killed, once for a folder.
+
+    Whether a run still lives can only be told on its own computer, where its number may be another
+    program's by now; a file that nothing was written to for a day is nobody's.
+    """
+    for path in folder.glob(".*.tmp-*-*"):
+        owner = TEMPORARY.search(path.name)
+        with contextlib.suppress(OSError):
+            if not owner:
+                continue
+            dead = owner[2] == computer() and not is_running(int(owner[1]))
+            if dead or time.time() - path.stat().st_mtime > DAY_S:
+                path.unlink()
+
+
+def is_running(number):
+    """Whether a process of this number runs on this computer."""
+    if os.name == "nt":  # where os.kill would end it
+        import ctypes
+
+        synchronize, timeout = 0x100000, 0x102
+        handle = ctypes.windll.kernel32.OpenProcess(synchronize, False, number)
+        runs = bool(handle) and ctypes.windll.kernel32.WaitForSingleObject(handle, 0) == timeout
+        ctypes.windll.kernel32.CloseHandle(handle)
+        return runs
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # somebody else's
+        pass
+    return True
 
 
 def beside(path, ending):

@@ -7,9 +7,9 @@ arrays are read only where they are exactly as expected.
 
 import dataclasses
 import difflib
+import io
 import json
 import math
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -99,8 +99,7 @@ def room_of_training(path, optimizer=True):
     whole = 3 * weights  # Adam keeps two numbers per weight
     files = [path, beside(path, RESUME)]
     there = sum(file.stat().st_size for file in files if file.exists())
-    need = {path.parent: max(2 * whole + (whole if optimizer else weights // 2) - there, whole)}
-    return need if optimizer else need | {Path(tempfile.gettempdir()): weights}
+    return {path.parent: max(2 * whole + (whole if optimizer else weights // 2) - there, whole)}
 
 
 def save_model(path, network, settings, optimizer=True):
@@ -130,20 +129,20 @@ def save_model(path, network, settings, optimizer=True):
         values = [variable.numpy() for variable in trained.variables]
         for variable, value in zip(plain.optimizer.variables, values, strict=True):
             variable.assign(value)
-    with replacing(path) as temporary, tempfile.TemporaryDirectory() as folder:
-        saved = temporary if optimizer else Path(folder) / "float32.h5"
-        plain.save(saved)
+    with replacing(path) as temporary:
+        plain.save(temporary)
         if not optimizer:
-            write_float16(saved, temporary)
+            halve(temporary)
         with h5py.File(temporary, "a") as file:
             file.attrs[PREPROCESSING] = json.dumps(dataclasses.asdict(settings))
 
 
-def write_float16(source, target):
-    """Copy a Keras file with its arrays rounded to float16, which Keras loads as float32."""
+def halve(path):
+    """Round the arrays of a Keras file to float16, which Keras loads as float32."""
     import h5py
 
-    with h5py.File(source) as full, h5py.File(target, "w") as half:
+    whole = io.BytesIO(path.read_bytes())
+    with h5py.File(whole) as full, h5py.File(path, "w") as half:
 
         def copy(name, item):
             if isinstance(item, h5py.Dataset):
