@@ -50,6 +50,9 @@ def main(argv=None):
     keep_up_to_train()
     with holding(new.parent, new.name), holding(NPYDATA, "imgs_train.npy", shared=True):
         train(old, new, settings, run, args)
+    from myelin.calibration import calibrate_trained  # late: it imports all that draws
+
+    calibrate_trained(new)
     segment_if_packed(new)
 
 

@@ -33,6 +33,9 @@ def main(argv=None):
     keep_up_to_train()
     with holding(path.parent, path.name), holding(NPYDATA, "imgs_train.npy", shared=True):
         train(path, run, args)
+    from myelin.calibration import calibrate_trained  # late: it imports all that draws
+
+    calibrate_trained(path)
     segment_if_packed(path)
 
 

@@ -13,8 +13,11 @@ stale or hostile.
 
 import importlib.util
 import os
+import platform
 import sys
 import threading
+
+import numpy as np
 
 import unet
 from myelin.cli import UserError, silent_stderr
@@ -26,7 +29,7 @@ SMALL_PX = 2**17  # frames up to here are too small to share among all processor
 INSTALL = {"openvino": "requirements-light.txt", "keras": "requirements.txt"}
 
 
-def open_engine(weights, settings, choice="auto", precision="auto"):
+def open_engine(weights, settings, choice="auto", precision="auto", scales=None):
     """Return the engine for a model.
 
     Parameters
@@ -37,7 +40,10 @@ def open_engine(weights, settings, choice="auto", precision="auto"):
     choice : "auto", "openvino" or "keras"
         "auto" takes OpenVINO where it is installed.
     precision : "auto" or "float32"
-        "auto" computes in bfloat16 on processors that have it, which is twice as fast.
+        "auto" takes the shortest numbers that the processor and the model have: 8 bits where there
+        are `scales`, which is three times as fast as float32, else bfloat16, twice as fast.
+    scales : dict of int to float32 array, optional
+        As from `quantization.read_scales`.
 
     Raises
     ------
@@ -51,7 +57,7 @@ def open_engine(weights, settings, choice="auto", precision="auto"):
         other = f", or choose --engine {installed[0]}" if installed else ""
         raise UserError(f"{choice}: not installed, run pip install -r {INSTALL[choice]}{other}")
     if choice == "openvino":
-        return OpenVinoEngine(weights, precision)
+        return OpenVinoEngine(weights, precision, scales)
     return KerasEngine(weights, settings.rows, settings.cols)
 
 
@@ -75,19 +81,25 @@ class OpenVinoEngine:
     Parameters
     ----------
     weights : list of float32 arrays
-    precision : "auto" or "float32"
+    precision : "auto", "float32", "bfloat16" or "int8"
+    scales : dict of int to float32 array, optional
+        For "int8".
     """
 
-    def __init__(self, weights, precision="auto"):
+    def __init__(self, weights, precision="auto", scales=None):
         core = start_openvino().Core()
         from myelin.graph import build_graph
 
-        fast = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        precision = "bfloat16" if fast and precision == "auto" else "float32"
+        halves = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "auto":
+            precision = "bfloat16" if halves else "float32"
+            if scales is not None and multiplies_8_bit(core):
+                precision = "int8"
         self.name = f"openvino, {precision}"
         # Said in either case: left to itself OpenVINO computes in bfloat16 where it can.
-        hints = {"INFERENCE_PRECISION_HINT": {"bfloat16": "bf16", "float32": "f32"}[precision]}
-        graph = build_graph(weights)
+        rest = "bf16" if halves and precision != "float32" else "f32"
+        hints = {"INFERENCE_PRECISION_HINT": rest}
+        graph = build_graph(weights, scales if precision == "int8" else None)
         self.large, self.small = (
             core.compile_model(graph, "CPU", hints | {"NUM_STREAMS": str(streams)})
             for streams in (1, WORKERS)
@@ -98,6 +110,27 @@ class OpenVinoEngine:
         compiled = self.small if frame.size <= SMALL_PX else self.large
         request = compiled.create_infer_request()  # its own, so that threads may share this
         return request.infer([frame[None, None]], share_inputs=True)[0][0, 0]
+
+
+def multiplies_8_bit(core):
+    """Whether the processor multiplies 8-bit numbers fast and without overflow (VNNI, AMX).
+
+    Older ones add products in 16 bits, which are too few, so they are found out by a sum.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    from openvino import Model
+    from openvino import opset13 as ops
+
+    from myelin.graph import in_steps
+
+    source = ops.parameter([1, 64, 4, 4], np.float32)
+    kernel = in_steps(ops.constant(np.ones((64, 64, 1, 1), np.float32)), -1.0, 1.0, 254)
+    steps = in_steps(source, 0.0, 1.0, 255)
+    sums = ops.convolution(steps, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+    compiled = core.compile_model(Model([sums], [source]), "CPU")
+    found = compiled(np.ones((1, 64, 4, 4), np.float32))[0]
+    return bool(np.allclose(found, 64, rtol=0.01))
 
 
 # ---------------------------------------------------------------- Keras

@@ -20,6 +20,7 @@ from myelin.ownership import MODELS_OWN, REPLACED, RunRecord, pixel_hash
 from myelin.packed import Stack, load_test
 from myelin.packing import keep_up
 from myelin.preprocessing import dataset_statistics
+from myelin.quantization import read_scales
 from myelin.segmentation import segment
 from myelin.sharing import decide
 
@@ -90,7 +91,8 @@ def segment_packed(test, model, options):
     threshold = settings.threshold if options.threshold is None else options.threshold
     if options.scale and settings.frame == "resize":
         raise UserError(f"--scale: {model} sees every image at one size, leave it out")
-    engine = open_engine(weights, settings, options.engine, options.precision)
+    scales = read_scales(model, model_sha256) if options.precision == "auto" else None
+    engine = open_engine(weights, settings, options.engine, options.precision, scales)
 
     choices = decide(engine, settings, test, options.myelin, options.scale)
     check_sizes(test, choices)

@@ -13,6 +13,14 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same sums in the same
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 
+@pytest.fixture(autouse=True)
+def calibrated(monkeypatch):
+    """Spare tests half a minute of drawing after each training; return the models it was due to."""
+    models = []
+    monkeypatch.setattr("myelin.calibration.calibrate_trained", models.append)
+    return models
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Make an empty folder with `raw/train` and `raw/test` the current one; return its path."""

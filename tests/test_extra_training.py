@@ -25,7 +25,7 @@ NATIVE = preprocessing.Preprocessing(
 )
 
 
-def test_continuing_never_makes_a_model_worse_and_leaves_the_old_alone(packed):
+def test_continuing_never_makes_a_model_worse_and_leaves_the_old_alone(packed, calibrated):
     train.main(["old.h5", "2", "--size", "32"])
     before = files.sha256("models/old.h5")
     old_loss = evaluated_loss("old", pairs.Pairs(False))
@@ -34,6 +34,7 @@ def test_continuing_never_makes_a_model_worse_and_leaves_the_old_alone(packed):
     assert evaluated_loss("wild", pairs.Pairs(False)) <= old_loss + 1e-6
     extra_training.main(["old.h5", "new.h5", "2"])
     assert evaluated_loss("new", pairs.Pairs(False)) <= old_loss + 1e-6
+    assert calibrated[-1] == Path("models/new.h5")
     assert files.sha256("models/old.h5") == before
     steps = {name: model_file.read_model_file(f"models/{name}.h5")[2][0] for name in ("old", "new")}
     assert steps["new"] >= steps["old"]  # Adam's state went on, it did not start anew

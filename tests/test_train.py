@@ -2,6 +2,7 @@
 
 import math
 import types
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -32,8 +33,9 @@ NATIVE = preprocessing.Preprocessing(
 )
 
 
-def test_the_original_call_trains_keeps_the_best_epoch_and_segments(packed, capsys):
+def test_the_original_call_trains_keeps_the_best_epoch_and_segments(packed, capsys, calibrated):
     train.main(["new.h5", "3", "--size", "32", "--learning-rate", "0.01"])
+    assert calibrated == [Path("models/new.h5")]
     rows = epochs_of("new")
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     losses = [float(row["validation_loss"]) for row in rows]
