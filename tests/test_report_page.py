@@ -258,3 +258,4 @@ def test_decisions_outlive_the_page_and_the_tables_follow_them(page, folder, mon
     new = Page(page.browser, folder / "decided/report.html")
     assert new.excluded() == [0, 1, 6] and "not in the tables" not in new.text("#pending")
     assert [float(new.number(column)) for column in columns] == shown
+    assert new.value("return localStorage.length") == 0, "what the tables say needs no keeping"

@@ -55,15 +55,18 @@ class Decisions {
 
   load() {
     try {
-      for (const image of this.study.images) this.loadImage(image, localStorage.getItem(this.key(image)));
+      this.study.images.forEach((image, index) => {
+        const text = localStorage.getItem(this.key(image));
+        if (!text) return;
+        this.loadImage(image, JSON.parse(text));
+        this.store(index); // without what the tables say by now
+      });
     } catch {
       this.stored = false;
     }
   }
 
-  loadImage(image, text) {
-    const kept = text ? JSON.parse(text) : null;
-    if (!kept) return;
+  loadImage(image, kept) {
     for (let i = image.first; i < image.first + image.count; i++) {
       const found = kept[this.study.place(i)];
       if (found) [this.study.state[i], this.study.reason[i]] = found;

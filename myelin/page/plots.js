@@ -80,11 +80,12 @@ class Panel {
 
 // Dots set pixel by pixel: twenty thousand drawn one by one would take too long to follow a click.
 class Dots {
-  constructor(panel) {
+  constructor(panel, expected) {
     Object.assign(this, { panel, count: 0, excluded: [] });
+    const size = Math.min(Math.max(120 / Math.sqrt(expected), 2.5), 6); // the fewer, the larger
     this.data = new ImageData(panel.canvas.width, panel.canvas.height);
     this.pixels = new Uint32Array(this.data.data.buffer);
-    this.side = Math.round(2.5 * panel.ratio);
+    this.side = Math.round(size * panel.ratio);
     this.colours = {};
     for (const kind of Object.keys(COLOURS)) this.colours[kind] = pixel(kind === "whole" ? DOT : COLOURS[kind], 255);
   }
@@ -104,7 +105,7 @@ class Dots {
   }
 
   put() {
-    const arm = Math.round(3 * this.panel.ratio), side = Math.max(1, this.side - 1);
+    const arm = Math.round(3 * this.panel.ratio), side = Math.max(1, Math.round(1.5 * this.panel.ratio));
     for (let i = 0; i < this.excluded.length; i += 2) {
       for (let step = -arm; step <= arm; step++) {
         this.square(this.excluded[i] + step, this.excluded[i + 1] + step, side, this.colours.excluded);
@@ -134,7 +135,7 @@ class Scatter {
       for (let i = first; i < first + count; i++) largest = Math.max(largest, diameters[i]);
     }
     panel.setRanges([0, largest * 1.03 || 1], [0, 1]);
-    const dots = new Dots(panel);
+    const dots = new Dots(panel, images.reduce((sum, { count }) => sum + count, 1));
     this.cells = new Map();
     for (const { first, count } of images) {
       for (let i = first; i < first + count; i++) {
