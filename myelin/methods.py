@@ -76,6 +76,9 @@ def segmenting(run):
             f"{' or '.join(kinds)} myelin, as determined from the images unless set by hand."
         )
     text += f" Pixels with a probability of at least {made['threshold']:g} were taken for myelin."
+    if corrected := len(run["corrected_by_hand"]):
+        text += f" The {'mask' if corrected == 1 else 'masks'} of {number_of(corrected, 'image')} "
+        text += f"{'was' if corrected == 1 else 'were'} corrected by hand."
     return text
 
 

@@ -214,6 +214,7 @@ class RunRecord:
     def finish(self):
         """Say that the run is complete."""
         self.facts["complete"] = True
+        self.images = dict(sorted(self.images.items()))  # several were written at a time
         self.earlier = {k: v for k, v in self.earlier.items() if k not in self.images}
         self.save()
 

@@ -16,6 +16,7 @@ RUN = {
     "excluded": None,
     "groups": {},
     "whole_frame": False,
+    "corrected_by_hand": [],
     "segmentation": None,
 }
 MADE = {
@@ -41,6 +42,14 @@ def test_what_was_segmented_with_what():
     assert "at 0.5 and 1.5 times their size, with bright or dark myelin" in text
     assert "probability of at least 0.4" in text
     assert "1,234 fibers were measured with version 1.2.3 at 0.1 and 0.2 µm per pixel" in text
+
+
+def test_corrected_masks_are_said():
+    made = RUN | {"segmentation": MADE}
+    assert "corrected" not in methods(made)
+    one, two = (methods(made | {"corrected_by_hand": names}) for names in (["a"], ["a", "b"]))
+    assert "The mask of 1 image was corrected by hand." in one
+    assert "The masks of 2 images were corrected by hand." in two
 
 
 def test_given_masks_cite_no_network():
