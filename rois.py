@@ -21,8 +21,8 @@ makes the pair `raw/train/nerve1.*`, `nerve1_mask.tif` as well, for extra_traini
 
     python rois.py restore nerve1
 
-brings the model's own mask back. What a mask has besides fibers is one more outline each in the
-exported files, `myelin_without_fiber` and `gap_in_myelin`; for napari, `<id>_rest.tif`.
+brings the model's own mask back. What a mask has besides fibers goes to `rois/<id>_rest.tif` (1 is
+myelin of no fiber, 2 a gap in a sheath) and comes back from there; remove the file to be rid of it.
 """
 
 import glob
@@ -31,10 +31,9 @@ from pathlib import Path
 from myelin.cli import Parser, UserError, progress, script
 from myelin.locking import holding
 from myelin.masks import add_out_option, add_pixel_size_option, check_out
-from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST
+from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS
 
 FORMATS = ("imagej", "qupath", "napari")
-ROIS = Path("rois")
 
 
 def parse(argv):

@@ -13,15 +13,18 @@ from myelin.cli import UserError
 from myelin.images import decode, read_record, unreadable
 from myelin.outlines import trace
 
-# What an outline can be, and the names of the two that are one outline per image.
-FIBER, AXON, NERVE, FASCICLE = "fiber", "axon", "nerve", "fascicle"
-MYELIN, GAP = "myelin_without_fiber", "gap_in_myelin"
-KINDS = (FIBER, AXON, NERVE, FASCICLE, MYELIN, GAP)
+# What an outline can be. Myelin is that of no fiber, a gap is within one; both are only read.
+KINDS = FIBER, AXON, NERVE, FASCICLE, MYELIN, GAP = (
+    "fiber",
+    "axon",
+    "nerve",
+    "fascicle",
+    "myelin",
+    "gap",
+)
 # Names as files of other programs have them, anywhere in a text, those that count more first:
 # "Axon", "0012_fibre-1", "nerve fibers".
 NAMES = {
-    MYELIN: MYELIN,
-    GAP: GAP,
     "axon": AXON,
     "fiber": FIBER,
     "fibre": FIBER,
@@ -36,8 +39,6 @@ COLOURS = {
     AXON: (86, 180, 233),
     NERVE: (0, 158, 115),
     FASCICLE: (0, 158, 115),
-    MYELIN: (204, 121, 167),
-    GAP: (240, 228, 66),
 }
 
 
@@ -70,8 +71,8 @@ class Outline:
 def kind_of(*texts):
     """Return the kind of outline that the first text which names one means, "" where none does.
 
-    >>> kind_of("0012-0345", "gap_in_myelin"), kind_of("Nerve fibres"), kind_of("taxonomy")
-    ('gap_in_myelin', 'fiber', '')
+    >>> kind_of("0012-0345", "Axon"), kind_of("Nerve fibres"), kind_of("taxonomy")
+    ('axon', 'fiber', '')
     """
     for text in texts:
         for name, kind in NAMES.items():
@@ -115,18 +116,15 @@ class Drawing:
         return self.myelin + np.uint8(2) * self.gaps
 
     def outlines(self):
-        """Return its `Outline`s: axon and fiber by number, then the two that have none."""
+        """Return the `Outline`s of its fibers, axon and fiber by number."""
         fibers, axons = trace(self.fibers), trace(self.axons)
         digits = max(4, len(str(max(fibers, default=0))))
-        found = [
+        return [
             Outline(kind, f"{number:0{digits}}_{kind}", traced[number], number)
             for number in fibers
             for kind, traced in ((AXON, axons), (FIBER, fibers))
             if number in traced
         ]
-        for kind, region in ((MYELIN, self.myelin), (GAP, self.gaps)):
-            found += [Outline(kind, kind, polygons) for polygons in trace(region * 1).values()]
-        return found
 
 
 def read_labels(path, shape=None):

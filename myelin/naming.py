@@ -11,6 +11,7 @@ RAW_TEST = Path("raw/test")
 NPYDATA = Path("npydata")
 PREDS = Path("preds")
 MORPHOMETRY = Path("morphometry")
+ROIS = Path("rois")
 SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
 # What microscopes, scanners and cameras also write, and we do not read.
 UNREAD_SUFFIXES = set(

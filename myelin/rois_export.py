@@ -145,9 +145,18 @@ def numbers(row):
 
 
 def export(source, kind, folder):
-    """Write one image for "imagej", "qupath" or "napari"; return the paths written."""
+    """Write one image for "imagej", "qupath" or "napari"; return the paths written.
+
+    What its mask has besides fibers is the label image `<id>_rest.tif`: 1 is myelin of no fiber,
+    2 a gap within one.
+    """
     write = {"imagej": write_imagej, "qupath": write_qupath, "napari": write_napari}[kind]
-    return write(source, folder)
+    paths, rest = write(source, folder), folder / f"{source.name}_rest.tif"
+    if not source.drawing.rest.any():
+        rest.unlink(missing_ok=True)  # of an earlier mask
+        return paths
+    write_image(rest, source.drawing.rest.astype(np.uint32), source.pixel_size_um)
+    return [*paths, rest]
 
 
 def write_imagej(source, folder):
@@ -168,15 +177,8 @@ def write_qupath(source, folder):
 
 
 def write_napari(source, folder):
-    """Write label images, of 32 bits as napari takes others for images, and the table.
-
-    The third label image, `<id>_rest.tif`, is written where a mask has more than fibers:
-    1 is myelin of no fiber, 2 a gap within one.
-    """
-    drawing = source.drawing
-    parts = {"labels": drawing.fibers, "axons": drawing.axons}
-    if drawing.rest.any():
-        parts["rest"] = drawing.rest
+    """Write label images, of 32 bits as napari takes others for images, and the table."""
+    parts = {"labels": source.drawing.fibers, "axons": source.drawing.axons}
     if source.nerves is not None:
         parts["nerve"] = source.nerves
     paths = [folder / f"{source.name}_{part}.tif" for part in parts]

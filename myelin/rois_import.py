@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from myelin.drawing import AXON, FASCICLE, FIBER, GAP, KINDS, MYELIN, NERVE, Dra
 from myelin.geojson import read_geojson
 from myelin.imagej_rois import read_rois
 from myelin.images import read_record
-from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, test_images
+from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS, test_images
 from myelin.outlines import fill, paint
 from myelin.ownership import masks_in
 
@@ -39,6 +40,8 @@ class Imported:
         None where there are outlines of nerves alone.
     nerves : int32 array, (rows, cols), or None
         Numbers of nerves or fascicles.
+    rest : path or None
+        The `<id>_rest.tif` that was used.
     warnings : list of str
     """
 
@@ -47,6 +50,7 @@ class Imported:
     source: str
     drawing: Drawing | None = None
     nerves: np.ndarray | None = None
+    rest: Path | None = None
     warnings: list = field(default_factory=list)
 
     @property
@@ -58,6 +62,8 @@ class Imported:
                 len(np.unique(part[part > 0])) for part in (self.drawing.fibers, self.drawing.axons)
             )
             parts = ["{} fibers, {} axons".format(*counts)]
+        if self.rest:
+            parts.append(str(self.rest))
         if self.nerves is not None:
             parts.append(f"{len(np.unique(self.nerves[self.nerves > 0]))} fascicles or nerves")
         return ", ".join(parts)
@@ -120,38 +126,55 @@ def id_of(path, images):
 def read_image_files(name, image, paths):
     """Return what the files of one image draw, as `Imported`."""
     result = Imported(name, read_record(image), ", ".join(map(str, paths)))
-    labels = {path for path in paths if path.suffix.lower() not in READERS}
-    nerves = {path for path in labels if path.stem.endswith(NERVES)}
-    for path in labels - nerves:
-        if not path.stem.endswith((LABELS, AXONS, REST)):
+    outlines, labels = [], []
+    for path in paths:
+        if path.suffix.lower() in READERS:
+            outlines += read_outlines(result, path)
+        elif path.stem.endswith(NERVES):
+            result.nerves = read_labels(path, result.record.shape)
+            if not result.nerves.any():
+                raise UserError(f"{path}: no nerve in it, fill it or leave it out")
+        elif path.stem.endswith((LABELS, AXONS)):
+            labels.append(path)
+        elif not path.stem.endswith(REST):  # that is looked for by its name
             raise UserError(
                 f"{path}: labels or axons is not in its name, call it {name}_labels.tif or "
                 f"{name}_axons.tif"
             )
-    outlines = []
-    for path in paths:
-        if path in labels:
-            continue
-        found, passed_over = READERS[path.suffix.lower()](path)
-        if passed_over:
-            result.warnings.append(f"no area, passed over: {some(passed_over)}")
-        for outline in found:
-            if path.stem.endswith(NERVES) and outline.kind != FASCICLE:
-                outline.kind = NERVE
-        outlines += found
-    if labels - nerves and any(outline.kind not in OF_NERVES for outline in outlines):
+    if labels and any(outline.kind not in OF_NERVES for outline in outlines):
         raise UserError(
             f"{result.source}: outlines and label images at once, give one or the other"
         )
     if outlines:
         draw(result, outlines)
-    if labels - nerves:
-        draw_labels(result, sorted(labels - nerves))
-    for path in nerves:
-        result.nerves = read_labels(path, result.record.shape)
-        if not result.nerves.any():
-            raise UserError(f"{path}: no nerve in it, fill it or leave it out")
+    if labels:
+        draw_labels(result, labels)
+    if result.drawing:
+        add_rest(result, dict.fromkeys(path.parent for path in paths))
     return result
+
+
+def read_outlines(result, path):
+    """Return the outlines in a file; those of `<id>_nerve.*` are of a nerve."""
+    found, passed_over = READERS[path.suffix.lower()](path)
+    if passed_over:
+        result.warnings.append(f"no area, passed over: {some(passed_over)}")
+    for outline in found:
+        if path.stem.endswith(NERVES) and outline.kind != FASCICLE:
+            outline.kind = NERVE
+    return found
+
+
+def add_rest(result, folders):
+    """Add what the mask had besides fibers when it was exported, from beside the files or rois/."""
+    for folder in (*folders, ROIS):
+        path = folder / f"{result.name}{REST}.tif"
+        if path.is_file():
+            rest = read_labels(path, result.record.shape)
+            result.drawing.myelin |= (rest == 1) & (result.drawing.fibers == 0)
+            result.drawing.gaps |= rest == 2
+            result.rest = path
+            return
 
 
 def some(names):
@@ -268,17 +291,17 @@ def draw_labels(result, paths):
     """Turn label images into a drawing; one that was not given is beside it or in morphometry/."""
     folders, shape = (*(path.parent for path in paths), MORPHOMETRY), result.record.shape
 
-    def part(ending, needed=True):
+    def part(ending):
         own = [path for path in paths if path.stem.endswith(ending)]
         others = [folder / f"{result.name}{ending}.tif" for folder in folders]
         found = own or [path for path in others if path.is_file()]
-        if not found and needed:
+        if not found:
             raise UserError(
                 f"{paths[0]}: needs {result.name}{ending}.tif beside it, save both label images"
             )
-        return read_labels(found[0], shape) if found else np.zeros(shape, np.int32)
+        return read_labels(found[0], shape)
 
-    fibers, axons, rest = part(LABELS), part(AXONS), part(REST, needed=False)
+    fibers, axons = part(LABELS), part(AXONS)
     stray = (axons > 0) & (fibers == 0)
     lost = np.setdiff1d(axons[stray], axons[(axons > 0) & ~stray])
     if len(lost):
@@ -291,4 +314,4 @@ def draw_labels(result, paths):
         result.warnings.append(
             f"fibers without an axon, myelin throughout: {some([str(n) for n in empty])}"
         )
-    result.drawing = Drawing(fibers, axons, rest == 1, rest == 2)
+    result.drawing = Drawing(fibers, axons, *np.zeros((2, *shape), bool))

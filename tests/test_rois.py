@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from measuring import fails, read_table, save
-from nerves import drawn_mask, measure_drawn
+from measuring import fails, read_table, rings, save
+from nerves import SHAPE, drawn_mask, measure_drawn
 from roifile import ImagejRoi
 from tifffile import TiffFile, imread
 
+import morphometry
 import rois
-from myelin.images import write_image
+from myelin.images import read_mask, write_image
 
 
 def fiber_areas_px(name="one"):
@@ -32,7 +33,7 @@ def test_imagej_gets_two_named_coloured_outlines_per_fiber(folder, capsys):
     areas = fiber_areas_px()
     assert f"one: {len(areas) // 2} fibers in" in capsys.readouterr().out
     found = {roi.name: roi for roi in ImagejRoi.fromfile("rois/one.zip")}
-    assert set(found) == {*areas, "myelin_without_fiber", "gap_in_myelin"}
+    assert set(found) == set(areas) and len(areas) == 10
     with zipfile.ZipFile("rois/one.zip") as archive:
         assert set(archive.namelist()) == {f"{name}.roi" for name in found}
     colours = {name[5:]: found[name].stroke_color for name in areas}
@@ -73,12 +74,7 @@ def test_qupath_gets_cells_whose_nucleus_is_the_axon(folder):
         # QuPath counts from the corner of the first pixel, the table from its centre.
         assert (numbers["x_px"], numbers["y_px"]) == pytest.approx(axon.centroid.coords[0], 1e-4)
         assert cell["properties"]["classification"]["name"] == "fiber"
-    others = [f for f in features if f not in cells]
-    assert {f["properties"]["classification"]["name"] for f in others} == {
-        "myelin_without_fiber",
-        "gap_in_myelin",
-    }
-    assert all(geometry.shape(f["geometry"]).is_valid for f in others)
+    assert len(features) == len(cells)
     assert len({uuid.UUID(f["id"]) for f in features}) == len(features)
 
 
@@ -94,6 +90,9 @@ def test_napari_gets_label_images_of_32_bits_with_the_pixel_size(folder):
         tags = tif.pages[0].tags
         above, below = tags["XResolution"].value
         assert below / above * 1e4 == pytest.approx(0.1) and tags["ResolutionUnit"].value == 3
+    mask, rest = read_mask("preds/one_mask.tif"), imread("rois/one_rest.tif")
+    assert set(np.unique(rest)) == {0, 1, 2}
+    assert ((rest == 1) == (mask & (imread("rois/one_labels.tif") == 0))).all()
     table = read_table("rois/one_features.csv")
     assert [row["index"] for row in table] == [row["fiber"] for row in table]
     assert {row["index"] for row in table} == set(map(str, range(1, len(table) + 1)))
@@ -117,6 +116,16 @@ def test_masks_are_exported_without_measuring_them_first(folder):
     rois.main(["export", "--masks", "preds", "--format", "qupath", "--pixel-size", "0.1"])
     features = json.loads(Path("rois/one.geojson").read_text(encoding="utf-8"))["features"]
     assert sum("g_ratio" in f["properties"].get("measurements", ()) for f in features) == 5
+
+
+def test_what_an_earlier_mask_had_besides_fibers_is_not_taken_for_that_of_this(folder):
+    measure_drawn()
+    rois.main(["export"])
+    assert Path("rois/one_rest.tif").exists()
+    save(Path("preds/one_mask.tif"), rings(SHAPE, [(60, 60)], 12, 20))
+    morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
+    rois.main(["export"])
+    assert not Path("rois/one_rest.tif").exists()
 
 
 def test_an_image_without_fibers_gives_empty_files(folder):

@@ -67,7 +67,7 @@ def test_what_is_not_changed_comes_back_to_the_pixel(measured, kind, capsys):
     files = [path for path in Path("rois").iterdir() if path.suffix != ".csv"]
     rois.main(["import", *map(str, files), "--train"])
     out = capsys.readouterr().out
-    assert "one: 5 fibers, 5 axons ->" in out
+    assert "one: 5 fibers, 5 axons, rois" in out
     assert out.count("warning") == 1 and "as the model drew it" in out
     assert (read_mask("raw/train/one_mask.tif") == measured).all()
     assert (read_mask("preds/one_mask.tif") == measured).all()
@@ -123,7 +123,7 @@ def test_deleted_moved_and_added_outlines(measured, capsys):
     labels, axons = (imread(f"morphometry/one_{part}.tif") for part in ("labels", "axons"))
     rewrite(path, correct)
     rois.main(["import", path])
-    assert "one: 5 fibers, 5 axons ->" in capsys.readouterr().out
+    assert "one: 5 fibers, 5 axons, rois" in capsys.readouterr().out
     mask, axon = read_mask("preds/one_mask.tif"), read_mask("preds/one_axon.tif")
     gone = (labels == 1) & ~np.isin(labels, [2]) & ~np.roll(labels == 2, moved[0], 1)
     assert not mask[gone & ~disc(40, 120, 22)].any()
@@ -194,7 +194,18 @@ def test_edited_label_images(measured, capsys):
     assert "warning: one: axons without a fiber, left out: 1" in out
     expected = (axons > 0) & (labels > 0)
     assert (read_mask("preds/one_axon.tif") == expected).all()
-    assert (read_mask("preds/one_mask.tif") == ((labels > 0) & ~expected)).all()
+    rest = imread("rois/one_rest.tif")
+    myelin = (labels > 0) & ~expected & (rest != 2) | (labels == 0) & (rest == 1)
+    assert (read_mask("preds/one_mask.tif") == myelin).all()
+
+
+def test_without_what_an_export_kept_a_mask_is_its_fibers_alone(measured):
+    exported()
+    Path("rois/one_rest.tif").unlink()
+    rois.main(["import", "rois/one.zip"])
+    labels, axons = (imread(f"morphometry/one_{part}.tif") for part in ("labels", "axons"))
+    assert (read_mask("preds/one_mask.tif") == ((labels > 0) & (axons == 0))).all()
+    assert (read_mask("preds/one_mask.tif") != measured).any()
 
 
 def test_qupath_features_of_every_kind(folder):
