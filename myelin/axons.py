@@ -41,6 +41,7 @@ from myelin.regions import (
     crop,
     edge_pixels,
     label_regions,
+    tissue_sides,
     touched_sides,
 )
 from myelin.runs import Runs, find_runs, hull_areas
@@ -135,9 +136,10 @@ def sort_regions(myelin, image=None, tissue=None):
     """
     labels, boxes = label_regions(~myelin if tissue is None else ~myelin & tissue, 4)
     areas = boxes[:, 4]
-    edge = edge_pixels(labels, len(areas) - 1, tissue)
-    sides = touched_sides(boxes, myelin.shape, edge if tissue is not None else None)
-    edge = edge / np.sqrt(np.maximum(areas, 1))
+    edge = edge_pixels(labels, len(areas) - 1, tissue) / np.sqrt(np.maximum(areas, 1))
+    sides = touched_sides(boxes, myelin.shape)
+    if tissue is not None:
+        sides = tissue_sides(labels, len(areas) - 1, tissue)
     possible = (areas >= SMALLEST_AXON_PX) & (sides <= 2)
     possible &= edge <= MAX_EDGE
     hulls = np.full(len(areas), np.inf)

@@ -144,7 +144,7 @@ def find_fibers(myelin, axon=None, image=None, tissue=None):
     axons, runs = found.axons, found.runs
     labels, pieces = split_fibers(myelin, axons, runs)
     if axon is None:
-        while (holes := find_holes(labels, runs)).any():
+        while (holes := find_holes(labels, runs, tissue)).any():
             found.reject(holes)
             axons, runs = found.axons, found.runs
             labels, pieces = split_fibers(myelin, axons, runs)

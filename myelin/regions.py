@@ -12,6 +12,7 @@ import numpy as np
 # is filled again.
 ROUND_SOLIDITY = 0.85
 MAX_FILLED = 0.03
+LEAST_SIDE = 0.1
 CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
@@ -59,14 +60,29 @@ def edge_pixels(labels, count, tissue=None):
     return np.bincount(np.concatenate(edge).astype(np.int64), minlength=count + 1)
 
 
-def touched_sides(boxes, shape, edge_px=None):
-    """Return how many sides of the image each box touches, (n,).
-
-    With `edge_px`, as from `edge_pixels`, at least one where a region touches any edge.
-    """
+def touched_sides(boxes, shape):
+    """Return how many sides of the image each box touches, (n,)."""
     x, y, width, height = boxes[:, :4].T
-    sides = (x == 0).astype(int) + (y == 0) + (x + width == shape[1]) + (y + height == shape[0])
-    return sides if edge_px is None else np.maximum(sides, edge_px > 0)
+    return (x == 0).astype(int) + (y == 0) + (x + width == shape[1]) + (y + height == shape[0])
+
+
+def tissue_sides(labels, count, tissue):
+    """Return on how many of its four sides each region 0 to `count` ends with the tissue.
+
+    A side that is less than a tenth of that end is none: where an outline is round, as the rim of
+    an aperture, its pixels face to several.
+
+    Parameters
+    ----------
+    labels : int array, (rows, cols)
+    count : int
+    tissue : bool array, (rows, cols)
+    """
+    padded = np.pad(tissue, 1)
+    ends = []
+    for beyond in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
+        ends.append(np.bincount(labels[tissue & ~beyond], minlength=count + 1))
+    return np.sum(ends > LEAST_SIDE * np.sum(ends, axis=0), axis=0)
 
 
 def enclosed(holes, boxes, labels, largest):

@@ -109,7 +109,7 @@ def watershed(heights, markers, mask):
     return labels[1:-1, 1:-1]
 
 
-def find_holes(fibers, runs):
+def find_holes(fibers, runs, tissue=None):
     """Find the axons that are none, but holes in a sheath that lost its axon or lies beside it.
 
     They are small, and far from the middle of what would be their fiber.
@@ -120,6 +120,8 @@ def find_holes(fibers, runs):
         Numbers 1 to n, see `split_fibers`.
     runs : runs.Runs
         Those of the axons.
+    tissue : bool array, (rows, cols), optional
+        Its outline cuts fibers, as the edge of the image does.
 
     Returns
     -------
@@ -128,7 +130,8 @@ def find_holes(fibers, runs):
     axon_px, fiber_px = runs.areas(fibers.max()), np.bincount(fibers.ravel())
     small = np.append(0, axon_px) < MAX_G_RATIO_HOLE**2 * fiber_px
     small[0] = False
-    small &= edge_pixels(fibers, len(axon_px)) == 0  # a cut fiber has its axon at one side
+    # A cut fiber has its axon at one side.
+    small &= edge_pixels(fibers, len(axon_px), tissue) == 0
     if small.any():
         numbers = np.cumsum(small) * small
         hole = ellipses(runs.renumbered(numbers), axon_px[small[1:]])

@@ -13,6 +13,7 @@ import morphometry
 from myelin.fibers import measure_fibers
 from myelin.frame import Frame, forbidden_line
 from myelin.images import write_image
+from myelin.regions import tissue_sides
 
 ROWS, COLS = np.mgrid[:400, :500]
 SHAPES = {
@@ -81,6 +82,18 @@ def test_padding_changes_nothing(axons):
             assert (padded.columns[name] >= values).all()
         elif values.dtype.kind in "fi":
             assert padded.columns[name] == pytest.approx(values + shift, nan_ok=True)
+
+
+def test_background_along_the_tissue_is_no_axon():
+    """What ends with it on four sides is background; at a round rim it is one side."""
+    tissue = np.zeros((300, 400), bool)
+    tissue[40:260, 60:340] = True
+    ring_there = ring(tissue.shape, 200, 150, 20, 30)[0]
+    assert len(measure_fibers(ring_there, 1.0, frame=Frame(tissue.shape, tissue))) == 1
+    assert tissue_sides((tissue & ~ring_there).astype(np.int32), 1, tissue)[1] == 4
+    rim = np.hypot(*(np.mgrid[:300, :400] - np.array([150, 200])[:, None, None])) < 120
+    cut = ring(rim.shape, 200, 30, 0, 14)[0] & rim
+    assert tissue_sides(cut.astype(np.int32), 1, rim)[1] == 1
 
 
 def test_the_outline_of_the_tissue_is_a_border():
