@@ -232,7 +232,8 @@ def fill_vacuoles(holes, boxes, axon_px, fibers):
     limits = VACUOLE_AREA * axon_px
     for index, region, around in enclosed(holes, boxes, fibers, limits.max(initial=0)):
         fiber = around[0]
-        if fiber > 0 and (around == fiber).all() and boxes[index, 4] <= limits[fiber - 1]:
+        own = fiber > 0 and (around == fiber).all() and boxes[index, 4] <= limits[fiber - 1]
+        if own and not fibers[region].any():  # an axon in an open ring lies in a hole
             fibers[region] = fiber
 
 

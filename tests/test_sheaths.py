@@ -9,7 +9,8 @@ import pytest
 from measuring import ring, rings
 
 from myelin.fibers import find_axons, measure_fibers
-from myelin.sheaths import watershed
+from myelin.regions import label_regions
+from myelin.sheaths import fill_vacuoles, watershed
 
 
 def test_touching_sheaths_are_split_without_losing_a_pixel():
@@ -53,6 +54,19 @@ def test_vacuoles_and_pinholes_belong_to_the_sheath():
     found = measure_fibers(myelin, 1.0)
     assert len(found) == 1
     assert (found.labels == whole.labels).all()
+
+
+def test_a_hole_that_holds_an_axon_is_not_filled():
+    """An axon in an open ring, as `close_breaks` finds it, lies in a hole of another fiber."""
+    fibers = np.ones((20, 20), np.int32)
+    fibers[5:15, 5:15] = 0
+    fibers[8:12, 8:12] = 2
+    holes, boxes = label_regions((fibers != 1), 4)
+    fill_vacuoles(holes, boxes, np.array([1000, 16]), fibers)
+    assert np.count_nonzero(fibers == 2) == 16
+    fibers[fibers == 2] = 0
+    fill_vacuoles(holes, boxes, np.array([1000]), fibers)
+    assert (fibers == 1).all()
 
 
 def swollen(shape, x, y, vacuoles, inner=10):
