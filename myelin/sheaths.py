@@ -202,14 +202,18 @@ def join_swollen(axons, fibers):
 def surrounded(fibers):
     """Tell which fibers lie within one other, touching neither background nor edge, (n + 1,)."""
     count = fibers.max()
+    exposed = edge_pixels(fibers, count) > 0
     lowest, highest = np.full(count + 1, count + 1), np.zeros(count + 1, int)
     for one, other in ((fibers[:, 1:], fibers[:, :-1]), (fibers[1:], fibers[:-1])):
-        differ = one != other
-        pair = one[differ], other[differ]
-        for near, far in (pair, pair[::-1]):
+        differs = one != other
+        one, other = one[differs], other[differs]
+        exposed[one[other == 0]] = exposed[other[one == 0]] = True
+        both = (one > 0) & (other > 0)
+        one, other = one[both], other[both]
+        for near, far in ((one, other), (other, one)):
             np.minimum.at(lowest, near, far)
             np.maximum.at(highest, near, far)
-    return (lowest == highest) & (lowest > 0) & (edge_pixels(fibers, count) == 0)
+    return (lowest == highest) & ~exposed
 
 
 def fill_vacuoles(holes, boxes, axon_px, fibers):
@@ -233,7 +237,8 @@ def fill_vacuoles(holes, boxes, axon_px, fibers):
     for index, region, around in enclosed(holes, boxes, fibers, limits.max(initial=0)):
         fiber = around[0]
         own = fiber > 0 and (around == fiber).all() and boxes[index, 4] <= limits[fiber - 1]
-        if own and not fibers[region].any():  # an axon in an open ring lies in a hole
+        # The axon of an open ring lies in a hole too.
+        if own and ((fibers[region] == 0) | (fibers[region] == fiber)).all():
             fibers[region] = fiber
 
 
