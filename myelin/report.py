@@ -89,7 +89,10 @@ class Report:
         template = (PAGE / "page.html").read_text(encoding="utf-8")
         run = json.loads(path.with_name("run.json").read_text(encoding="utf-8"))
         parts = self.parts(run, arguments, methods, decimal)
-        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        with (
+            replacing(path) as temporary,
+            open(temporary, "w", encoding="utf-8", newline="\n") as file,
+        ):
             # What is filled in is never searched for places to fill.
             for index, text in enumerate(re.split(r"<!--(\w+)-->", template)):
                 file.writelines(parts[text] if index % 2 else [text])
