@@ -268,6 +268,9 @@ def test_fascicles_are_numbered_and_a_nerve_around_them_is_left_out(measured, ca
     numbers = imread("preds/one_nerve.tif")
     assert ((numbers == 1) == disc(120, 70, 25)).mean() > 0.999
     assert ((numbers == 2) == disc(70, 70, 20) & (numbers != 1)).mean() > 0.999
+    morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
+    rows = read_table("morphometry/fascicles.csv")
+    assert [row["fascicle"] for row in rows] == ["1", "2"]
     rois.main(["import", "one.zip", "one_nerve.zip"])
     assert "the same as before" in capsys.readouterr().out
     assert "with --force" in fails(rois.main, capsys, "import", "one.zip")
