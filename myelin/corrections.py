@@ -108,8 +108,8 @@ def write_corrected(found, force, train):
         users = [path for path in target.present() if not is_models(path)]
         if users and not force:
             errors.append(
-                f"{users[0]}: made or corrected by hand, and another one; rename it, or replace it "
-                "with --force, which copies it first"
+                f"{users[0]}: made or corrected by hand and not the same, replace it with --force, "
+                "which keeps a copy, or rename it"
             )
     if errors:
         raise UserError(*errors)
