@@ -5,9 +5,9 @@
 
 reads 10,000 damaged images, 2,000 arrays, 1,000 model files, 500 tables and 2,000 files of
 outlines, each in a process that may hang or die, kills 300 runs of all commands at random moments,
-and prints what became of them. Goes on where it was stopped: faults_<kind>_<seed>.jsonl has a line
-for each, with its number, from which tests/mutations.py makes the file anew, and tests/kills.py
-the moment.
+has 20 run on a disk that is almost full (on Linux, as root), and prints what became of them. Goes
+on where it was stopped: faults_<kind>_<seed>.jsonl has a line for each, with its number, from which
+tests/mutations.py makes the file anew, and tests/kills.py the moment.
 """
 
 import argparse
@@ -17,13 +17,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import fuzzing
 import kills
 
 COUNTS = {"images": 10_000, "arrays": 2_000, "models": 1_000, "tables": 500, "outlines": 2_000}
-COUNTS |= {"kills": 300}
+COUNTS |= {"kills": 300, "disks": 20}
 
 
 def main():
@@ -42,7 +44,7 @@ def main():
         found = read_log(log)
         wanted = [k for k in range(args.count or COUNTS[kind]) if k not in found]
         with open(log, "a", encoding="utf-8") as file:
-            tried = kill if kind == "kills" else fuzzing.run
+            tried = {"kills": kill, "disks": fill}.get(kind, fuzzing.run)
             for facts in tried(kind, args.seed, wanted, args.root):
                 print(json.dumps(facts), file=file, flush=True)
                 found[facts["number"]] = facts
@@ -57,6 +59,23 @@ def kill(_, seed, numbers, _root):
             command = kills.ORDER[number % len(kills.ORDER)]
             wrong = place.try_kill(command, [seed, number])
             yield {"number": number, "name": command, "outcome": "; ".join(wrong) or "held"}
+
+
+def fill(_, seed, numbers, _root):
+    """Yield what became of each run on a disk that is almost full, as `kill`; needs root."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        kills.mounted(Path(folder) / "disk", "40m") as disk,
+    ):
+        if disk is None:
+            sys.exit("disks: needs the right to mount a file system")
+        place = kills.Workplace(disk)
+        for number in numbers:
+            free = int(10 ** np.random.default_rng([seed, number]).uniform(3.5, 6.5))
+            command = kills.QUICK[number % len(kills.QUICK)]
+            code, wrong = place.try_full(command, free)
+            outcome = "; ".join(wrong) or f"held, exit code {code}"
+            yield {"number": number, "name": command, "free": free, "outcome": outcome}
 
 
 def read_log(path):

@@ -60,6 +60,19 @@ def tiff_gain(page):
     return gains.get(page.compression, LZMA_GAIN)
 
 
+def check_chunks(file):
+    """Raise a ValueError where a part of an open PNG claims to be longer than the file."""
+    size, place = file.seek(0, 2), 8
+    while place + 8 <= size:
+        file.seek(place)
+        head = file.read(8)
+        place += 12 + int.from_bytes(head[:4], "big")
+        if place > size:
+            raise ValueError("cut short")
+        if head[4:] == b"IEND":
+            return
+
+
 def check_scans(content, parts=1):
     """Raise a ValueError where the JPEG, or those in the parts of a TIFF, have too many scans."""
     if content.count(b"\xff\xda") > MAX_SCANS + parts:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from myelin.claims import BMP_GAIN, DEFLATE_GAIN, JPEG_GAIN, check_scans, plain_png_size, tiff_room
+from myelin import claims
 from myelin.cli import UserError, silent_stderr
 from myelin.files import replacing
 from myelin.mask_checks import label_mask
@@ -135,18 +135,19 @@ def as_record(source):
 def other_header(file):
     """Return as `tiff_header` for an open PNG, JPEG or BMP; these state no pixel size in µm."""
     size = file.seek(0, 2)
-    if plain := plain_png_size(file):
+    if plain := claims.plain_png_size(file):
         count, (cols, rows), kind = 1, plain, "PNG"
     else:
         file.seek(0)
         with open_with_pillow(file, "PNG", "JPEG", "BMP") as opened:
             count, (cols, rows) = getattr(opened, "n_frames", 1), opened.size
             kind = opened.format
-    bits, channels, gain = 8, 1, BMP_GAIN if kind == "BMP" else JPEG_GAIN
+    bits, channels, gain = 8, 1, claims.BMP_GAIN if kind == "BMP" else claims.JPEG_GAIN
     if kind == "PNG":
+        claims.check_chunks(file)
         file.seek(24)  # bit depth and colour type, PNG specification 11.2.1
         bits, colour = file.read(2)
-        channels, gain = {2: 3, 4: 2, 6: 4}.get(colour, 1), DEFLATE_GAIN
+        channels, gain = {2: 3, 4: 2, 6: 4}.get(colour, 1), claims.DEFLATE_GAIN
     values = rows * cols * channels
     return count, values, gain * size, {"shape": (rows, cols), "bits": bits}
 
@@ -184,7 +185,7 @@ def decode_unheard(path):
             from tifffile import COMPRESSION, PHOTOMETRIC, TIFF
 
             page, _ = open_page(file)
-            if not tiff_room(page, page.parent.filehandle.size):
+            if not claims.tiff_room(page, page.parent.filehandle.size):
                 raise ValueError("cut short")
             check_colours(page)
             if page.compression in TIFF.DECOMPRESSORS:  # else Pillow or OpenCV has the codec
@@ -198,7 +199,7 @@ def decode_unheard(path):
         file.seek(0)
         content = file.read()
     if content.startswith(b"\xff\xd8"):
-        check_scans(content)
+        claims.check_scans(content)
     image = decode_with_opencv(content)
     return black_is_0(image) if white_is_0 else image
 
@@ -207,7 +208,7 @@ def check_jpeg_parts(file, page):
     """Let OpenCV say what is damaged in a TIFF of JPEGs: Pillow, which reads them, does not."""
     file.seek(0)
     content = file.read()
-    check_scans(content, len(page.databytecounts))
+    claims.check_scans(content, len(page.databytecounts))
     with contextlib.suppress(ValueError):  # not all that Pillow reads
         decode_with_opencv(content)
 

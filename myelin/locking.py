@@ -84,10 +84,13 @@ def take(path, shared):
         if time.monotonic() > last:
             return None
         time.sleep(0.05)
-    file.truncate(0)
     now = datetime.datetime.now().strftime("%Y-%m-%d %H:%M")
-    file.write(f"{running['command']} (process {os.getpid()} on {platform.node()}, since {now})")
-    file.flush()
+    with contextlib.suppress(OSError):  # a full disk is for the run itself to name
+        file.truncate(0)
+        file.write(
+            f"{running['command']} (process {os.getpid()} on {platform.node()}, since {now})"
+        )
+        file.flush()
     return file
 
 

@@ -13,7 +13,7 @@ KIND_BYTES = {
     **{1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8},
     **{13: 4, 16: 8, 17: 8, 18: 8},
 }
-WHOLE_NUMBERS = (1, 3, 4, 6, 8, 9, 16, 17)
+WHOLE_NUMBERS = (3, 4, 6, 8, 9, 16, 17)  # without BYTE, which tifffile takes for a text
 NEW_SUBFILE_TYPE, SUBFILE_TYPE = 254, 255
 # Tags that are one whole number each: what they size could not be reckoned otherwise.
 SINGLE = {
@@ -21,6 +21,11 @@ SINGLE = {
     **{259: "Compression", 262: "PhotometricInterpretation", 277: "SamplesPerPixel"},
     **{284: "PlanarConfiguration", 317: "Predictor", 322: "TileWidth", 323: "TileLength"},
     **{32997: "ImageDepth", 32998: "TileDepth"},
+}
+# Tags that are whole numbers too, one or more.
+SEVERAL = {
+    **{258: "BitsPerSample", 273: "StripOffsets", 278: "RowsPerStrip", 279: "StripByteCounts"},
+    **{324: "TileOffsets", 325: "TileByteCounts", 338: "ExtraSamples", 339: "SampleFormat"},
 }
 
 
@@ -97,6 +102,8 @@ def check_tags(tags, order, place_format, size):
             used += length
         if tag in SINGLE and (count != 1 or kind not in WHOLE_NUMBERS):
             raise ValueError(f"its tag {SINGLE[tag]} is not one whole number")
+        if tag in SEVERAL and kind not in WHOLE_NUMBERS:
+            raise ValueError(f"its tag {SEVERAL[tag]} is no whole number")
         if tag in (NEW_SUBFILE_TYPE, SUBFILE_TYPE):
             width = KIND_BYTES[kind]
             number = int.from_bytes(value[:width], "little" if order == "<" else "big")

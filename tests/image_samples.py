@@ -121,7 +121,7 @@ BAD_IMAGES = {
     "cut_first.tif": (write_bytes(tiff_bytes(20, 30, body=b"")), "cut short"),
     "no_page.tif": (write_bytes(b"II*\0\xff\xff\0\0"), "no page in it, or cut short"),
     "cut.tif": (write_cut_short("tif"), "cut short"),
-    "cut.png": (write_cut_short("png"), "damaged or cut short"),
+    "cut.png": (write_cut_short("png"), "cut short"),
     "cut.jpg": (write_cut_short("jpg"), "damaged or cut short"),
     "cut.bmp": (write_cut_short("bmp"), "damaged or cut short"),
     "nan.tif": (write_tiff(sample=NAN), "NaN, infinite or huge pixels"),

@@ -3,6 +3,7 @@
 `tests/test_stopping.py` does it once for each command, `benchmarks/faults.py kills` 300 times.
 """
 
+import contextlib
 import hashlib
 import shutil
 import signal
@@ -127,6 +128,50 @@ class Workplace:
         names = sorted(set(after) | set(wanted))
         wrong += [f"{n} is not as it should be" for n in names if after.get(n) != wanted.get(n)]
         return [f"{command}, {number.name} after {late:.2f} s: {what}" for what in wrong]
+
+    def try_full(self, command, free):
+        """Run a command with so many bytes free on its disk; return exit code and what is wrong."""
+        if command not in self.seconds:
+            self.prepare(command)
+        before = self.contents()
+        ballast = self.folder / "ballast"
+        ballast.write_bytes(bytes(max(shutil.disk_usage(self.folder).free - free, 0)))
+        run = self.start(command, *COMMANDS[command])
+        said = run.communicate(timeout=PATIENCE_S)[1]
+        ballast.unlink()
+        now, wanted = self.contents(), before | self.written[command]
+        if command == "data.py":
+            wanted.pop("npydata/imgs_mask_test.npy", None)
+        lines = [line for line in said.splitlines() if line.startswith("error: ")]
+        wrong = [f"left {name}" for name in now if hidden(name)]
+        wrong += [f"{name} is lost" for name in before if name not in now and not made_anew(name)]
+        wrong += [
+            f"{name} is half"
+            for name, found in now.items()
+            if found not in (before.get(name), wanted.get(name))
+        ]
+        if run.returncode not in (0, 2) or "Traceback" in said:
+            wrong.append(f"exit code {run.returncode}, {said[-300:]}")
+        elif run.returncode == 2 and not (len(lines) == 1 and str(self.folder) in lines[0]):
+            wrong.append(f"says {said[-300:]!r}")
+        elif run.returncode == 0 and now != wanted:
+            wrong.append("not all is written")
+        return run.returncode, [f"{command}, {free} bytes free: {what}" for what in wrong]
+
+
+@contextlib.contextmanager
+def mounted(folder, size):
+    """Mount a file system in memory on a new folder; yield the folder, None where not allowed."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    allowed = sys.platform.startswith("linux") and shutil.which("mount")
+    if not allowed or subprocess.run(mount, capture_output=True).returncode:
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 def hidden(name):

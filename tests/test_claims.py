@@ -175,3 +175,20 @@ def test_long_texts_are_looked_through_and_not_kept(tmp_path):
     text = b"ImageJ=1.53\nunit=um\n" + b"a=1\n" * 50_000 + b"\0"
     path.write_bytes(tiff_bytes(20, 30, body=ramp().tobytes(), description=text))
     assert images.read_record(path).pixel_size() == (None, "unknown")
+
+
+def test_a_chunk_of_a_png_longer_than_the_file_is_refused(tmp_path):
+    """The decoder would set its claimed gigabyte aside."""
+    content = encoded(drawing(), ".png")
+    place = content.find(b"IDAT") - 4
+    content = content[:place] + struct.pack(">I", 2**30) + content[place + 4 :]
+    assert "cut short" in refusal(tmp_path / "x.png", content)
+
+
+def test_numbers_of_a_tiff_that_are_no_numbers_are_refused(tmp_path):
+    for name in ("ImageLength", "BitsPerSample", "StripOffsets", "RowsPerStrip"):
+        content = bytearray(with_tifffile(drawing()))
+        with tifffile.TiffFile(io.BytesIO(content)) as tif:
+            place = tif.pages[0].tags[name].offset
+        content[place + 2 : place + 4] = struct.pack("<H", 1)  # BYTE, a text for tifffile
+        assert f"its tag {name} is no" in refusal(tmp_path / "x.tif", bytes(content))

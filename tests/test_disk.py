@@ -1,15 +1,11 @@
 """Room on the disk: reckoned before a run, set aside for arrays, and named where it is short."""
 
-import contextlib
 import errno
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from test_scripts import ROOT
+from kills import Workplace, mounted
 
 from myelin import cli, disk, files, model_file, packed, preds
 
@@ -105,38 +101,20 @@ def test_the_room_of_a_training_is_that_of_its_files(saved):
     assert model_file.room_of_training(saved)[folder] == pytest.approx(need - whole)
 
 
-@contextlib.contextmanager
-def small_disk(folder, size):
-    """Mount a file system of its own on a folder; skip the test where that is not allowed."""
-    if not sys.platform.startswith("linux") or not shutil.which("mount"):
-        pytest.skip("needs Linux's tmpfs")
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a file system")
-    try:
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of its own, of 20 MB; skipped where the system does not allow that."""
+    with mounted(tmp_path / "disk", "20m") as folder:
+        if folder is None:
+            pytest.skip("needs the right to mount a file system")
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("free_kb", [20, 60, 130, 150, 200, 300])
-def test_data_py_on_a_disk_that_is_almost_full(tmp_path, free_kb):
-    with small_disk(tmp_path / "disk", "1m") as folder:
-        for name in ("raw", "test"):
-            (folder / name).mkdir()
-        (folder / "test").rename(folder / "raw/test")
-        from myelin.images import write_image
-
-        write_image(folder / "raw/test/a.tif", np.full((200, 300), 7, np.uint8))
-        free = shutil.disk_usage(folder).free
-        (folder / "ballast").write_bytes(bytes(free - 1000 * free_kb))
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "data.py")], cwd=folder, capture_output=True, text=True
-        )
-        if done.returncode:
-            assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
-            assert str(folder) in done.stderr and free_kb < 250
-            assert not list(folder.rglob("*.npy"))
-        else:
-            assert np.load(folder / "npydata/imgs_test.npy").min() == 7 and free_kb > 190
+def test_a_disk_that_is_almost_full_is_one_line_at_any_level(small_disk):
+    """`benchmarks/faults.py disks` tries all commands."""
+    place = Workplace(small_disk)
+    codes = {}
+    for free in (0, 60_000, 130_000, 160_000, 400_000):
+        codes[free], wrong = place.try_full("data.py", free)
+        assert wrong == []
+    assert codes[0] == 2 and codes[400_000] == 0
