@@ -9,6 +9,7 @@ from myelin.files import read_table
 
 # A fiber is an earlier one if they share this part of the smaller of the two.
 SAME_FIBER = 0.5
+COUNTED_PAIRS = 2**23  # pairs of numbers that are counted in 64 MiB; more are sorted, more slowly
 
 
 class Numbers:
@@ -118,7 +119,13 @@ def carry_over(labels, earlier, count):
     """
     both = (labels > 0) & (earlier > 0)
     base = int(earlier.max()) + 1
-    pairs, shared = np.unique(labels[both] * np.int64(base) + earlier[both], return_counts=True)
+    pairs = labels[both] * np.int64(base) + earlier[both]
+    if (count + 1) * base <= COUNTED_PAIRS:
+        times = np.bincount(pairs)
+        pairs = np.flatnonzero(times)
+        shared = times[pairs]
+    else:
+        pairs, shared = np.unique(pairs, return_counts=True)
     new, old = np.divmod(pairs, base)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[new]
     sizes = np.minimum(sizes, np.bincount(earlier.ravel(), minlength=base)[old])

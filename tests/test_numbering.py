@@ -9,6 +9,7 @@ from measuring import read_table, rings, save
 from tifffile import imread
 
 import morphometry
+from myelin import numbering
 from myelin.numbering import carry_over
 
 PLACES = [(40, 40), (120, 40), (200, 40), (40, 120), (120, 120), (200, 120)]
@@ -85,3 +86,12 @@ def test_of_split_and_merged_fibers_the_largest_overlap_keeps_the_number():
     earlier[:, 22:30], earlier[:, 30:42], labels[:, 22:42] = 4, 5, 3  # merged of 8 and 12
     earlier[:, 44:50], labels[:, 49:60] = 7, 4  # hardly the same
     assert carry_over(labels, earlier, 4).tolist() == [0, 9, 5, 0]
+
+
+def test_many_fibers_are_compared_as_few(monkeypatch):
+    rng = np.random.default_rng(0)
+    earlier, labels = rng.integers(0, 30, (2, 60, 60)).repeat(4, axis=1).repeat(4, axis=2)
+    few = carry_over(labels, earlier, 29)
+    monkeypatch.setattr(numbering, "COUNTED_PAIRS", 0)
+    assert (carry_over(labels, earlier, 29) == few).all()
+    assert (carry_over(labels, labels, 29) == np.arange(1, 30)).all()
