@@ -10,8 +10,8 @@ import numpy as np
 WINDOW = 9  # px; the mean deviation from a level over so many squared says what is blank
 INSET = 5  # px; registered frames have a few lines of other content on their outermost pixels
 # Near black and white, where cameras and programs clip, a margin may carry noise: +-3 deviates by
-# 1.7 in the mean; of 39 nerve and electron microscope images, four have tissue below 2.5, in all
-# less than 7 % of it. Any other margin is one exact grey, as padding is.
+# 1.7 in the mean. Less than 0.1 % of the tissue of 20 nerve images is as blank as this allows, but
+# 7 % of a clipped electron microscope image. Any other margin is one exact grey, as padding is.
 CLIPPED_LEVELS = 4
 NOISE = 2
 SHRINK = 4  # what margins there are is decided at a quarter of the size, in less time
@@ -132,10 +132,7 @@ def open_by_square(mask, side, outside):
 
 
 def straight_share(region):
-    """Return how much of a shrunken region's outline lies on long straight lines, 0 to 1.
-
-    Lines along rows or columns, that is.
-    """
+    """Return how much of a shrunken region's outline lies on long rows and columns, 0 to 1."""
     line, share = np.ones((1, STRAIGHT_PX // SHRINK), np.uint8), []
     for turned in (region, region.T):
         outline = (turned[1:] != turned[:-1]).view(np.uint8)
