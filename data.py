@@ -11,24 +11,33 @@ and writes to `npydata/`:
                                                          zero-padded at the bottom and right
     imgs_pixel_size_test.npy                             µm per pixel, NaN where unknown
     imgs_sha256_train.npy, imgs_sha256_test.npy          of each file, to know when one has changed
+    imgs_take_train.npy, imgs_take_test.npy              --take, where it was given
 
 Where a folder has changed since, train.py, extra_training.py and find_myelin.py pack it anew.
 
-TIFF, PNG, JPEG and BMP are read, 8-bit, 16-bit or float, grey or colour.
+TIFF, PNG, JPEG, BMP and SVS are read, 8-bit, 16-bit or float, grey or colour; CZI, LIF, ND2 and
+OME-Zarr with a library that the message about the first such image names. Of several images in a
+file, one is taken:
+
+    python data.py --take channel=2
+    python data.py --take page=3
 """
 
 from myelin.cli import Parser, script
 from myelin.locking import holding
 from myelin.naming import NPYDATA
 from myelin.packing import pack
+from myelin.take import add_take_option
 
 
 @script
 def main(argv=None):
     """Pack `raw/train` and `raw/test` into `npydata/`."""
-    Parser(__doc__).parse_args(argv)
+    parser = Parser(__doc__)
+    add_take_option(parser)
+    args = parser.parse_args(argv)
     with holding(NPYDATA, "imgs_train.npy"), holding(NPYDATA, "imgs_test.npy"):
-        print("\n".join(pack(["train", "test"])))
+        print("\n".join(pack(["train", "test"], args.take)))
     print(f"packed into {NPYDATA}/")
 
 

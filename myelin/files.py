@@ -113,7 +113,11 @@ def beside(path, ending):
 
 
 def sha256(path):
-    """Return the SHA-256 of a file as hexadecimal text."""
+    """Return the SHA-256 of a file, or of all files in a folder, as hexadecimal text."""
+    if os.path.isdir(path):
+        files = sorted(file for file in Path(path).rglob("*") if file.is_file())
+        facts = [(file.relative_to(path).as_posix(), sha256(file)) for file in files]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -3,41 +3,30 @@
     record = read_record("raw/test/a.tif")
     image = read_image(record)
 
-TIFF, PNG, JPEG and BMP are read, 8-bit, 16-bit or float, grey or colour.
+TIFF, PNG, JPEG and BMP are read, 8-bit, 16-bit or float, grey or colour; for microscopes' own
+formats see `formats`.
 """
 
-import contextlib
-import re
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from myelin import claims
-from myelin.cli import UserError, silent_stderr
+from myelin.cli import UserError
+from myelin.decoding import decode, open_with_pillow
 from myelin.files import replacing
+from myelin.formats import foreign_header, is_foreign
 from myelin.mask_checks import label_mask
 from myelin.pixel_size import square_size
-from myelin.tiff import (
-    black_is_0,
-    check_colours,
-    decode_tiff_page,
-    is_tiff,
-    open_page,
-    tiff_header,
-)
-from myelin.tiff_pages import MAX_PAGES
+from myelin.take import chosen, several_pages
+from myelin.tiff import is_tiff, tiff_header
 from myelin.tiff_writer import write_tiff
 
 # An image above this is refused before decoding: 23,000 x 23,000, more than any scan seen so far.
 MAX_PIXELS = 2**29
 # An editor may leave a few blended pixels in a mask; above this fraction it is no mask.
 STRAY_MASK_FRACTION = 2e-5
-# How libjpeg and libtiff say that pixels are not what was written.
-DAMAGE = re.compile(
-    "corrupt|premature|not enough data|not yet in table|bad code word|line length|TIFF_Error", re.I
-)
 
 # ---------------------------------------------------------------- header
 
@@ -56,7 +45,9 @@ class ImageRecord:
     pixel_sizes_um : (float, float) or None
         µm per pixel along x and y; None where unknown.
     pixel_size_source : str
-        "OME-XML", "ImageJ tags" or "unknown".
+        "OME-XML", "ImageJ tags", "Aperio", a microscope's format, or "unknown".
+    take : dict of str to int
+        Which image of a file that holds several, as from `take.parse_take`.
     """
 
     path: Path
@@ -64,6 +55,7 @@ class ImageRecord:
     bits: int
     pixel_sizes_um: tuple | None = None
     pixel_size_source: str = "unknown"
+    take: dict = field(default_factory=dict)
 
     def pixel_size(self):
         """Return the one pixel size of x and y, and where it was found.
@@ -90,12 +82,14 @@ def unreadable(path, why):
     return UserError(f"{path}: cannot be read as an image ({why}), save it again or remove it")
 
 
-def read_record(path):
+def read_record(path, take=None):
     """Read an image's header, without decoding its pixels.
 
     Parameters
     ----------
     path : path
+    take : dict of str to int, optional
+        Which image of a file that holds several.
 
     Returns
     -------
@@ -104,19 +98,21 @@ def read_record(path):
     Raises
     ------
     UserError
-        Not a readable image, more than one page, or a size above `MAX_PIXELS`.
+        Not a readable image, several and no choice between them, or a size above `MAX_PIXELS`.
     """
-    path = Path(path)
+    path, take = Path(path), take or {}
     try:
-        with open(path, "rb") as file:
-            header = tiff_header if is_tiff(path) else other_header
-            count, values, room, facts = header(file)
+        if is_foreign(path):
+            values, room, facts = foreign_header(path, take)
+        else:
+            with open(path, "rb") as file:
+                header = tiff_header if is_tiff(path) else other_header
+                values, room, facts = header(file, take)
+    except UserError:
+        raise
     except Exception as error:  # a damaged header can raise anything in the two libraries
         raise unreadable(path, f"{type(error).__name__}: {error}") from None
     rows, cols = facts["shape"]
-    if count > 1:
-        many = f"more than {MAX_PAGES:,}" if count > MAX_PAGES else count
-        raise UserError(f"{path}: {many} pages in one file, save each page as a file of its own")
     if min(rows, cols) < 1 or rows * cols > MAX_PIXELS or values > 4 * MAX_PIXELS:
         raise UserError(
             f"{path}: claims {rows} x {cols} pixels ({values:,} values), the limit is "
@@ -124,7 +120,7 @@ def read_record(path):
         )
     if values * facts["bits"] > 8 * room:
         raise unreadable(path, f"cut short: it cannot hold {rows} x {cols} pixels")
-    return ImageRecord(path, **facts)
+    return ImageRecord(path, **facts, take=take)
 
 
 def as_record(source):
@@ -132,7 +128,7 @@ def as_record(source):
     return source if isinstance(source, ImageRecord) else read_record(source)
 
 
-def other_header(file):
+def other_header(file, take):
     """Return as `tiff_header` for an open PNG, JPEG or BMP; these state no pixel size in µm."""
     size = file.seek(0, 2)
     if plain := claims.plain_png_size(file):
@@ -142,6 +138,9 @@ def other_header(file):
         with open_with_pillow(file, "PNG", "JPEG", "BMP") as opened:
             count, (cols, rows) = getattr(opened, "n_frames", 1), opened.size
             kind = opened.format
+    if count > 1:
+        raise several_pages(file.name, count)
+    chosen(file.name, {}, take)
     bits, channels, gain = 8, 1, claims.BMP_GAIN if kind == "BMP" else claims.JPEG_GAIN
     if kind == "PNG":
         claims.check_chunks(file)
@@ -149,81 +148,10 @@ def other_header(file):
         bits, colour = file.read(2)
         channels, gain = {2: 3, 4: 2, 6: 4}.get(colour, 1), claims.DEFLATE_GAIN
     values = rows * cols * channels
-    return count, values, gain * size, {"shape": (rows, cols), "bits": bits}
-
-
-def open_with_pillow(file, *formats):
-    from PIL import Image
-
-    Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is below ours
-    # Of damaged metadata that do not matter here; damaged pixels are an error.
-    warnings.filterwarnings("ignore", module="PIL")
-    return Image.open(file, formats=formats)
+    return values, gain * size, {"shape": (rows, cols), "bits": bits}
 
 
 # ---------------------------------------------------------------- pixels
-
-
-def decode(path):
-    """Return an image as stored: (rows, cols) or (rows, cols, channels RGB[A]), any dtype.
-
-    What a decoder mends or guesses is an error: it goes on after most damage, and only says so.
-    """
-    with silent_stderr() as said:
-        image = decode_unheard(path)
-    for line in said:
-        if DAMAGE.search(line):
-            raise ValueError(line.strip())
-    return image
-
-
-def decode_unheard(path):
-    """Return as `decode`, whatever the decoder says."""
-    white_is_0 = False
-    with open(path, "rb") as file:
-        if is_tiff(path):
-            from tifffile import COMPRESSION, PHOTOMETRIC, TIFF
-
-            page, _ = open_page(file)
-            if not claims.tiff_room(page, page.parent.filehandle.size):
-                raise ValueError("cut short")
-            check_colours(page)
-            if page.compression in TIFF.DECOMPRESSORS:  # else Pillow or OpenCV has the codec
-                return decode_tiff_page(page)
-            if page.compression == COMPRESSION.JPEG:
-                check_jpeg_parts(file, page)
-            if page.bitspersample == 8:  # OpenCV would multiply colours by alpha
-                with open_with_pillow(file, "TIFF") as opened:
-                    return np.asarray(opened.convert("RGB") if opened.mode == "P" else opened)
-            white_is_0 = page.photometric == PHOTOMETRIC.MINISWHITE  # OpenCV leaves it so
-        file.seek(0)
-        content = file.read()
-    if content.startswith(b"\xff\xd8"):
-        claims.check_scans(content)
-    image = decode_with_opencv(content)
-    return black_is_0(image) if white_is_0 else image
-
-
-def check_jpeg_parts(file, page):
-    """Let OpenCV say what is damaged in a TIFF of JPEGs: Pillow, which reads them, does not."""
-    file.seek(0)
-    content = file.read()
-    claims.check_scans(content, len(page.databytecounts))
-    with contextlib.suppress(ValueError):  # not all that Pillow reads
-        decode_with_opencv(content)
-
-
-def decode_with_opencv(content):
-    """Return an image in memory as `decode`."""
-    import cv2
-
-    # imdecode of bytes, not imread: imread fails on non-ASCII paths on Windows.
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise ValueError("damaged or cut short")
-    if image.ndim == 3 and image.shape[2] >= 3:
-        image = image[..., [2, 1, 0, *range(3, image.shape[2])]]  # OpenCV stores BGR
-    return image
 
 
 def read_image(source):
@@ -248,7 +176,9 @@ def read_image(source):
     """
     record = as_record(source)
     try:
-        image = decode(record.path)
+        image = decode(record.path, record.take)
+    except UserError:
+        raise
     except Exception as error:  # a damaged body can raise anything in the two libraries
         raise unreadable(record.path, f"{type(error).__name__}: {error}") from None
     if image.ndim == 3 and image.shape[2] in (3, 4):

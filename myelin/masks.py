@@ -13,6 +13,7 @@ from myelin.cli import UserError, progress
 from myelin.images import read_image, read_mask, read_record
 from myelin.naming import RAW_TRAIN, list_images
 from myelin.nerve import read_nerve
+from myelin.packed import take_of
 from myelin.pixel_size import PIXEL_SIZE_TOLERANCE, check_pixel_size
 
 # What is decoded to be checked is kept until it is measured, up to this: masks, images and
@@ -110,7 +111,7 @@ class Reader:
     def record(self, path):
         """Return the `images.ImageRecord` of a file."""
         if path not in self.records:
-            self.records[path] = read_record(path)
+            self.records[path] = read_record(path, take_of(path))
         return self.records[path]
 
     def mask(self, path):

@@ -13,11 +13,14 @@ PREDS = Path("preds")
 MORPHOMETRY = Path("morphometry")
 ROIS = Path("rois")
 SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
+# Microscopes' own formats and the library that reads each; .zarr is a folder.
+LIBRARIES = {".czi": "czifile", ".lif": "liffile", ".nd2": "nd2", ".zarr": "zarr"}
+IMAGE_SUFFIXES = SUFFIXES | LIBRARIES.keys() | {".svs"}  # of images that are read; masks: SUFFIXES
 # What microscopes, scanners and cameras also write, and we do not read.
 UNREAD_SUFFIXES = set(
-    """.czi .zvi .lsm .lif .lof .nd2 .oib .oif .oir .vsi .stk .ims .ics .svs .ndpi .scn .mrxs .bif
-    .qptiff .btf .dm3 .dm4 .mrc .emd .dcm .nrrd .fits .psd .xcf .gif .webp .avif .heic .heif .jp2
-    .j2k .jxr .jxl .jfif .pgm .ppm .tga .dng .nef .cr2""".split()
+    """.zvi .lsm .lof .oib .oif .oir .vsi .stk .ims .ics .ndpi .scn .mrxs .bif .qptiff .btf .dm3
+    .dm4 .mrc .emd .dcm .nrrd .fits .psd .xcf .gif .webp .avif .heic .heif .jp2 .j2k .jxr .jxl .jfif
+    .pgm .ppm .tga .dng .nef .cr2""".split()
 )
 # What may lie beside images and is none: tables, notes, metadata.
 COMPANIONS = set(".csv .tsv .txt .md .json .xml .log .ini .xls .xlsx .ods .doc .docx .pdf".split())
@@ -60,9 +63,11 @@ def list_images(folder, errors=None):
     found, taken, mistakes, unread = {}, {}, [], []
     for path in sorted(folder.iterdir(), key=lambda path: (path.stem, path.name)):
         suffix = path.suffix.lower()
-        if is_hidden(path) or suffix not in SUFFIXES | UNREAD_SUFFIXES or path.is_dir():
+        if is_hidden(path) or suffix not in IMAGE_SUFFIXES | UNREAD_SUFFIXES:
             continue
-        if not path.is_file():
+        if path.is_dir() and suffix != ".zarr":
+            continue
+        if not (path.is_file() or path.is_dir()):
             what = "a link to nothing" if path.is_symlink() else "not a file"
             name = folder / printable(path.name)
             mistakes.append(f"{name}: {what}, put the image there or remove it")
@@ -121,8 +126,9 @@ def note_unread(folder, _resolved, names):
 def note_others(folder, _resolved):
     """Say, once for a folder, which folders and which files of no known kind lie among images."""
     others = [path for path in sorted(folder.iterdir()) if not is_hidden(path)]
-    inner = [path.name for path in others if path.is_dir() and path.name != "corrected"]
-    known = SUFFIXES | UNREAD_SUFFIXES | COMPANIONS
+    folders = [path for path in others if path.is_dir() and path.suffix.lower() != ".zarr"]
+    inner = [path.name for path in folders if path.name != "corrected"]
+    known = IMAGE_SUFFIXES | UNREAD_SUFFIXES | COMPANIONS
     files = [path.name for path in others if path.is_file() and path.suffix.lower() not in known]
     if inner:
         print(

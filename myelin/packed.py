@@ -1,5 +1,6 @@
 """The packed arrays in `npydata/`: stacks of frames, read and written one frame at a time."""
 
+import argparse
 import math
 import os
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ import numpy as np
 
 from myelin.cli import UserError
 from myelin.disk import allocate
-from myelin.naming import NPYDATA, UNSAFE_NAME
+from myelin.naming import NPYDATA, RAW_TEST, RAW_TRAIN, UNSAFE_NAME
 from myelin.pixel_size import is_possible
+from myelin.take import parse_take
 
 
 class Stack:
@@ -221,3 +223,20 @@ def load_pixel_sizes(name, images):
     if not fits or not (np.isnan(sizes) | is_possible(sizes)).all():
         raise misfit(path, images)
     return [None if math.isnan(size) else size for size in sizes.tolist()]
+
+
+def packed_take(name):
+    """Return which image of files that hold several was packed, as from `take.parse_take`."""
+    path = NPYDATA / f"imgs_take_{name}.npy"
+    if not path.exists():
+        return {}
+    try:
+        return parse_take(",".join(load_texts(path)))
+    except argparse.ArgumentTypeError as mistake:
+        raise UserError(f"{path}: {mistake}, run python data.py again") from None
+
+
+def take_of(path):
+    """Return what was packed of an image in `raw/`; masks and other files hold one image only."""
+    name = {RAW_TRAIN: "train", RAW_TEST: "test"}.get(path.parent)
+    return packed_take(name) if name and not path.stem.endswith(("_mask", "_axon")) else {}

@@ -12,7 +12,8 @@ from myelin.images import read_image, read_mask, read_record
 from myelin.locking import holding
 from myelin.mask_checks import check_way_round
 from myelin.naming import NPYDATA, RAW_TEST, RAW_TRAIN, test_images, training_pairs
-from myelin.packed import Stack, load_ids, load_texts
+from myelin.packed import Stack, load_ids, load_texts, packed_take
+from myelin.take import take_text
 
 FOLDERS = {"train": RAW_TRAIN, "test": RAW_TEST}
 
@@ -61,7 +62,7 @@ def keep_up(name):
             print(f"note: no images in {FOLDERS[name]}, what was packed from it earlier is used")
     if change:
         with holding(NPYDATA, f"imgs_{name}.npy"):
-            lines = pack([name])
+            lines = pack([name], packed_take(name))
         print(f"{FOLDERS[name]} {change}: packed anew", *lines, sep="\n")
 
 
@@ -113,12 +114,14 @@ def load_hashes(name):
 # ---------------------------------------------------------------- pack
 
 
-def pack(names):
+def pack(names, take=None):
     """Pack sets of images, or nothing where there is a mistake.
 
     Parameters
     ----------
     names : list of "train" and "test"
+    take : dict of str to int, optional
+        Which image of files that hold several, as from `take.parse_take`; masks must hold one.
 
     Returns
     -------
@@ -138,8 +141,13 @@ def pack(names):
             missing = " and ".join(str(FOLDERS[name]) for name in names)
             raise UserError(f"{missing}: no such folders, make them, put images in")
         raise UserError(f"{' and '.join(map(str, folders))}: no images, put TIFF or PNG files in")
-    paths = [path for some in sources.values() for files in some for path in files]
-    records = read_records(paths, errors)
+    takes = {
+        path: {} if place else take
+        for some in sources.values()
+        for files in some
+        for place, path in enumerate(files)
+    }
+    records = read_records(takes, errors)
     check_pairs(sources.get("train", ()), records, errors)
     sets = {
         name: [[records.get(path) for path in files] for files in some]
@@ -175,12 +183,12 @@ def doubles():
     return notes
 
 
-def read_records(paths, errors):
-    """Return {path: record} of the readable images."""
+def read_records(takes, errors):
+    """Return {path: record} of the readable images of {path: take}."""
     records = {}
-    for path in progress(paths, "reading headers"):
+    for path, take in progress(takes.items(), "reading headers"):
         try:
-            records[path] = read_record(path)
+            records[path] = read_record(path, take)
         except UserError as mistake:
             errors.extend(mistake.args)
     return records
@@ -213,7 +221,7 @@ def new_array(name, files):
 
 
 def pack_facts(name, frames, files):
-    """Pack ids and true sizes of a set of images, and the hashes of the files they are read from.
+    """Pack ids and true sizes of a set of images, hashes of their files, what was taken from these.
 
     Files are renamed in reverse order: the ids come first here to be renamed last.
     """
@@ -221,6 +229,8 @@ def pack_facts(name, frames, files):
     np.save(new_array(f"imgs_id_{name}", files), ids)
     shapes = np.array([records[0].shape for records in frames], np.int64)
     np.save(new_array(f"imgs_shape_{name}", files), shapes)
+    if take := frames[0][0].take:
+        np.save(new_array(f"imgs_take_{name}", files), np.array([take_text(take)], np.str_))
     hashes = np.array([[sha256(record.path) for record in records] for records in frames], np.str_)
     np.save(new_array(f"imgs_sha256_{name}", files), hashes)
 
@@ -315,7 +325,7 @@ def write_sets(sets, errors):
             lines.append("removed imgs_mask_test.npy, which was of the test images packed before")
         for name, frames in sets.items():
             if frames:
-                remove(f"imgs_id_{name}")
+                remove(f"imgs_id_{name}", f"imgs_take_{name}")
     return lines
 
 
@@ -330,6 +340,6 @@ def remove(*names):
 def remove_stale(name):
     """Remove the arrays of a set without images; return the line that says so."""
     folder = FOLDERS[name]
-    kinds = ("shape_", "sha256_", "id_", "", "mask_", "pixel_size_")
+    kinds = ("shape_", "sha256_", "take_", "id_", "", "mask_", "pixel_size_")
     stale = remove(*(f"imgs_{kind}{name}" for kind in kinds))
     return f"{folder}: no images" + (f", removed the older {', '.join(stale)}" if stale else "")

@@ -2,6 +2,8 @@
 
 import argparse
 import contextlib
+import itertools
+import re
 
 from myelin.cli import UserError
 
@@ -11,6 +13,7 @@ MICRONS = {"mm": 1e3, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4}
 MICRONS |= dict.fromkeys("µm μm \\u00B5m um micron microns micrometer micrometre".split(), 1.0)
 # Outside this range (µm per pixel) a stated size is a mistake: 10 pm to 100 µm.
 PIXEL_SIZE_RANGE_UM = (1e-5, 100.0)
+APERIO_SIZE = re.compile(r"\|MPP = ([\d.]+)")  # µm per pixel, in the description of an SVS
 # ImageJ's description of an image is a few hundred letters; each of its lines would be kept.
 MAX_IMAGEJ_TEXT = 2**16
 # Two pixel sizes of one image that differ by more are a contradiction, not rounding.
@@ -44,7 +47,7 @@ def square_size(path, sizes_um):
     return x
 
 
-def stated_sizes(tif):
+def stated_sizes(tif, series=None, shrinking=1.0):
     """Return what the metadata of a TIFF say of its pixel size.
 
     Resolution tags alone (72 or 96 dpi, say) are what programs write by habit: they mean nothing.
@@ -52,20 +55,27 @@ def stated_sizes(tif):
     Parameters
     ----------
     tif : tifffile.TiffFile
+    series : int or None
+        Which image of OME-XML; None for the first that has a pixel size.
+    shrinking : float
+        How many times larger a pixel is than they say, as the image is a smaller copy.
 
     Returns
     -------
     sizes : (float, float) or None
         µm per pixel along x and y. None also where the metadata are damaged.
     source : str
-        "OME-XML", "ImageJ tags" or "unknown".
+        "OME-XML", "ImageJ tags", "Aperio" or "unknown".
     """
     sizes, source = None, "unknown"
     with contextlib.suppress(Exception):  # damaged tags can raise anything
         if tif.ome_metadata:
-            sizes, source = ome_pixel_sizes(tif.ome_metadata), "OME-XML"
+            sizes, source = ome_pixel_sizes(tif.ome_metadata, series), "OME-XML"
         elif imagej_metadata(tif):
             sizes, source = imagej_pixel_sizes(tif), "ImageJ tags"
+        elif tif.is_svs and (size := APERIO_SIZE.search(tif.pages.first.description)):
+            sizes, source = 2 * (float(size[1]),), "Aperio"
+        sizes = sizes and tuple(size * shrinking for size in sizes)
     # Impossible sizes are a program's habit as well: the 2018 images state 389 µm, from "inch".
     if sizes is None or not all(map(is_possible, sizes)):
         return None, "unknown"
@@ -76,16 +86,20 @@ class Found(Exception):
     """Ends the reading of a text at the place that was looked for."""
 
 
-def ome_pixel_sizes(xml):
-    """Return (x, y) in µm of the first image that has them in OME-XML, or None.
+def ome_pixel_sizes(xml, series=None):
+    """Return (x, y) in µm of an image in OME-XML, or None: of a series, or the first that has them.
 
     The text is looked through, not kept: it may be as long as its file.
     """
     from xml.parsers import expat
 
+    places = itertools.count()
+
     def start(name, attributes):
-        if name.rpartition("}")[2] == "Pixels" and "PhysicalSizeX" in attributes:
-            raise Found(attributes)
+        if name.rpartition("}")[2] == "Pixels":
+            place = next(places)
+            if place == series or (series is None and "PhysicalSizeX" in attributes):
+                raise Found(attributes)
 
     def refuse(*_):
         raise Found({})  # it can hold entity bombs; OME-XML never has one

@@ -17,12 +17,13 @@ from myelin.locking import holding
 from myelin.model_file import read_model_file
 from myelin.naming import NPYDATA, PREDS
 from myelin.ownership import MODELS_OWN, REPLACED, RunRecord, pixel_hash
-from myelin.packed import Stack, load_test
+from myelin.packed import Stack, load_test, packed_take
 from myelin.packing import keep_up
 from myelin.preprocessing import dataset_statistics
 from myelin.quantization import read_scales
 from myelin.segmentation import segment
 from myelin.sharing import decide
+from myelin.take import take_text
 
 OVERLAY_RGB = (230, 159, 0)  # orange of Okabe and Ito's colour-blind-safe palette
 PROBABILITIES = NPYDATA / "imgs_mask_test.npy"
@@ -102,6 +103,7 @@ def segment_packed(test, model, options):
         PREDS,
         test.ids,
         options.force,
+        take=take_text(packed_take("test")),
         model=str(model),
         model_sha256=model_sha256,
         model_preprocessing=dataclasses.asdict(stated),

@@ -14,6 +14,7 @@ from myelin.images import read_record
 from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS, test_images
 from myelin.outlines import fill, paint
 from myelin.ownership import masks_in
+from myelin.packed import take_of
 
 READERS = {".zip": read_rois, ".roi": read_rois, ".geojson": read_geojson, ".json": read_geojson}
 # What a file's name may have after the image's id.
@@ -125,7 +126,7 @@ def id_of(path, images):
 
 def read_image_files(name, image, paths):
     """Return what the files of one image draw, as `Imported`."""
-    result = Imported(name, read_record(image), ", ".join(map(str, paths)))
+    result = Imported(name, read_record(image, take_of(image)), ", ".join(map(str, paths)))
     outlines, labels = [], []
     for path in paths:
         if path.suffix.lower() in READERS:

@@ -9,19 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from myelin.claims import tiff_room
-from myelin.pixel_size import imagej_metadata, stated_sizes
+from myelin.pixel_size import stated_sizes
 from myelin.tiff_pages import list_pages
+from myelin.tiff_planes import pick_page
 
 # Damaged files are reported in one error line of ours instead.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
 def is_tiff(path):
-    return Path(path).suffix.lower() in (".tif", ".tiff")
+    return Path(path).suffix.lower() in (".tif", ".tiff", ".svs")
 
 
-def open_page(file):
-    """Return the image of an open TIFF as a tifffile page, and how many there are.
+def open_page(file, take=None):
+    """Return the image of an open TIFF, or the one chosen of several, `tiff_planes.Picked`.
 
     Thumbnails do not count.
     """
@@ -32,31 +33,29 @@ def open_page(file):
         raise ValueError("no page in it, or cut short")
     file.seek(0)
     # Of these makers' files tifffile would read far more pages than one.
-    page = TiffFile(file, is_lsm=False, is_ndpi=False, is_scanimage=False).pages[places[0]]
-    return page, len(places)
+    tif = TiffFile(file, is_lsm=False, is_ndpi=False, is_scanimage=False, _multifile=False)
+    return pick_page(tif, places, file.name, take or {})
 
 
-def tiff_header(file):
-    """Return what an open TIFF's header says.
+def tiff_header(file, take):
+    """Return what an open TIFF's header says of an image in it.
 
     Returns
     -------
-    pages, values : int
+    values : int
     room : int
         Most bytes of pixels that the file can hold.
     facts : dict
         Of an `ImageRecord`.
     """
-    page, count = open_page(file)
+    page, series, shrinking = open_page(file, take)
     tif = page.parent
-    # ImageJ keeps stacks above 4 GB as one page.
-    count = max(count, (imagej_metadata(tif) or {}).get("images", 1))
     shape = page.imagelength, page.imagewidth
     values = math.prod(shape) * page.imagedepth * page.samplesperpixel
-    sizes, source = stated_sizes(tif)
+    sizes, source = stated_sizes(tif, series, shrinking)
     facts = {"shape": shape, "bits": int(np.max(page.bitspersample))}
     room = tiff_room(page, tif.filehandle.size)
-    return count, values, room, facts | {"pixel_sizes_um": sizes, "pixel_size_source": source}
+    return values, room, facts | {"pixel_sizes_um": sizes, "pixel_size_source": source}
 
 
 def check_colours(page):

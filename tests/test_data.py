@@ -303,9 +303,9 @@ def test_each_image_is_opened_once_for_its_header_and_decoded_once(
     for name in ("read_record", "read_image", "read_mask"):
         read = getattr(images, name)
 
-        def counted(source, name=name, read=read):
+        def counted(source, *take, name=name, read=read):
             calls.append((name, getattr(source, "path", source).name))
-            return read(source)
+            return read(source, *take)
 
         monkeypatch.setattr(packing, name, counted)
     data.main([])

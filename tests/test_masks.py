@@ -137,9 +137,9 @@ def opened(folder, monkeypatch):
     done = {"record": [], "decode": []}
 
     def count(kind, function):
-        def counted(source):
+        def counted(source, *take):
             done[kind].append(Path(getattr(source, "path", source)).name)
-            return function(source)
+            return function(source, *take)
 
         return counted
 

@@ -141,12 +141,12 @@ def test_names_that_not_every_system_allows_are_refused(folder, write_sample, ca
 
 def test_images_in_formats_that_are_not_read_are_named_in_one_note(folder, write_sample, capsys):
     write_sample("raw/test/a.png")
-    for name in ("b.webp", "c.CZI", "d.lif", "e.nd2", "f.svs", "g.gif", "h.dm3"):
+    for name in ("b.webp", "c.LSM", "d.oib", "e.mrc", "f.vsi", "g.gif", "h.dm3"):
         (folder / "raw/test" / name).touch()
     assert list(naming.list_images("raw/test")) == ["a"]
     out, err = capsys.readouterr()
     assert out == (
-        f"note: {naming.RAW_TEST}: cannot read the format of b.webp, c.CZI, d.lif, e.nd2, f.svs "
+        f"note: {naming.RAW_TEST}: cannot read the format of b.webp, c.LSM, d.oib, e.mrc, f.vsi "
         "and 2 more, save as TIFF or PNG first, for example with Fiji\n"
     )
     assert err == ""
@@ -161,9 +161,17 @@ def test_the_note_is_printed_once_for_a_folder(folder, write_sample, capsys):
 
 
 def test_a_folder_of_formats_that_are_not_read_is_an_error(folder, capfd):
-    (folder / "raw/test/a.czi").touch()
+    (folder / "raw/test/a.oib").touch()
     (folder / "raw/test/notes.txt").touch()
     (line,) = refused(capfd)
-    assert line.startswith(f"error: {naming.RAW_TEST}: cannot read the format of a.czi, save as")
-    with pytest.raises(cli.UserError, match=r"cannot read the format of a\.czi"):
+    assert line.startswith(f"error: {naming.RAW_TEST}: cannot read the format of a.oib, save as")
+    with pytest.raises(cli.UserError, match=r"cannot read the format of a\.oib"):
         naming.find_masks("raw/test")
+
+
+def test_microscopes_formats_are_images_and_zarr_a_folder(folder):
+    for name in ("a.czi", "b.LIF", "c.nd2", "d.svs"):
+        (folder / "raw/test" / name).touch()
+    (folder / "raw/test/e.ome.zarr").mkdir()
+    (folder / "raw/test/f").mkdir()
+    assert list(naming.list_images("raw/test")) == ["a", "b", "c", "d", "e.ome"]
