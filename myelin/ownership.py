@@ -42,7 +42,7 @@ def pixel_hash(pixels):
         A mask counts as 0 and 255, as it is stored.
     """
     if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * np.uint8(255)
+        pixels = pixels.view(np.uint8) * np.uint8(255)
     return hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()
 
 
@@ -263,7 +263,7 @@ class RunRecord:
             self.save()
         own = self.folder / f"{name}_mask.tif"
         beside = self.folder / MODELS_OWN / own.name
-        pixels = mask.astype(np.uint8) * np.uint8(255)
+        pixels = mask.view(np.uint8) * np.uint8(255)
         write_image(beside if users else own, pixels, fact["pixel_size_um"])
         if not users:
             beside.unlink(missing_ok=True)

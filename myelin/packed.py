@@ -65,10 +65,20 @@ class Stack:
         frame = np.zeros(self.shape[1:], self.dtype)
         rows, cols = image.shape
         frame[:rows, :cols] = image
-        place = range(len(self))[index] - len(self)
+        self.write(index, 0, frame)
+
+    def put_rows(self, index, first, rows):
+        """Write some rows of an image into a frame of a new file, as `__setitem__` does."""
+        padded = np.zeros((len(rows), self.shape[2]), self.dtype)
+        padded[:, : rows.shape[1]] = rows
+        self.write(index, first, padded)
+
+    def write(self, index, first, rows):
+        """Write whole rows of a frame, from its row `first` on."""
+        place = (range(len(self))[index] - len(self)) * self.shape[1] + first
         with open(self.path, "r+b") as file:
-            file.seek(place * frame.nbytes, os.SEEK_END)
-            file.write(frame.data)
+            file.seek(place * rows[0].nbytes, os.SEEK_END)
+            file.write(rows.data)
 
     def stamp(self):
         """Return what tells this file from another of its name."""

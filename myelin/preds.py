@@ -2,12 +2,14 @@
 
 import collections
 import dataclasses
+import functools
 import math
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 
+from myelin.bands import in_bands, segment_scan
 from myelin.cli import UserError, progress, quote
 from myelin.disk import check_room
 from myelin.engine import WORKERS, open_engine
@@ -29,6 +31,7 @@ OVERLAY_RGB = (230, 159, 0)  # orange of Okabe and Ito's colour-blind-safe palet
 PROBABILITIES = NPYDATA / "imgs_mask_test.npy"
 # Most that a pixel takes in preds/: the probability, and the overlay's three colours.
 BYTES_PER_PIXEL = 4
+MAX_OVERLAY_PX = 2**26  # 8192 x 8192; overlays of larger images are made smaller by a whole factor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +129,8 @@ def segment_all(engine, settings, test, choices, threshold, options, facts, reco
     """Segment and write the images one by one, each with its `facts` for run.json."""
 
     def found(index):
+        if in_bands(test.shapes[index], settings):
+            return None, None  # when it is its turn, as two at once would take twice the memory
         image = test[index]
         return image, segment(engine, settings, image, choices[index])
 
@@ -135,8 +140,14 @@ def segment_all(engine, settings, test, choices, threshold, options, facts, reco
         results = ahead(pool, found, range(len(test)), WORKERS)
         for index, name in enumerate(progress(test.ids, "segmenting")):
             image, probability = next(results)
-            probabilities[index] = probability
-            mask = probability >= threshold
+            if image is None:
+                image, choice = test[index], choices[index]
+                keep = functools.partial(probabilities.put_rows, index)
+                probability, mask = segment_scan(engine, settings, image, choice, threshold, keep)
+            else:
+                probabilities[index] = probability
+                mask = probability >= threshold
+                probability = np.rint(probability * 255).astype(np.uint8)
             size, source = options.pixel_size(test.pixel_sizes_um[index])
             fact = {
                 "pixel_size_um": size,
@@ -246,13 +257,25 @@ def report(facts, model):
         )
 
 
-def write_result(record, name, image, probability, mask, fact):
-    """Write one image's probability, overlay and mask; the mask last, it says that all is there."""
-    write_image(PREDS / f"{name}_pred.png", np.rint(probability * 255).astype(np.uint8))
+def write_result(record, name, image, greys, mask, fact):
+    """Write one image's probability, overlay and mask; the mask last, it says that all is there.
+
+    Parameters
+    ----------
+    record : RunRecord
+    name : str
+    image : uint8 array, (rows, cols)
+    greys : uint8 array, (rows, cols)
+        Probability x 255.
+    mask : bool array, (rows, cols)
+    fact : dict
+        For run.json.
+    """
+    write_image(PREDS / f"{name}_pred.png", greys)
     fact["image_sha256"] = pixel_hash(image)
     users = record.users_masks(name, fact["image_sha256"])
     standing = users_mask(users[0], mask) if users else mask
-    write_image(PREDS / f"{name}_overlay.png", overlay(image, standing))
+    write_image(PREDS / f"{name}_overlay.png", overlay(*reduced(image, standing)))
     record.put_mask(name, mask, users, **fact)
 
 
@@ -276,6 +299,20 @@ def name_corrected(record):
         if paths:
             names = ", ".join(path.name for path in paths)
             print(f"replaced, corrected by hand ({why}): yours are in {PREDS / REPLACED}/: {names}")
+
+
+def reduced(image, mask):
+    """Return an image and its mask as they are, a scan's at a size that any program can show."""
+    step = math.ceil(math.sqrt(image.size / MAX_OVERLAY_PX))
+    if step == 1:
+        return image, mask
+    size = image.shape[1] // step, image.shape[0] // step
+    parts = (
+        cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        for part in (image, mask.view(np.uint8))
+    )
+    image, share = parts
+    return image, share > 0
 
 
 def overlay(image, mask):

@@ -81,7 +81,10 @@ def magnify(frame, scale):
 
 def histogram(image):
     """Return how many pixels of a uint8 image have each of the 256 grey values."""
-    return np.bincount(image.ravel(), minlength=256)
+    # Row by row of a large image, as the values are counted as 64-bit numbers.
+    step = max(2**20 // max(image.shape[1], 1), 1)
+    parts = (image[row : row + step].ravel() for row in range(0, len(image), step))
+    return sum((np.bincount(part, minlength=256) for part in parts), np.zeros(256, np.int64))
 
 
 def image_statistics(counts, curve=None):

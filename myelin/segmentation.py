@@ -65,26 +65,60 @@ def predict(engine, frame):
     float32 array, (rows, cols)
     """
     rows, cols = frame.shape
-    padding = ((0, -rows % STRIDE), (0, -cols % STRIDE))
-    frame = np.pad(frame, padding, mode="symmetric" if min(rows, cols) >= STRIDE else "edge")
+    mode = "symmetric" if min(rows, cols) >= STRIDE else "edge"
+    frame = np.pad(frame, padding(frame.shape), mode=mode)
     if frame.size <= MAX_FRAME_PX:
         return engine.predict(frame)[:rows, :cols]
-    result, blank = np.empty(frame.shape, np.float32), {}
-    tiles = list(itertools.product(*map(cut, frame.shape)))
-    for down, across in progress(tiles, "huge image", "tile", delay_s=10):
-        tile = np.ascontiguousarray(frame[down.start : down.stop, across.start : across.stop])
+    result = np.empty(frame.shape, np.float32)
+    for first, found in predict_bands(engine, lambda first, last: frame[first:last], frame.shape):
+        result[first : first + len(found)] = found
+    return result[:rows, :cols]
+
+
+def padding(shape):
+    """Return what a frame lacks to whole strides, as for `np.pad`."""
+    return tuple((0, -length % STRIDE) for length in shape)
+
+
+def predict_bands(engine, rows_of, shape):
+    """Yield the probability map of a frame in whole strides from top to bottom, tile by tile.
+
+    Parameters
+    ----------
+    engine
+        As for `predict`.
+    rows_of : function
+        Returns rows `first` to `last` of the frame, float32 (last - first, cols).
+    shape : (int, int)
+
+    Yields
+    ------
+    first : int
+        Row where a band begins.
+    found : float32 array, (n, cols)
+        Its rows, which follow those of the band before.
+    """
+    downs, acrosses = map(cut, shape)
+    blank, done = {}, 0
+    tiles = itertools.product(downs, acrosses)
+    for down, across in progress(tiles, "huge image", "tile", 10, len(downs) * len(acrosses)):
+        if across.start == 0:
+            rows = rows_of(down.start, down.stop)
+            result = np.empty((down.last - down.first, shape[1]), np.float32)
+        tile = np.ascontiguousarray(rows[:, across.start : across.stop])
         key = down.kind, across.kind, tile.flat[0] if (tile == tile.flat[0]).all() else None
         found = blank.get(key)
         if found is None:
             found = engine.predict(tile)
             if key[2] is not None:
                 blank[key] = found
-        part = np.s_[down.first : down.last, across.first : across.last]
-        result[part] = found[
+        result[:, across.first : across.last] = found[
             down.first - down.start : down.last - down.start,
             across.first - across.start : across.last - across.start,
         ]
-    return result[:rows, :cols]
+        if across.last == shape[1]:
+            yield done, result[done - down.first :]
+            done = down.last
 
 
 @dataclasses.dataclass(frozen=True)

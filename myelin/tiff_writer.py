@@ -7,12 +7,20 @@ import numpy as np
 
 LEVEL = 1  # of deflate: takes a quarter of the default's time
 STRIP_BYTES = 2**18  # of pixels, before they are packed
+# Larger images, above 8192 x 8192, are written as pyramids: tiles of this side, and levels down to
+# this longer side, which a viewer shows at once.
+MAX_PLAIN_PX = 2**26
+TILE = 512
+LEAST_LEVEL_PX = 1024
 # The types of TIFF fields by the letters of `struct`: text, 16-bit, 32-bit, quotient of 32-bit.
 TYPES = {"s": 2, "H": 3, "I": 4, "II": 5}
 
 
 def write_tiff(path, image, pixel_size_um):
     """Write an image as TIFF, see `images.write_image`."""
+    if image.ndim == 2 and image.size > MAX_PLAIN_PX:
+        write_pyramid(path, image, pixel_size_um)
+        return
     if image.ndim == 2 and not (pixel_size_um and image.dtype == np.uint32):
         path.write_bytes(grey_tiff(image, pixel_size_um))
         return
@@ -20,15 +28,46 @@ def write_tiff(path, image, pixel_size_um):
 
     tags = {}
     if pixel_size_um and image.dtype == np.uint32:
-        size = {f"PhysicalSize{axis}": pixel_size_um for axis in "XY"}
-        units = {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
-        tags = {"ome": True, "metadata": {"axes": "YX", **size, **units}}
-        # ImageJ without Bio-Formats reads these instead, and shows µm.
-        tags |= {"resolution": (1e4 / pixel_size_um,) * 2, "resolutionunit": "CENTIMETER"}
+        tags = ome_tags(pixel_size_um)
     elif pixel_size_um:
         tags = {"imagej": True, "metadata": {"unit": "um"}}
         tags["resolution"] = (1 / pixel_size_um, 1 / pixel_size_um)
     imwrite(path, image, compression="zlib", compressionargs={"level": LEVEL}, **tags)
+
+
+def ome_tags(pixel_size_um):
+    """Return what `tifffile` is to write of a pixel size as OME-XML."""
+    size = {f"PhysicalSize{axis}": pixel_size_um for axis in "XY"}
+    units = {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
+    tags = {"ome": True, "metadata": {"axes": "YX", **size, **units}}
+    # ImageJ without Bio-Formats reads these instead, and shows µm.
+    return tags | {"resolution": (1e4 / pixel_size_um,) * 2, "resolutionunit": "CENTIMETER"}
+
+
+def write_pyramid(path, image, pixel_size_um=None):
+    """Write a scan as BigTIFF in tiles, with smaller levels, as viewers such as QuPath open it.
+
+    Each level has every other pixel of the one above: of a mask or of numbers there are no means.
+
+    Parameters
+    ----------
+    path, image, pixel_size_um
+        As for `grey_tiff`; the image (rows, cols).
+    """
+    from tifffile import TiffWriter
+
+    levels = [image]
+    while max(levels[-1].shape) > LEAST_LEVEL_PX:
+        levels.append(levels[-1][::2, ::2])
+    tags = {"metadata": {"axes": "YX"}}
+    if pixel_size_um:
+        tags = ome_tags(pixel_size_um)
+        tags.pop("ome")
+    packed = {"compression": "zlib", "compressionargs": {"level": LEVEL}, "tile": (TILE, TILE)}
+    with TiffWriter(path, bigtiff=True, ome=True) as file:
+        file.write(levels[0], subifds=len(levels) - 1, **packed, **tags)
+        for level in levels[1:]:
+            file.write(level, subfiletype=1, **packed)  # 1: a smaller copy
 
 
 def grey_tiff(image, pixel_size_um=None):
