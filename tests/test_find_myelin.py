@@ -13,7 +13,7 @@ from test_scale import SETTINGS, enlarged
 import data
 import find_myelin
 import unet
-from myelin import files, images, model_file, preds, preprocessing, sharing
+from myelin import bands, files, images, model_file, preds, preprocessing, sharing
 
 pytestmark = pytest.mark.usefixtures("small_network")
 
@@ -276,3 +276,18 @@ def test_models_of_whole_frames_take_no_scale(lab, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         find_myelin.main([str(tmp_path / "m.h5"), "--scale", "0.5"])
     assert stop.value.code == 2 and "sees every image at one size" in capsys.readouterr().err
+
+
+def test_scans_in_bands_give_the_files_of_one_piece(lab, random_model, monkeypatch):
+    def results():
+        find_myelin.main([str(random_model), "--scale", "0.8", "--myelin", "dark"])
+        names = ("_mask.tif", "_overlay.png", "_pred.png")
+        stored = [cv2.imread(f"preds/a{name}", cv2.IMREAD_UNCHANGED) for name in names]
+        return *stored, np.load("npydata/imgs_mask_test.npy")
+
+    whole = results()
+    monkeypatch.setattr(bands, "MAX_WHOLE_PX", 0)
+    for one, other in zip(whole[:2], results()[:2], strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other, least in zip(whole[2:], results()[2:], (1, 1e-3), strict=True):
+        np.testing.assert_allclose(one.astype(float), other, atol=least)
