@@ -41,6 +41,9 @@ from myelin.regions import (
     crop,
     edge_pixels,
     label_regions,
+    renumber,
+    row_bands,
+    sum_pixels,
     tissue_sides,
     touched_sides,
 )
@@ -83,6 +86,8 @@ BREAK_SOLIDITY_SHARED = 0.9
 BREAK_NARROW = 0.08
 
 SQUARE = np.ones((3, 3), np.uint8)
+# A scan's sheaths are weighed in bands that see so many rows beyond: far more than any is thick.
+REACH_PX = 256
 
 
 @dataclass
@@ -117,7 +122,8 @@ class SortedRegions:
         areas = np.bincount(index, weights=length, minlength=len(self.boxes)).astype(np.int64)
         # An axon in an open ring has the number of what lies outside, which has an area.
         self.boxes[:, 4] = np.where(self.boxes[:, 4] > 0, self.boxes[:, 4], areas)
-        self.axons, self.runs = numbers[self.axons], self.runs.renumbered(numbers)
+        renumber(self.axons, numbers)
+        self.runs = self.runs.renumbered(numbers)
 
 
 def sort_regions(myelin, image=None, tissue=None):
@@ -158,7 +164,9 @@ def sort_regions(myelin, image=None, tissue=None):
 def accept(labels, areas, solid, candidates, inside, image, tissue=None):
     """Tell axons from gaps, pinholes and vacuoles; return bool (n + 1,). See the module's table."""
     count = len(areas) - 1
-    near, far, thickness = sheath_contacts(np.where((areas >= 3)[labels], labels, 0), count, tissue)
+    near, far, thickness = sheath_contacts(
+        labels, (areas >= 3) & (np.arange(count + 1) > 0), tissue
+    )
     contacts = np.maximum(np.bincount(near, minlength=count + 1), 1)
 
     def shared(others):
@@ -188,14 +196,15 @@ def accept(labels, areas, solid, candidates, inside, image, tissue=None):
     return accepted & ~((depth < VACUOLE_DEPTH) & (part > VACUOLE_SHARED))
 
 
-def sheath_contacts(regions, count, tissue=None):
+def sheath_contacts(labels, kept, tissue=None):
     """List where the zone nearest to one region meets that of another, in the middle of a sheath.
 
     Parameters
     ----------
-    regions : int array, (rows, cols)
-        Numbers 1 to `count`; 0 is myelin.
-    count : int
+    labels : int array, (rows, cols)
+        Numbers of regions; 0 is myelin.
+    kept : bool array, (n + 1,)
+        The rest is taken for myelin.
     tissue : bool array, (rows, cols), optional
         Contacts outside it are none.
 
@@ -206,20 +215,35 @@ def sheath_contacts(regions, count, tissue=None):
     thickness : float32 array, (contacts,)
         Distance between the two regions there, px.
     """
+    parts = [contacts_of_rows(labels, kept, rows, tissue) for rows in row_bands(labels.shape)]
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def contacts_of_rows(labels, kept, rows, tissue=None):
+    """Return as `sheath_contacts` where the upper or left pixel of a pair is in some rows."""
+    seen = slice(max(rows.start - REACH_PX, 0), rows.stop + REACH_PX)
+    regions = np.where(kept[labels[seen]], labels[seen], 0)
     distance, nearest = cv2.distanceTransformWithLabels(
         (regions == 0).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     inside = np.flatnonzero(regions)
     owner = np.zeros(len(inside) + 1, np.int32)
     owner[nearest.ravel()[inside]] = regions.ravel()[inside]
-    zone, distance, width = owner[nearest].ravel(), distance.ravel(), regions.shape[1]
-    pairs = []
+    width = regions.shape[1]
+    # One row more, which the last one meets.
+    zone, distance = (
+        part[rows.start - seen.start : rows.stop - seen.start + 1].ravel()
+        for part in (owner[nearest], distance)
+    )
+    pairs, last = [], (rows.stop - rows.start) * width
     for step in (1, width):
         one = np.flatnonzero(zone[:-step] != zone[step:])
+        one = one[one < last]
         if step == 1:
             one = one[one % width != width - 1]  # the next pixel in memory begins a new row
         if tissue is not None:
-            one = one[tissue.ravel()[one] & tissue.ravel()[one + step]]
+            part = tissue[rows.start : rows.stop + 1].ravel()
+            one = one[part[one] & part[one + step]]
         between = distance[one] + distance[one + step]
         pairs.append((zone[one], zone[one + step], between))
         pairs.append((zone[one + step], zone[one], between))
@@ -238,7 +262,7 @@ def image_deviation(labels, areas, solid, candidates, image):
     background = ~candidates & (areas >= MIN_SHAPE_PX)
     if image is None or sure.sum() < 10 or not background.any():
         return np.zeros(len(areas))
-    sums = np.bincount(labels.ravel(), weights=image.ravel(), minlength=len(areas))
+    sums = sum_pixels(labels, len(areas) - 1, image)
     mean = sums / np.maximum(areas, 1)
     middle = np.median(mean[sure])
     spread = 1.4826 * np.median(np.abs(mean[sure] - middle))
@@ -260,13 +284,14 @@ def close_breaks(myelin, axons, tissue=None):
     tissue : bool array, (rows, cols), optional
     """
     count = axons.max()
-    free = ~(myelin | (axons > 0))
+    free = axons == 0
+    free &= ~myelin
     # Like the edge of the image, that of the tissue does not wear away what lies along it.
     core = cv2.erode(free.view(np.uint8), SQUARE, borderValue=1) > 0
     if tissue is not None:
         core &= tissue
         free &= tissue
-    cores, boxes = label_regions(core, 4)
+    boxes = label_regions(core, 4)[1]
     sheath_count, sheaths = cv2.connectedComponents(myelin.view(np.uint8), connectivity=8)
     taken = np.zeros(sheath_count, bool)
     taken[sheaths[cv2.dilate((axons > 0).view(np.uint8), SQUARE) > 0]] = True
@@ -275,7 +300,7 @@ def close_breaks(myelin, axons, tissue=None):
     round_enough &= (boxes[:, 4] >= BREAK_CORE_PX) & (touched_sides(boxes, myelin.shape) <= 2)
     for index in np.flatnonzero(round_enough):
         view = crop(boxes[index], 3, myelin.shape)
-        region = cv2.dilate((cores[view] == index).view(np.uint8), SQUARE) & free[view]
+        region = cv2.dilate(core_in_box(core, boxes[index], view), SQUARE) & free[view]
         rim = cv2.dilate(region, CROSS) > region
         wall, opening = sheaths[view][rim & myelin[view]], np.count_nonzero(rim & free[view])
         # Without an opening it is a region that was judged before.
@@ -291,3 +316,19 @@ def close_breaks(myelin, axons, tissue=None):
             count += 1
             axons[view][region > 0] = count
             taken[wall] = True
+
+
+def core_in_box(core, box, view):
+    """Return the one region of `core` that has a box, in a view of the image, uint8.
+
+    Two cannot have one box: each would reach from side to side and from top to bottom of it, and
+    so cross the other.
+    """
+    inside = crop(box, 0, core.shape)
+    parts, boxes = label_regions(core[inside], 4)
+    (index,) = np.flatnonzero((boxes[:, 2:] == box[2:]).all(axis=1))
+    margins = [
+        (inner.start - outer.start, outer.stop - inner.stop)
+        for inner, outer in zip(inside, view, strict=True)
+    ]
+    return np.pad((parts == index).view(np.uint8), margins)

@@ -21,7 +21,7 @@ from myelin.files import write_table
 from myelin.frame import Frame
 from myelin.images import write_image
 from myelin.nerve import within
-from myelin.regions import edge_pixels, label_regions, perimeters
+from myelin.regions import edge_pixels, label_regions, perimeters, renumber, sum_pixels
 from myelin.runs import Runs, ellipses, hull_areas
 from myelin.sheaths import count_collapsed, fill_vacuoles, find_holes, join_swollen, split_fibers
 
@@ -146,17 +146,19 @@ def find_fibers(myelin, axon=None, image=None, tissue=None):
     if axon is None:
         while (holes := find_holes(labels, runs, tissue)).any():
             found.reject(holes)
+            del labels  # before its successor is made: both are as large as the image
             axons, runs = found.axons, found.runs
             labels, pieces = split_fibers(myelin, axons, runs)
         part_of = join_swollen(axons, labels)
         kept = part_of == np.arange(len(part_of))
         if not kept.all():
             numbers = np.cumsum(kept, dtype=np.int32) - 1
-            axons, labels = (numbers * kept)[axons], numbers[part_of][labels]
+            renumber(axons, numbers * kept)
+            renumber(labels, numbers[part_of])
             runs = runs.renumbered(numbers * kept)
     axon_px = runs.areas(runs.number.max(initial=0))
     fill_vacuoles(found.others, found.boxes, axon_px, labels)
-    fiber_px = np.bincount(labels.ravel(), minlength=len(axon_px) + 1)[1:]
+    fiber_px = sum_pixels(labels, len(axon_px))[1:]
     return Outlines(axons, labels, axon_px, fiber_px, runs, pieces)
 
 
@@ -276,8 +278,7 @@ def rate_confidence(found, probability):
     if probability is None:
         return np.full(count, np.nan)
     on_axon, on_fiber = (
-        np.bincount(labels.ravel(), probability.ravel(), minlength=count + 1)[1:]
-        for labels in (found.axons, found.labels)
+        sum_pixels(labels, count, probability)[1:] for labels in (found.axons, found.labels)
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         sheath = (on_fiber - on_axon) / (found.fiber_px - found.axon_px)

@@ -13,6 +13,7 @@ import numpy as np
 ROUND_SOLIDITY = 0.85
 MAX_FILLED = 0.03
 LEAST_SIDE = 0.1
+BAND_PX = 2**22  # of a band, see `row_bands`
 CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
@@ -37,6 +38,49 @@ def label_regions(mask, connectivity):
     boxes = boxes.astype(np.int64)
     boxes[0, 4] = 0
     return labels, boxes
+
+
+def row_bands(shape):
+    """Yield slices of rows that together are an image: what is worked out of one is held at once.
+
+    Small images are one band.
+    """
+    rows, cols = shape
+    step = max(BAND_PX // max(cols, 1), 1)
+    for row in range(0, rows, step):
+        yield slice(row, min(row + step, rows))
+
+
+def sum_pixels(labels, count, weights=None):
+    """Return how many pixels each region 0 to `count` has, or the sum of whole `weights` on them.
+
+    Parameters
+    ----------
+    labels : int array, (rows, cols)
+    count : int
+    weights : uint8 array, (rows, cols), optional
+
+    Returns
+    -------
+    int64 or float array, (count + 1,)
+    """
+    found = np.zeros(count + 1, np.int64 if weights is None else np.float64)
+    for rows in row_bands(labels.shape):  # bincount takes 64-bit numbers of both
+        part = None if weights is None else weights[rows].ravel()
+        found += np.bincount(labels[rows].ravel(), part, minlength=count + 1)
+    return found
+
+
+def renumber(labels, numbers):
+    """Give regions other numbers, in place.
+
+    Parameters
+    ----------
+    labels : int32 array, (rows, cols)
+    numbers : int array, (old numbers,)
+    """
+    for rows in row_bands(labels.shape):
+        labels[rows] = numbers[labels[rows]]
 
 
 def crop(box, margin, shape):
@@ -132,27 +176,37 @@ def perimeters(labels, count):
     The border pixels are counted with weights for straight and diagonal steps (Benkrid and
     Crookes, Design and FPGA implementation of a perimeter estimator, 2000).
     """
-    width, flat = labels.shape[1] + 2, np.pad(labels, 1).ravel()
+    lengths = np.zeros(50)
+    lengths[[5, 7, 15, 17, 25, 27]] = 1
+    lengths[[21, 33]] = math.sqrt(2)
+    lengths[[13, 23]] = (1 + math.sqrt(2)) / 2
+    parts = [border_codes(labels, rows) for rows in row_bands(labels.shape)]
+    own, code = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return np.bincount(own, weights=lengths[code], minlength=count + 1)[1:]
+
+
+def border_codes(labels, rows):
+    """Return the label of each border pixel in some rows, a slice, and how its neighbours lie."""
+    above = min(rows.start, 2)  # whether a neighbour is on the border is seen from its neighbours
+    part = np.pad(labels[rows.start - above : rows.stop + 2], 1)
+    width, flat = part.shape[1], part.ravel()
     border = np.zeros(len(flat), bool)
     for step in (1, width):
         differs = flat[:-step] != flat[step:]
         border[:-step] |= differs
         border[step:] |= differs
     flat *= border
-    places = np.flatnonzero(flat)
+    first = (above + 1) * width
+    places = np.flatnonzero(flat[first : first + (rows.stop - rows.start) * width]) + first
     own = flat[places]
-    code = np.ones(len(places), np.int64)
+    code = np.ones(len(places), np.int16)
     for weight, steps in (
         (2, (-1, 1, -width, width)),
         (10, (-width - 1, -width + 1, width - 1, width + 1)),
     ):
         for step in steps:
-            code += weight * (flat[places + step] == own)
-    lengths = np.zeros(50)
-    lengths[[5, 7, 15, 17, 25, 27]] = 1
-    lengths[[21, 33]] = math.sqrt(2)
-    lengths[[13, 23]] = (1 + math.sqrt(2)) / 2
-    return np.bincount(own, weights=lengths[code], minlength=count + 1)[1:]
+            code += np.int16(weight) * (flat[places + step] == own)
+    return own, code
 
 
 def round_holes(mask, least_px):

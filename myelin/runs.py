@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from myelin.regions import row_bands
+
 
 @dataclass
 class Runs:
@@ -50,16 +52,23 @@ class Runs:
 
 def find_runs(labels):
     """Return the `Runs` of an image of numbers, int (rows, cols); 0 is no region."""
-    begins = labels != 0
+    parts = [runs_of_rows(labels, rows) for rows in row_bands(labels.shape)]
+    return Runs(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def runs_of_rows(labels, rows):
+    """Return number, row, first and last column of the runs in some rows, a slice."""
+    part = labels[rows]
+    begins = part != 0
     ends = begins.copy()
-    differs = labels[:, 1:] != labels[:, :-1]
+    differs = part[:, 1:] != part[:, :-1]
     begins[:, 1:] &= differs
     ends[:, :-1] &= differs
     begin, end = np.flatnonzero(begins), np.flatnonzero(ends)
     row = begin // labels.shape[1]
     start = row * labels.shape[1]
-    number = labels.ravel()[begin].astype(np.int64)
-    return Runs(number, row, begin - start, end - start)
+    number = part.ravel()[begin].astype(np.int64)
+    return number, row + rows.start, begin - start, end - start
 
 
 @dataclass

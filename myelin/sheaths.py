@@ -3,6 +3,8 @@
 Used by `fibers.py`; reads no file, knows no unit but the pixel.
 """
 
+import itertools
+
 import cv2
 import numpy as np
 
@@ -13,6 +15,9 @@ from myelin.regions import (
     edge_pixels,
     enclosed,
     label_regions,
+    renumber,
+    row_bands,
+    sum_pixels,
     touched_sides,
 )
 from myelin.runs import ellipses, find_runs
@@ -58,15 +63,20 @@ def split_fibers(myelin, axons, runs):
     cluster = clusters[runs.row, runs.first]
     owner[cluster] = runs.number  # the last one written stays
     several = sorted(set(cluster[owner[cluster] != runs.number].tolist()))
-    fibers = owner[clusters]
+    pieces = boxes[(owner == 0) & (boxes[:, 4] > 0)]
+    # Of a scan there is no room for both: each cluster gives way to its fibers, those that have
+    # several after the others and, until then, with the sign changed.
+    owner[several] = -np.array(several, np.int32)
+    renumber(clusters, owner)
+    fibers = clusters
     for index in several:
         view = crop(boxes[index], 1, myelin.shape)
-        mask = clusters[view] == index
+        mask = fibers[view] == -index
         markers = np.where(mask, axons[view], 0)
         inner = cv2.distanceTransform((markers == 0).view(np.uint8), cv2.DIST_L2, 5)
         outer = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
         fibers[view][mask] = watershed(inner - outer, markers, mask)[mask]
-    return fibers, boxes[(owner == 0) & (boxes[:, 4] > 0)]
+    return fibers, pieces
 
 
 def watershed(heights, markers, mask):
@@ -127,7 +137,8 @@ def find_holes(fibers, runs, tissue=None):
     -------
     bool array, (n + 1,)
     """
-    axon_px, fiber_px = runs.areas(fibers.max()), np.bincount(fibers.ravel())
+    axon_px = runs.areas(fibers.max())
+    fiber_px = sum_pixels(fibers, len(axon_px))
     small = np.append(0, axon_px) < MAX_G_RATIO_HOLE**2 * fiber_px
     small[0] = False
     # A cut fiber has its axon at one side.
@@ -157,11 +168,15 @@ def join_swollen(axons, fibers):
     int array, (n + 1,)
         The number of the fiber that each is a part of; its own for most.
     """
-    axon_px, fiber_px = np.bincount(axons.ravel()), np.bincount(fibers.ravel())
+    count = fibers.max()
+    axon_px, fiber_px = sum_pixels(axons, count), sum_pixels(fibers, count)
     part_of = np.arange(len(axon_px))
     small = (axon_px < MAX_G_RATIO_PART**2 * fiber_px) | surrounded(fibers)
     small[0] = False
-    place, width, flat = np.flatnonzero(small[fibers]), fibers.shape[1], fibers.ravel()
+    width, flat = fibers.shape[1], fibers.ravel()
+    bands = row_bands(fibers.shape)
+    place = [np.flatnonzero(small[fibers[rows]]) + rows.start * width for rows in bands]
+    place = np.concatenate(place)
     pairs = set()
     for step, inside in (
         (-1, place % width > 0),
@@ -204,7 +219,9 @@ def surrounded(fibers):
     count = fibers.max()
     exposed = edge_pixels(fibers, count) > 0
     lowest, highest = np.full(count + 1, count + 1), np.zeros(count + 1, int)
-    for one, other in ((fibers[:, 1:], fibers[:, :-1]), (fibers[1:], fibers[:-1])):
+    parts = (fibers[rows.start : rows.stop + 1] for rows in row_bands(fibers.shape))
+    beside = (((part[:, 1:], part[:, :-1]), (part[1:], part[:-1])) for part in parts)
+    for one, other in itertools.chain.from_iterable(beside):
         differs = one != other
         one, other = one[differs], other[differs]
         exposed[one[other == 0]] = exposed[other[one == 0]] = True

@@ -1,0 +1,78 @@
+"""What is measured of a scan in bands of rows is what one band gives, to the last digit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from myelin import axons, regions
+from myelin.fibers import measure_fibers
+from myelin.frame import Frame
+from myelin.images import read_image, read_mask
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "raw" / "test"
+SHAPE = (448, 448)
+
+
+@pytest.fixture(scope="module")
+def nerve():
+    """A bundled image and its mask."""
+    return tuple(
+        read(EXAMPLES / f"synthetic_test_01{part}.tif")
+        for read, part in ((read_image, ""), (read_mask, "_mask"))
+    )
+
+
+def margin():
+    tissue = np.ones(SHAPE, bool)
+    tissue[:, :40] = tissue[410:] = False
+    return Frame(SHAPE, tissue=tissue)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64, 447])
+@pytest.mark.parametrize("frame", [None, margin()], ids=["whole", "margin"])
+def test_bands_change_nothing(nerve, monkeypatch, rows, frame):
+    image, myelin = nerve
+
+    def measured():
+        return measure_fibers(myelin, 0.1, None, image, 255 - image, frame)
+
+    whole = measured()
+    monkeypatch.setattr(regions, "BAND_PX", rows * SHAPE[1])
+    monkeypatch.setattr(axons, "REACH_PX", 60)
+    found = measured()
+    assert len(whole) > 50 and (whole.labels.max(axis=1) > 0).mean() > 0.8
+    for name, values in whole.columns.items():
+        np.testing.assert_array_equal(found.columns[name], values)
+    for name in ("labels", "axons", "counted", "collapsed"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+
+
+def test_bands_that_see_too_little_would_show(nerve, monkeypatch):
+    _, myelin = nerve
+    labels, boxes = regions.label_regions(~myelin, 4)
+    kept = boxes[:, 4] >= 3
+
+    def contacts():
+        near, far, thickness = axons.sheath_contacts(labels, kept)
+        return sorted(zip(near.tolist(), far.tolist(), thickness.tolist(), strict=True))
+
+    whole = contacts()
+    monkeypatch.setattr(regions, "BAND_PX", 50 * SHAPE[1])
+    assert contacts() == whole
+    monkeypatch.setattr(axons, "REACH_PX", 1)
+    assert contacts() != whole
+
+
+def test_one_region_of_several_in_its_box():
+    core = np.zeros((12, 14), bool)
+    core[3:9, 4:10] = True
+    core[4:8, 5:9] = False  # a ring with a piece in it, and a piece of the same size beside it
+    core[6, 6:8] = True
+    core[10, 4:10] = True
+    _, boxes = regions.label_regions(core, 4)
+    for box in boxes[1:]:
+        view = regions.crop(box, 3, core.shape)
+        found = axons.core_in_box(core, box, view)
+        assert found.shape == core[view].shape and found.sum() == box[4]
+        assert not (found > core[view]).any()
