@@ -60,6 +60,9 @@ from myelin.segmented import check_images, probabilities_of, segmented
 from myelin.spreadsheet import add_table_options, check_installed, write_workbook
 from myelin.summary import summarize
 
+# So many images get their warnings on the terminal: a wrong pixel size concerns all of them.
+DOUBTED_SAID = 5
+
 
 def parse(argv):
     """Return the arguments of the command line."""
@@ -283,9 +286,13 @@ def report(rows, animals, warnings, folder):
         if row["margin_fraction"]:
             text += f"  {100 * row['margin_fraction']:.1f} % margin"
         print(f"{text}  ({row['pixel_size_um']:g} µm per pixel, {row['pixel_size_source']})")
-    for name, texts in warnings.items():
-        for text in texts:
+    doubted = [name for name, texts in warnings.items() if texts]
+    for name in doubted[:DOUBTED_SAID]:
+        for text in warnings[name]:
             print(f"warning: {name}: {text}")
+    if len(doubted) > DOUBTED_SAID:
+        more = len(doubted) - DOUBTED_SAID
+        print(f"warning: {more} more images have doubtful numbers, see {folder}/run.json")
     left_out = {row["image"] for row in rows} - set(itertools.chain(*animals.values()))
     if animals and left_out:
         print(f"not in the groups: {', '.join(sorted(left_out))}")

@@ -143,6 +143,8 @@ def read_rows(path, needed, what, least=1):
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file, check the name") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error}), save it as CSV in UTF-8") from None
     delimiter = separator(text.partition("\n")[0])

@@ -169,7 +169,7 @@ def read_cases(
         All mistakes at once: files that cannot be read, sizes that differ, pixel sizes that are
         unknown or contradict each other.
     """
-    cases, errors = [], []
+    cases, errors, unknown = [], [], []
     for name in progress(sources[0], "checking"):
         masks, image = [folder[name] for folder in sources], images.get(name)
         nerve = (nerves or {}).get(name)
@@ -182,13 +182,16 @@ def read_cases(
             paths = [image, *(myelin for myelin, _ in masks)]
             size, source = find_pixel_size(paths, pixel_size_um, reader)
             if size is None and not in_pixels:
-                raise UserError(
-                    f"{paths[-1]}: pixel size unknown (no OME-XML or ImageJ scale; dpi tags do not "
-                    "count), give it in µm per pixel with --pixel-size"
-                )
+                unknown.append(paths[-1])
         except UserError as mistake:
             errors.extend(mistake.args)
         cases.append(Case(name, masks, image, size, source, probability, nerve))
+    if unknown:  # in one line: mostly it is all of them
+        others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        errors.append(
+            f"{unknown[0]}{others}: pixel size unknown (no OME-XML or ImageJ scale; dpi tags do "
+            "not count), give it in µm per pixel with --pixel-size"
+        )
     if errors:
         raise UserError(*errors)
     return cases

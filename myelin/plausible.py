@@ -24,7 +24,8 @@ def doubts(row, fibers):
     mean = row["axon_diameter_um_mean"]
     if mean is not None and not MEAN_AXON_UM[0] <= mean <= MEAN_AXON_UM[1]:
         found.append(
-            f"axons are {mean:.3g} µm wide in the mean, {MEAN_AXON_UM[0]:g} to "
+            f"axons are {mean:{'.3g' if mean < 1000 else ',.0f'}} µm wide in the mean, "
+            f"{MEAN_AXON_UM[0]:g} to "
             f"{MEAN_AXON_UM[1]:g} is usual: {size}"
         )
     density = row["fiber_density_per_mm2"]

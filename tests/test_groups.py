@@ -76,7 +76,7 @@ def test_images_without_group_are_named(folder, capsys):
         ("image,group,animal\n", "0 rows"),
         ("", "0 rows"),
         (f"image,group,animal\n{'x' * 200_000},a,A\n", "g.csv: not a table (field larger"),
-        (None, "g.csv: cannot be read"),
+        (None, "g.csv: no such file, check the name"),
     ],
 )
 def test_bad_groups(folder, capsys, text, message):

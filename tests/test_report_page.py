@@ -187,6 +187,31 @@ def test_a_click_excludes_and_every_number_follows(page, folder):
     assert page.excluded() == [2]
 
 
+def test_what_is_chosen_out_of_sight_is_scrolled_to(page):
+    """A key pressed at the end of the page, and an image chosen in the table far above it."""
+    page.value("document.getElementById('review').style.margin = '1500px 0'")
+    right = (
+        "page.viewer.box.dispatchEvent("
+        "new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }))"
+    )
+    for scroll, action in (
+        ("document.body.scrollHeight", right),
+        ("0", "document.querySelector('#images tbody tr:nth-child(2) button').click()"),
+    ):
+        page.value(f"scrollTo(0, {scroll})")
+        assert not 0 < middle_of_image(page) < 1
+        page.value(action)
+        page.wait(lambda: 0 < middle_of_image(page) < 1)
+
+
+def middle_of_image(page):
+    """Return where the middle of the image is, 0 to 1 within the window."""
+    return page.value(
+        "const { top, bottom } = page.viewer.box.getBoundingClientRect();"
+        "return (top + bottom) / 2 / window.innerHeight"
+    )
+
+
 def set_rule(page, option, limit):
     box = page.find(f"#rules input[data-rule={option}]")
     box.clear()

@@ -8,7 +8,7 @@ class Page {
     this.decisions = new Decisions(study);
     this.rules = new Rules(study);
     this.kindOf = (fiber) => this.kind(fiber);
-    this.table = new ImageTable(by("images"), study, (index) => this.open(index));
+    this.table = new ImageTable(by("images"), study, (index) => this.open(index).then(() => this.viewer.reveal()));
     const point = (fiber, event) => this.point(fiber, event);
     this.viewer = new Viewer(by("viewer"), study, this.kindOf, {
       point, click: (fiber) => this.toggle(fiber), shown: (index) => this.shown(index),
@@ -204,6 +204,7 @@ class Page {
     }
     if (image !== this.viewer.index) return; // another one was asked for meanwhile
     this.viewer.bring(fiber);
+    this.viewer.reveal();
     this.choose(fiber);
     const { columns } = this.study;
     this.say(`${before}${this.nameOf(fiber)}: axon ${shown(columns.axon_diameter_um[fiber], 2)} µm, g-ratio ` +

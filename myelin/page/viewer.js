@@ -67,6 +67,13 @@ class Viewer {
     this.draw();
   }
 
+  // Scroll the page to the image where less than half of it is in sight.
+  reveal() {
+    const { top, bottom } = this.box.getBoundingClientRect(), middle = (top + bottom) / 2;
+    const header = document.querySelector("header").offsetHeight;
+    if (middle < header || middle > window.innerHeight) this.box.scrollIntoView({ block: "nearest" });
+  }
+
   // Bring a fiber of this image into view, large enough to judge.
   bring(fiber) {
     const [left, top, right, bottom] = this.scene.box(fiber), size = Math.max(right - left, bottom - top, 8);
