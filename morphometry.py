@@ -130,6 +130,8 @@ class Results:
         Of `summary.csv` and `fascicles.csv`.
     warnings : dict of image id to list of str
     measured : dict of image id to Measured
+    tables : list of str
+        Names of the tables written, but those of fibers.
     """
 
     pictures: Pictures
@@ -138,6 +140,7 @@ class Results:
     fascicles: list = dataclasses.field(default_factory=list)
     warnings: dict = dataclasses.field(default_factory=dict)
     measured: dict = dataclasses.field(default_factory=dict)
+    tables: list = dataclasses.field(default_factory=list)
 
 
 @script
@@ -203,7 +206,7 @@ def measure_folder(args):
     if results.page:
         results.page.write(args.out / "report.html", running["arguments"], text, args.decimal)
     if args.xlsx:
-        write_workbook(args.out, list(results.measured), bool(tables))
+        write_workbook(args.out, list(results.measured), results.tables)
     name_leftovers(args.out, before)
     report(rows, animals, warnings, args.out)
 
@@ -248,10 +251,12 @@ def write_tables(args, results, animals):
     for name, rows in (("summary", results.rows), ("fascicles", results.fascicles)):
         if rows:
             write_table(args.out / f"{name}.csv", list(rows[0]), rows, args.decimal)
+            results.tables.append(name)
     if not animals:
         return None
     tables = compare_groups(animals, results.measured, args.g_ratio_bins)
     write_groups(args.out, tables, args.decimal)
+    results.tables += [field.name for field in dataclasses.fields(tables)]
     return tables
 
 

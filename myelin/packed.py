@@ -249,4 +249,6 @@ def packed_take(name):
 def take_of(path):
     """Return what was packed of an image in `raw/`; masks and other files hold one image only."""
     name = {RAW_TRAIN: "train", RAW_TEST: "test"}.get(path.parent)
-    return packed_take(name) if name and not path.stem.endswith(("_mask", "_axon")) else {}
+    return (
+        packed_take(name) if name and not path.stem.endswith(("_mask", "_axon", "_nerve")) else {}
+    )

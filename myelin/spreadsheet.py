@@ -13,7 +13,6 @@ from myelin.files import is_number, read_table, replacing
 
 # Columns of names: an image called 5512 is no number.
 NAMES = {"image", "group", "animal"}
-TABLES = ("summary", "per_animal", "per_group", "per_g_ratio_bin")
 SHEET_ROWS = 2**20  # that is all a sheet of Excel has
 NARROWEST = 10  # column, letters
 
@@ -45,8 +44,8 @@ def check_installed():
         raise UserError("--xlsx: XlsxWriter is not installed, run pip install XlsxWriter")
 
 
-def write_workbook(folder, ids, groups):
-    """Write `summary.xlsx`: sheets summary, those of the groups, fibers, and run.
+def write_workbook(folder, ids, tables):
+    """Write `summary.xlsx`: a sheet for each table, one of all fibers, and one of the run.
 
     Parameters
     ----------
@@ -54,8 +53,8 @@ def write_workbook(folder, ids, groups):
         Where the run has written its tables and `run.json`.
     ids : sequence of str
         Its images.
-    groups : bool
-        Whether it has compared groups.
+    tables : sequence of str
+        Names of its other tables: "summary" and so on.
 
     Raises
     ------
@@ -69,22 +68,32 @@ def write_workbook(folder, ids, groups):
             replacing(folder / "summary.xlsx") as temporary,
             xlsxwriter.Workbook(temporary, {"constant_memory": True}) as book,
         ):
-            for name in TABLES if groups else TABLES[:1]:
+            for name in tables:
                 header, rows = read_table(folder / f"{name}.csv")
                 add_sheets(book, name, header, rows)
-            header, _ = read_table(folder / f"{ids[0]}_fibers.csv")
-            add_sheets(book, "fibers", ["image", *header], fiber_rows(folder, ids))
+            header = fiber_header(folder, ids)
+            add_sheets(book, "fibers", header, fiber_rows(folder, ids, header))
             facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
             add_sheets(book, "run", ["what", "value"], flatten(facts))
     except xlsxwriter.exceptions.FileCreateError as error:
         raise error.args[0] from None  # the OSError that it hides
 
 
-def fiber_rows(folder, ids):
-    """Yield the rows of all `<id>_fibers.csv`, each with its image first."""
+def fiber_header(folder, ids):
+    """Return the columns of all `<id>_fibers.csv`, as only some may have `fascicle`."""
+    columns = {"image": None}
     for name in ids:
-        for row in read_table(folder / f"{name}_fibers.csv")[1]:
-            yield [name, *row]
+        columns |= dict.fromkeys(read_table(folder / f"{name}_fibers.csv")[0])
+    return list(columns)
+
+
+def fiber_rows(folder, ids, header):
+    """Yield the rows of all `<id>_fibers.csv`, by the header, each with its image."""
+    for name in ids:
+        own, rows = read_table(folder / f"{name}_fibers.csv")
+        for row in rows:
+            cells = dict(zip(own, row, strict=True), image=name)
+            yield [cells.get(column, "") for column in header]
 
 
 def flatten(facts, name=""):

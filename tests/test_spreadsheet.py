@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from measuring import FIBER_COLUMNS, SUMMARY_COLUMNS, fails, rings, save
 
@@ -53,7 +54,9 @@ def test_workbook(folder, decimal):
     call = "--pixel-size 0.1 --no-pictures --xlsx --groups g.csv --decimal".split()
     morphometry.main([*call, decimal])
     sheets = read_workbook("morphometry/summary.xlsx")
-    assert list(sheets) == [*spreadsheet.TABLES, "fibers", "run"]
+    assert list(sheets) == [
+        *("summary", "per_animal", "per_group", "per_g_ratio_bin", "fibers", "run")
+    ]
     header, *rows = sheets["summary"]
     assert list(header.values()) == SUMMARY_COLUMNS
     assert [row["A"] for row in rows] == list(NAMES), "names are texts"
@@ -65,6 +68,18 @@ def test_workbook(folder, decimal):
     assert sheets["per_animal"][1]["A"] == "=a"
     facts = {row["A"]: row.get("B") for row in sheets["run"]}
     assert facts["fibers 5512"] == 2 and facts["command"].startswith("python morphometry.py")
+
+
+def test_fascicles_have_a_sheet_and_a_column(folder):
+    """Of two images only one has an outline of its nerve."""
+    save(Path(f"preds/{NAMES[1]}_nerve.tif"), np.ones((120, 200), bool))
+    morphometry.main("--pixel-size 0.1 --no-pictures --xlsx".split())
+    sheets = read_workbook("morphometry/summary.xlsx")
+    assert list(sheets) == ["summary", "fascicles", "fibers", "run"]
+    assert [row["A"] for row in sheets["fascicles"][1:]] == [NAMES[1]]
+    header, *rows = sheets["fibers"]
+    (column,) = (letter for letter, title in header.items() if title == "fascicle")
+    assert [row.get(column) for row in rows] == [None, None, 1, 1]
 
 
 def test_sheets_follow_when_one_is_full(folder, monkeypatch):

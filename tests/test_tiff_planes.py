@@ -186,6 +186,7 @@ def test_what_was_taken_is_taken_again(folder):
     assert test.ids == ["a", "b"] and np.array_equal(test[1], pixels[0, 2] + 20)
     find_myelin.main(["--myelin", "bright", "--scale", "1"])
     assert read_run(PREDS)["take"] == "channel=3"
+    tifffile.imwrite("raw/test/a_nerve.tif", np.full((96, 96), 255, np.uint8))  # is one image
     morphometry.main(["--pixel-size", "0.2", "--no-pictures"])
     data.main(["--take", "channel=1"])
     assert np.array_equal(packed.load_test()[0], pixels[0, 0])
