@@ -16,7 +16,7 @@ from myelin.drawing import read_labels
 from myelin.files import replacing, sha256
 from myelin.images import read_image, read_mask, read_record, write_image
 from myelin.mask_checks import apart
-from myelin.naming import PREDS, RAW_TEST, RAW_TRAIN, SUFFIXES, test_images
+from myelin.naming import PREDS, RAW_TEST, RAW_TRAIN, SUFFIXES, is_id, test_images
 from myelin.nerve import MAX_FASCICLES
 from myelin.ownership import MODELS_OWN, hashes_in, programs_hash, read_run, set_aside
 
@@ -178,8 +178,10 @@ def restore(name):
     Raises
     ------
     UserError
-        The mask is the model's already, or the model's is not there any more.
+        No id; the mask is the model's already, or the model's is not there any more.
     """
+    if not is_id(name):
+        raise UserError(f"{name}: no name of an image, give it without folder and ending")
     path, axon = PREDS / f"{name}_mask.tif", PREDS / f"{name}_axon.tif"
     present = [*Target(path, None).present(), *Target(axon, None).present()]
     if path.exists() and is_models(path) and present == [path]:

@@ -271,7 +271,7 @@ def without(fibers, reasons, myelin):
     ----------
     fibers : fibers.Fibers
     reasons : array of str, (n,)
-        As from `reasons_of`.
+        Why each is left out, empty where it is not.
     myelin : bool array, (rows, cols)
         The mask; what of it belongs to these fibers counts no longer as myelin.
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from myelin import __version__
 from myelin.cli import running
 from myelin.disk import FULL
+from myelin.naming import listed
 from myelin.stopping import temporary_files
 
 # The end of a temporary file's name: its process, its computer, its kind.
@@ -246,8 +247,7 @@ def name_leftovers(folder, before):
         if path.exists() and path.stat().st_mtime_ns == written
     ]
     if left:
-        more = f" and {len(left) - 10} more" if len(left) > 10 else ""
-        print(f"note: {folder}/ also holds older files: {', '.join(left[:10])}{more}")
+        print(f"note: {folder}/ also holds older files: {listed(left)}")
 
 
 def write_run_json(folder, **facts):

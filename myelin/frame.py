@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from myelin.naming import listed
 from myelin.regions import edge_pixels
 from myelin.tissue import find_tissue
 
@@ -140,9 +141,8 @@ def name_unseen(cases, whole_frame):
     """Say of which `masks.Case`s the image is missing, so that no margin can be found."""
     unseen = [case.name for case in cases if case.image is None]
     if unseen and not whole_frame:
-        more = f" and {len(unseen) - 5} more" if len(unseen) > 5 else ""
         print(
-            f"note: no image of {', '.join(unseen[:5])}{more} at hand (--images): blank margins "
+            f"note: no image of {listed(unseen)} at hand (--images): blank margins "
             "cannot be told and count as tissue"
         )
 

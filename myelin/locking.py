@@ -55,7 +55,7 @@ def holding(folder, name="", shared=False):
             folder.mkdir(parents=True)
             stack.callback(remove_empty, folder)
         try:
-            file = take(path, shared)
+            file = acquire(path, shared)
         except OSError as error:
             if not shared or error.errno not in (errno.ENOENT, errno.EACCES, errno.EROFS):
                 raise
@@ -73,7 +73,7 @@ def remove_empty(folder):
         folder.rmdir()
 
 
-def take(path, shared):
+def acquire(path, shared):
     """Return the open and locked file, None where others hold it."""
     last = time.monotonic() + PATIENCE_S
     while True:

@@ -103,6 +103,11 @@ def is_hidden(path):
     return path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
 
 
+def is_id(name):
+    """Whether a text can be an image's id: ids name files, so none may lead to another folder."""
+    return isinstance(name, str) and not UNSAFE_NAME.search(name) and bool(name.strip("."))
+
+
 def printable(name):
     """Return a file name with a question mark for each byte that is not text."""
     return name.encode("utf-8", "replace").decode()

@@ -10,7 +10,7 @@ import numpy as np
 
 from myelin.cli import UserError
 from myelin.disk import allocate
-from myelin.naming import NPYDATA, RAW_TEST, RAW_TRAIN, UNSAFE_NAME
+from myelin.naming import NPYDATA, RAW_TEST, RAW_TRAIN, is_id
 from myelin.pixel_size import is_possible
 from myelin.take import parse_take
 
@@ -205,12 +205,10 @@ def misfit(path, images):
 
 
 def load_ids(name, images):
-    """Return the id of each frame; ids name files, so none may lead to another folder."""
+    """Return the id of each frame."""
     path = NPYDATA / f"imgs_id_{name}.npy"
     ids = load_texts(path)
-    if len(ids) != len(images) or not all(isinstance(name, str) for name in ids):
-        raise misfit(path, images)
-    if any(UNSAFE_NAME.search(name) or not name.strip(".") for name in ids):
+    if len(ids) != len(images) or not all(map(is_id, ids)):
         raise misfit(path, images)
     return ids
 

@@ -11,7 +11,7 @@ from myelin.files import replacing, sha256
 from myelin.images import read_image, read_mask, read_record
 from myelin.locking import holding
 from myelin.mask_checks import check_way_round
-from myelin.naming import NPYDATA, RAW_TEST, RAW_TRAIN, test_images, training_pairs
+from myelin.naming import NPYDATA, RAW_TEST, RAW_TRAIN, listed, test_images, training_pairs
 from myelin.packed import Stack, load_ids, load_texts, packed_take
 from myelin.take import take_text
 
@@ -97,13 +97,8 @@ def changes(name):
         ],
         "gone": [stem for stem in packed if stem not in now],
     }
-    found = [f"{kind}: {some(stems)}" for kind, stems in kinds.items() if stems]
+    found = [f"{kind}: {listed(stems)}" for kind, stems in kinds.items() if stems]
     return f"has changed since it was packed ({'; '.join(found)})" if found else None
-
-
-def some(names):
-    """Return the first names of a list as a text."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def load_hashes(name):
@@ -173,7 +168,7 @@ def doubles():
     for folders in places.values():
         for paths in folders.values():
             if len(paths) > 1:
-                notes.append(f"note: the same image {len(paths)} times: {some(paths)}")
+                notes.append(f"note: the same image {len(paths)} times: {listed(paths)}")
         if len(folders) > 1:
             one, other = (paths[0] for paths in folders.values())
             notes.append(

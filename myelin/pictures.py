@@ -54,15 +54,12 @@ class Picture:
     case : masks.Case
     fibers : fibers.Fibers
         Without pixels, and with the columns `DRAWN` only.
-    numbers : int array, (n,)
-        Those in the label images.
     outside : bytes or None
         Packed.
     """
 
     case: object
     fibers: object
-    numbers: np.ndarray
     outside: bytes | None
 
 
@@ -78,23 +75,20 @@ class Pictures:
     def __init__(self, folder):
         self.folder, self.pictures = folder, []
 
-    def add(self, case, fibers, numbers=None, outside=None):
+    def add(self, case, fibers, outside=None):
         """Keep what the pictures of an image need.
 
         Parameters
         ----------
         case : masks.Case
         fibers : fibers.Fibers
-        numbers : int array, (n,), optional
-            Those in the label images (default: the column `fiber`).
         outside : bool array, (rows, cols), optional
             What is no tissue.
         """
         columns = {name: fibers.columns[name] for name in DRAWN}
-        numbers = columns["fiber"] if numbers is None else numbers
         packed = None if outside is None else zlib.compress(np.packbits(outside), 1)
         kept = replace(fibers, columns=columns, labels=None, axons=None)
-        self.pictures.append(Picture(case, kept, numbers, packed))
+        self.pictures.append(Picture(case, kept, packed))
 
     def draw(self, args, reader, measured, tables=None):
         """Draw an overlay and a plot of each image, one plot of all, and one of the groups.
@@ -124,7 +118,7 @@ class Pictures:
                 fibers,
                 reader.mask(picture.case.masks[0][0]),
                 reader.image(picture.case.image),
-                picture.numbers if args.numbers else None,
+                fibers.columns["fiber"] if args.numbers else None,
                 outside,
                 colours,
                 formats,
@@ -143,7 +137,7 @@ class Pictures:
         """Return the fibers of a picture with their pixels, and what is outside."""
         from tifffile import imread
 
-        name, numbers = picture.case.name, picture.numbers
+        name, numbers = picture.case.name, picture.fibers.columns["fiber"]
         labels, axons = (imread(self.folder / f"{name}_{part}.tif") for part in ("labels", "axons"))
         row = np.zeros(max(int(labels.max()), int(np.max(numbers, initial=0))) + 1, np.int32)
         row[numbers] = np.arange(1, len(numbers) + 1)

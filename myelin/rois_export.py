@@ -16,7 +16,7 @@ from myelin.geojson import write_geojson
 from myelin.imagej_rois import MAX_COORDINATE, write_zip
 from myelin.images import read_mask, read_record, write_image
 from myelin.masks import Reader, images_of, read_cases
-from myelin.naming import MORPHOMETRY, RAW_TEST, find_masks
+from myelin.naming import MORPHOMETRY, RAW_TEST, find_masks, is_id, listed
 from myelin.nerve import find_nerves, read_nerve
 from myelin.outlines import trace
 
@@ -65,6 +65,8 @@ def from_morphometry(ids):
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
         folder, names, hashes = Path(run["masks"]), list(run["fibers"]), run["mask_sha256"]
+        if not all(map(is_id, names)):
+            raise ValueError
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path}: not there or not whole, run python morphometry.py") from None
     masks = find_masks(folder) if folder.is_dir() else {}
@@ -113,8 +115,9 @@ def chosen(ids, found, folder):
     """Return the ids asked for, or all."""
     unknown = [name for name in ids if name not in found]
     if unknown:
-        known = ", ".join(list(found)[:10]) + (" and others" if len(found) > 10 else "")
-        raise UserError(f"{', '.join(unknown)}: not in {folder}, which has {known}; check the name")
+        raise UserError(
+            f"{listed(unknown)}: not in {folder}, which has {listed(list(found))}; check the name"
+        )
     return ids or list(found)
 
 

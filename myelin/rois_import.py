@@ -11,7 +11,7 @@ from myelin.drawing import AXON, FASCICLE, FIBER, GAP, KINDS, MYELIN, NERVE, Dra
 from myelin.geojson import read_geojson
 from myelin.imagej_rois import read_rois
 from myelin.images import read_record
-from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS, test_images
+from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS, listed, test_images
 from myelin.outlines import fill, paint
 from myelin.ownership import masks_in
 from myelin.packed import take_of
@@ -159,7 +159,7 @@ def read_outlines(result, path):
     """Return the outlines in a file; those of `<id>_nerve.*` are of a nerve."""
     found, passed_over = READERS[path.suffix.lower()](path)
     if passed_over:
-        result.warnings.append(f"no area, passed over: {some(passed_over)}")
+        result.warnings.append(f"no area, passed over: {listed(passed_over)}")
     for outline in found:
         if path.stem.endswith(NERVES) and outline.kind != FASCICLE:
             outline.kind = NERVE
@@ -178,11 +178,6 @@ def add_rest(result, folders):
             return
 
 
-def some(names):
-    """Return the first of some names as text."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
 # ---------------------------------------------------------------- outlines
 
 
@@ -199,7 +194,7 @@ def draw(result, outlines):
             pairs = [
                 " and ".join(outlines[indices[index]].name for index in pair) for pair in overlaps
             ]
-            result.warnings.append(f"{kind}s that overlap, the first keeps it: {some(pairs)}")
+            result.warnings.append(f"{kind}s that overlap, the first keeps it: {listed(pairs)}")
         return labels
 
     if parts[NERVE] or parts[FASCICLE]:
@@ -214,7 +209,7 @@ def draw(result, outlines):
     inside = [index for index in parts[AXON] if fibers.ravel()[pixels[index]].any()]
     lost = [outlines[index].name for index in parts[AXON] if index not in set(inside)]
     if lost:
-        result.warnings.append(f"axons without a fiber, left out: {some(lost)}")
+        result.warnings.append(f"axons without a fiber, left out: {listed(lost)}")
     axons = painted(AXON, inside)
     with_axon = np.unique(fibers[axons > 0])
     empty = [
@@ -223,7 +218,7 @@ def draw(result, outlines):
         if number not in with_axon
     ]
     if empty:
-        result.warnings.append(f"fibers without an axon, myelin throughout: {some(empty)}")
+        result.warnings.append(f"fibers without an axon, myelin throughout: {listed(empty)}")
     result.drawing = Drawing(
         fibers, axons, *(paint([pixels[i] for i in parts[k]], shape)[0] > 0 for k in (MYELIN, GAP))
     )
@@ -262,7 +257,7 @@ def fill_all(result, outlines):
                 "what is no fiber"
             )
     if leaving:
-        result.warnings.append(f"outlines that leave the image, cut off: {some(leaving)}")
+        result.warnings.append(f"outlines that leave the image, cut off: {listed(leaving)}")
     return pixels
 
 
@@ -307,12 +302,12 @@ def draw_labels(result, paths):
     lost = np.setdiff1d(axons[stray], axons[(axons > 0) & ~stray])
     if len(lost):
         result.warnings.append(
-            f"axons without a fiber, left out: {some([str(number) for number in lost])}"
+            f"axons without a fiber, left out: {listed([str(number) for number in lost])}"
         )
     axons = np.where(np.isin(axons, lost), 0, axons)
     empty = np.setdiff1d(fibers[fibers > 0], fibers[axons > 0])
     if len(empty):
         result.warnings.append(
-            f"fibers without an axon, myelin throughout: {some([str(n) for n in empty])}"
+            f"fibers without an axon, myelin throughout: {listed([str(n) for n in empty])}"
         )
     result.drawing = Drawing(fibers, axons, *np.zeros((2, *shape), bool))

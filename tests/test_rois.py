@@ -163,6 +163,9 @@ def test_mistakes_in_export(folder, capsys):
     assert "is no label image" in fails(rois.main, capsys, "export")
     Path("morphometry/one_axons.tif").write_bytes(b"II*\0")
     assert "cannot be read as an image" in fails(rois.main, capsys, "export")
+    run = Path("morphometry/run.json")
+    run.write_text(run.read_text(encoding="utf-8").replace('"one"', '"../one"'), encoding="utf-8")
+    assert "not there or not whole" in fails(rois.main, capsys, "export")
     assert not Path("rois").exists()
 
 
