@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from myelin.cli import UserError
-from myelin.drawing import read_labels
 from myelin.files import replacing, sha256
-from myelin.images import read_image, read_mask, read_record, write_image
+from myelin.images import read_image, read_labels, read_mask, read_record, write_image
 from myelin.mask_checks import apart
 from myelin.naming import PREDS, RAW_TEST, RAW_TRAIN, SUFFIXES, is_id, test_images
 from myelin.nerve import MAX_FASCICLES

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from myelin.cli import UserError
-from myelin.images import decode, read_record, unreadable
 from myelin.outlines import trace
 
 # What an outline can be. Myelin is that of no fiber, a gap is within one; both are only read.
@@ -125,40 +123,3 @@ class Drawing:
             for kind, traced in ((AXON, axons), (FIBER, fibers))
             if number in traced
         ]
-
-
-def read_labels(path, shape=None):
-    """Read a label image as it is stored.
-
-    Parameters
-    ----------
-    path : path
-    shape : (int, int), optional
-        Rows and columns that it must have.
-
-    Returns
-    -------
-    int32 array, (rows, cols)
-
-    Raises
-    ------
-    UserError
-        Not readable, not grey, of another shape, or with values that are no fiber numbers.
-    """
-    record = read_record(path)
-    try:
-        labels = decode(path)
-    except Exception as error:  # a damaged body can raise anything in the libraries
-        raise unreadable(path, f"{type(error).__name__}: {error}") from None
-    whole = labels.ndim == 2 and labels.dtype.kind in "buif"
-    if whole and labels.dtype.kind == "f":  # ImageJ keeps 32-bit numbers as floats
-        whole = bool((np.isfinite(labels) & (labels == np.floor(labels))).all())
-    if not whole or labels.size == 0 or labels.min() < 0 or labels.max() >= 2**31:
-        raise UserError(
-            f"{path}: {labels.dtype} of shape {labels.shape} is no label image, which is grey with "
-            "whole numbers from 0, save it as 16- or 32-bit TIFF"
-        )
-    if labels.shape != (record.shape if shape is None else shape):
-        own, wanted = ("{} x {}".format(*size) for size in (labels.shape, shape or record.shape))
-        raise UserError(f"{path}: {own} pixels instead of {wanted}, save it without resizing it")
-    return labels.astype(np.int32)

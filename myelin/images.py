@@ -154,6 +154,31 @@ def other_header(file, take):
 # ---------------------------------------------------------------- pixels
 
 
+def read_stored(source):
+    """Read one image as it is stored.
+
+    Parameters
+    ----------
+    source : path or ImageRecord
+
+    Returns
+    -------
+    array, (rows, cols) or (rows, cols, channels), any dtype
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, has several pages, or claims an absurd size.
+    """
+    record = as_record(source)
+    try:
+        return decode(record.path, record.take)
+    except UserError:
+        raise
+    except Exception as error:  # a damaged body can raise anything in the libraries
+        raise unreadable(record.path, f"{type(error).__name__}: {error}") from None
+
+
 def read_image(source):
     """Read one image as grey.
 
@@ -172,15 +197,10 @@ def read_image(source):
     Raises
     ------
     UserError
-        The file cannot be read, has several pages, claims an absurd size, or has NaN pixels.
+        As `read_stored`, or the image has NaN pixels.
     """
     record = as_record(source)
-    try:
-        image = decode(record.path, record.take)
-    except UserError:
-        raise
-    except Exception as error:  # a damaged body can raise anything in the two libraries
-        raise unreadable(record.path, f"{type(error).__name__}: {error}") from None
+    image = read_stored(record)
     if image.ndim == 3 and image.shape[2] in (3, 4):
         import cv2
 
@@ -244,13 +264,46 @@ def read_mask(source):
     low, high = np.sort(np.argsort(counts)[-2:])
     strays = image.size - counts[low] - counts[high]
     if strays > STRAY_MASK_FRACTION * image.size:
-        if (mask := label_mask(record.path, decode(record.path))) is not None:
+        if (mask := label_mask(record.path, read_stored(record))) is not None:
             return mask
         raise UserError(
             f"{record.path}: {len(values)} grey values in a mask, which has two (0 and 255), "
             "threshold it and save it as TIFF or PNG"
         )
     return image > (int(low) + int(high)) / 2
+
+
+def read_labels(path, shape=None):
+    """Read a label image: the number of a region on each of its pixels, 0 elsewhere.
+
+    Parameters
+    ----------
+    path : path
+    shape : (int, int), optional
+        Rows and columns that it must have.
+
+    Returns
+    -------
+    int32 array, (rows, cols)
+
+    Raises
+    ------
+    UserError
+        As `read_stored`, or not grey, of another shape, or with values that are no whole numbers.
+    """
+    labels = read_stored(path)
+    whole = labels.ndim == 2 and labels.dtype.kind in "buif"
+    if whole and labels.dtype.kind == "f":  # ImageJ keeps 32-bit numbers as floats
+        whole = bool((np.isfinite(labels) & (labels == np.floor(labels))).all())
+    if not whole or labels.min() < 0 or labels.max() >= 2**31:
+        raise UserError(
+            f"{path}: {labels.dtype} of shape {labels.shape} is no label image, which is grey with "
+            "whole numbers from 0, save it as 16- or 32-bit TIFF"
+        )
+    if shape not in (None, labels.shape):
+        own, wanted = ("{} x {}".format(*size) for size in (labels.shape, shape))
+        raise UserError(f"{path}: {own} pixels instead of {wanted}, save it without resizing it")
+    return labels.astype(np.int32)
 
 
 # ---------------------------------------------------------------- writing images

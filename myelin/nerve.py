@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from myelin.cli import UserError
-from myelin.images import as_record, decode, read_image, unreadable
+from myelin.images import as_record, read_image, read_stored
 from myelin.naming import list_images
 from myelin.summary import summarize
 
@@ -45,10 +45,7 @@ def read_nerve(source):
         The file cannot be read, has nothing in it, or more values than fascicles can have.
     """
     record = as_record(source)
-    try:
-        numbers = decode(record.path)
-    except Exception as error:  # a damaged body can raise anything in the two libraries
-        raise unreadable(record.path, f"{type(error).__name__}: {error}") from None
+    numbers = read_stored(record)
     if numbers.ndim == 3 or numbers.dtype.kind not in "uib":
         numbers = read_image(record)
     values = np.unique(numbers)

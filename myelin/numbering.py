@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from myelin.cli import UserError
 from myelin.files import read_table
+from myelin.images import read_labels
 
 # A fiber is an earlier one if they share this part of the smaller of the two.
 SAME_FIBER = 0.5
@@ -59,14 +61,13 @@ class Numbers:
 
         Fibers that were left out are in the table alone: their number is put where their axon was.
         """
-        from myelin.images import decode
-
-        try:
-            earlier = decode(self.folder / f"{name}_labels.tif").astype(np.int64)
-        except FileNotFoundError:
+        path = self.folder / f"{name}_labels.tif"
+        if not path.exists():
             return None
-        except Exception as error:  # a damaged file can raise anything in the library
-            print(f"note: {self.folder / name}_labels.tif cannot be read ({error}): new numbers")
+        try:
+            earlier = read_labels(path)
+        except UserError as mistake:
+            print(f"note: {mistake}; its fibers get new numbers")
             return None
         if earlier.shape != fibers.labels.shape:
             return None

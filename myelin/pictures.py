@@ -11,6 +11,7 @@ import numpy as np
 
 from myelin.cli import progress
 from myelin.groups import pool_sizes
+from myelin.images import read_labels
 
 # Columns of the fibers that overlays need.
 DRAWN = ("fiber", "x_px", "y_px", "fiber_diameter_um", "g_ratio", "excluded")
@@ -135,10 +136,10 @@ class Pictures:
 
     def pixels(self, picture):
         """Return the fibers of a picture with their pixels, and what is outside."""
-        from tifffile import imread
-
         name, numbers = picture.case.name, picture.fibers.columns["fiber"]
-        labels, axons = (imread(self.folder / f"{name}_{part}.tif") for part in ("labels", "axons"))
+        labels, axons = (
+            read_labels(self.folder / f"{name}_{part}.tif") for part in ("labels", "axons")
+        )
         row = np.zeros(max(int(labels.max()), int(np.max(numbers, initial=0))) + 1, np.int32)
         row[numbers] = np.arange(1, len(numbers) + 1)
         fibers = replace(picture.fibers, labels=row[labels], axons=row[axons])

@@ -10,11 +10,11 @@ import numpy as np
 
 from myelin import files
 from myelin.cli import UserError
-from myelin.drawing import FASCICLE, NERVE, Drawing, Outline, read_labels
+from myelin.drawing import FASCICLE, NERVE, Drawing, Outline
 from myelin.exclude import mask_hash
 from myelin.geojson import write_geojson
 from myelin.imagej_rois import MAX_COORDINATE, write_zip
-from myelin.images import read_mask, read_record, write_image
+from myelin.images import read_labels, read_mask, read_record, write_image
 from myelin.masks import Reader, images_of, read_cases
 from myelin.naming import MORPHOMETRY, RAW_TEST, find_masks, is_id, listed
 from myelin.nerve import find_nerves, read_nerve

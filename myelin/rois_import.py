@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from myelin.cli import UserError, progress
-from myelin.drawing import AXON, FASCICLE, FIBER, GAP, KINDS, MYELIN, NERVE, Drawing, read_labels
+from myelin.drawing import AXON, FASCICLE, FIBER, GAP, KINDS, MYELIN, NERVE, Drawing
 from myelin.geojson import read_geojson
 from myelin.imagej_rois import read_rois
-from myelin.images import read_record
+from myelin.images import read_labels, read_record
 from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS, listed, test_images
 from myelin.outlines import fill, paint
 from myelin.ownership import masks_in
