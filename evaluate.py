@@ -25,11 +25,13 @@ from myelin.masks import (
     images_of,
     read_cases,
 )
-from myelin.naming import PREDS, RAW_TEST, find_masks, list_images
+from myelin.naming import PREDS, find_masks, list_tree
 from myelin.nerve import find_nerves
+from myelin.ownership import read_run
 from myelin.pictures import add_format_option, formats_of
 from myelin.segmented import check_drawn, check_images, segmented
 from myelin.spreadsheet import add_decimal_option
+from myelin.tree import names_within, source_of, takes_of
 
 EVALUATION = Path("evaluation")
 
@@ -40,10 +42,9 @@ def parse(argv):
     parser.add_argument(
         "--reference",
         type=Path,
-        default=RAW_TEST,
         metavar="DIR",
         help="folder of reference masks, <id>_mask.* or else <id>.*, with optional axon masks "
-        "<id>_axon.* (default: raw/test)",
+        "<id>_axon.* (default: where the images were segmented from, raw/test)",
     )
     parser.add_argument(
         "--preds",
@@ -67,20 +68,24 @@ def parse(argv):
 def main(argv=None):
     """Compare all predictions that have a reference."""
     args = parse(argv)
+    source = source_of(read_run(args.preds))
+    args.reference = args.reference or source
     check_out(args.out, args.reference, args.preds)
     with holding(args.preds, shared=True), holding(args.out):
-        evaluate(args)
+        evaluate(args, source)
 
 
-def evaluate(args):
-    """Compare as the arguments say."""
+def evaluate(args, source):
+    """Compare as the arguments say; `source` is the folder that the images were segmented from."""
     reader = Reader()
-    references, found = find_pairs(args.reference, args.preds, reader)
+    references, found = find_pairs(args.reference, args.preds, source, reader)
     check_drawn([path for path, _ in references.values()], reader)
     predictions = found.masks
-    if args.reference == RAW_TEST:
-        check_images(found, images_of(predictions, RAW_TEST), RAW_TEST, reader)
     images = images_of(references, args.reference)
+    if args.reference == source:
+        segmented_images = images_of(predictions, source)
+        reader.takes = takes_of(found.run, segmented_images.values())
+        check_images(found, segmented_images, source, reader)
     nerves = find_nerves(references, args.reference, args.preds)
     cases = read_cases(
         [references, predictions], images, args.pixel_size, reader, in_pixels=True, nerves=nerves
@@ -110,7 +115,7 @@ def evaluate(args):
     report(rows, total, unit, args.out)
 
 
-def find_pairs(reference, preds, reader):
+def find_pairs(reference, preds, source, reader):
     """Return the reference masks as `find_masks` does, and the `Segmented` ones, one for each.
 
     Raises
@@ -118,13 +123,15 @@ def find_pairs(reference, preds, reader):
     UserError
         There are no references, or one has no prediction.
     """
-    if reference == RAW_TEST and not any(stem.endswith("_mask") for stem in list_images(reference)):
+    names = names_within(preds)
+    there = list_tree(reference, names)
+    if reference == source and not any(name.endswith("_mask") for name in there):
         raise UserError(
-            f"{RAW_TEST}: no reference masks, put <id>_mask.tif beside the images or name a folder "
+            f"{source}: no reference masks, put <id>_mask.tif beside the images or name a folder "
             "with --reference"
         )
-    references = find_masks(reference, "draw some")
-    found = segmented(preds, find_masks(preds), reader)
+    references = find_masks(reference, "draw some", names)
+    found = segmented(preds, find_masks(preds, names=names), reader)
     missing = [
         f"{mask}: no prediction {name}_mask in {preds}, run python find_myelin.py or remove the "
         "reference"

@@ -3,18 +3,24 @@
     python data.py
     python find_myelin.py
     python find_myelin.py newmyelin.h5 --myelin dark --scale 0.5
+    python find_myelin.py --images study --out results
 
 Writes, for every image of raw/test, preds/<id>_pred.png (myelin probability x 255),
 preds/<id>_mask.tif (0/255) and preds/<id>_overlay.png, all at the size of the image; also
 npydata/imgs_mask_test.npy (probabilities, float32) and preds/run.json (what made them). A mask in
 preds/ that was corrected by hand is kept; the model's is then preds/model/<id>_mask.tif.
+With --images nothing is packed, and an id is the path of an image within its folder: that of
+study/control/animal1/x.tif is control/animal1/x, its mask results/control/animal1/x_mask.tif.
 """
 
 from myelin.cli import Parser, number, script
 from myelin.engine import ENGINES, PRECISIONS
+from myelin.masks import add_out_option
 from myelin.model_file import model_path
+from myelin.naming import PREDS
 from myelin.pixel_size import check_pixel_size
-from myelin.preds import Options, segment_test
+from myelin.preds import Options, segment_files, segment_test
+from myelin.take import add_take_option
 
 
 def scale(text):
@@ -24,7 +30,7 @@ def scale(text):
 
 @script
 def main(argv=None):
-    """Segment `raw/test`."""
+    """Segment `raw/test`, or what `--images` names."""
     args = parse(argv)
     options = Options(
         args.myelin,
@@ -34,8 +40,13 @@ def main(argv=None):
         args.engine,
         args.precision,
         args.force,
+        args.out,
     )
-    segment_test(model_path(args.model, reading=True), options)
+    model = model_path(args.model, reading=True)
+    if args.images:
+        segment_files(args.images, model, options, args.strict, args.take)
+    else:
+        segment_test(model, options)
 
 
 def parse(argv):
@@ -91,13 +102,37 @@ def parse(argv):
         "where the processor has them and the model was proven with them, else bfloat16 where the "
         "processor has it; float32 gives the same numbers on every machine (default: auto)",
     )
+    add_run_options(parser)
+    args = parser.parse_args(argv)
+    if args.take and not args.images:
+        parser.error("argument --take: for --images; of packed images, give it to data.py")
+    return args
+
+
+def add_run_options(parser):
+    """Add what a run reads and writes, and how it deals with what is there."""
+    parser.add_argument(
+        "--images",
+        nargs="+",
+        metavar="PATH",
+        help="files, folders and folder trees to segment as they are, without packing; results lie "
+        "in --out as the images do in their tree, masks beside images are left alone "
+        "(default: raw/test, packed)",
+    )
+    add_take_option(parser)
+    add_out_option(parser, PREDS)
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="with --images, stop before the start where an image cannot be read (default: it is "
+        "named at the end, with exit code 3, and the others are done)",
+    )
     parser.add_argument(
         "--force",
         action="store_true",
-        help="replace masks that were corrected by hand, after a copy to preds/corrected "
-        "(default: they are kept)",
+        help="replace masks that were corrected by hand, after a copy to the folder corrected/ "
+        "beside them (default: they are kept)",
     )
-    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ measured, and `fascicles.csv` has a row for each of its fascicles.
 
     python morphometry.py --groups groups.csv
 
-compares groups of animals. `groups.csv` has the columns image, group, animal.
+compares groups of animals. `groups.csv` has the columns image, group, animal; `--groups folders`
+takes them from where the images lie, group/animal/image, and shows what it found.
 
     python morphometry.py --pixel-size 0.1 --exclude exclude.csv --max-g-ratio 0.95
 
@@ -36,7 +37,7 @@ from myelin.groups import (
     Measured,
     animals_by_group,
     compare_groups,
-    read_groups,
+    find_groups,
 )
 from myelin.locking import holding
 from myelin.masks import (
@@ -59,6 +60,7 @@ from myelin.report import Report
 from myelin.segmented import check_images, probabilities_of, segmented
 from myelin.spreadsheet import add_table_options, check_installed, write_workbook
 from myelin.summary import summarize
+from myelin.tree import names_within, source_of, takes_of
 
 # So many images get their warnings on the terminal: a wrong pixel size concerns all of them.
 DOUBTED_SAID = 5
@@ -80,7 +82,7 @@ def parse(argv):
         type=Path,
         metavar="DIR",
         help="folder of the images themselves, for overlays, pixel sizes, and for telling gaps "
-        "from axons (default: raw/test, if it exists)",
+        "from axons (default: where they were segmented from, raw/test, if it exists)",
     )
     add_out_option(parser, MORPHOMETRY)
     add_pixel_size_option(parser, "what each image records in OME-XML or ImageJ tags")
@@ -93,8 +95,8 @@ def parse(argv):
         "--groups",
         type=Path,
         metavar="CSV",
-        help="table with the columns image, group, animal: adds tables and a plot per group "
-        "(default: no groups)",
+        help="table with the columns image, group, animal: adds tables and a plot per group; "
+        "folders: from where the images lie, group/animal/image (default: no groups)",
     )
     parser.add_argument(
         "--g-ratio-bins",
@@ -155,13 +157,14 @@ def main(argv=None):
 def measure_folder(args):
     """Measure as the arguments say."""
     reader = Reader()
-    found = segmented(args.masks, find_masks(args.masks), reader)
+    found = segmented(args.masks, find_masks(args.masks, names=names_within(args.masks)), reader)
     masks = found.masks
-    folder = args.images or RAW_TEST
+    folder = args.images or source_of(found.run)
     images = images_of(masks, folder) if args.images or folder.is_dir() else {}
+    reader.takes = takes_of(found.run, images.values())
     if folder.is_dir():
         check_images(found, images, folder, reader)
-    animals = read_groups(args.groups, masks) if args.groups else {}
+    animals = find_groups(args.groups, masks) if args.groups else {}
     exclusions = Exclusions(args, masks, reader)
     probabilities = probabilities_of(found, args.masks)
     nerves = find_nerves(masks, args.masks, folder)

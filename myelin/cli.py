@@ -28,6 +28,10 @@ class UserError(Exception):
     """One or more mistakes a user can mend; each argument is `what: found, what to do`."""
 
 
+class PartlyDone(UserError):
+    """Mistakes that a run has gone past: the rest is done, and the exit code is 3."""
+
+
 def script(main):
     """Decorate a script's `main(argv=None)`: mistakes become `error:` lines and exit code 2.
 
@@ -71,7 +75,8 @@ def said_of(error):
         number = State.signal or signal.SIGINT
         return 128 + number, [stop_line(number)]
     if isinstance(error, UserError):
-        return 2, [f"error: {one_line(message)}" for message in error.args]
+        code = 3 if isinstance(error, PartlyDone) else 2
+        return code, [f"error: {one_line(message)}" for message in error.args]
     if isinstance(error, OSError):
         return 2, [f"error: {one_line(system_text(error))}"]
     if out_of_memory(error):

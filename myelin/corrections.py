@@ -148,11 +148,13 @@ def training_pair(image, path):
 
 def is_models(path):
     """Whether a file is a mask that `find_myelin.py` wrote to preds/ and nobody has changed."""
-    if path.parent != PREDS or not path.name.endswith("_mask.tif"):
+    if not path.is_relative_to(PREDS) or not path.name.endswith("_mask.tif"):
         return False
-    run = read_run(PREDS) or {}
+    run, name = read_run(PREDS) or {}, path.stem.removesuffix("_mask")
+    name = (path.parent.relative_to(PREDS) / name).as_posix()
     hashes = hashes_in(run, "images"), hashes_in(run, "earlier")
-    return programs_hash(path, hashes, run.get("threshold")) is not None
+    known = [some[name] for some in hashes if name in some]
+    return programs_hash(path, known, run.get("threshold")) is not None
 
 
 def keep_models(path):
@@ -188,7 +190,7 @@ def restore(name):
     mask, size = models_mask(name, path)
     copies = [set_aside(other) for other in present if not is_models(other)]
     write_image(path, mask.astype(np.uint8) * np.uint8(255), size)
-    (PREDS / MODELS_OWN / path.name).unlink(missing_ok=True)
+    (path.parent / MODELS_OWN / path.name).unlink(missing_ok=True)
     axon.unlink(missing_ok=True)
     return copies
 
@@ -199,7 +201,7 @@ def models_mask(name, path):
     Where it was not, from the probability at the threshold of the run, which may differ by the
     rounding to 255 levels where the threshold is not 0.5.
     """
-    kept, probability = PREDS / MODELS_OWN / path.name, PREDS / f"{name}_pred.png"
+    kept, probability = path.parent / MODELS_OWN / path.name, PREDS / f"{name}_pred.png"
     if path.exists() and is_models(path):
         kept = path
     if kept.exists():

@@ -16,7 +16,6 @@ import os
 import platform
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -101,19 +100,14 @@ class OpenVinoEngine:
         rest = "bf16" if halves and precision != "float32" else "f32"
         hints = {"INFERENCE_PRECISION_HINT": rest}
         graph = build_graph(weights, scales if precision == "int8" else None)
-
-        def compiled(streams):
-            return core.compile_model(graph, "CPU", hints | {"NUM_STREAMS": str(streams)})
-
-        # Small frames come first, to find the scale; the rest is made ready meanwhile.
-        pool = ThreadPoolExecutor(1)
-        self.large = pool.submit(compiled, 1)
-        pool.shutdown(wait=False)
-        self.small = compiled(WORKERS)
+        self.large, self.small = (
+            core.compile_model(graph, "CPU", hints | {"NUM_STREAMS": str(streams)})
+            for streams in (1, WORKERS)
+        )
 
     def predict(self, frame):
         """Return the myelin probability of a normalised frame, both float32 (rows, cols)."""
-        compiled = self.small if frame.size <= SMALL_PX else self.large.result()
+        compiled = self.small if frame.size <= SMALL_PX else self.large
         request = compiled.create_infer_request()  # its own, so that threads may share this
         return request.infer([frame[None, None]], share_inputs=True)[0][0, 0]
 

@@ -10,7 +10,7 @@ import io
 import itertools
 import unicodedata
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -57,6 +57,48 @@ class GroupTables:
     per_animal: list
     per_group: list
     per_g_ratio_bin: list
+
+
+FOLDERS = Path("folders")  # instead of a table
+
+
+def find_groups(path, names):
+    """Return {(group, animal): image ids} by a table, or, for `FOLDERS`, by where images lie.
+
+    Raises
+    ------
+    UserError
+        See `read_groups` and `groups_of_folders`.
+    """
+    return groups_of_folders(names) if path == FOLDERS else read_groups(path, names)
+
+
+def groups_of_folders(names):
+    """Take group and animal of each image from its id, group/animal/image, and print them.
+
+    Folders within an animal's are of that animal. Animals of one name in two groups are two.
+
+    Raises
+    ------
+    UserError
+        An image that lies less deep.
+    """
+    animals, errors = {}, []
+    for name in sorted(names):
+        parts = name.split("/")
+        if len(parts) < 3:
+            errors.append(
+                f"--groups folders: {name} does not lie in group/animal, move it or give a table"
+            )
+        else:
+            animals.setdefault((parts[0], parts[1]), []).append(name)
+    if errors:
+        raise UserError(*errors[:MAX_MISTAKES])
+    print("groups and animals, by folders:")
+    for (group, animal), images in animals.items():
+        shown = ", ".join(image.split("/", 2)[2] for image in images)
+        print(f"  {group}  {animal}  {len(images)} image{'s' * (len(images) > 1)}: {shown}")
+    return animals
 
 
 def read_groups(path, names):
@@ -114,8 +156,11 @@ def image_ids(names):
     composed = {unicodedata.normalize("NFC", name): name for name in names}
 
     def find(given):
-        name = unicodedata.normalize("NFC", as_written(given))
-        return composed.get(name, composed.get(Path(name).stem.removesuffix("_mask")))
+        name = unicodedata.normalize("NFC", as_written(given)).replace("\\", "/")
+        path = PurePosixPath(name)
+        stem = path.stem.removesuffix("_mask")
+        tried = (name, str(path.parent / stem), stem)
+        return next((composed[one] for one in tried if one in composed), None)
 
     return find
 

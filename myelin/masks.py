@@ -11,7 +11,7 @@ import numpy as np
 
 from myelin.cli import UserError, progress
 from myelin.images import read_image, read_mask, read_record
-from myelin.naming import RAW_TRAIN, list_images
+from myelin.naming import RAW_TRAIN, list_tree
 from myelin.nerve import read_nerve
 from myelin.packed import take_of
 from myelin.pixel_size import PIXEL_SIZE_TOLERANCE, check_pixel_size
@@ -62,7 +62,7 @@ def check_out(folder, *inputs):
 
 def images_of(masks, folder):
     """Return {id: path} of the images in a folder that have a mask and are not the mask itself."""
-    found = list_images(folder)
+    found = list_tree(folder, masks)
     return {name: found[name] for name in masks if found.get(name) not in (None, masks[name][0])}
 
 
@@ -103,15 +103,20 @@ class Reader:
     ----------
     room : int
         Most bytes of decoded masks, images and probabilities to keep.
+
+    Attributes
+    ----------
+    takes : dict of path to dict
+        Which image of a file that holds several, where it was not packed, see `tree.takes_of`.
     """
 
     def __init__(self, room=KEPT_BYTES):
-        self.room, self.records, self.kept = room, {}, {}
+        self.room, self.records, self.kept, self.takes = room, {}, {}, {}
 
     def record(self, path):
         """Return the `images.ImageRecord` of a file."""
         if path not in self.records:
-            self.records[path] = read_record(path, take_of(path))
+            self.records[path] = read_record(path, self.takes.get(path) or take_of(path))
         return self.records[path]
 
     def mask(self, path):

@@ -2,7 +2,7 @@
 
 import functools
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from myelin.cli import UserError
 
@@ -36,7 +36,7 @@ LIKE_A_MASK = [
 UNSAFE_NAME = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 
 
-def list_images(folder, errors=None):
+def list_images(folder, errors=None, only=None):
     """Return the images of a folder as {stem: path}, sorted by stem.
 
     Images in formats that are not read are named on stdout; other files are skipped silently, and
@@ -47,25 +47,25 @@ def list_images(folder, errors=None):
     folder : path
     errors : list, optional
         Takes the texts of mistakes, which are raised otherwise.
+    only : list of Path, optional
+        Of what is in the folder.
 
     Raises
     ------
     UserError
         The folder is missing, has images only in formats that are not read, two images share one
-        stem (all such pairs are named), a name holds what not every system allows in one, or is
-        that of a broken link or of something else that is no file.
-        Stems that differ in case alone clash too: their results would on Windows and macOS.
+        stem but for case (on Windows and macOS their results would clash), a name holds what not
+        every system allows in one, or is that of a broken link or something else that is no file.
     """
     folder = Path(folder)
     if not folder.is_dir():
         what = "not a folder" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {what}, make it and put images into it")
     found, taken, mistakes, unread = {}, {}, [], []
-    for path in sorted(folder.iterdir(), key=lambda path: (path.stem, path.name)):
+    for path in sorted(only or folder.iterdir(), key=lambda path: (path.stem, path.name)):
         suffix = path.suffix.lower()
-        if is_hidden(path) or suffix not in IMAGE_SUFFIXES | UNREAD_SUFFIXES:
-            continue
-        if path.is_dir() and suffix != ".zarr":
+        known = suffix in IMAGE_SUFFIXES | UNREAD_SUFFIXES
+        if is_hidden(path) or not known or (path.is_dir() and suffix != ".zarr"):
             continue
         if not (path.is_file() or path.is_dir()):
             what = "a link to nothing" if path.is_symlink() else "not a file"
@@ -104,7 +104,12 @@ def is_hidden(path):
 
 
 def is_id(name):
-    """Whether a text can be an image's id: ids name files, so none may lead to another folder."""
+    """Whether a text can be an image's id: ids name files, so none may lead out of the folder."""
+    return isinstance(name, str) and all(map(is_stem, name.split("/")))
+
+
+def is_stem(name):
+    """Whether a text can be the id of an image that lies in no folder of a tree."""
     return isinstance(name, str) and not UNSAFE_NAME.search(name) and bool(name.strip("."))
 
 
@@ -247,34 +252,63 @@ def test_images(folder, errors=None):
     folder, mistakes = Path(folder), []
     found = list_images(folder, mistakes)
     note_others(folder, folder.resolve())
+    chosen = images_among(found, mistakes)
+    if errors is not None:
+        errors.extend(mistakes)
+    elif mistakes:
+        raise UserError(*mistakes)
+    return list(chosen.values())
+
+
+def images_among(found, mistakes):
+    """Return what of {stem: path} are images to segment; `mistakes` takes texts as `errors`."""
     references = {stem for stem in found if stem.endswith("_mask")}
     references |= {f"{stem}_{part}" for stem in found for part in ("axon", "nerve")}
     wrong = misnamed(found, [stem for stem in found if stem not in references])
     results = results_in(found)
     mistakes += [*misnamed_texts(wrong, found), *results.values()]
-    if errors is not None:
-        errors.extend(mistakes)
-    elif mistakes:
-        raise UserError(*mistakes)
     others = references | wrong.keys() | results.keys()
-    return [path for stem, path in found.items() if stem not in others]
+    return {stem: path for stem, path in found.items() if stem not in others}
 
 
 test_images.__test__ = False  # not a test, whatever its name says to pytest
 
 
-def find_masks(folder, remedy="run python find_myelin.py"):
+def list_tree(folder, names):
+    """Return {id: path} of the images in those folders of a tree where some ids are.
+
+    Parameters
+    ----------
+    folder : path
+        Where the tree begins.
+    names : iterable of str
+        Ids such as `control/animal1/x`: the path from there, with / on every system.
+    """
+    found = {}
+    for inner in sorted({str(PurePosixPath(name).parent) for name in names} | {"."}):
+        if inner == "." or (is_id(inner) and (Path(folder) / inner).is_dir()):
+            listed = list_images(Path(folder) / inner)
+            found |= {join_id(inner, stem): path for stem, path in listed.items()}
+    return found
+
+
+def join_id(inner, stem):
+    """Return the id of an image by its folder in a tree, "." for the first, and its stem."""
+    return str(PurePosixPath(inner) / stem)
+
+
+def find_masks(folder, remedy="run python find_myelin.py", names=()):
     """Return {id: (mask path, axon mask path or None)} of a folder.
 
     Masks are called `<id>_mask.*`; where none is, every image is one but `<id>_axon.*` and
-    `<id>_nerve.*`.
+    `<id>_nerve.*`. Where the folder is a tree, those are found too that lie where `names`, ids, do.
 
     Raises
     ------
     UserError
         The folder is missing or holds no mask.
     """
-    found = list_images(folder)
+    found = list_tree(folder, names)
     masks = {stem.removesuffix("_mask"): stem for stem in found if stem.endswith("_mask")}
     if not masks:
         others = ("_axon", "_nerve", "_pred", "_overlay")

@@ -10,7 +10,7 @@ import numpy as np
 
 from myelin.cli import UserError
 from myelin.images import as_record, read_image, read_stored
-from myelin.naming import list_images
+from myelin.naming import list_tree
 from myelin.summary import summarize
 
 MAX_FASCICLES = 100  # more different values are an image, or a mask with blurred edges
@@ -22,7 +22,7 @@ def find_nerves(names, *folders):
     """Return {id: path} of the outlines in some folders, the first folder first."""
     found = {}
     for folder in folders:
-        stems = list_images(folder) if folder.is_dir() else {}
+        stems = list_tree(folder, names) if folder.is_dir() else {}
         found = {name: stems[f"{name}_nerve"] for name in names if f"{name}_nerve" in stems} | found
     return found
 

@@ -18,7 +18,7 @@ import json
 import shutil
 import threading
 import uuid
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -27,8 +27,8 @@ from myelin.files import replacing, run_facts, sha256, write_json
 from myelin.images import read_image, read_mask, write_image
 from myelin.naming import SUFFIXES
 
-MODELS_OWN = "model"  # folder within preds/ of the model's masks where a corrected one stands
-REPLACED = "corrected"  # folder within preds/ of corrected masks that --force has replaced
+MODELS_OWN = "model"  # folder beside masks of the model's masks where a corrected one stands
+REPLACED = "corrected"  # folder beside masks of corrected masks that --force has replaced
 
 
 def pixel_hash(pixels):
@@ -84,12 +84,16 @@ def hashes_in(run, key, kind="mask_sha256"):
     }
 
 
-def masks_in(folder):
-    """Return {id: [path]} of the masks in a folder, in whatever format; empty without a folder."""
+def masks_in(folder, names=()):
+    """Return {id: [path]} of the masks in a folder, in whatever format; empty without a folder.
+
+    Of a tree, those in the folders of some ids, `names`.
+    """
     found = {}
-    for path in sorted(folder.glob("*_mask.*")):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
-            found.setdefault(path.stem.removesuffix("_mask"), []).append(path)
+    for inner in sorted({PurePosixPath(name).parent for name in names} | {PurePosixPath()}):
+        for path in sorted((folder / inner).glob("*_mask.*")):
+            if path.suffix.lower() in SUFFIXES and path.is_file():
+                found.setdefault(str(inner / path.stem.removesuffix("_mask")), []).append(path)
     return found
 
 
@@ -101,11 +105,17 @@ def hash_of_mask(path, read=read_mask):
         return None
 
 
-def earlier_runs(folder):
+def earlier_runs(folder, names=()):
     """Return what earlier runs have left in `preds/`, as `run.json` lists it under "earlier".
 
     Where an older version left no hash, a mask is taken for the program's if a threshold of the
     probability beside it gives the same: then nothing is lost with it.
+
+    Parameters
+    ----------
+    folder : Path
+    names : iterable of str
+        Ids of images whose folders are looked into besides those of earlier runs.
 
     Returns
     -------
@@ -119,27 +129,26 @@ def earlier_runs(folder):
     hashes = hashes_in(run, "images"), hashes_in(run, "earlier")
     images = (hashes_in(run, key, "image_sha256") for key in ("earlier", "images"))
     found = {name: {"image_sha256": known} for some in images for name, known in some.items()}
-    for name, paths in progress(masks_in(folder).items(), "checking masks"):
+    for name, paths in progress(masks_in(folder, [*names, *found]).items(), "checking masks"):
         path = folder / f"{name}_mask.tif"
-        actual = programs_hash(path, hashes, run.get("threshold")) if path in paths else None
+        known = [some[name] for some in hashes if name in some]
+        actual = programs_hash(path, known, run.get("threshold")) if path in paths else None
         if actual:
             found.setdefault(name, {})["mask_sha256"] = actual
     return found
 
 
-def programs_hash(path, hashes, threshold):
+def programs_hash(path, known, threshold):
     """Return the hash of `<id>_mask.tif` where the program wrote it, else None.
 
     Parameters
     ----------
     path : Path
-    hashes : sequence of dict
-        As from `hashes_in`.
+    known : collection of str
+        The hashes that runs have recorded of it.
     threshold : float or None
         That of the run.
     """
-    name = path.stem.removesuffix("_mask")
-    known = {some[name] for some in hashes if name in some}
     actual = hash_of_mask(path)
     if actual in known or (actual and not known and is_threshold(path, threshold)):
         return actual
@@ -197,7 +206,7 @@ class RunRecord:
     def __init__(self, folder, ids, force, **facts):
         self.folder, self.force = folder, force
         self.images, self.kept, self.replaced, self.outdated = {}, [], [], []
-        self.found, self.earlier = masks_in(folder), earlier_runs(folder)
+        self.found, self.earlier = masks_in(folder, ids), earlier_runs(folder, ids)
         self.pending = list(ids)
         self.facts = run_facts(run=uuid.uuid4().hex, complete=False, **facts)
         self.lock = threading.Lock()
@@ -262,7 +271,7 @@ class RunRecord:
             self.pending.remove(name)
             self.save()
         own = self.folder / f"{name}_mask.tif"
-        beside = self.folder / MODELS_OWN / own.name
+        beside = own.parent / MODELS_OWN / own.name
         pixels = mask.view(np.uint8) * np.uint8(255)
         write_image(beside if users else own, pixels, fact["pixel_size_um"])
         if not users:
@@ -295,7 +304,7 @@ def free_path(path):
 def label_hashes(folder, names):
     """Return {file name: SHA-256} of the label images of some images, for `run.json`."""
     files = [folder / f"{name}_{part}.tif" for name in names for part in ("labels", "axons")]
-    return {path.name: sha256(path) for path in files}
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
 
 
 def keep_edited(folder):
@@ -311,8 +320,9 @@ def keep_edited(folder):
     except UserError:
         return
     for name, hashed in known.items() if isinstance(known, dict) else ():
-        path = folder / Path(name).name
-        if path.is_file() and sha256(path) != hashed:
+        path = folder / name
+        inside = path.is_relative_to(folder) and ".." not in path.parts
+        if inside and path.is_file() and sha256(path) != hashed:
             copy = free_path(path)
             with replacing(copy) as temporary:
                 shutil.copyfile(path, temporary)

@@ -10,7 +10,7 @@ import numpy as np
 
 from myelin.cli import UserError
 from myelin.disk import allocate
-from myelin.naming import NPYDATA, RAW_TEST, RAW_TRAIN, is_id
+from myelin.naming import NPYDATA, RAW_TEST, RAW_TRAIN, is_stem
 from myelin.pixel_size import is_possible
 from myelin.take import parse_take
 
@@ -208,7 +208,7 @@ def load_ids(name, images):
     """Return the id of each frame."""
     path = NPYDATA / f"imgs_id_{name}.npy"
     ids = load_texts(path)
-    if len(ids) != len(images) or not all(map(is_id, ids)):
+    if len(ids) != len(images) or not all(map(is_stem, ids)):
         raise misfit(path, images)
     return ids
 

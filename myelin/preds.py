@@ -1,37 +1,39 @@
 """Segment the packed test images into `preds/`: the work of find_myelin.py, also after training."""
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import math
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-import cv2
 import numpy as np
 
 from myelin.bands import in_bands, segment_scan
-from myelin.cli import UserError, progress, quote
+from myelin.cli import PartlyDone, UserError, progress, quote
 from myelin.disk import check_room
 from myelin.engine import WORKERS, open_engine
 from myelin.files import name_leftovers, replacing, sha256, times_written
 from myelin.images import MAX_PIXELS, read_mask, write_image
 from myelin.locking import holding
 from myelin.model_file import read_model_file
-from myelin.naming import NPYDATA, PREDS
-from myelin.ownership import MODELS_OWN, REPLACED, RunRecord, pixel_hash
-from myelin.packed import Stack, load_test, packed_take
+from myelin.naming import NPYDATA, PREDS, RAW_TEST
+from myelin.overlay import overlay, reduced
+from myelin.ownership import RunRecord, pixel_hash
+from myelin.packed import Stack, TestSet, load_test, packed_take
 from myelin.packing import keep_up
 from myelin.preprocessing import dataset_statistics
 from myelin.quantization import read_scales
+from myelin.run_report import name_corrected, report
 from myelin.segmentation import segment
 from myelin.sharing import decide
 from myelin.take import take_text
+from myelin.tree import open_images
 
-OVERLAY_RGB = (230, 159, 0)  # orange of Okabe and Ito's colour-blind-safe palette
 PROBABILITIES = NPYDATA / "imgs_mask_test.npy"
 # Most that a pixel takes in preds/: the probability, and the overlay's three colours.
 BYTES_PER_PIXEL = 4
-MAX_OVERLAY_PX = 2**26  # 8192 x 8192; overlays of larger images are made smaller by a whole factor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Options:
         See `engine.open_engine`.
     force : bool
         Whether masks corrected by hand are replaced, after a copy.
+    out : Path
+        Where results go.
     """
 
     myelin: str = "auto"
@@ -60,6 +64,7 @@ class Options:
     engine: str = "auto"
     precision: str = "auto"
     force: bool = False
+    out: Path = PREDS
 
     def pixel_size(self, packed_um):
         """Return µm per pixel of an image, or None, and its source."""
@@ -82,13 +87,44 @@ def segment_test(model, options=Options()):
         No packed images, no usable model or engine, or a scale that an image does not fit.
     """
     keep_up("test")
-    with holding(PREDS), holding(NPYDATA, "imgs_test.npy", shared=True):
-        segment_packed(load_test(), model, options)
+    with holding(options.out), holding(NPYDATA, "imgs_test.npy", shared=True):
+        facts = {"source": str(RAW_TEST), "take": take_text(packed_take("test"))}
+        segment_images(load_test(), model, options, facts)
 
 
-def segment_packed(test, model, options):
-    """Segment a `TestSet` as `segment_test` does."""
-    check_room(room_needed(test), "make room on it or pack fewer images")
+def segment_files(given, model, options=Options(), strict=False, take=None):
+    """Segment files, folders and folder trees as they are.
+
+    Parameters
+    ----------
+    given : list of str
+    model, options
+        As for `segment_test`.
+    strict : bool
+        Whether an image that cannot be read stops the run before it starts; else it is named at the
+        end, and the others are done.
+    take : dict of str to int, optional
+        Which image of files that hold several, as from `take.parse_take`.
+
+    Raises
+    ------
+    PartlyDone
+        An image could not be read.
+    UserError
+        As `segment_test`, and see `tree.open_images`.
+    """
+    with holding(options.out):
+        images = open_images(given, options.out, strict, take)
+        facts = {"source": str(images.source), "given": list(map(str, given))}
+        facts["take"] = take_text(images.take)
+        segment_images(images, model, options, facts)
+    if images.failed:
+        raise PartlyDone(*images.failed)
+
+
+def segment_images(test, model, options, facts):
+    """Segment a `TestSet` or `tree.ImageFiles`; `facts` are for `run.json`."""
+    check_room(room_needed(test, options.out), "make room on it or take fewer images")
     weights, stated, _ = read_model_file(model)
     model_sha256 = sha256(model)
     settings = with_statistics(stated, test)
@@ -101,17 +137,17 @@ def segment_packed(test, model, options):
     choices = decide(engine, settings, test, options.myelin, options.scale)
     check_sizes(test, choices)
 
-    before = times_written(PREDS)
+    before = times_written(options.out)
     record = RunRecord(
-        PREDS,
+        options.out,
         test.ids,
         options.force,
-        take=take_text(packed_take("test")),
         model=str(model),
         model_sha256=model_sha256,
         model_preprocessing=dataclasses.asdict(stated),
         threshold=threshold,
         engine=engine.name,
+        **facts,
     )
     facts = [described(choice, settings, model, options) for choice in choices]
     segment_all(engine, settings, test, choices, threshold, options, facts, record)
@@ -120,8 +156,8 @@ def segment_packed(test, model, options):
         *record.kept,
         *(path for path in before if path.stem.removesuffix("_axon") in test.ids),
     }
-    name_leftovers(PREDS, {path: time for path, time in before.items() if path not in users})
-    report(record.images, model)
+    name_leftovers(options.out, {path: time for path, time in before.items() if path not in users})
+    report(record.images, model, options.out)
     name_corrected(record)
 
 
@@ -135,8 +171,11 @@ def segment_all(engine, settings, test, choices, threshold, options, facts, reco
         return image, segment(engine, settings, image, choices[index])
 
     # One image is read or written while the network sees another.
-    with replacing(PROBABILITIES) as temporary, ThreadPoolExecutor(WORKERS) as pool:
-        probabilities = Stack(temporary, test.images.shape, np.float32)
+    with contextlib.ExitStack() as stack:
+        probabilities, pool = NotKept(), stack.enter_context(ThreadPoolExecutor(WORKERS))
+        if isinstance(test, TestSet):
+            temporary = stack.enter_context(replacing(PROBABILITIES))
+            probabilities = Stack(temporary, test.images.shape, np.float32)
         results = ahead(pool, found, range(len(test)), WORKERS)
         for index, name in enumerate(progress(test.ids, "segmenting")):
             image, probability = next(results)
@@ -158,6 +197,16 @@ def segment_all(engine, settings, test, choices, threshold, options, facts, reco
             write_result(record, name, image, probability, mask, fact)
 
 
+class NotKept:
+    """Stands for the `Stack` of probabilities where there is none, as images were not packed."""
+
+    def __setitem__(self, index, image):
+        pass
+
+    def put_rows(self, index, first, rows):
+        pass
+
+
 def ahead(pool, call, items, count):
     """Yield the call's result for each item in order, computing `count` items ahead and no more."""
     futures = collections.deque()
@@ -175,10 +224,12 @@ def segment_if_packed(model):
         segment_test(model)
 
 
-def room_needed(test):
+def room_needed(test, folder=PREDS):
     """Return the bytes that a run will write, {folder: int}."""
-    frames = 4 * math.prod(test.images.shape)
-    return {NPYDATA: frames, PREDS: BYTES_PER_PIXEL * int(np.prod(test.shapes, axis=1).sum())}
+    results = {folder: BYTES_PER_PIXEL * int(np.prod(test.shapes, axis=1).sum())}
+    if isinstance(test, TestSet):
+        return {NPYDATA: 4 * math.prod(test.images.shape)} | results
+    return results
 
 
 def room_if_packed():
@@ -235,28 +286,6 @@ def repeating_call(choice, settings, model, options):
     return quote(words)
 
 
-def report(facts, model):
-    """Say how the images were segmented, and which are doubtful or show no fibers."""
-    ways = {}
-    for name, fact in facts.items():
-        if fact["has_fibers"]:
-            ways.setdefault((fact["myelin"], fact["network_scale"]), []).append(name)
-    shown = ", ".join(
-        f"{len(names)} at scale {scale:g} ({'myelin ' * (myelin != 'as it is')}{myelin})"
-        for (myelin, scale), names in ways.items()
-    )
-    print(f"segmented {len(facts)} images with {model}: {shown or 'none'}; see {PREDS}/")
-    doubted = [name for name, fact in facts.items() if fact["doubtful"]]
-    if doubted:
-        print(f"note: look closely at {', '.join(doubted)}: the network is less sure there")
-    empty = [name for name, fact in facts.items() if not fact["has_fibers"]]
-    if empty:
-        print(
-            f"note: no fibers found at any scale in {', '.join(empty)}; "
-            "--myelin and --scale segment them all the same"
-        )
-
-
 def write_result(record, name, image, greys, mask, fact):
     """Write one image's probability, overlay and mask; the mask last, it says that all is there.
 
@@ -271,11 +300,11 @@ def write_result(record, name, image, greys, mask, fact):
     fact : dict
         For run.json.
     """
-    write_image(PREDS / f"{name}_pred.png", greys)
+    write_image(record.folder / f"{name}_pred.png", greys)
     fact["image_sha256"] = pixel_hash(image)
     users = record.users_masks(name, fact["image_sha256"])
     standing = users_mask(users[0], mask) if users else mask
-    write_image(PREDS / f"{name}_overlay.png", overlay(*reduced(image, standing)))
+    write_image(record.folder / f"{name}_overlay.png", overlay(*reduced(image, standing)))
     record.put_mask(name, mask, users, **fact)
 
 
@@ -286,42 +315,3 @@ def users_mask(path, mask):
     except UserError:
         return mask
     return corrected if corrected.shape == mask.shape else mask
-
-
-def name_corrected(record):
-    """Say which masks the user has corrected, and what became of them."""
-    if record.kept:
-        print(
-            f"kept, corrected by hand: {', '.join(path.name for path in record.kept)}; the model's "
-            f"are in {PREDS / MODELS_OWN}/, --force replaces yours after a copy"
-        )
-    for why, paths in (("--force", record.replaced), ("the image has changed", record.outdated)):
-        if paths:
-            names = ", ".join(path.name for path in paths)
-            print(f"replaced, corrected by hand ({why}): yours are in {PREDS / REPLACED}/: {names}")
-
-
-def reduced(image, mask):
-    """Return an image and its mask as they are, a scan's at a size that any program can show."""
-    step = math.ceil(math.sqrt(image.size / MAX_OVERLAY_PX))
-    if step == 1:
-        return image, mask
-    size = image.shape[1] // step, image.shape[0] // step
-    parts = (
-        cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-        for part in (image, mask.view(np.uint8))
-    )
-    image, share = parts
-    return image, share > 0
-
-
-def overlay(image, mask):
-    """Return the image with its myelin tinted and outlined, uint8 RGB (rows, cols, 3)."""
-    greys = np.arange(256)[:, None]
-    tinted = np.rint(0.65 * greys + 0.35 * np.array(OVERLAY_RGB)).astype(np.uint8)
-    mask = mask.astype(np.uint8)
-    canvas = cv2.merge([image] * 3)
-    cv2.copyTo(cv2.applyColorMap(image, tinted[:, None]), mask, canvas)
-    outline = mask - cv2.erode(mask, np.ones((3, 3), np.uint8))
-    canvas[outline > 0] = OVERLAY_RGB
-    return canvas

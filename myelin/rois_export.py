@@ -16,9 +16,11 @@ from myelin.geojson import write_geojson
 from myelin.imagej_rois import MAX_COORDINATE, write_zip
 from myelin.images import read_labels, read_mask, read_record, write_image
 from myelin.masks import Reader, images_of, read_cases
-from myelin.naming import MORPHOMETRY, RAW_TEST, find_masks, is_id, listed
+from myelin.naming import MORPHOMETRY, find_masks, is_id, listed
 from myelin.nerve import find_nerves, read_nerve
 from myelin.outlines import trace
+from myelin.ownership import read_run
+from myelin.tree import names_within, source_of, takes_of
 
 
 @dataclass
@@ -69,8 +71,8 @@ def from_morphometry(ids):
             raise ValueError
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path}: not there or not whole, run python morphometry.py") from None
-    masks = find_masks(folder) if folder.is_dir() else {}
-    nerves = find_nerves(names, folder, RAW_TEST)
+    masks = find_masks(folder, names=names) if folder.is_dir() else {}
+    nerves = find_nerves(names, folder, source_of(run.get("segmentation")))
     for name in chosen(ids, names, MORPHOMETRY):
         labels, axons = (MORPHOMETRY / f"{name}_{part}.tif" for part in ("labels", "axons"))
         fibers, mask = read_labels(labels), None
@@ -95,11 +97,13 @@ def from_masks(folder, ids, pixel_size_um):
     """
     from myelin.fibers import measure_fibers
 
-    masks = find_masks(folder)
+    masks = find_masks(folder, names=names_within(folder))
     masks = {name: masks[name] for name in chosen(ids, masks, folder)}
-    images = images_of(masks, RAW_TEST) if RAW_TEST.is_dir() else {}
+    source = source_of(read_run(folder))
+    images = images_of(masks, source) if source.is_dir() else {}
     reader = Reader()
-    nerves = find_nerves(masks, folder, RAW_TEST)
+    reader.takes = takes_of(read_run(folder), images.values())
+    nerves = find_nerves(masks, folder, source)
     for case in read_cases([masks], images, pixel_size_um, reader, in_pixels=True, nerves=nerves):
         myelin, axon = map(reader.mask, case.masks[0])
         size, image = case.pixel_size_um, reader.image(case.image)

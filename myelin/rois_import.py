@@ -1,8 +1,9 @@
 """What `rois.py import` reads: which file is of which image, and what its outlines draw."""
 
+import itertools
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -15,11 +16,13 @@ from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS, listed, test_image
 from myelin.outlines import fill, paint
 from myelin.ownership import masks_in
 from myelin.packed import take_of
+from myelin.tree import names_within
 
 READERS = {".zip": read_rois, ".roi": read_rois, ".geojson": read_geojson, ".json": read_geojson}
 # What a file's name may have after the image's id.
 LABELS, AXONS, REST, NERVES = "_labels", "_axons", "_rest", "_nerve"
 ENDINGS = ("", "_rois", "_RoiSet", NERVES)
+ROOTS = (ROIS, MORPHOMETRY)  # where a file lies as its image does in a tree
 OF_NERVES = (NERVE, FASCICLE)
 # Outlines together cover an image once or twice; above this many times, they are no drawing of it.
 MAX_COVERS = 50
@@ -99,7 +102,8 @@ def read_all(paths, name=None):
 
 def known_images():
     """Return {id: path} of the images in raw/test, and of the masks of others in preds/."""
-    images = {name: paths[0] for name, paths in masks_in(PREDS).items()}
+    names = names_within(PREDS)
+    images = {name: paths[0] for name, paths in masks_in(PREDS, names).items()}
     if RAW_TEST.is_dir():
         images |= {path.stem: path for path in test_images(RAW_TEST)}
     return images
@@ -115,9 +119,11 @@ def id_of(path, images):
             f"{path}: not a kind of file that is read, give a ROI zip, GeoJSON, or label images "
             "<id>_labels.tif and <id>_axons.tif"
         )
-    for ending in endings:
-        if path.stem.endswith(ending) and path.stem.removesuffix(ending) in images:
-            return path.stem.removesuffix(ending)
+    inner = {Path(), *(path.parent.relative_to(f) for f in ROOTS if path.is_relative_to(f))}
+    for ending, folder in itertools.product(endings, sorted(inner, reverse=True)):
+        name = (folder / path.stem.removesuffix(ending)).as_posix()
+        if path.stem.endswith(ending) and name in images:
+            return name
     raise UserError(
         f"{path}: no image of that name in {RAW_TEST} or {PREDS}, name the file after its image or "
         "give the image with --id"
@@ -289,7 +295,8 @@ def draw_labels(result, paths):
 
     def part(ending):
         own = [path for path in paths if path.stem.endswith(ending)]
-        others = [folder / f"{result.name}{ending}.tif" for folder in folders]
+        names = (f"{PurePosixPath(result.name).name}{ending}.tif", f"{result.name}{ending}.tif")
+        others = [folder / name for folder in folders for name in names]
         found = own or [path for path in others if path.is_file()]
         if not found:
             raise UserError(

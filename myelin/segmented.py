@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 from myelin.cli import UserError
 from myelin.mask_checks import check_way_round
-from myelin.naming import test_images
+from myelin.naming import images_among, list_tree, test_images
 from myelin.ownership import hash_of_mask, hashes_in, pixel_hash, read_run
+from myelin.tree import find_images, source_of
 
 
 @dataclass
@@ -146,7 +147,7 @@ def check_images(found, images, folder, reader):
         if name in found.masks and name in known and not is_image(path, known[name], reader)
     ]
     segmented_ids = {*found.masks, *found.missing}
-    new = [path.stem for path in test_images(folder) if path.stem not in segmented_ids]
+    new = [name for name in ids_now(folder, found) if name not in segmented_ids]
     gone = [name for name in found.masks if name not in images]
     if new and gone:
         errors.append(
@@ -160,6 +161,19 @@ def check_images(found, images, folder, reader):
         found.missing += new
     if errors:
         raise UserError(*errors)
+
+
+def ids_now(folder, found):
+    """Return the ids of the images that are now where those of a run were."""
+    ids = [*found.masks, *found.missing]
+    if "given" in found.run and source_of(found.run) == folder:
+        try:
+            return list(find_images(found.run["given"])[1])
+        except UserError:
+            return []
+    if any("/" in name for name in ids):
+        return list(images_among(list_tree(folder, ids), []))
+    return [path.stem for path in test_images(folder)]
 
 
 def is_image(path, known, reader):

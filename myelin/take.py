@@ -79,7 +79,7 @@ def chosen(path, counts, take):
     if several:
         raise UserError(
             f"{path}: {', '.join(map(counted, several, several.values()))} in one file, choose "
-            f"with data.py --take {','.join(f'{name}=N' for name in several)}, or save the one you "
+            f"with --take {','.join(f'{name}=N' for name in several)}, or save the one you "
             "need as a file of its own"
         )
     return {name: take.get(name, 1) - 1 for name in counts}

@@ -5,7 +5,7 @@ import pytest
 from stand_ins import NATIVE, BrightIsMyelin, rings
 from tifffile import TiffFile
 
-from myelin import bands, images, preds, segmentation, tiff_writer
+from myelin import bands, images, overlay, segmentation, tiff_writer
 from myelin.sharing import Choice
 
 
@@ -83,9 +83,9 @@ def test_a_large_tiff_is_a_pyramid_of_tiles(tmp_path, monkeypatch, dtype, pixel_
 
 def test_the_overlay_of_a_scan_is_made_smaller(monkeypatch):
     image = rings(200, 240)
-    monkeypatch.setattr(preds, "MAX_OVERLAY_PX", image.size // 5)
-    small, mask = preds.reduced(image, image == 220)
+    monkeypatch.setattr(overlay, "MAX_OVERLAY_PX", image.size // 5)
+    small, mask = overlay.reduced(image, image == 220)
     assert small.shape == mask.shape == (66, 80)
     assert abs(mask.mean() - (image == 220).mean()) < 0.02
-    monkeypatch.setattr(preds, "MAX_OVERLAY_PX", image.size)
-    assert preds.reduced(image, mask)[0] is image
+    monkeypatch.setattr(overlay, "MAX_OVERLAY_PX", image.size)
+    assert overlay.reduced(image, mask)[0] is image

@@ -13,7 +13,7 @@ from test_scale import SETTINGS, enlarged
 import data
 import find_myelin
 import unet
-from myelin import bands, files, images, model_file, preds, preprocessing, sharing
+from myelin import bands, files, images, model_file, overlay, preds, preprocessing, sharing
 
 pytestmark = pytest.mark.usefixtures("small_network")
 
@@ -182,7 +182,7 @@ def test_auto_turns_dark_images_round_for_the_network(lab, monkeypatch, random_m
 def test_overlay_tints_myelin_and_leaves_the_rest():
     image = rings(60, 60)
     mask = image == 220
-    sample = preds.overlay(image, mask)
+    sample = overlay.overlay(image, mask)
     assert (sample[~mask] == image[~mask][:, None]).all()
     assert (sample[mask] != image[mask][:, None]).any(axis=1).all()
 

@@ -51,7 +51,7 @@ def write_pages(path, pixels, packing, bigtiff=False):
 
 def test_without_a_choice_the_message_names_the_option(tmp_path):
     write_pages(tmp_path / "x.tif", stack().reshape(6, 20, 30), None)
-    with pytest.raises(UserError, match=r"6 pages in one file, choose with data\.py --take page=N"):
+    with pytest.raises(UserError, match=r"6 pages in one file, choose with --take page=N"):
         read(tmp_path / "x.tif")
     with pytest.raises(UserError, match=r"no page 7 \(it has 6\)"):
         read(tmp_path / "x.tif", "page=7")

@@ -1,0 +1,35 @@
+"""The overlay of an image by which a mask is checked: myelin tinted and outlined."""
+
+import math
+
+import cv2
+import numpy as np
+
+OVERLAY_RGB = (230, 159, 0)  # orange of Okabe and Ito's colour-blind-safe palette
+MAX_OVERLAY_PX = 2**26  # 8192 x 8192; overlays of larger images are made smaller by a whole factor
+
+
+def reduced(image, mask):
+    """Return an image and its mask as they are, a scan's at a size that any program can show."""
+    step = math.ceil(math.sqrt(image.size / MAX_OVERLAY_PX))
+    if step == 1:
+        return image, mask
+    size = image.shape[1] // step, image.shape[0] // step
+    parts = (
+        cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        for part in (image, mask.view(np.uint8))
+    )
+    image, share = parts
+    return image, share > 0
+
+
+def overlay(image, mask):
+    """Return the image with its myelin tinted and outlined, uint8 RGB (rows, cols, 3)."""
+    greys = np.arange(256)[:, None]
+    tinted = np.rint(0.65 * greys + 0.35 * np.array(OVERLAY_RGB)).astype(np.uint8)
+    mask = mask.astype(np.uint8)
+    canvas = cv2.merge([image] * 3)
+    cv2.copyTo(cv2.applyColorMap(image, tinted[:, None]), mask, canvas)
+    outline = mask - cv2.erode(mask, np.ones((3, 3), np.uint8))
+    canvas[outline > 0] = OVERLAY_RGB
+    return canvas
