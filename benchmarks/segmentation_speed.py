@@ -3,12 +3,14 @@
     python benchmarks/segmentation_speed.py ../shared/data/nerve
     python benchmarks/segmentation_speed.py FOLDER --images 1 --runs 5
 
-Each round runs, one after the other on the same images: find_myelin.py as a whole; the engine alone
-on frames already in memory (OpenVINO in the command's precision and in float32); and the procedure
-of 2018 as a program of its own (our own writing of its steps: scikit-image's resize to 1024 x 1024,
-Keras at batch size 1, resize back, PNG). Rounds are repeated, as a machine's speed drifts; printed
-are the median seconds, their range, and the ratios to the command of the same round. Needs the
-complete requirements.
+Each round runs, one after the other on the same images: find_myelin.py as a whole; the procedure of
+2018 as a program of its own (our own writing of its steps: scikit-image's resize to 1024 x 1024,
+Keras at batch size 1, resize back, PNG); both on the first image alone; and the engine alone on
+frames already in memory (OpenVINO in the command's precision, in bfloat16 and in float32). Rounds
+are repeated, as a machine's speed drifts; printed are the median seconds, their range, and the
+ratios to the command of the same round. Needs the complete requirements. With the environment
+variable ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI and `--precisions auto float32` it stands in for a
+processor without AMX.
 """
 
 import argparse
@@ -26,10 +28,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from myelin.engine import OpenVinoEngine
+from myelin.files import sha256
 from myelin.images import read_image
 from myelin.model_file import model_path, read_model_file
 from myelin.naming import test_images
 from myelin.preprocessing import normalize
+from myelin.quantization import read_scales
 from myelin.segmentation import predict
 
 PROCEDURE_2018 = """
@@ -70,17 +74,31 @@ def run(folder, *command):
     subprocess.run([sys.executable, *command], cwd=folder, check=True, capture_output=True)
 
 
-def one_round(folder, model, bare):
+def packed(folder, images):
+    """Fill a folder with images and pack them."""
+    raw = Path(folder, "raw/test")
+    raw.mkdir(parents=True)
+    for path in images:
+        shutil.copy(path, raw)
+    run(folder, str(ROOT / "data.py"))
+
+
+def one_round(folder, single, model, engines, frames):
     """Return the seconds of each contender, {name: s}."""
-    found = {
-        "find_myelin.py": seconds(lambda: run(folder, str(ROOT / "find_myelin.py"), str(model))),
-        "procedure of 2018": seconds(
-            lambda: run(folder, "-c", PROCEDURE_2018, str(ROOT), str(model))
-        ),
-    }
-    for engine, frames in bare:
+    command = str(ROOT / "find_myelin.py"), str(model)
+    procedure = "-c", PROCEDURE_2018, str(ROOT), str(model)
+    found = {}
+    for name, place, call in (
+        ("find_myelin.py", folder, command),
+        ("procedure of 2018", folder, procedure),
+        ("find_myelin.py, one image", single, command),
+        ("procedure of 2018, one image", single, procedure),
+    ):
+        shutil.rmtree(Path(place, "preds"), ignore_errors=True)
+        found[name] = seconds(lambda place=place, call=call: run(place, *call))
+    for engine in engines:
         found[f"bare engine ({engine.name})"] = seconds(
-            lambda engine=engine, frames=frames: [predict(engine, frame) for frame in frames]
+            lambda engine=engine: [predict(engine, frame) for frame in frames]
         )
     return found
 
@@ -94,20 +112,25 @@ def main():
     parser.add_argument("--model", default="bestmyelin.h5")
     parser.add_argument("--images", type=int, default=20, help="how many (default 20)")
     parser.add_argument("--runs", type=int, default=3, help="rounds (default 3)")
+    parser.add_argument(
+        "--precisions",
+        nargs="*",
+        default=["auto", "bfloat16", "float32"],
+        help="of the bare engine (default auto bfloat16 float32)",
+    )
     args = parser.parse_args()
     model = model_path(args.model, reading=True).resolve()
     weights, settings, _ = read_model_file(model)
-    with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder, "raw/test")
-        raw.mkdir(parents=True)
-        for path in test_images(args.folder)[: args.images]:
-            shutil.copy(path, raw)
-        run(folder, str(ROOT / "data.py"))
-        frames = [normalize(read_image(path), settings) for path in test_images(raw)]
-        bare = [(OpenVinoEngine(weights, precision), frames) for precision in ("auto", "float32")]
-        for engine, some in bare:
-            predict(engine, some[0])  # compiles
-        rounds = [one_round(folder, model, bare) for _ in range(args.runs)]
+    images = test_images(args.folder)[: args.images]
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as single:
+        packed(folder, images)
+        packed(single, images[:1])
+        frames = [normalize(read_image(path), settings) for path in images]
+        scales = read_scales(model, sha256(model))
+        engines = [OpenVinoEngine(weights, precision, scales) for precision in args.precisions]
+        for engine in engines:
+            predict(engine, frames[0])  # compiles
+        rounds = [one_round(folder, single, model, engines, frames) for _ in range(args.runs)]
     print(f"{len(frames)} images of {frames[0].shape}, {os.cpu_count()} processors")
     for name in rounds[0]:
         times = [found[name] for found in rounds]

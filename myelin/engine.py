@@ -16,6 +16,7 @@ import os
 import platform
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -100,14 +101,19 @@ class OpenVinoEngine:
         rest = "bf16" if halves and precision != "float32" else "f32"
         hints = {"INFERENCE_PRECISION_HINT": rest}
         graph = build_graph(weights, scales if precision == "int8" else None)
-        self.large, self.small = (
-            core.compile_model(graph, "CPU", hints | {"NUM_STREAMS": str(streams)})
-            for streams in (1, WORKERS)
-        )
+
+        def compiled(streams):
+            return core.compile_model(graph, "CPU", hints | {"NUM_STREAMS": str(streams)})
+
+        # Small frames come first, to find the scale; the rest is made ready meanwhile.
+        pool = ThreadPoolExecutor(1)
+        self.large = pool.submit(compiled, 1)
+        pool.shutdown(wait=False)
+        self.small = compiled(WORKERS)
 
     def predict(self, frame):
         """Return the myelin probability of a normalised frame, both float32 (rows, cols)."""
-        compiled = self.small if frame.size <= SMALL_PX else self.large
+        compiled = self.small if frame.size <= SMALL_PX else self.large.result()
         request = compiled.create_infer_request()  # its own, so that threads may share this
         return request.infer([frame[None, None]], share_inputs=True)[0][0, 0]
 

@@ -127,12 +127,16 @@ def round_kernel(kernel, axis):
     """
     others = tuple(number for number in range(4) if number != axis)
     most = np.maximum(np.abs(kernel).max(axis=others, keepdims=True), 1e-12)
-    exact = (kernel * (WEIGHT_STEPS / most)).reshape(*kernel.shape[:2], -1)
+    exact = (kernel * (WEIGHT_STEPS / most)).reshape(-1, kernel.shape[2] * kernel.shape[3])
     rounded = np.rint(exact)
     rest = exact - rounded
-    missing = np.rint(rest.sum(-1, keepdims=True))
-    order = np.argsort(np.argsort(-rest, axis=-1), axis=-1)
-    rounded += (order < missing).astype(np.float32) - (order >= rest.shape[-1] + missing)
+    missing = np.rint(rest.sum(1))
+    while len(rows := np.flatnonzero(missing)):
+        step = np.sign(missing[rows])
+        places = np.argmax(rest[rows] * step[:, None], axis=1)
+        rounded[rows, places] += step
+        rest[rows, places] -= step  # chosen once, it is the last to be chosen again
+        missing[rows] -= step
     rounded = np.clip(rounded, -WEIGHT_STEPS, WEIGHT_STEPS).reshape(kernel.shape)
     return (rounded * (most / WEIGHT_STEPS)).astype(np.float32), most.astype(np.float32)
 
