@@ -87,7 +87,7 @@ BREAK_NARROW = 0.08
 
 SQUARE = np.ones((3, 3), np.uint8)
 # A scan's sheaths are weighed in bands that see so many rows beyond: far more than any is thick.
-REACH_PX = 256
+REACH_PX = 128
 
 
 @dataclass
@@ -100,8 +100,8 @@ class SortedRegions:
         Numbers 1 to n of the axons, see `fibers.find_axons`.
     runs : runs.Runs
         Those of the axons.
-    others : int32 array, (rows, cols)
-        Numbers 1 to m of the other regions; axons may have numbers here too.
+    others : runs.Runs
+        Those of the other regions, numbered 1 to m; axons may have numbers here too.
     boxes : int64 array, (m + 1, 5)
         Boxes of these, see `label_regions`; area 0 for axons and for what belongs to a fiber.
     space : bool array, (rows, cols), optional
@@ -110,7 +110,7 @@ class SortedRegions:
 
     axons: np.ndarray
     runs: Runs
-    others: np.ndarray
+    others: Runs
     boxes: np.ndarray
     space: np.ndarray | None = None
 
@@ -118,7 +118,7 @@ class SortedRegions:
         """Take axons, bool (n + 1,), for holes in a sheath; the others are numbered anew."""
         numbers = (np.cumsum(~axons, dtype=np.int32) - 1) * ~axons
         holes = self.runs.of(axons)
-        index, length = self.others[holes.row, holes.first], holes.last - holes.first + 1
+        index, length = self.others.at(holes.row, holes.first), holes.last - holes.first + 1
         areas = np.bincount(index, weights=length, minlength=len(self.boxes)).astype(np.int64)
         # An axon in an open ring has the number of what lies outside, which has an area.
         self.boxes[:, 4] = np.where(self.boxes[:, 4] > 0, self.boxes[:, 4], areas)
@@ -149,16 +149,17 @@ def sort_regions(myelin, image=None, tissue=None):
     possible = (areas >= SMALLEST_AXON_PX) & (sides <= 2)
     possible &= edge <= MAX_EDGE
     hulls = np.full(len(areas), np.inf)
-    hulls[possible] = hull_areas(find_runs(labels).of(possible))
+    runs = find_runs(labels)
+    hulls[possible] = hull_areas(runs.of(possible))
     solid = areas / hulls
     candidates = solid >= MIN_SOLIDITY
     accepted = candidates
     if (solid >= MIN_SOLIDITY_OWN).any():
         accepted = accept(labels, areas, solid, candidates, sides == 0, image, tissue)
-    axons = (np.cumsum(accepted, dtype=np.int32) * accepted)[labels]
-    close_breaks(myelin, axons, tissue)
+    renumber(labels, np.cumsum(accepted, dtype=np.int32) * accepted)  # they are the axons now
+    close_breaks(myelin, labels, tissue)
     boxes[accepted, 4] = 0
-    return SortedRegions(axons, find_runs(axons), labels, boxes)
+    return SortedRegions(labels, find_runs(labels), runs, boxes)
 
 
 def accept(labels, areas, solid, candidates, inside, image, tissue=None):
@@ -215,7 +216,8 @@ def sheath_contacts(labels, kept, tissue=None):
     thickness : float32 array, (contacts,)
         Distance between the two regions there, px.
     """
-    parts = [contacts_of_rows(labels, kept, rows, tissue) for rows in row_bands(labels.shape)]
+    bands = row_bands(labels.shape, 4 * REACH_PX)  # few, as what is beyond is worked out twice
+    parts = [contacts_of_rows(labels, kept, rows, tissue) for rows in bands]
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 

@@ -34,7 +34,7 @@ def drawn_axons(axon, myelin):
     if not keep[1:].all():
         numbers = np.cumsum(keep, dtype=np.int32) * keep
         labels, runs = numbers[labels], runs.renumbered(numbers)
-    return SortedRegions(labels, runs, others, boxes, space)
+    return SortedRegions(labels, runs, find_runs(others), boxes, space)
 
 
 def find_space(myelin, axons, sheathed, others, boxes):

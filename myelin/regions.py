@@ -40,13 +40,19 @@ def label_regions(mask, connectivity):
     return labels, boxes
 
 
-def row_bands(shape):
+def row_bands(shape, least=1):
     """Yield slices of rows that together are an image: what is worked out of one is held at once.
 
     Small images are one band.
+
+    Parameters
+    ----------
+    shape : (int, int)
+    least : int
+        Fewest rows of a band, but for the last.
     """
     rows, cols = shape
-    step = max(BAND_PX // max(cols, 1), 1)
+    step = max(BAND_PX // max(cols, 1), least)
     for row in range(0, rows, step):
         yield slice(row, min(row + step, rows))
 

@@ -36,6 +36,20 @@ class Runs:
         found = np.bincount(self.number, weights=lengths, minlength=count + 1)
         return found[1:].astype(np.int64)
 
+    def at(self, row, column):
+        """Return the numbers of the runs that have some pixels, int64 (n,); each must be in one."""
+        width = self.last.max(initial=0) + 1
+        place = np.searchsorted(self.row * width + self.first, row * width + column, "right") - 1
+        return self.number[place]
+
+    def paint(self, shape):
+        """Return the image of these numbers, int32 (rows, cols); 0 elsewhere."""
+        labels, lengths = np.zeros(shape, np.int32), self.last - self.first + 1
+        steps = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        start = self.row * shape[1] + self.first
+        labels.ravel()[np.repeat(start, lengths) + steps] = np.repeat(self.number, lengths)
+        return labels
+
     def of(self, wanted):
         """Return the runs of the regions that are True in `wanted`, bool (numbers,)."""
         kept = wanted[self.number]

@@ -39,7 +39,7 @@ def test_bands_change_nothing(nerve, monkeypatch, rows, frame):
 
     whole = measured()
     monkeypatch.setattr(regions, "BAND_PX", rows * SHAPE[1])
-    monkeypatch.setattr(axons, "REACH_PX", 60)
+    monkeypatch.setattr(axons, "REACH_PX", 40)
     found = measured()
     assert len(whole) > 50 and (whole.labels.max(axis=1) > 0).mean() > 0.8
     for name, values in whole.columns.items():
@@ -59,6 +59,7 @@ def test_bands_that_see_too_little_would_show(nerve, monkeypatch):
 
     whole = contacts()
     monkeypatch.setattr(regions, "BAND_PX", 50 * SHAPE[1])
+    monkeypatch.setattr(axons, "REACH_PX", 40)
     assert contacts() == whole
     monkeypatch.setattr(axons, "REACH_PX", 1)
     assert contacts() != whole

@@ -43,3 +43,11 @@ def test_some_of_the_regions_and_other_numbers(noise):
 def test_nothing_there():
     runs = find_runs(np.zeros((5, 6), np.int32))
     assert len(runs.number) == len(hull_areas(runs)) == len(runs.areas(0)) == 0
+
+
+def test_runs_know_their_pixels():
+    labels = np.random.default_rng(0).integers(0, 3, (40, 70)).astype(np.int32)
+    runs = find_runs(labels)
+    np.testing.assert_array_equal(runs.paint(labels.shape), labels)
+    row, column = np.nonzero(labels)
+    np.testing.assert_array_equal(runs.at(row, column), labels[row, column])
