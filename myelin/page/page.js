@@ -86,14 +86,11 @@ class Page {
   }
 
   updateRest() {
-    const groups = groupRows(this.study);
-    by("groups-part").hidden = by("animals-part").hidden = !groups.length;
-    if (groups.length) {
-      fillGroups(by("groups"), groups);
-      drawAnimals(by("animals"), groups);
-    }
+    this.groups = groupRows(this.study);
+    by("groups-part").hidden = by("animals-part").hidden = !this.groups.length;
+    if (this.groups.length) fillGroups(by("groups"), this.groups);
     fillExcluded(by("excluded"), this.study, this.decisions.excluded(), (fiber) => this.goTo(fiber));
-    this.drawPlots();
+    this.queuePlots();
     this.describe(this.current);
     by("undo").disabled = !this.decisions.done.length;
     by("pending").textContent = this.status();
@@ -107,13 +104,20 @@ class Page {
     return `${parts.join("; ")}.`;
   }
 
+  // Draw the plots with the next frame, once for all that happens before it.
+  queuePlots() {
+    this.queued ||= requestAnimationFrame(() => this.drawPlots());
+  }
+
   drawPlots() {
+    this.queued = 0;
     const { images } = this.study;
     const shownImages = by("scope").value === "one" && this.viewer.index >= 0 ? [images[this.viewer.index]] : images;
     this.scatter.draw(shownImages);
     const values = (column) => wholeValues(this.study, shownImages, column);
     drawHistogram(by("diameters"), values("axon_diameter_um"), "axon diameter (µm)");
     drawHistogram(by("thicknesses"), values("myelin_thickness_um"), "myelin thickness (µm)");
+    if (this.groups.length) drawAnimals(by("animals"), this.groups);
   }
 
   // What is known and decided of a fiber, in words.
@@ -315,9 +319,8 @@ class Page {
       this.goTo(this.study.find(this.viewer.index, Number(event.target.value)));
     });
     document.addEventListener("keydown", (event) => this.key(event));
-    for (const change of ["resize", "beforeprint"]) {
-      window.addEventListener(change, () => { this.drawPlots(); this.updateRest(); });
-    }
+    window.addEventListener("resize", () => this.queuePlots());
+    window.addEventListener("beforeprint", () => this.drawPlots());
   }
 
   key(event) {

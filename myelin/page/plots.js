@@ -122,6 +122,7 @@ class Scatter {
   constructor(canvas, study, kindOf, events) {
     Object.assign(this, { canvas, study, kindOf });
     this.current = -1;
+    this.cells = new Map();
     canvas.addEventListener("pointermove", (event) => events.point(this.fiberAt(event)));
     canvas.addEventListener("pointerleave", () => events.point(-1));
     canvas.addEventListener("click", (event) => events.click(this.fiberAt(event)));
