@@ -13,7 +13,7 @@ from myelin.agreement import compare, density_column, measure_columns, pool
 from myelin.cli import Parser, UserError, progress, script
 from myelin.disk import check_room
 from myelin.fibers import measure_fibers
-from myelin.files import name_leftovers, start_run, write_run_json, write_table
+from myelin.files import name_leftovers, start_run, write_run_json
 from myelin.frame import find_frame
 from myelin.locking import holding
 from myelin.masks import (
@@ -31,6 +31,7 @@ from myelin.ownership import read_run
 from myelin.pictures import add_format_option, formats_of
 from myelin.segmented import check_drawn, check_images, segmented
 from myelin.spreadsheet import add_decimal_option
+from myelin.tables import write_table
 from myelin.tree import names_within, source_of, takes_of
 
 EVALUATION = Path("evaluation")

@@ -30,7 +30,7 @@ from myelin.cli import Parser, progress, running, script
 from myelin.disk import check_room
 from myelin.exclude import Exclusions, add_exclude_options
 from myelin.fibers import measure_fibers, write_fibers
-from myelin.files import name_leftovers, start_run, write_run_json, write_table
+from myelin.files import name_leftovers, start_run, write_run_json
 from myelin.frame import add_frame_options, find_frame, name_unseen
 from myelin.groups import (
     G_RATIO_BINS,
@@ -60,6 +60,7 @@ from myelin.report import Report
 from myelin.segmented import check_images, probabilities_of, segmented
 from myelin.spreadsheet import add_table_options, check_installed, write_workbook
 from myelin.summary import summarize
+from myelin.tables import write_table
 from myelin.tree import names_within, source_of, takes_of
 
 # So many images get their warnings on the terminal: a wrong pixel size concerns all of them.

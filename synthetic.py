@@ -12,11 +12,11 @@ import math
 
 from myelin.cli import Parser, UserError, number, progress, script
 from myelin.disk import check_room
-from myelin.files import write_table
 from myelin.images import write_image
 from myelin.naming import RAW_TEST, RAW_TRAIN, SUFFIXES
 from myelin.pixel_size import check_pixel_size
 from myelin.synthetic_nerve import SCENES, TRUE_COLUMNS, draw_nerve
+from myelin.tables import write_table
 
 
 def refuse_to_overwrite(folder, stems):

@@ -14,6 +14,7 @@ import json
 
 import numpy as np
 
+from myelin.agreement import overlap
 from myelin.cli import progress
 from myelin.engine import OpenVinoEngine, start_openvino
 from myelin.files import replacing, sha256
@@ -122,11 +123,8 @@ def extremes(weights, frames):
 
 def prove(weights, scales, frames):
     """Return the Dice of the masks in 8-bit numbers against float32, {kind: Dice}."""
-    exact = OpenVinoEngine(weights, "float32")
-    short = OpenVinoEngine(weights, "int8", scales)
-    found = {}
-    for name, frame in frames:
-        masks = [engine.predict(frame) >= 0.5 for engine in (exact, short)]
-        total = sum(int(mask.sum()) for mask in masks)
-        found[name] = 2 * int((masks[0] & masks[1]).sum()) / total if total else 1.0
-    return found
+    engines = OpenVinoEngine(weights, "float32"), OpenVinoEngine(weights, "int8", scales)
+    return {
+        name: overlap(*(engine.predict(frame) >= 0.5 for engine in engines))[0]
+        for name, frame in frames
+    }

@@ -12,16 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from myelin.cli import UserError
-from myelin.files import as_written, sha256
-from myelin.groups import image_ids, read_rows
+from myelin.files import sha256
 from myelin.ownership import pixel_hash
 from myelin.rules import add_rule_options, limits_of, rule_reasons
+from myelin.tables import MAX_MISTAKES, image_ids, read_rows
 
 # A fiber is the one that was decided on if its axon lies where it lay, to a pixel, and is as large,
 # to a tenth: then the decision holds although the mask was corrected elsewhere.
 SAME_PLACE_PX = 1.0
 SAME_AREA = 0.1
-SHOWN_ERRORS = 10  # a table for other masks would fill the terminal
 
 
 def add_exclude_options(parser):
@@ -159,7 +158,7 @@ def read_decisions(path, names):
     find, decisions, errors = image_ids(names), {}, []
     for line, row in read_rows(path, ("image", "fiber"), "fiber", least=0):
         where = f"{path}: line {line}"
-        given = as_written((row["image"] or "").strip())
+        given = row["image"]
         try:
             decision = parse_decision(where, row)
         except ValueError as error:
@@ -178,28 +177,26 @@ def read_decisions(path, names):
 def parse_decision(where, row):
     """Return the `Decision` of a row, a dict of texts; ValueError says what is wrong with it."""
 
-    def cell(name):
-        return as_written((row.get(name) or "").strip())
-
     def value(name):
+        cell = row.get(name)
         try:
             # A spreadsheet of some countries writes a decimal comma.
-            return float(cell(name).replace(",", ".")) if cell(name) else None
+            return float(cell.replace(",", ".")) if cell else None
         except ValueError:
-            raise ValueError(f"has {name} {cell(name)!r}, which is no number") from None
+            raise ValueError(f"has {name} {cell!r}, which is no number") from None
 
     fiber, x, y = map(value, ("fiber", "x_px", "y_px"))
     if fiber is None or not (fiber >= 1 and fiber.is_integer()):
-        raise ValueError(f"has fiber {cell('fiber')!r}, which is no number of a fiber")
+        raise ValueError(f"has fiber {row['fiber']!r}, which is no number of a fiber")
     place = None if x is None or y is None else (x, y, value("axon_area_px"))
-    reason = cell("reason") or "excluded"
-    return Decision(where, int(fiber), reason, cell("mask_sha256").lower(), place)
+    reason, mask = row.get("reason") or "excluded", row.get("mask_sha256", "").lower()
+    return Decision(where, int(fiber), reason, mask, place)
 
 
 def raise_first(errors):
     """Raise the first few of a list of mistakes, if there are any."""
-    if len(errors) > SHOWN_ERRORS:
-        errors = [*errors[:SHOWN_ERRORS], f"and {len(errors) - SHOWN_ERRORS} more such lines"]
+    if len(errors) > MAX_MISTAKES:
+        errors = [*errors[:MAX_MISTAKES], f"and {len(errors) - MAX_MISTAKES} more such lines"]
     if errors:
         raise UserError(*errors)
 

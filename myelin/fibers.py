@@ -17,13 +17,13 @@ import numpy as np
 
 from myelin.axons import sort_regions
 from myelin.drawn_axons import drawn_axons
-from myelin.files import write_table
 from myelin.frame import Frame
 from myelin.images import write_image
 from myelin.nerve import within
 from myelin.regions import edge_pixels, label_regions, perimeters, renumber, sum_pixels
 from myelin.runs import Runs, ellipses, hull_areas
 from myelin.sheaths import count_collapsed, fill_vacuoles, find_holes, join_swollen, split_fibers
+from myelin.tables import write_table
 
 
 @dataclass
@@ -296,7 +296,7 @@ def write_fibers(folder, name, fibers, decimal="point"):
         The image's id.
     fibers : Fibers
     decimal : str
-        As for `files.write_table`.
+        As for `tables.write_table`.
     """
     rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
     write_table(folder / f"{name}_fibers.csv", list(fibers.columns), rows, decimal)

@@ -1,13 +1,11 @@
-"""Write files safely: atomic replacing, tables, and the record of a run, `run.json`."""
+"""Write files safely: atomic replacing, and the record of a run, `run.json`."""
 
 import contextlib
-import csv
 import datetime
 import errno
 import functools
 import hashlib
 import json
-import math
 import os
 import platform
 import re
@@ -23,8 +21,6 @@ from myelin.stopping import temporary_files
 # The end of a temporary file's name: its process, its computer, its kind.
 TEMPORARY = re.compile(r"\.tmp-(\d+)-([0-9a-f]{8})(\.\w+)*$")
 DAY_S = 24 * 3600
-# First letters of formulas; the last four are those of East Asian keyboards.
-FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 
 
 @contextlib.contextmanager
@@ -133,90 +129,6 @@ def versions():
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
-
-
-def write_table(path, header, rows, decimal="point"):
-    """Write a CSV file atomically, in UTF-8 with the mark by which Excel knows it.
-
-    Parameters
-    ----------
-    path : path
-    header : sequence of str
-    rows : iterable
-        Dicts by the header, or sequences in its order. Floats get six digits; None and NaN are
-        empty cells. Texts that a spreadsheet would take for a formula get an apostrophe.
-    decimal : {"point", "comma"}
-        "comma" also separates the columns by semicolons, as spreadsheets expect where numbers
-        have a decimal comma.
-    """
-    comma = decimal == "comma"
-
-    def cell(value):
-        if isinstance(value, float):
-            text = "" if math.isnan(value) else f"{value:.6g}"
-            return text.replace(".", ",") if comma else text
-        return no_formula(value) if isinstance(value, str) else value
-
-    rows = ([row[name] for name in header] if isinstance(row, dict) else row for row in rows)
-    with (
-        replacing(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8-sig") as file,
-    ):
-        writer = csv.writer(file, delimiter=";" if comma else ",")
-        writer.writerow(header)
-        writer.writerows([cell(value) for value in row] for row in rows)
-
-
-def read_table(path):
-    """Return the header and the rows of a table, as texts, from `write_table` or a spreadsheet.
-
-    Columns may be separated by comma, semicolon or tab; decimal commas become points, and the
-    apostrophe before a formula is taken away.
-
-    Raises
-    ------
-    ValueError
-        It is no table in UTF-8.
-    """
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        first = file.readline()
-        file.seek(0)
-        try:
-            rows = list(csv.reader(file, delimiter=separator(first)))
-        except csv.Error as error:
-            raise ValueError(str(error)) from None
-    comma = separator(first) != ","
-    header, *rows = rows or [[]]
-    return header, [[as_written(cell, comma) for cell in row] for row in rows]
-
-
-def separator(first_line):
-    """Return what separates the columns of a table, by its first line."""
-    return max(",;\t", key=first_line.count)
-
-
-def no_formula(text):
-    """Return a text with an apostrophe in front where a spreadsheet would calculate it.
-
-    See OWASP, CSV Injection. A number stays as it is.
-    """
-    return f"'{text}" if text[:1] in FORMULA_STARTS and not is_number(text) else text
-
-
-def as_written(cell, comma=False):
-    """Return what `write_table` was given for a cell, as text; `comma`: decimals have one."""
-    if cell[:1] == "'" and cell[1:2] in FORMULA_STARTS:
-        return cell[1:]
-    number = cell.replace(",", ".", 1)
-    return number if comma and is_number(number) else cell
-
-
-def is_number(text):
-    """Whether a text is a number with a decimal point, and no infinity."""
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
 
 
 def start_run(folder):

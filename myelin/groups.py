@@ -5,25 +5,20 @@ and standard deviation are those of its animals, not of fibers or images, which 
 other within an animal.
 """
 
-import csv
-import io
 import itertools
-import unicodedata
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from myelin.cli import UserError
-from myelin.files import as_written, separator
 from myelin.summary import SIZES, statistics
+from myelin.tables import MAX_MISTAKES, image_ids, read_rows
 
 # Edges of the bins of axon diameter, µm, in which g-ratios are compared: g depends on diameter, so
 # that a group with thinner axons would seem to have other sheaths. Steps of 1 µm,
 # and a wider last one, as thick axons are few.
 G_RATIO_BINS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
-# Mistakes of a table that are named at once: the wrong table has one on every line.
-MAX_MISTAKES = 20
 
 
 @dataclass
@@ -123,7 +118,7 @@ def read_groups(path, names):
     """
     find, group_of, animals, seen, errors = image_ids(names), {}, {}, set(), []
     for line, row in read_rows(path, ("image", "group", "animal"), "image"):
-        given, group, animal = ((row[key] or "").strip() for key in ("image", "group", "animal"))
+        given, group, animal = (row[key] for key in ("image", "group", "animal"))
         image = find(given)
         if not (given and group and animal):
             errors.append(f"{path}: line {line} has an empty cell, fill it or remove the line")
@@ -147,65 +142,12 @@ def read_groups(path, names):
     return animals
 
 
-def image_ids(names):
-    """Return a function from an image's name as written in a table to its id, None if unknown.
-
-    A file's name will do as well, with its ending and `_mask`.
-    """
-    # macOS may write the ä of a file name as two letters, and a spreadsheet as one.
-    composed = {unicodedata.normalize("NFC", name): name for name in names}
-
-    def find(given):
-        name = unicodedata.normalize("NFC", as_written(given)).replace("\\", "/")
-        path = PurePosixPath(name)
-        stem = path.stem.removesuffix("_mask")
-        tried = (name, str(path.parent / stem), stem)
-        return next((composed[one] for one in tried if one in composed), None)
-
-    return find
-
-
 def animals_by_group(animals):
     """Return {group: {animal: image ids}} of what `read_groups` returned."""
     groups = {}
     for (group, animal), names in animals.items():
         groups.setdefault(group, {})[animal] = names
     return groups
-
-
-def read_rows(path, needed, what, least=1):
-    """Yield (line number, row) of a table with some columns at least.
-
-    Parameters
-    ----------
-    path : path
-    needed : sequence of str
-        The columns.
-    what : str
-        What a row is about, for the message.
-    least : int
-        Fewest rows.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file, check the name") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}), save it as CSV in UTF-8") from None
-    delimiter = separator(text.partition("\n")[0])
-    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
-    try:
-        columns = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-        start = list(itertools.islice(reader, least))
-        if not set(needed) <= set(columns) or len(start) < least:
-            raise UserError(
-                f"{path}: columns {', '.join(columns)[:200]} and {len(start)} rows, give it the "
-                f"columns {', '.join(needed)} and a row per {what}"
-            )
-        for row in itertools.chain(start, reader):
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise UserError(f"{path}: not a table ({error}), save it as CSV in UTF-8") from None
 
 
 def compare_groups(animals, measured, edges):

@@ -2,7 +2,8 @@
 
 import contextlib
 
-from myelin.files import beside, read_table, replacing, write_table
+from myelin.files import beside, replacing
+from myelin.tables import read_table, write_table
 
 COLUMNS = ["epoch", "loss", "dice", "validation_loss", "validation_dice"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from myelin.cli import UserError
-from myelin.files import read_table
 from myelin.images import read_labels
+from myelin.tables import read_table
 
 # A fiber is an earlier one if they share this part of the smaller of the two.
 SAME_FIBER = 0.5

@@ -84,7 +84,7 @@ class Report:
         methods : str
             The text of `methods.txt`.
         decimal : {"point", "comma"}
-            How the page writes `exclude.csv`, see `files.write_table`.
+            How the page writes `exclude.csv`, see `tables.write_table`.
         """
         template = (PAGE / "page.html").read_text(encoding="utf-8")
         run = json.loads(path.with_name("run.json").read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from myelin import files
+from myelin import tables
 from myelin.cli import UserError
 from myelin.drawing import FASCICLE, NERVE, Drawing, Outline
 from myelin.exclude import mask_hash
@@ -128,7 +128,7 @@ def chosen(ids, found, folder):
 def read_table(path):
     """Return a table `<id>_fibers.csv` as `Source.measurements`."""
     try:
-        header, rows = files.read_table(path)
+        header, rows = tables.read_table(path)
     except ValueError as error:
         raise UserError(f"{path}: no table ({error}), run python morphometry.py") from None
     rows = [numbers(dict(zip(header, row, strict=False))) for row in rows]
@@ -196,5 +196,5 @@ def write_napari(source, folder):
     table = folder / f"{source.name}_features.csv"
     columns = list(dict.fromkeys(itertools.chain(*source.measurements.values())))
     rows = ([number, *map(row.get, columns)] for number, row in source.measurements.items())
-    files.write_table(table, ["index", *columns], rows)
+    tables.write_table(table, ["index", *columns], rows)
     return [*paths, table]

@@ -9,7 +9,8 @@ import itertools
 import json
 
 from myelin.cli import UserError
-from myelin.files import is_number, read_table, replacing
+from myelin.files import replacing
+from myelin.tables import is_number, read_table
 
 # Columns of names: an image called 5512 is no number.
 NAMES = {"image", "group", "animal"}
