@@ -63,6 +63,8 @@ def train(old, new, settings, run, args):
 
     from myelin import training  # late: it imports Keras
 
+    if args.distribute:
+        training.distribute(run, pairs)
     if args.resume:
         progress = training.resumed_network(new, run)
     else:

@@ -46,6 +46,8 @@ def train(path, run, args):
 
     from myelin import training  # late: it imports Keras
 
+    if args.distribute:
+        training.distribute(run, pairs)
     if args.resume:
         progress = training.resumed_network(path, run)
     else:

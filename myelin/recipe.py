@@ -257,20 +257,7 @@ def add_run_options(parser):
         help="µm per pixel of the training images, noted in the model file; changes nothing else "
         "(default: unknown)",
     )
-    parser.add_argument(
-        "--validation-split",
-        type=number(float, 0, 0.9),
-        default=0.2,
-        metavar="F",
-        help="fraction of the frames, the last ones, kept from training to choose the best epoch; "
-        "0 keeps the last epoch (default: 0.2)",
-    )
-    parser.add_argument(
-        "--validate-on",
-        metavar="IDS",
-        help="validate on these images instead: ids separated by commas, * stands for anything, "
-        "such as rat3_*,rat8_* (default: see --validation-split)",
-    )
+    add_validation_options(parser)
     parser.add_argument(
         "--emphasis",
         type=emphasis,
@@ -295,6 +282,12 @@ def add_run_options(parser):
         help="start of the random numbers; the same seed repeats order and crops (default: 0)",
     )
     parser.add_argument(
+        "--distribute",
+        action="store_true",
+        help="share each batch among all GPUs of this machine; needs Keras on JAX (pip install "
+        "jax, KERAS_BACKEND=jax); the loss stays that of one (default: one device)",
+    )
+    parser.add_argument(
         "--resume",
         action="store_true",
         help="continue the interrupted run of the same command (default: start anew)",
@@ -304,4 +297,22 @@ def add_run_options(parser):
         action="store_true",
         help="leave Adam's state out of the model file: 16 MB instead of 93, but "
         "extra_training.py then starts Adam anew (default: keep it)",
+    )
+
+
+def add_validation_options(parser):
+    """Add the options that say which frames are kept from training."""
+    parser.add_argument(
+        "--validation-split",
+        type=number(float, 0, 0.9),
+        default=0.2,
+        metavar="F",
+        help="fraction of the frames, the last ones, kept from training to choose the best epoch; "
+        "0 keeps the last epoch (default: 0.2)",
+    )
+    parser.add_argument(
+        "--validate-on",
+        metavar="IDS",
+        help="validate on these images instead: ids separated by commas, * stands for anything, "
+        "such as rat3_*,rat8_* (default: see --validation-split)",
     )

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import time
 
+import keras
 from keras.callbacks import Callback
 
 from myelin.cli import UserError
@@ -35,12 +36,16 @@ class Recorder(Callback):
         super().__init__()
         self.path, self.network, self.settings, self.run = path, network, settings, run
         self.steps, self.start, self.best = steps, start, best
-        self.step, self.clock = start * steps, None
+        self.step, self.rate, self.clock = start * steps, None, None
 
     def on_train_batch_begin(self, batch, logs=None):
         """Set the learning rate."""
         rate = self.run.recipe.rate(self.step, self.run.epochs * self.steps)
-        self.network.optimizer.learning_rate = rate
+        if rate == self.rate:
+            return
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()  # within an epoch it trains on copies of the variables
+        self.network.optimizer.learning_rate = self.rate = rate
 
     def on_train_batch_end(self, batch, logs=None):
         """Say after four steps how long the training will take."""

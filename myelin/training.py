@@ -21,6 +21,7 @@ from myelin.preprocessing import Preprocessing, dataset_statistics
 keras = start_keras()  # first: what it reports while it starts is kept from the terminal
 
 from myelin.batches import CropBatches, FrameBatches  # noqa: E402
+from myelin.devices import distribute  # noqa: E402, F401
 from myelin.recorder import Recorder  # noqa: E402
 
 
