@@ -19,7 +19,8 @@ from myelin.masks import add_out_option
 from myelin.model_file import model_path
 from myelin.naming import PREDS
 from myelin.pixel_size import check_pixel_size
-from myelin.preds import Options, segment_files, segment_test
+from myelin.preds import segment_files, segment_test
+from myelin.run_options import Options
 from myelin.take import add_take_option
 
 
@@ -41,6 +42,7 @@ def main(argv=None):
         args.precision,
         args.force,
         args.out,
+        args.resume,
     )
     model = model_path(args.model, reading=True)
     if args.images:
@@ -126,6 +128,12 @@ def add_run_options(parser):
         action="store_true",
         help="with --images, stop before the start where an image cannot be read (default: it is "
         "named at the end, with exit code 3, and the others are done)",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a run of the same call that was stopped, killed or lost power, and begin "
+        "one where there is none; model, options and images must be the same (default: begin)",
     )
     parser.add_argument(
         "--force",

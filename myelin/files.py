@@ -185,7 +185,14 @@ def run_facts(**facts):
     }
 
 
+def settle(path):
+    """Bring a written file to the disk, so that it is whole even if the power fails after that."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
 def write_json(path, facts):
     """Write a JSON file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        settle(temporary)

@@ -15,7 +15,7 @@ import numpy as np
 from myelin import claims
 from myelin.cli import UserError
 from myelin.decoding import decode, open_with_pillow
-from myelin.files import replacing
+from myelin.files import replacing, settle
 from myelin.formats import foreign_header, is_foreign
 from myelin.mask_checks import label_mask
 from myelin.pixel_size import square_size
@@ -309,7 +309,7 @@ def read_labels(path, shape=None):
 # ---------------------------------------------------------------- writing images
 
 
-def write_image(path, image, pixel_size_um=None):
+def write_image(path, image, pixel_size_um=None, settled=False):
     """Write an image atomically as PNG or TIFF, by its suffix.
 
     Parameters
@@ -319,6 +319,8 @@ def write_image(path, image, pixel_size_um=None):
         uint8 (rows, cols) or RGB (rows, cols, 3); for TIFF also uint16, uint32 or float32 grey.
     pixel_size_um : float, optional
         Kept in a TIFF: ImageJ tags, or OME-XML for uint32, which ImageJ's format lacks.
+    settled : bool
+        Whether it is brought to the disk, see `files.settle`.
     """
     with replacing(path) as temporary:
         if not is_tiff(path):
@@ -326,5 +328,7 @@ def write_image(path, image, pixel_size_um=None):
 
             bgr = image[..., ::-1] if image.ndim == 3 else image
             temporary.write_bytes(cv2.imencode(".png", bgr)[1].data)
-            return
-        write_tiff(temporary, image, pixel_size_um)
+        else:
+            write_tiff(temporary, image, pixel_size_um)
+        if settled:
+            settle(temporary)

@@ -1,9 +1,11 @@
 """Whose is a mask in `preds/`: the program's, which knows it by its hash, or the user's.
 
-`run.json` is written before the masks it speaks of, so that it is right whenever a run is stopped:
+`run.json`, with its journal, is written before the masks it speaks of, so that it is right whenever
+a run is stopped:
 
     "complete": false                        true at the end of the run
     "pending": ["b", "c"]                    images that the run has not come to
+    "decided": {"b": {"image_sha256": ...}}  how those will be segmented
     "images": {"a": {"mask_sha256": ...}}    what it has written or is about to write
     "earlier": {"b": {"mask_sha256": ...}}   what earlier runs have left in the folder
 
@@ -16,15 +18,14 @@ import hashlib
 import itertools
 import json
 import shutil
-import threading
-import uuid
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from myelin.cli import UserError, progress
-from myelin.files import replacing, run_facts, sha256, write_json
-from myelin.images import read_image, read_mask, write_image
+from myelin.files import replacing, sha256
+from myelin.images import read_image, read_mask
+from myelin.journal import add_journal
 from myelin.naming import SUFFIXES
 
 MODELS_OWN = "model"  # folder beside masks of the model's masks where a corrected one stands
@@ -63,6 +64,8 @@ def read_run(folder):
         raise UserError(
             f"{path}: cannot be read ({error}), run python find_myelin.py or remove it"
         ) from None
+    if isinstance(run, dict):
+        add_journal(folder, run)
     return run
 
 
@@ -177,108 +180,6 @@ def is_threshold(path, threshold=None):
     if isinstance(threshold, int | float):  # half a grey level was lost in rounding
         return highest_out - 0.5 <= 255 * threshold <= lowest_in + 0.5
     return highest_out <= lowest_in
-
-
-class RunRecord:
-    """The `run.json` of a run of `find_myelin.py`, right at every moment of the run.
-
-    Parameters
-    ----------
-    folder : Path
-        `preds/`.
-    ids : list of str
-        The images of the run.
-    force : bool
-        Whether the user's masks are replaced, after a copy.
-    **facts
-        What holds for all images.
-
-    Attributes
-    ----------
-    images : dict of str to dict
-        Facts of the images done.
-    kept : list of Path
-        The user's masks that were kept.
-    replaced, outdated : list of Path
-        Where those now are that `force` has replaced, and those of another image.
-    """
-
-    def __init__(self, folder, ids, force, **facts):
-        self.folder, self.force = folder, force
-        self.images, self.kept, self.replaced, self.outdated = {}, [], [], []
-        self.found, self.earlier = masks_in(folder, ids), earlier_runs(folder, ids)
-        self.pending = list(ids)
-        self.facts = run_facts(run=uuid.uuid4().hex, complete=False, **facts)
-        self.lock = threading.Lock()
-        self.save()
-
-    def save(self):
-        """Write `run.json`."""
-        facts = self.facts | ({"pending": self.pending} if self.pending else {})
-        facts["images"] = self.images
-        if self.earlier:
-            facts["earlier"] = self.earlier
-        write_json(self.folder / "run.json", facts)
-
-    def finish(self):
-        """Say that the run is complete."""
-        self.facts["complete"] = True
-        self.images = dict(sorted(self.images.items()))  # several were written at a time
-        self.earlier = {k: v for k, v in self.earlier.items() if k not in self.images}
-        self.save()
-
-    def users_masks(self, name, image_sha256):
-        """Return the paths of an image's masks that the user wants kept.
-
-        Those of another image, or that `force` replaces, are moved away.
-        """
-        earlier = self.earlier.get(name, {})
-        own = self.folder / f"{name}_mask.tif"
-        users = [path for path in self.found.get(name, ()) if path != own and path.exists()]
-        # Looked at now, not at the start: an hour may lie between.
-        if own.exists() and hash_of_mask(own) != earlier.get("mask_sha256", ""):
-            users.append(own)
-        if earlier.get("image_sha256", image_sha256) != image_sha256:
-            outdated = users + self.drawn(name, "_axon") + self.drawn(name, "_nerve")
-            self.outdated += [set_aside(path) for path in outdated]
-            return []
-        if self.force:
-            users += self.drawn(name, "_axon") if users else []  # drawn on the mask that goes
-            self.replaced += [set_aside(path) for path in users]
-            return []
-        return users
-
-    def drawn(self, name, part):
-        """Return the paths of an image's files of a kind, such as "_axon", in whatever format."""
-        paths = (self.folder / f"{name}{part}{suffix}" for suffix in sorted(SUFFIXES))
-        return [path for path in paths if path.exists()]
-
-    def put_mask(self, name, mask, users, **fact):
-        """Write an image's mask: in the place of its earlier one, or beside the user's.
-
-        Parameters
-        ----------
-        name : str
-        mask : bool array, (rows, cols)
-        users : list of Path
-            As returned by `users_masks`.
-        **fact
-            What `run.json` is to say of the image, its `pixel_size_um` among it.
-        """
-        fact |= {"mask_sha256": pixel_hash(mask), "corrected_by_hand": bool(users)}
-        with self.lock:
-            self.images[name] = fact
-            self.pending.remove(name)
-            self.save()
-        own = self.folder / f"{name}_mask.tif"
-        beside = own.parent / MODELS_OWN / own.name
-        pixels = mask.view(np.uint8) * np.uint8(255)
-        write_image(beside if users else own, pixels, fact["pixel_size_um"])
-        if not users:
-            beside.unlink(missing_ok=True)
-        elif own not in users:  # one in another format counts; two of a name would not be measured
-            own.unlink(missing_ok=True)
-        self.kept += users
 
 
 def set_aside(path):

@@ -316,6 +316,8 @@ def write_sets(sets, errors):
             raise UserError(*errors)
         # The old ids go before anything is renamed: were the renaming cut off, new and old arrays
         # could not pass for one set. What was found in the old test images goes with them.
+        if tests:
+            remove("imgs_mask_test.unfinished")
         if tests and remove("imgs_mask_test"):
             lines.append("removed imgs_mask_test.npy, which was of the test images packed before")
         for name, frames in sets.items():

@@ -3,77 +3,41 @@
 import collections
 import contextlib
 import dataclasses
-import functools
 import math
+import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
-from myelin.bands import in_bands, segment_scan
-from myelin.cli import PartlyDone, UserError, progress, quote
+from myelin.cli import PartlyDone, UserError, progress
 from myelin.disk import check_room
 from myelin.engine import WORKERS, open_engine
-from myelin.files import name_leftovers, replacing, sha256, times_written
-from myelin.images import MAX_PIXELS, read_mask, write_image
+from myelin.files import name_leftovers, sha256, times_written
+from myelin.images import MAX_PIXELS
 from myelin.locking import holding
 from myelin.model_file import read_model_file
 from myelin.naming import NPYDATA, PREDS, RAW_TEST
-from myelin.overlay import overlay, reduced
-from myelin.ownership import RunRecord, pixel_hash
+from myelin.ownership import pixel_hash
 from myelin.packed import Stack, TestSet, load_test, packed_take
 from myelin.packing import keep_up
 from myelin.preprocessing import dataset_statistics
 from myelin.quantization import read_scales
+from myelin.resume import choice_of, decisions, run_to_resume
+from myelin.run_options import DEFAULTS, described
+from myelin.run_record import RunRecord
 from myelin.run_report import name_corrected, report
-from myelin.segmentation import segment
 from myelin.sharing import decide
 from myelin.take import take_text
 from myelin.tree import open_images
+from myelin.work import Segmenter, Setup
 
 PROBABILITIES = NPYDATA / "imgs_mask_test.npy"
+UNFINISHED = NPYDATA / "imgs_mask_test.unfinished.npy"
 # Most that a pixel takes in preds/: the probability, and the overlay's three colours.
 BYTES_PER_PIXEL = 4
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What a user may set for all images of a run.
-
-    Attributes
-    ----------
-    myelin : "auto", "bright" or "dark"
-    scale : float or None
-        Magnification for the network; None finds it.
-    pixel_size_um : float or None
-        µm per pixel, for the tables; else each image's own, where it says so.
-    threshold : float or None
-        Probability from which a pixel is myelin; else the model's.
-    engine, precision : str
-        See `engine.open_engine`.
-    force : bool
-        Whether masks corrected by hand are replaced, after a copy.
-    out : Path
-        Where results go.
-    """
-
-    myelin: str = "auto"
-    scale: float | None = None
-    pixel_size_um: float | None = None
-    threshold: float | None = None
-    engine: str = "auto"
-    precision: str = "auto"
-    force: bool = False
-    out: Path = PREDS
-
-    def pixel_size(self, packed_um):
-        """Return µm per pixel of an image, or None, and its source."""
-        if self.pixel_size_um is not None:
-            return self.pixel_size_um, "--pixel-size"
-        return packed_um, "unknown" if packed_um is None else "the image's metadata"
-
-
-def segment_test(model, options=Options()):
+def segment_test(model, options=DEFAULTS):
     """Segment every test image.
 
     Parameters
@@ -89,10 +53,12 @@ def segment_test(model, options=Options()):
     keep_up("test")
     with holding(options.out), holding(NPYDATA, "imgs_test.npy", shared=True):
         facts = {"source": str(RAW_TEST), "take": take_text(packed_take("test"))}
-        segment_images(load_test(), model, options, facts)
+        failed = segment_images(load_test(), model, options, facts)
+    if failed:
+        raise PartlyDone(*failed)
 
 
-def segment_files(given, model, options=Options(), strict=False, take=None):
+def segment_files(given, model, options=DEFAULTS, strict=False, take=None):
     """Segment files, folders and folder trees as they are.
 
     Parameters
@@ -117,14 +83,13 @@ def segment_files(given, model, options=Options(), strict=False, take=None):
         images = open_images(given, options.out, strict, take)
         facts = {"source": str(images.source), "given": list(map(str, given))}
         facts["take"] = take_text(images.take)
-        segment_images(images, model, options, facts)
-    if images.failed:
-        raise PartlyDone(*images.failed)
+        failed = images.failed + segment_images(images, model, options, facts)
+    if failed:
+        raise PartlyDone(*failed)
 
 
 def segment_images(test, model, options, facts):
     """Segment a `TestSet` or `tree.ImageFiles`; `facts` are for `run.json`."""
-    check_room(room_needed(test, options.out), "make room on it or take fewer images")
     weights, stated, _ = read_model_file(model)
     model_sha256 = sha256(model)
     settings = with_statistics(stated, test)
@@ -133,89 +98,160 @@ def segment_images(test, model, options, facts):
         raise UserError(f"--scale: {model} sees every image at one size, leave it out")
     scales = read_scales(model, model_sha256) if options.precision == "auto" else None
     engine = open_engine(weights, settings, options.engine, options.precision, scales)
-
-    choices = decide(engine, settings, test, options.myelin, options.scale)
-    check_sizes(test, choices)
-
-    before = times_written(options.out)
-    record = RunRecord(
-        options.out,
-        test.ids,
-        options.force,
-        model=str(model),
-        model_sha256=model_sha256,
-        model_preprocessing=dataclasses.asdict(stated),
-        threshold=threshold,
-        engine=engine.name,
+    facts = {
+        "model": str(model),
+        "model_sha256": model_sha256,
+        "model_preprocessing": dataclasses.asdict(stated),
+        "threshold": threshold,
+        "engine": engine.name,
+        "options": options.shared(),
         **facts,
-    )
-    facts = [described(choice, settings, model, options) for choice in choices]
-    segment_all(engine, settings, test, choices, threshold, options, facts, record)
-    record.finish()
-    users = {
-        *record.kept,
-        *(path for path in before if path.stem.removesuffix("_axon") in test.ids),
     }
-    name_leftovers(options.out, {path: time for path, time in before.items() if path not in users})
+    known = known_of(test, options)
+    run = run_to_resume(options.out, facts, known) if options.resume else None
+    if run:
+        decided = decisions(run)
+    else:
+        check_room(room_needed(test, options.out), "make room on it or take fewer images")
+        choices = decide(engine, settings, test, options.myelin, options.scale)
+        check_sizes(test, choices)
+        decided = {
+            name: {**known[name], **described(choice, settings, model, options)}
+            for name, choice in zip(test.ids, choices, strict=True)
+        }
+    before = times_written(options.out)
+    with keeping(test, run) as (stack, run):
+        record = RunRecord(options.out, decided, options.force, run, **facts)
+        if run:
+            print(f"going on: {len(record.images)} of {len(decided)} images are done")
+        setup = Setup(test, settings, threshold, options.out, stack and stack())
+        failed = segment_all(Segmenter(setup, engine), test.ids, record)
+    record.finish()
+    name_others(record, before, test.ids)
     report(record.images, model, options.out)
     name_corrected(record)
+    return failed
 
 
-def segment_all(engine, settings, test, choices, threshold, options, facts, record):
-    """Segment and write the images one by one, each with its `facts` for run.json."""
+def known_of(test, options):
+    """Return {id: fact} of what is known of images before anything is decided."""
+    hashes = getattr(test, "hashes", None) or [
+        pixel_hash(test[index]) for index in progress(range(len(test)), "checking")
+    ]
+    facts = {}
+    for name, hashed, packed_um in zip(test.ids, hashes, test.pixel_sizes_um, strict=True):
+        size, source = options.pixel_size(packed_um)
+        facts[name] = {"pixel_size_um": size, "pixel_size_source": source, "image_sha256": hashed}
+    return facts
 
-    def found(index):
-        if in_bands(test.shapes[index], settings):
-            return None, None  # when it is its turn, as two at once would take twice the memory
-        image = test[index]
-        return image, segment(engine, settings, image, choices[index])
 
+@contextlib.contextmanager
+def keeping(test, run):
+    """Keep probabilities of packed images in an array that outlives a run which is stopped.
+
+    Yields
+    ------
+    stack : function or None
+        Returns the path of the array, made new where none is gone on with; to be called after
+        `run.json` is written, so that it never speaks of another array.
+    run : dict or None
+        `run` where it can be gone on with.
+    """
+    if not isinstance(test, TestSet):
+        yield None, run
+        return
+    shape = test.images.shape
+    kept = run and next((path for path in (UNFINISHED, PROBABILITIES) if fits(path, shape)), None)
+    if kept:
+        os.replace(kept, UNFINISHED)
+    else:
+        UNFINISHED.unlink(missing_ok=True)
+    yield lambda: UNFINISHED if kept else Stack(UNFINISHED, shape, np.float32).path, kept and run
+    os.replace(UNFINISHED, PROBABILITIES)
+
+
+def fits(path, shape):
+    """Whether a file is an array of probabilities of images of a shape (N, rows, cols)."""
+    try:
+        stack = Stack(path)
+    except UserError:
+        return False
+    return stack.shape == shape and stack.dtype == np.float32
+
+
+def segment_all(work, ids, record):
+    """Segment the images that a run has to do, and write their masks.
+
+    Parameters
+    ----------
+    work : function
+        As `work.Segmenter`.
+    ids : list of str
+    record : RunRecord
+
+    Returns
+    -------
+    list of str
+        A text for each image that could not be read any more.
+    """
+
+    def attempt(job):
+        try:
+            return work(*job)
+        except UserError as mistake:
+            return mistake
+
+    def job(index):
+        """Look at the user's masks as late as can be."""
+        fact = record.pending[ids[index]]
+        users = record.users_masks(ids[index], fact["image_sha256"])
+        return index, choice_of(fact), users[0] if users else None
+
+    failed = []
+    todo = [index for index, name in enumerate(ids) if name in record.pending]
     # One image is read or written while the network sees another.
-    with contextlib.ExitStack() as stack:
-        probabilities, pool = NotKept(), stack.enter_context(ThreadPoolExecutor(WORKERS))
-        if isinstance(test, TestSet):
-            temporary = stack.enter_context(replacing(PROBABILITIES))
-            probabilities = Stack(temporary, test.images.shape, np.float32)
-        results = ahead(pool, found, range(len(test)), WORKERS)
-        for index, name in enumerate(progress(test.ids, "segmenting")):
-            image, probability = next(results)
-            if image is None:
-                image, choice = test[index], choices[index]
-                keep = functools.partial(probabilities.put_rows, index)
-                probability, mask = segment_scan(engine, settings, image, choice, threshold, keep)
+    with record.closing(), ThreadPoolExecutor(WORKERS) as pool:
+        results = ahead(pool, attempt, map(job, todo), WORKERS)
+        for index, found in zip(progress(todo, "segmenting"), results, strict=True):
+            fact = dict(record.pending[ids[index]])
+            if isinstance(found, UserError):
+                failed.extend(found.args)
+            elif found[0] != fact["image_sha256"]:
+                failed.append(f"{ids[index]}: has changed since the run began, start it again")
             else:
-                probabilities[index] = probability
-                mask = probability >= threshold
-                probability = np.rint(probability * 255).astype(np.uint8)
-            size, source = options.pixel_size(test.pixel_sizes_um[index])
-            fact = {
-                "pixel_size_um": size,
-                "pixel_size_source": source,
-                "myelin_area_fraction": round(float(mask.mean()), 4),
-                **facts[index],
-            }
-            write_result(record, name, image, probability, mask, fact)
-
-
-class NotKept:
-    """Stands for the `Stack` of probabilities where there is none, as images were not packed."""
-
-    def __setitem__(self, index, image):
-        pass
-
-    def put_rows(self, index, first, rows):
-        pass
+                users = record.users_masks(ids[index], fact["image_sha256"])
+                share = round(float(found[1].mean()), 4)
+                fact |= {"myelin_area_fraction": share}
+                record.put_mask(ids[index], found[1], users, **fact)
+    return failed
 
 
 def ahead(pool, call, items, count):
     """Yield the call's result for each item in order, computing `count` items ahead and no more."""
     futures = collections.deque()
-    for item in items:
-        futures.append(pool.submit(call, item))
-        if len(futures) > count:
+    try:
+        for item in items:
+            futures.append(pool.submit(call, item))
+            if len(futures) > count:
+                yield futures.popleft().result()
+        while futures:
             yield futures.popleft().result()
-    while futures:
-        yield futures.popleft().result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def name_others(record, before, ids):
+    """Name the files in the folder that are neither of this run nor the user's."""
+    kept, ids = set(record.kept), set(ids)
+    others = {
+        path: time
+        for path, time in before.items()
+        if path not in kept and path.stem.removesuffix("_axon") not in ids
+    }
+    done = {f"{name}_{part}" for name in record.images for part in ("mask", "pred", "overlay")}
+    others = {path: time for path, time in others.items() if path.stem not in done}
+    name_leftovers(record.folder, others)
 
 
 def segment_if_packed(model):
@@ -257,61 +293,3 @@ def check_sizes(test, choices):
             )
     if errors:
         raise UserError(*errors)
-
-
-def described(choice, settings, model, options):
-    """Return what was decided for an image, for run.json."""
-    return {
-        "myelin": "dark" if choice.dark else settings.myelin,
-        "network_scale": choice.scale,
-        "scale_group": choice.group,
-        "fiber_score": choice.score and round(choice.score, 3),
-        "has_fibers": choice.has_fibers,
-        "doubtful": choice.doubtful,
-        "repeat": repeating_call(choice, settings, model, options),
-    }
-
-
-def repeating_call(choice, settings, model, options):
-    """Return the call that gives an image the same mask, whatever else is in the folder."""
-    words = ["python", "find_myelin.py", model]
-    if settings.frame == "native" and choice.has_fibers:
-        words += ["--myelin", "dark" if choice.dark else "bright", "--scale", f"{choice.scale:g}"]
-    elif choice.dark:
-        words += ["--myelin", "dark"]
-    for option in ("threshold", "engine", "precision"):
-        value = getattr(options, option)
-        if value not in (None, "auto"):
-            words += [f"--{option}", value]
-    return quote(words)
-
-
-def write_result(record, name, image, greys, mask, fact):
-    """Write one image's probability, overlay and mask; the mask last, it says that all is there.
-
-    Parameters
-    ----------
-    record : RunRecord
-    name : str
-    image : uint8 array, (rows, cols)
-    greys : uint8 array, (rows, cols)
-        Probability x 255.
-    mask : bool array, (rows, cols)
-    fact : dict
-        For run.json.
-    """
-    write_image(record.folder / f"{name}_pred.png", greys)
-    fact["image_sha256"] = pixel_hash(image)
-    users = record.users_masks(name, fact["image_sha256"])
-    standing = users_mask(users[0], mask) if users else mask
-    write_image(record.folder / f"{name}_overlay.png", overlay(*reduced(image, standing)))
-    record.put_mask(name, mask, users, **fact)
-
-
-def users_mask(path, mask):
-    """Return a mask corrected by hand, which will be measured; the model's where it is no mask."""
-    try:
-        corrected = read_mask(path)
-    except UserError:
-        return mask
-    return corrected if corrected.shape == mask.shape else mask

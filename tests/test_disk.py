@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kills import Workplace, mounted
+from stand_ins import NATIVE
 
-from myelin import cli, disk, files, model_file, packed, preds
+from myelin import cli, disk, files, model_file, packed, preds, sharing, work
+from myelin.images import write_image
 
 
 def test_the_needs_of_folders_on_one_disk_are_added_up(tmp_path, monkeypatch):
@@ -72,20 +74,29 @@ def test_size_text():
 def test_what_is_reckoned_is_at_least_what_is_written(packed_noise):
     room = preds.room_needed(packed.load_test())
     assert room[Path("npydata")] == 4 * 2 * 150 * 200
-    image = np.random.default_rng(0).integers(0, 256, (150, 200), dtype=np.uint8)
-    record = type("record", (), {"users_masks": lambda *_: [], "put_mask": lambda *_, **__: None})()
-    fact = {"pixel_size_um": None}
-    for name in ("a", "b"):
-        preds.write_result(record, name, image, image / np.float32(255), image > 127, fact)
+    images = packed.load_test()
+    setup = work.Setup(images, NATIVE, 0.5, Path("preds"))
+    segmenter, choice = work.Segmenter(setup, Noise()), sharing.Choice(1.0, False)
+    for index, name in enumerate(images.ids):
+        _, mask = segmenter(index, choice, None)
+        write_image(Path(f"preds/{name}_mask.tif"), mask.view(np.uint8) * np.uint8(255))
     written = sum(path.stat().st_size for path in Path("preds").iterdir())
     assert 0.5 * room[Path("preds")] < written < room[Path("preds")] + disk.MARGIN_BYTES
+
+
+class Noise:
+    """Stands in for an engine."""
+
+    def predict(self, frame):
+        return np.random.default_rng(0).random(frame.shape, np.float32)
 
 
 @pytest.fixture
 def packed_noise(tmp_path, monkeypatch):
     """A folder with two packed test images of noise."""
     monkeypatch.chdir(tmp_path)
-    arrays = {"imgs_test": np.zeros((2, 150, 200), np.uint8), "imgs_id_test": np.array(["a", "b"])}
+    noise = np.random.default_rng(0).integers(0, 256, (2, 150, 200), np.uint8)
+    arrays = {"imgs_test": noise, "imgs_id_test": np.array(["a", "b"])}
     arrays["imgs_shape_test"] = np.array([[150, 200]] * 2)
     arrays["imgs_pixel_size_test"] = np.full(2, np.nan)
     Path("npydata").mkdir()

@@ -13,7 +13,7 @@ from test_scale import SETTINGS, enlarged
 import data
 import find_myelin
 import unet
-from myelin import bands, files, images, model_file, overlay, preds, preprocessing, sharing
+from myelin import bands, files, images, model_file, overlay, preds, preprocessing, sharing, work
 
 pytestmark = pytest.mark.usefixtures("small_network")
 
@@ -248,7 +248,7 @@ def test_an_interrupted_run_says_that_it_is_incomplete(lab, random_model, monkey
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(preds, "overlay", stop)
+    monkeypatch.setattr(work, "overlay", stop)
     with pytest.raises(SystemExit) as end:
         find_myelin.main([str(random_model)])
     assert end.value.code == 130

@@ -15,7 +15,7 @@ import data
 import evaluate
 import find_myelin
 import morphometry
-from myelin import naming, ownership, preds
+from myelin import naming, ownership, preds, run_record, work
 from myelin.images import read_image, read_mask, write_image
 from myelin.locking import holding
 
@@ -188,14 +188,14 @@ def test_another_threshold_than_that_of_the_older_run_is_a_correction(lab, capsy
 def stopped_run(monkeypatch, *arguments, at="b", before_mask=False):
     """Stop a run at one image, before anything of it is written or just before its mask is."""
     with monkeypatch.context() as patch:
-        write = ownership.write_image if before_mask else preds.write_image
+        write = run_record.write_image if before_mask else work.write_image
 
-        def stop(path, *rest):
+        def stop(path, *rest, **more):
             if path.name.startswith(at) and (path.name.endswith("_mask.tif") or not before_mask):
                 raise KeyboardInterrupt
-            write(path, *rest)
+            write(path, *rest, **more)
 
-        patch.setattr(ownership if before_mask else preds, "write_image", stop)
+        patch.setattr(run_record if before_mask else work, "write_image", stop)
         with pytest.raises(SystemExit) as end:
             segment(*arguments)
     assert end.value.code == 130

@@ -1,0 +1,115 @@
+"""One image of a run: read, segmented, and what is written of it but its mask.
+
+The mask is written by the run that asked for it (`preds.py`): it says that all is there.
+"""
+
+import functools
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from myelin.bands import in_bands, segment_scan
+from myelin.cli import UserError
+from myelin.files import settle
+from myelin.images import read_mask, write_image
+from myelin.overlay import overlay, reduced
+from myelin.ownership import pixel_hash
+from myelin.packed import Stack
+from myelin.segmentation import segment
+
+
+@dataclass
+class Setup:
+    """What all images of a run share.
+
+    Attributes
+    ----------
+    images : packed.TestSet or tree.ImageFiles
+    settings : preprocessing.Preprocessing
+    threshold : float
+        Probability from which a pixel is myelin.
+    folder : Path
+        Where results go.
+    probabilities : Path or None
+        The `packed.Stack` that takes probabilities.
+    """
+
+    images: object
+    settings: object
+    threshold: float
+    folder: Path
+    probabilities: Path | None = None
+
+
+class Segmenter:
+    """Segment images of a run one by one; threads may share it.
+
+    Parameters
+    ----------
+    setup : Setup
+    engine : engine.OpenVinoEngine or engine.KerasEngine
+    """
+
+    def __init__(self, setup, engine):
+        self.setup, self.engine = setup, engine
+        self.scan = threading.Lock()  # two scans at once would take twice the memory
+        self.stack = setup.probabilities and Stack(setup.probabilities)
+
+    def __call__(self, index, choice, users):
+        """Segment an image and write its probability and its overlay.
+
+        Parameters
+        ----------
+        index : int
+        choice : sharing.Choice
+        users : Path or None
+            A mask corrected by hand, which the overlay shows instead.
+
+        Returns
+        -------
+        image_sha256 : str
+        mask : bool array, (rows, cols)
+        """
+        if not in_bands(self.setup.images.shapes[index], self.setup.settings):
+            return self.segment(index, choice, users)
+        with self.scan:
+            return self.segment(index, choice, users)
+
+    def segment(self, index, choice, users):
+        """Do what a call does."""
+        image, name = self.setup.images[index], self.setup.images.ids[index]
+        greys, mask = self.find(index, image, choice)
+        paths = [self.setup.folder / f"{name}_{part}.png" for part in ("pred", "overlay")]
+        write_image(paths[0], greys, settled=True)
+        shown = users_mask(users, mask) if users else mask
+        write_image(paths[1], overlay(*reduced(image, shown)), settled=True)
+        if self.setup.probabilities:
+            settle(self.setup.probabilities)
+        return pixel_hash(image), mask
+
+    def find(self, index, image, choice):
+        """Return an image's probability x 255 and its mask, uint8 and bool (rows, cols)."""
+        engine, settings, threshold = self.engine, self.setup.settings, self.setup.threshold
+        if in_bands(image.shape, settings):
+            keep = functools.partial(self.keep_rows, index)
+            return segment_scan(engine, settings, image, choice, threshold, keep)
+        probability = segment(engine, settings, image, choice)
+        if self.stack:
+            self.stack[index] = probability
+        return np.rint(probability * 255).astype(np.uint8), probability >= threshold
+
+    def keep_rows(self, index, first, rows):
+        """Keep rows of an image's probability where they are kept at all."""
+        if self.stack:
+            self.stack.put_rows(index, first, rows)
+
+
+def users_mask(path, mask):
+    """Return a mask corrected by hand, which will be measured; the model's where it is no mask."""
+    try:
+        corrected = read_mask(path)
+    except UserError:
+        return mask
+    return corrected if corrected.shape == mask.shape else mask
