@@ -190,6 +190,7 @@ def report(rows, total, unit, folder):
             text = "-" if row[name] is None else format(row[name], form)
             cells.append(text.rjust(len(title)))
         print(f"{row['image']:{width}}  " + "  ".join(cells))
+    print("%: how far density and means lie above (+) or below (-) those of the reference")
     if unit == "px":
         print("pixel size unknown: measures in pixels; give it in µm with --pixel-size")
     print(f"table in {folder}/")

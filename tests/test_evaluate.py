@@ -103,7 +103,8 @@ def test_a_mask_agrees_with_itself(folder, capsys):
     for name in ("axon_diameter_um", "myelin_thickness_um", "g_ratio"):
         assert float(row[f"{name}_bias"]) == float(row[f"{name}_upper"]) == 0
         assert float(row[f"{name}_difference_percent"]) == 0
-    assert "1.000" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1.000" in said and "density %" in said and "of the reference" in said
     assert cv2.imread("evaluation/bland_altman.png").shape[1] >= 900
     facts = json.loads(Path("evaluation/run.json").read_text(encoding="utf-8"))
     assert facts["pixel_sizes_um"] == {"a": 0.2}
