@@ -182,7 +182,7 @@ def restore(name):
         No id; the mask is the model's already, or the model's is not there any more.
     """
     if not is_id(name):
-        raise UserError(f"{name}: no name of an image, give it without folder and ending")
+        raise UserError(f"{name}: no id of an image, which is its name without the ending")
     path, axon = PREDS / f"{name}_mask.tif", PREDS / f"{name}_axon.tif"
     present = [*Target(path, None).present(), *Target(axon, None).present()]
     if path.exists() and is_models(path) and present == [path]:

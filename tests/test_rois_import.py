@@ -324,7 +324,7 @@ def test_the_models_mask_from_its_probability(measured, capsys):
     assert (read_mask("preds/one_mask.tif") == measured).all()
     assert "no mask of the model" in fails(rois.main, capsys, "restore", "two")
     for name in ("../raw/test/one", "one_mask.tif/..", ".."):
-        assert "no name of an image" in fails(rois.main, capsys, "restore", name)
+        assert "no id of an image" in fails(rois.main, capsys, "restore", name)
 
 
 def test_a_corrected_mask_is_replaced_only_by_force(measured, capsys):
