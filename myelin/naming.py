@@ -26,10 +26,12 @@ UNREAD_SUFFIXES = set(
 COMPANIONS = set(".csv .tsv .txt .md .json .xml .log .ini .xls .xlsx .ods .doc .docx .pdf".split())
 SYSTEM_FILES = {"desktop.ini", "thumbs.db"}  # compared in lower case; dot files are skipped too
 RESULTS = ("_pred", "_overlay", "_labels", "_plots")  # of the suite, that are images
-# Nearly the names of a mask and an axon mask; "Mask of x" is ImageJ's.
+# Nearly the names of a mask and an axon mask, German ones too; "Mask of x" is ImageJ's.
 LIKE_A_MASK = [
-    re.compile(r"(?P<kind>mask|axon)s?(?:[-_. ]*of)?[-_. ]*(?P<image>.+)", re.IGNORECASE),
-    re.compile(r"(?P<image>.+?)[-_. ]*(?P<kind>mask|axon)s?[-_. ]*(?:\(?\d+\)?)?", re.IGNORECASE),
+    re.compile(r"(?P<kind>mask|axon)(?:s|en?)?(?:[-_. ]*of)?[-_. ]*(?P<image>.+)", re.IGNORECASE),
+    re.compile(
+        r"(?P<image>.+?)[-_. ]*(?P<kind>mask|axon)(?:s|en?)?[-_. ]*(?:\(?\d+\)?)?", re.IGNORECASE
+    ),
 ]
 # What Windows allows in no name, what ends or turns a line, and bytes that are no text: ids name
 # files on every system and stand in tables.
@@ -308,6 +310,8 @@ def find_masks(folder, remedy="run python find_myelin.py", names=()):
     UserError
         The folder is missing or holds no mask.
     """
+    if not Path(folder).exists():
+        raise UserError(f"{folder}: no such folder, {remedy} or name another folder")
     found = list_tree(folder, names)
     masks = {stem.removesuffix("_mask"): stem for stem in found if stem.endswith("_mask")}
     if not masks:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from myelin.cli import UserError
 from myelin.mask_checks import check_way_round
-from myelin.naming import images_among, list_tree, test_images
+from myelin.naming import images_among, list_tree, listed, test_images
 from myelin.ownership import hash_of_mask, hashes_in, pixel_hash, read_run
 from myelin.tree import find_images, source_of
 
@@ -117,6 +117,15 @@ def name_others(folder, masks, planned, found):
         )
     if found.corrected:
         print(f"corrected by hand, taken as they are: {', '.join(found.corrected)}")
+    # The myelin there is the model's, perhaps of a later run than the axons were drawn on.
+    drawn = [
+        name for name, (_, axon) in found.masks.items() if axon and name not in found.corrected
+    ]
+    if drawn:
+        print(
+            f"note: axons are those of {folder}/<id>_axon.*, remove it to find them anew: ", end=""
+        )
+        print(listed(drawn))
 
 
 def check_images(found, images, folder, reader):

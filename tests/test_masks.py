@@ -62,7 +62,8 @@ def test_contradicting_pixel_sizes(folder, capsys):
 
 def test_no_masks(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert "preds: no such folder" in fails(morphometry.main, capsys, "--pixel-size", "1")
+    said = fails(morphometry.main, capsys, "--pixel-size", "1")
+    assert "preds: no such folder, run python find_myelin.py or name another folder" in said
     Path("preds").mkdir()
     said = fails(morphometry.main, capsys, "--pixel-size", "1")
     assert "preds: no masks in it, run python find_myelin.py" in said

@@ -38,7 +38,9 @@ def test_folders_and_unknown_kinds_among_images_are_named(folder, write_pair, wr
     ]
 
 
-MISNAMED = "x-mask x_Mask X_mask mask_x maskx x.mask xmask x_masks x_mask_2".split()
+MISNAMED = (
+    "x_maske Masken_x x-mask x_Mask X_mask mask_x maskx x.mask xmask x_masks x_mask_2".split()
+)
 MISNAMED += ["x mask", "Mask of x", "Mask of x.tif", "x_mask (1)"]
 
 

@@ -251,6 +251,15 @@ def test_corrections_are_named_by_what_measures_them(lab, capsys):
         assert facts["corrected_by_hand"] == ["a"]
 
 
+def test_axon_masks_beside_the_models_masks_are_named(lab, capsys):
+    segment()
+    cv2.imwrite("preds/b_axon.tif", np.zeros((130, 140), np.uint8))
+    segment("--threshold", "0.2")
+    capsys.readouterr()
+    morphometry.main(["--no-pictures"])
+    assert "axons are those of preds/<id>_axon.*, remove it to find" in capsys.readouterr().out
+
+
 def test_a_mask_that_was_lost_is_named(lab, capsys):
     segment()
     Path("preds/b_mask.tif").unlink()
