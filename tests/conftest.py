@@ -1,5 +1,6 @@
 """What several test files share: import path, a quiet TensorFlow, and tiny images."""
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same sums in the same order everywhere
+os.environ["TQDM_DISABLE"] = "1"  # a bar comes after 2 s, so on a busy machine alone
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 
@@ -70,6 +72,15 @@ def small_network():
 
 
 @pytest.fixture
+def eager(monkeypatch):
+    """Have Keras compute step by step: tracing its graph takes longer than a few steps do."""
+    import keras
+
+    compiled = functools.partialmethod(keras.Model.compile, run_eagerly=True)
+    monkeypatch.setattr(keras.Model, "compile", compiled)
+
+
+@pytest.fixture
 def packed(tmp_path, monkeypatch):
     """A folder with five packed pairs, the last with dark myelin, and one test image."""
     from drawings import fiber_image
@@ -105,7 +116,8 @@ def trained(frame):
 
     engine.start_keras()
     network = unet.get_unet(SIZE, SIZE)
-    network.compile(optimizer="adam", loss=unet.dice_coef_loss, metrics=[unet.dice_coef])
+    loss, dice = unet.dice_coef_loss, unet.dice_coef
+    network.compile(optimizer="adam", loss=loss, metrics=[dice], run_eagerly=True)
     for _ in range(2):
         network.train_on_batch(frame, (frame > 0).astype(np.float32))
     return network

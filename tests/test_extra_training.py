@@ -19,7 +19,7 @@ from myelin import (
 )
 from myelin.fiber_width import FIBER_PX
 
-pytestmark = pytest.mark.usefixtures("small_network")
+pytestmark = pytest.mark.usefixtures("small_network", "eager")
 NATIVE = preprocessing.Preprocessing(
     frame="native", rows=None, cols=None, myelin="bright", normalize="image"
 )

@@ -122,10 +122,10 @@ def test_an_absurd_size_is_refused_before_decoding(tmp_path, content):
     with pytest.raises(cli.UserError):
         images.read_record(path)  # the libraries are imported
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(cli.UserError, match="claims 65536 x 65536 pixels"):
         images.read_image(path)
-    seconds, peak = time.perf_counter() - start, tracemalloc.get_traced_memory()[1]
+    seconds, peak = time.process_time() - start, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert seconds < 1 and peak < 2**20
 

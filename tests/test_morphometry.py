@@ -1,9 +1,6 @@
 """morphometry.py as a whole."""
 
 import json
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -112,20 +109,6 @@ def test_bins_must_rise(folder, capsys):
     assert "rising" in fails(
         morphometry.main, capsys, "--pixel-size", "1", "--g-ratio-bins", "1", "1"
     )
-
-
-def test_help_is_quick_and_shows_defaults():
-    start = time.process_time()
-    script = Path(morphometry.__file__)
-    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, check=True)
-    assert b"default: preds" in done.stdout
-    code = "import sys, morphometry; print([m for m in ('skimage.segmentation', 'matplotlib', "
-    code += "'pandas', 'tensorflow') if m in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, cwd=script.parent
-    )
-    assert done.stdout.strip() == b"[]", "slow imports before the arguments are parsed"
-    assert time.process_time() - start < 5
 
 
 def test_results_of_an_earlier_run_are_named(folder, capsys):

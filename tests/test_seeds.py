@@ -9,7 +9,7 @@ import train
 import unet
 from myelin import engine, model_file, preprocessing
 
-pytestmark = pytest.mark.usefixtures("small_network")
+pytestmark = pytest.mark.usefixtures("small_network", "eager")
 
 
 def same_weights(name, other):

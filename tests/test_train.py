@@ -68,6 +68,7 @@ def test_crops_make_a_model_for_any_size(packed):
     assert settings.provenance["validation_images"] == ["nerve0"]
 
 
+@pytest.mark.usefixtures("eager")
 def test_ctrl_c_keeps_the_best_epoch_and_resume_goes_on(packed, monkeypatch, capsys):
     command = ["stop.h5", "3", "--size", "32"]
     with monkeypatch.context() as patch:
@@ -86,6 +87,7 @@ def test_ctrl_c_keeps_the_best_epoch_and_resume_goes_on(packed, monkeypatch, cap
     assert steps == 4 * model_file.read_model_file("models/stop.h5")[1].provenance["epochs"]
 
 
+@pytest.mark.usefixtures("eager")
 def test_without_validation_the_last_epoch_is_kept(packed):
     train.main(["all.h5", "2", "--size", "32", "--validation-split", "0"])
     assert model_file.read_model_file("models/all.h5")[1].provenance["epochs"] == 2
@@ -165,6 +167,7 @@ def test_validation_frames_of_all_sizes_go_together(packed):
     assert image.shape == (144, 96)
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_diverging_run_is_stopped(packed, capsys, monkeypatch):
     monkeypatch.setitem(unet.LOSSES, "dice", lambda y, p: unet.dice_coef_loss(y, p) * math.nan)
     with pytest.raises(SystemExit) as stop:
@@ -174,6 +177,7 @@ def test_a_diverging_run_is_stopped(packed, capsys, monkeypatch):
     assert not (packed / "models/m.h5").exists()
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_history_that_cannot_be_written_or_read_costs_no_training(packed, monkeypatch, capsys):
     def locked(path, row):
         raise PermissionError(13, "in use", str(path))
@@ -188,6 +192,7 @@ def test_a_history_that_cannot_be_written_or_read_costs_no_training(packed, monk
     assert history.read_history(history_file) == []
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_model_that_will_be_replaced_is_named(packed, capsys):
     for _ in range(2):
         train.main(["m.h5", "1", "--size", "32"])
