@@ -8,7 +8,9 @@ All four are BSD or MIT licensed. `.svs` of Aperio is TIFF, see `tiff_planes`.
 
 import contextlib
 import importlib
+import logging
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,8 @@ CODECS = set(
     """blosc zlib gzip zstd lz4 bz2 lzma delta shuffle bytes transpose crc32c bitround fletcher32
     sharding_indexed packbits""".split()
 )
+for library in LIBRARIES.values():  # they mention damage
+    logging.getLogger(library).setLevel(logging.CRITICAL)
 MAX_CHUNK_VALUES = 2**26  # 8192 x 8192: one is unpacked whole, however little is read of it
 
 
@@ -109,6 +113,7 @@ def open_planes(path, take):
     library = library_for(path)
     openers = {".czi": open_czi, ".lif": open_lif, ".nd2": open_nd2, ".zarr": open_zarr}
     with contextlib.ExitStack() as files:
+        files.enter_context(warnings.catch_warnings(action="ignore"))  # damage is an error line
         counts, select = openers[path.suffix.lower()](library, path, files)
         planes = select(**chosen(path, counts, part(take, *counts)))
         names = {letter: NAMES.get(letter, letter) for letter in planes.others}
