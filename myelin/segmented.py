@@ -123,9 +123,9 @@ def name_others(folder, masks, planned, found):
     ]
     if drawn:
         print(
-            f"note: axons are those of {folder}/<id>_axon.*, remove it to find them anew: ", end=""
+            f"note: axons are taken from {folder}/<id>_axon.* in {listed(drawn)}, remove that to "
+            "find them anew"
         )
-        print(listed(drawn))
 
 
 def check_images(found, images, folder, reader):

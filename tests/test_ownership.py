@@ -257,7 +257,7 @@ def test_axon_masks_beside_the_models_masks_are_named(lab, capsys):
     segment("--threshold", "0.2")
     capsys.readouterr()
     morphometry.main(["--no-pictures"])
-    assert "axons are those of preds/<id>_axon.*, remove it to find" in capsys.readouterr().out
+    assert "note: axons are taken from preds/<id>_axon.* in b, remove" in capsys.readouterr().out
 
 
 def test_a_mask_that_was_lost_is_named(lab, capsys):
