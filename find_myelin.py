@@ -43,6 +43,7 @@ def main(argv=None):
         args.force,
         args.out,
         args.resume,
+        args.workers,
     )
     model = model_path(args.model, reading=True)
     if args.images:
@@ -134,6 +135,14 @@ def add_run_options(parser):
         action="store_true",
         help="go on with a run of the same call that was stopped, killed or lost power, and begin "
         "one where there is none; model, options and images must be the same (default: begin)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=number(int, 1, 64),
+        default=1,
+        metavar="N",
+        help="processes that segment side by side, each with its share of the processors and with "
+        "as much memory as one alone; the results are the same (default: 1, which uses all)",
     )
     parser.add_argument(
         "--force",

@@ -30,7 +30,7 @@ SMALL_PX = 2**17  # frames up to here are too small to share among all processor
 INSTALL = {"openvino": "requirements-light.txt", "keras": "requirements.txt"}
 
 
-def open_engine(weights, settings, choice="auto", precision="auto", scales=None):
+def open_engine(weights, settings, choice="auto", precision="auto", scales=None, threads=None):
     """Return the engine for a model.
 
     Parameters
@@ -45,6 +45,8 @@ def open_engine(weights, settings, choice="auto", precision="auto", scales=None)
         are `scales`, which is three times as fast as float32, else bfloat16, twice as fast.
     scales : dict of int to float32 array, optional
         As from `quantization.read_scales`.
+    threads : int, optional
+        Of OpenVINO; else as many as there are processors.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def open_engine(weights, settings, choice="auto", precision="auto", scales=None)
         other = f", or choose --engine {installed[0]}" if installed else ""
         raise UserError(f"{choice}: not installed, run pip install -r {INSTALL[choice]}{other}")
     if choice == "openvino":
-        return OpenVinoEngine(weights, precision, scales)
+        return OpenVinoEngine(weights, precision, scales, threads)
     return KerasEngine(weights, settings.rows, settings.cols)
 
 
@@ -85,9 +87,11 @@ class OpenVinoEngine:
     precision : "auto", "float32", "bfloat16" or "int8"
     scales : dict of int to float32 array, optional
         For "int8".
+    threads : int, optional
+        Else as many as there are processors.
     """
 
-    def __init__(self, weights, precision="auto", scales=None):
+    def __init__(self, weights, precision="auto", scales=None, threads=None):
         core = start_openvino().Core()
         from myelin.graph import build_graph
 
@@ -100,6 +104,7 @@ class OpenVinoEngine:
         # Said in either case: left to itself OpenVINO computes in bfloat16 where it can.
         rest = "bf16" if halves and precision != "float32" else "f32"
         hints = {"INFERENCE_PRECISION_HINT": rest}
+        hints |= {"INFERENCE_NUM_THREADS": str(threads)} if threads else {}
         graph = build_graph(weights, scales if precision == "int8" else None)
 
         def compiled(streams):

@@ -11,7 +11,7 @@ import numpy as np
 
 from myelin.cli import PartlyDone, UserError, progress
 from myelin.disk import check_room
-from myelin.engine import WORKERS, open_engine
+from myelin.engine import open_engine
 from myelin.files import name_leftovers, sha256, times_written
 from myelin.images import MAX_PIXELS
 from myelin.locking import holding
@@ -30,6 +30,7 @@ from myelin.sharing import decide
 from myelin.take import take_text
 from myelin.tree import open_images
 from myelin.work import Segmenter, Setup
+from myelin.workers import Team
 
 PROBABILITIES = NPYDATA / "imgs_mask_test.npy"
 UNFINISHED = NPYDATA / "imgs_mask_test.unfinished.npy"
@@ -97,7 +98,8 @@ def segment_images(test, model, options, facts):
     if options.scale and settings.frame == "resize":
         raise UserError(f"--scale: {model} sees every image at one size, leave it out")
     scales = read_scales(model, model_sha256) if options.precision == "auto" else None
-    engine = open_engine(weights, settings, options.engine, options.precision, scales)
+    opening = weights, settings, options.engine, options.precision, scales
+    engine = open_engine(*opening)
     facts = {
         "model": str(model),
         "model_sha256": model_sha256,
@@ -125,7 +127,12 @@ def segment_images(test, model, options, facts):
         if run:
             print(f"going on: {len(record.images)} of {len(decided)} images are done")
         setup = Setup(test, settings, threshold, options.out, stack and stack())
-        failed = segment_all(Segmenter(setup, engine), test.ids, record)
+        if options.workers > 1 and record.pending:
+            del engine  # its memory is for the others'
+            work = Team(min(options.workers, len(record.pending)), setup, opening)
+        else:
+            work = Segmenter(setup, engine)
+        failed = segment_all(work, test.ids, record)
     record.finish()
     name_others(record, before, test.ids)
     report(record.images, model, options.out)
@@ -184,8 +191,7 @@ def segment_all(work, ids, record):
 
     Parameters
     ----------
-    work : function
-        As `work.Segmenter`.
+    work : work.Segmenter or workers.Team
     ids : list of str
     record : RunRecord
 
@@ -194,12 +200,6 @@ def segment_all(work, ids, record):
     list of str
         A text for each image that could not be read any more.
     """
-
-    def attempt(job):
-        try:
-            return work(*job)
-        except UserError as mistake:
-            return mistake
 
     def job(index):
         """Look at the user's masks as late as can be."""
@@ -210,8 +210,12 @@ def segment_all(work, ids, record):
     failed = []
     todo = [index for index, name in enumerate(ids) if name in record.pending]
     # One image is read or written while the network sees another.
-    with record.closing(), ThreadPoolExecutor(WORKERS) as pool:
-        results = ahead(pool, attempt, map(job, todo), WORKERS)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(record.closing())
+        pool = stack.enter_context(ThreadPoolExecutor(work.width))
+        stack.enter_context(work)
+        results = ahead(pool, work, map(job, todo), work.width)
+        stack.callback(results.close)
         for index, found in zip(progress(todo, "segmenting"), results, strict=True):
             fact = dict(record.pending[ids[index]])
             if isinstance(found, UserError):
@@ -227,11 +231,11 @@ def segment_all(work, ids, record):
 
 
 def ahead(pool, call, items, count):
-    """Yield the call's result for each item in order, computing `count` items ahead and no more."""
+    """Yield the results of calls, by the arguments of each, in order; `count` ahead and no more."""
     futures = collections.deque()
     try:
         for item in items:
-            futures.append(pool.submit(call, item))
+            futures.append(pool.submit(call, *item))
             if len(futures) > count:
                 yield futures.popleft().result()
         while futures:

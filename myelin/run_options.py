@@ -28,6 +28,8 @@ class Options:
         Where results go.
     resume : bool
         Whether a run that was stopped there is gone on with.
+    workers : int
+        How many processes segment; 1 is this one.
     """
 
     myelin: str = "auto"
@@ -39,6 +41,7 @@ class Options:
     force: bool = False
     out: Path = PREDS
     resume: bool = False
+    workers: int = 1
 
     def shared(self):
         """Return what all parts of a run must share, for `run.json`."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from myelin.bands import in_bands, segment_scan
 from myelin.cli import UserError
+from myelin.engine import WORKERS
 from myelin.files import settle
 from myelin.images import read_mask, write_image
 from myelin.overlay import overlay, reduced
@@ -50,12 +51,25 @@ class Segmenter:
     ----------
     setup : Setup
     engine : engine.OpenVinoEngine or engine.KerasEngine
+
+    Attributes
+    ----------
+    width : int
+        How many calls keep it busy.
     """
+
+    width = WORKERS
 
     def __init__(self, setup, engine):
         self.setup, self.engine = setup, engine
         self.scan = threading.Lock()  # two scans at once would take twice the memory
         self.stack = setup.probabilities and Stack(setup.probabilities)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
 
     def __call__(self, index, choice, users):
         """Segment an image and write its probability and its overlay.
@@ -71,6 +85,7 @@ class Segmenter:
         -------
         image_sha256 : str
         mask : bool array, (rows, cols)
+            Instead of both a UserError where the image cannot be read any more.
         """
         if not in_bands(self.setup.images.shapes[index], self.setup.settings):
             return self.segment(index, choice, users)
@@ -79,7 +94,11 @@ class Segmenter:
 
     def segment(self, index, choice, users):
         """Do what a call does."""
-        image, name = self.setup.images[index], self.setup.images.ids[index]
+        name = self.setup.images.ids[index]
+        try:
+            image = self.setup.images[index]
+        except UserError as mistake:
+            return mistake
         greys, mask = self.find(index, image, choice)
         paths = [self.setup.folder / f"{name}_{part}.png" for part in ("pred", "overlay")]
         write_image(paths[0], greys, settled=True)

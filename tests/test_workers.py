@@ -1,0 +1,90 @@
+"""Several processes give the files of one, and end with it."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import pytest
+from kills import ROOT
+from stand_ins import rings
+
+import find_myelin
+from myelin import workers
+from myelin.cli import UserError
+from myelin.images import write_image
+from myelin.model_file import read_model_file
+from myelin.work import Setup
+
+MODEL = ROOT / "models/bestmyelin.h5"
+CALL = (str(MODEL), "--myelin", "bright", "--scale", "1", "--precision", "float32")
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A folder tree with four small images."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(4):
+        image = cv2.GaussianBlur(rings(100 + 10 * number, 110), (7, 7), 2)
+        write_image(Path(f"study/a{number % 2}/x{number}.tif"), image, 0.2)
+    return tmp_path
+
+
+def contents(folder):
+    """Return {path: hash} of what a run has written, and what run.json says of images."""
+    paths = (path for path in Path(folder).rglob("*_*.*") if path.name[0] != ".")
+    found = {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+    }
+    return found, json.loads(Path(folder, "run.json").read_text())["images"]
+
+
+def test_two_processes_give_the_files_of_one(study):
+    find_myelin.main([*CALL, "--images", "study", "--out", "one"])
+    find_myelin.main([*CALL, "--images", "study", "--out", "two", "--workers", "2"])
+    assert contents("one") == contents("two") and len(contents("one")[0]) == 12
+    shutil.copytree("study/a0", "raw/test")
+    find_myelin.main([*CALL])
+    alone = Path("npydata/imgs_mask_test.npy").read_bytes()
+    Path("npydata/imgs_mask_test.npy").unlink()
+    find_myelin.main([*CALL, "--workers", "2"])
+    assert Path("npydata/imgs_mask_test.npy").read_bytes() == alone
+
+
+def test_a_process_that_is_lost_ends_the_run_with_a_line(study):
+    weights, settings, _ = read_model_file(MODEL)
+    opening = weights, settings, "openvino", "float32", None
+    with pytest.raises(UserError, match="one of the processes has ended"):  # noqa: SIM117
+        with workers.Team(1, Setup(None, settings, 0.5, Path("preds")), opening) as team:
+            team.processes[0].kill()
+            team(0, None, None)
+    assert not team.processes[0].is_alive()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
+def test_a_signal_ends_all_processes_with_one_line(study):
+    for number in range(40):
+        shutil.copy("study/a0/x0.tif", f"study/a0/y{number}.tif")
+    run = subprocess.Popen(
+        [sys.executable, ROOT / "find_myelin.py", *CALL, "--images", "study", "--workers", "2"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    last = time.monotonic() + 60
+    while not list(Path("preds").rglob("*_mask.tif")) and time.monotonic() < last:
+        time.sleep(0.02)
+    run.send_signal(signal.SIGTERM)
+    with contextlib.suppress(ProcessLookupError):
+        said = run.communicate(timeout=60)[1]  # ends when all that hold the pipe have ended
+    assert run.returncode == 128 + signal.SIGTERM
+    assert said.splitlines()[-1].endswith("stopped by SIGTERM; what was finished is kept")
+    assert not list(Path("preds").rglob("*.tmp-*"))
+    assert json.loads(Path("preds/run.json").read_text())["complete"] is False
