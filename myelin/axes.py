@@ -93,3 +93,8 @@ def choose_colours(images):
     high = max(math.ceil(high - 1e-6), low + 2)
     low, high = round(low * G_STEP, 2), round(high * G_STEP, 2)
     return ColourRange(low, high, bool((ratios < low).any()), bool((ratios > high).any()))
+
+
+def ground(image, myelin):
+    """Return what fibers are drawn on, uint8 (rows, cols): the image, or its mask in two greys."""
+    return image if image is not None else np.where(myelin, 200, 40).astype(np.uint8)

@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
-from myelin.axes import ColourRange, choose_colours, round_below
+from myelin.axes import ColourRange, choose_colours, ground, round_below
 from myelin.fiber_numbers import burn_numbers, legible_zoom, place_numbers, write_numbers
 from myelin.files import replacing
 from myelin.plots import DPI, FONT, WIDTH_INCHES, save
@@ -113,7 +113,7 @@ def paint(fibers, myelin, colours, image=None, outside=None):
 
     The parameters are those of `draw_overlay`.
     """
-    grey = image if image is not None else np.where(myelin, 200, 40).astype(np.uint8)
+    grey = ground(image, myelin)
     ratios = np.nan_to_num(fibers.columns["g_ratio"])
     steps = np.clip((ratios - colours.low) / (colours.high - colours.low), 0, 1)
     tints = np.zeros((len(ratios) + 1, 3), np.float32)

@@ -19,6 +19,7 @@ from myelin.tables import MAX_MISTAKES, image_ids, read_rows
 # that a group with thinner axons would seem to have other sheaths. Steps of 1 µm,
 # and a wider last one, as thick axons are few.
 G_RATIO_BINS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
+FOLDERS = Path("folders")  # instead of a table
 
 
 @dataclass
@@ -52,9 +53,6 @@ class GroupTables:
     per_animal: list
     per_group: list
     per_g_ratio_bin: list
-
-
-FOLDERS = Path("folders")  # instead of a table
 
 
 def find_groups(path, names):

@@ -9,6 +9,8 @@ import base64
 import cv2
 import numpy as np
 
+from myelin.axes import ground
+
 # Pixels of all pictures together: about 60 MB of page. 100 frames of 1040 x 1392 have their full
 # size, 2,000 get 320 x 240 each.
 ALL_PIXELS = 150_000_000
@@ -45,7 +47,7 @@ def encode_picture(fibers, myelin, image, images, outside=None):
         JSON values: `width`, `height`, `picture`, a data URI, and `runs`, see `encode_runs`.
     """
     width, height = shown_size(myelin.shape, images)
-    grey = image if image is not None else np.where(myelin, 200, 40).astype(np.uint8)
+    grey = ground(image, myelin)
     pixels = [fibers.labels, fibers.axons]
     pixels += [] if outside is None else [outside.view(np.uint8)]
     if (height, width) != myelin.shape:

@@ -1,6 +1,6 @@
 """Measure numbered regions of an image all at once, as `regionprops` does one by one.
 
-Used by `axons.py`, `sheaths.py` and `fibers.py`; reads no file, knows no unit but the pixel.
+Reads no file, knows no unit but the pixel.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Numbered regions as runs of pixels in rows: areas, moments and convex hulls from few numbers.
 
-Used by `axons.py`, `sheaths.py` and `fibers.py`; reads no file, knows no unit but the pixel. A
-region of 700 pixels is 30 runs, and what is a sum over pixels has a closed form over a run.
+Reads no file, knows no unit but the pixel. A region of 700 pixels is 30 runs, and what is a sum
+over pixels has a closed form over a run.
 """
 
 from dataclasses import dataclass
