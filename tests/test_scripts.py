@@ -15,11 +15,21 @@ SCRIPTS = [
     *("data", "train", "extra_training", "find_myelin"),
     *("morphometry", "evaluate", "rois", "synthetic"),
 ]
+# Calibrating the network after each training takes half a minute: here it sees few, small images.
+CALIBRATE_LITTLE = f"""
+import runpy, sys
+sys.path.insert(0, {str(ROOT)!r})
+sys.argv = sys.argv[1:]
+sys.modules["__main__"].__file__ = sys.argv[0]
+from myelin import calibration
+calibration.SIZE, calibration.PIXEL_SIZES_UM = 64, (0.27,)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
-def run(folder, script, *arguments):
+def run(folder, script, *arguments, options=()):
     """Run a script in a folder; return its exit code, stdout and stderr."""
-    command = [sys.executable, str(ROOT / f"{script}.py"), *arguments]
+    command = [sys.executable, *options, str(ROOT / f"{script}.py"), *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8")
     return done.returncode, done.stdout, done.stderr
 
@@ -59,7 +69,8 @@ def test_the_four_calls_and_the_measuring(tmp_path):
         ("evaluate",),
     ]
     for script, *arguments in steps:
-        code, out, err = run(tmp_path, script, *arguments)
+        options = ("-c", CALIBRATE_LITTLE) if "train" in script else ()
+        code, out, err = run(tmp_path, script, *arguments, options=options)
         assert code == 0, f"{script}: {out} {err}"
         assert "Traceback" not in err and "error:" not in err
     mask = cv2.imread(str(tmp_path / "preds/synthetic_test_01_mask.tif"), cv2.IMREAD_UNCHANGED)
