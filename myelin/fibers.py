@@ -157,7 +157,8 @@ def find_fibers(myelin, axon=None, image=None, tissue=None):
             renumber(labels, numbers[part_of])
             runs = runs.renumbered(numbers * kept)
     axon_px = runs.areas(runs.number.max(initial=0))
-    small = found.boxes[:, 4] <= axon_px.max(initial=0)  # the rest are no vacuoles
+    areas = found.boxes[:, 4]
+    small = (areas > 0) & (areas <= axon_px.max(initial=0))  # the rest are no vacuoles
     fill_vacuoles(found.others.of(small).paint(labels.shape), found.boxes, axon_px, labels)
     fiber_px = sum_pixels(labels, len(axon_px))[1:]
     return Outlines(axons, labels, axon_px, fiber_px, runs, pieces)

@@ -164,18 +164,6 @@ def enclosed(holes, boxes, labels, largest):
         yield index, (ys + view[0].start, xs + view[1].start), around
 
 
-def convex_hulls(labels, numbers):
-    """Return {number: corners of the convex hull of its pixels' centres} of some regions."""
-    wanted = np.zeros(labels.max() + 1, bool)
-    wanted[numbers] = True
-    place = np.flatnonzero(wanted[labels]) if numbers else np.zeros(0, int)
-    place = place[np.argsort(labels.ravel()[place], kind="stable")]
-    points = np.stack([place % labels.shape[1], place // labels.shape[1]], axis=1).astype(np.int32)
-    found, first = np.unique(labels.ravel()[place], return_index=True)
-    parts = zip(found.tolist(), np.split(points, first[1:]), strict=False)
-    return {number: cv2.convexHull(part) for number, part in parts}
-
-
 def perimeters(labels, count):
     """Return the perimeter of each region 1 to n in px, as `skimage.measure.perimeter` does.
 

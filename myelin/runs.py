@@ -6,6 +6,7 @@ over pixels has a closed form over a run.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from myelin.regions import row_bands
@@ -132,6 +133,16 @@ def ellipses(runs, areas):
 
 
 # ---------------------------------------------------------------- convex hulls
+
+
+def convex_hulls(runs):
+    """Return {number: corners of the convex hull of its pixels' centres} of all regions."""
+    order = np.argsort(runs.number, kind="stable")
+    ends = [np.stack([column, runs.row], axis=1)[order] for column in (runs.first, runs.last)]
+    points = np.stack(ends, axis=1).reshape(-1, 2).astype(np.int32)
+    found, first = np.unique(runs.number[order], return_index=True)
+    parts = zip(found.tolist(), np.split(points, 2 * first[1:]), strict=False)
+    return {number: cv2.convexHull(part) for number, part in parts}
 
 
 def hull_areas(runs):

@@ -10,7 +10,6 @@ import numpy as np
 
 from myelin.axons import MIN_SHAPE_PX, VACUOLE_AREA
 from myelin.regions import (
-    convex_hulls,
     crop,
     edge_pixels,
     enclosed,
@@ -20,8 +19,11 @@ from myelin.regions import (
     sum_pixels,
     touched_sides,
 )
-from myelin.runs import ellipses, find_runs
+from myelin.runs import convex_hulls, ellipses, find_runs
 
+# Of a cluster that is split in bands, so many rows beyond are seen, and so many heights of the
+# tallest axon.
+REACH_PX, REACH = 128, 4
 # A part of a swollen sheath: largest g-ratio, and most that it adds to the convex hull, as a
 # multiple of its area / g: the smaller g, the likelier a vacuole.
 MAX_G_RATIO_PART = 0.5
@@ -69,14 +71,60 @@ def split_fibers(myelin, axons, runs):
     owner[several] = -np.array(several, np.int32)
     renumber(clusters, owner)
     fibers = clusters
+    reach = max(REACH_PX, REACH * tallest(runs))
     for index in several:
-        view = crop(boxes[index], 1, myelin.shape)
-        mask = fibers[view] == -index
-        markers = np.where(mask, axons[view], 0)
+        split_cluster(fibers, axons, index, crop(boxes[index], 1, myelin.shape), reach)
+    return fibers, pieces
+
+
+def tallest(runs):
+    """Return the rows of the tallest region, 0 without any."""
+    high, low = np.zeros((2, runs.number.max(initial=0) + 1), np.int64)
+    high[runs.number[::-1]], low[runs.number] = runs.row[::-1], runs.row  # the last written stays
+    return int((low - high).max(initial=-1)) + 1
+
+
+def split_cluster(fibers, axons, index, view, reach):
+    """Give each pixel of a cluster to an axon in it, in place.
+
+    In a dense nerve all fibers are one cluster, and the watershed takes 30 bytes a pixel: it is
+    flooded in bands of rows, which see `reach` rows more. What is further off decides nothing, as
+    there are axons between.
+
+    Parameters
+    ----------
+    fibers : int32 array, (rows, cols)
+        -`index` on the cluster.
+    axons : int32 array, (rows, cols)
+    index : int
+    view : (slice, slice)
+        Around the cluster.
+    reach : int
+    """
+    fibers, axons = fibers[view], axons[view]
+    done = None
+    for rows in row_bands(fibers.shape, 2 * reach):
+        seen = slice(max(rows.start - reach, 0), min(rows.stop + reach, len(fibers)))
+        mask = fibers[seen] == -index
+        if done is not None:  # not before the rows were seen from below
+            np.copyto(*done[:2], where=done[2])
+        markers = np.where(mask, axons[seen], 0)
         inner = cv2.distanceTransform((markers == 0).view(np.uint8), cv2.DIST_L2, 5)
         outer = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
-        fibers[view][mask] = watershed(inner - outer, markers, mask)[mask]
-    return fibers, pieces
+        own = slice(rows.start - seen.start, rows.stop - seen.start)
+        heights = inner - outer + places(seen, fibers.shape[1])
+        done = fibers[rows], watershed(heights, markers, mask)[own].copy(), mask[own]
+    np.copyto(*done[:2], where=done[2])
+
+
+def places(rows, width):
+    """Return what makes heights differ that are equal, by their place, float64 (rows, width).
+
+    Of equal ones the watershed takes any, another in a band than in the whole. Distances, which are
+    multiples of 2^-16, keep their order.
+    """
+    down, across = np.arange(rows.start, rows.stop)[:, None], np.arange(width)
+    return (down % 1024 * 1024 + across % 1024) * 2.0**-38
 
 
 def watershed(heights, markers, mask):
@@ -173,24 +221,12 @@ def join_swollen(axons, fibers):
     part_of = np.arange(len(axon_px))
     small = (axon_px < MAX_G_RATIO_PART**2 * fiber_px) | surrounded(fibers)
     small[0] = False
-    width, flat = fibers.shape[1], fibers.ravel()
-    bands = row_bands(fibers.shape)
-    place = [np.flatnonzero(small[fibers[rows]]) + rows.start * width for rows in bands]
-    place = np.concatenate(place)
-    pairs = set()
-    for step, inside in (
-        (-1, place % width > 0),
-        (1, place % width < width - 1),
-        (-width, place >= width),
-        (width, place < fibers.size - width),
-    ):
-        near, far = flat[place[inside]], flat[place[inside] + step]
-        other = (far > 0) & (far != near)
-        pairs.update(zip(near[other].tolist(), far[other].tolist(), strict=True))
-    pairs, beside = sorted(pairs), {}
+    pairs, beside = sorted(touching(fibers, small)), {}
     for near, far in pairs:
         beside.setdefault(near, []).append(far)
-    hulls = convex_hulls(fibers, [number for pair in pairs for number in pair])
+    wanted = np.zeros(count + 1, bool)
+    wanted[[number for pair in pairs for number in pair]] = True
+    hulls = convex_hulls(find_runs(fibers).of(wanted)) if pairs else {}
     room = PART_STANDS_OUT * fiber_px * np.sqrt(fiber_px / np.maximum(axon_px, 1))  # area / g
     joined = True
     while joined:
@@ -212,6 +248,25 @@ def join_swollen(axons, fibers):
                     hulls[far], joined = both, True
                     break
     return part_of
+
+
+def touching(fibers, wanted):
+    """Return the pairs (near, far) of fibers that touch, near one of the wanted, a set."""
+    width, flat = fibers.shape[1], fibers.ravel()
+    bands = row_bands(fibers.shape)
+    place = [np.flatnonzero(wanted[fibers[rows]]) + rows.start * width for rows in bands]
+    place = np.concatenate(place)
+    pairs = set()
+    for step, inside in (
+        (-1, place % width > 0),
+        (1, place % width < width - 1),
+        (-width, place >= width),
+        (width, place < fibers.size - width),
+    ):
+        near, far = flat[place[inside]], flat[place[inside] + step]
+        other = (far > 0) & (far != near)
+        pairs.update(zip(near[other].tolist(), far[other].tolist(), strict=True))
+    return pairs
 
 
 def surrounded(fibers):

@@ -45,7 +45,7 @@ def ome_tags(pixel_size_um):
 
 
 def write_pyramid(path, image, pixel_size_um=None):
-    """Write a scan as BigTIFF in tiles, with smaller levels, as viewers such as QuPath open it.
+    """Write a scan as BigTIFF in tiles, with smaller levels, for viewers such as QuPath.
 
     Each level has every other pixel of the one above: of a mask or of numbers there are no means.
 

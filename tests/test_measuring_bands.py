@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from myelin import axons, regions
+from myelin import axons, regions, sheaths
 from myelin.fibers import measure_fibers
 from myelin.frame import Frame
 from myelin.images import read_image, read_mask
@@ -77,3 +78,24 @@ def test_one_region_of_several_in_its_box():
         found = axons.core_in_box(core, box, view)
         assert found.shape == core[view].shape and found.sum() == box[4]
         assert not (found > core[view]).any()
+
+
+def test_a_cluster_of_all_fibers_is_split_in_bands_as_in_one_piece(nerve, monkeypatch):
+    myelin = cv2.dilate(nerve[1].view(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    myelin = np.vstack([myelin, myelin[::-1]])
+    found = axons.sort_regions(myelin)
+    whole, _ = sheaths.split_fibers(myelin, found.axons, found.runs)
+    reach = sheaths.tallest(found.runs)
+    _, boxes = regions.label_regions(myelin | (found.axons > 0), 4)
+    assert boxes[:, 3].max() > 6 * reach  # three bands and more
+    monkeypatch.setattr(regions, "BAND_PX", 1)
+    monkeypatch.setattr(sheaths, "REACH_PX", 0)
+    monkeypatch.setattr(sheaths, "REACH", 1)
+    split, _ = sheaths.split_fibers(myelin, found.axons, found.runs)
+    np.testing.assert_array_equal(split, whole)
+
+
+def test_equal_heights_are_told_apart_by_less_than_distances_differ():
+    heights = sheaths.places(slice(0, 1024), 1024)
+    assert len(np.unique(heights + 100)) == heights.size and heights.max() < 2**-16
+    np.testing.assert_array_equal(sheaths.places(slice(300, 310), 1024), heights[300:310])
