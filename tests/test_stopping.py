@@ -16,6 +16,7 @@ SCRIPT = """
 import os, signal, sys, time
 sys.path.insert(0, {root!r})
 sys.modules["__main__"].__file__ = os.path.join({root!r}, "data.py")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job behind a shell
 from myelin import stopping
 stopping.PATIENCE_S = 1
 {before}
