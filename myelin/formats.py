@@ -169,15 +169,22 @@ def open_czi(czifile, path, files):
 def check_czi(path):
     """Raise where a CZI file's directory claims more than the file holds: czifile reads on and on.
 
-    Of each block it has 32 bytes or more; its place is at 84 in the file, its count at 32 in it.
+    Its place is at 84 in the file, its count at 32 in it; from 160 on each block has 32 bytes, of
+    which the last 4 count its axes, and 20 for each axis.
     """
     with open(path, "rb") as file:
         file.seek(84)
         (place,) = struct.unpack("<Q", file.read(8))
         file.seek(min(place + 32, path.stat().st_size))
         (count,) = struct.unpack("<i", file.read(4))
-    if not 0 <= count * 32 <= path.stat().st_size:
-        raise ValueError(f"{count:,} blocks in its directory")
+        if not 0 <= count * 32 <= path.stat().st_size:
+            raise ValueError(f"{count:,} blocks in its directory")
+        file.seek(124, 1)
+        for _ in range(count):
+            (axes,) = struct.unpack("<28xi", file.read(32))
+            if not 0 <= axes <= 20:
+                raise ValueError(f"{axes:,} axes in its directory")
+            file.seek(20 * axes, 1)
 
 
 def open_lif(liffile, path, files):
