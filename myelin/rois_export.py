@@ -12,6 +12,7 @@ from myelin import tables
 from myelin.cli import UserError
 from myelin.drawing import FASCICLE, NERVE, Drawing, Outline
 from myelin.exclude import mask_hash
+from myelin.frame import find_frame
 from myelin.geojson import write_geojson
 from myelin.imagej_rois import MAX_COORDINATE, write_zip
 from myelin.images import read_labels, read_mask, read_record, write_image
@@ -107,7 +108,8 @@ def from_masks(folder, ids, pixel_size_um):
     for case in read_cases([masks], images, pixel_size_um, reader, in_pixels=True, nerves=nerves):
         myelin, axon = map(reader.mask, case.masks[0])
         size, image = case.pixel_size_um, reader.image(case.image)
-        fibers = measure_fibers(myelin, size or 1.0, axon, image)
+        frame = find_frame(myelin, image, reader.nerve(case.nerve))
+        fibers = measure_fibers(myelin, size or 1.0, axon, image, frame=frame)
         rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
         rows = (dict(zip(fibers.columns, row, strict=True)) for row in rows)
         table = {row["fiber"]: numbers(row) for row in rows} if size else {}

@@ -54,6 +54,18 @@ def test_the_same_fibers_give_the_same_bytes(folder):
         assert Path(path).read_bytes() == first
 
 
+def test_fibers_of_masks_are_those_that_are_measured(folder):
+    measure_drawn()
+    nerve = np.zeros(SHAPE, bool)
+    nerve[:, :110] = True
+    save(Path("preds/one_nerve.tif"), nerve)
+    morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
+    rois.main(["export", "--masks", "preds", "--format", "qupath", "--pixel-size", "0.1"])
+    features = json.loads(Path("rois/one.geojson").read_text(encoding="utf-8"))["features"]
+    cells = [f for f in features if f["properties"]["objectType"] == "cell"]
+    assert 0 < len(cells) == len(read_table("morphometry/one_fibers.csv")) < 5
+
+
 def test_qupath_gets_cells_whose_nucleus_is_the_axon(folder):
     geometry = pytest.importorskip("shapely.geometry")
     measure_drawn()
