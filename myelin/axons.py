@@ -216,7 +216,7 @@ def sheath_contacts(labels, kept, tissue=None):
     thickness : float32 array, (contacts,)
         Distance between the two regions there, px.
     """
-    bands = row_bands(labels.shape, 4 * REACH_PX)  # few, as what is beyond is worked out twice
+    bands = row_bands(labels.shape, 8 * REACH_PX)  # few, as what is beyond is worked out twice
     parts = [contacts_of_rows(labels, kept, rows, tissue) for rows in bands]
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
