@@ -25,6 +25,7 @@ from myelin.tiff_writer import write_tiff
 
 # An image above this is refused before decoding: 23,000 x 23,000, more than any scan seen so far.
 MAX_PIXELS = 2**29
+BAND_PX = 2**22  # scaled to 8 bits at a time
 # An editor may leave a few blended pixels in a mask; above this fraction it is no mask.
 STRAY_MASK_FRACTION = 2e-5
 
@@ -220,16 +221,20 @@ def scale_to_uint8(image, path):
 
     An image of one value becomes 0, or 255 where it is above 0, as an all-myelin mask needs.
     """
+    kind = np.float32 if image.dtype.itemsize <= 2 else np.float64
     with np.errstate(invalid="ignore"):  # of NaN, which is named below
-        image = image.astype(np.float32 if image.dtype.itemsize <= 2 else np.float64)
-    low, high = image.min(), image.max()
-    if not np.isfinite([low, high]).all() or float(high) - float(low) > np.finfo(image.dtype).max:
+        low, high = kind(image.min()), kind(image.max())
+    if not np.isfinite([low, high]).all() or float(high) - float(low) > np.finfo(kind).max:
         raise UserError(f"{path}: has NaN, infinite or huge pixels, replace them and save it again")
     if low == high:
         return np.full(image.shape, 255 if high > 0 else 0, np.uint8)
-    if float(high) - float(low) < 255 / float(np.finfo(image.dtype).max):  # its inverse is infinite
-        return np.rint((image - low) / (high - low) * 255).astype(np.uint8)
-    return np.rint((image - low) * (255 / (high - low))).astype(np.uint8)
+    tiny = float(high) - float(low) < 255 / float(np.finfo(kind).max)  # its inverse is infinite
+    scaled, step = np.empty(image.shape, np.uint8), max(BAND_PX // image.shape[1], 1)
+    for row in range(0, len(image), step):
+        part = image[row : row + step].astype(kind) - low
+        part = part / (high - low) * 255 if tiny else part * (255 / (high - low))
+        scaled[row : row + step] = np.rint(part)
+    return scaled
 
 
 def read_mask(source):

@@ -280,3 +280,12 @@ def test_a_range_whose_inverse_is_infinite_is_scaled_too(tmp_path, dtype, unit):
     tifffile.imwrite(tmp_path / "x.tif", ramp().astype(dtype) * dtype(unit))
     expected = ramp() * (255 / ramp().max())
     assert np.abs(images.read_image(tmp_path / "x.tif") - expected).max() < 0.6
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32, np.float64])
+def test_what_is_scaled_in_bands_is_what_one_piece_gives(monkeypatch, dtype):
+    sample = (np.random.default_rng(0).normal(size=(70, 33)) * 3000 + 20000).astype(dtype)
+    whole = images.scale_to_uint8(sample, "a.tif")
+    monkeypatch.setattr(images, "BAND_PX", 100)
+    np.testing.assert_array_equal(images.scale_to_uint8(sample, "a.tif"), whole)
+    assert (whole.min(), whole.max()) == (0, 255)
