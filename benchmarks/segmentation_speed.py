@@ -135,9 +135,10 @@ def main():
     for name in rounds[0]:
         times = [found[name] for found in rounds]
         ratios = [found[name] / found["find_myelin.py"] for found in rounds]
+        count = 1 if name.endswith("one image") else len(frames)
         print(
             f"{name:34s} {np.median(times):7.2f} s ({min(times):.2f} to {max(times):.2f}), "
-            f"{np.median(times) / len(frames):6.2f} s an image, {np.median(ratios):5.2f} times the "
+            f"{np.median(times) / count:6.2f} s an image, {np.median(ratios):5.2f} times the "
             f"command ({min(ratios):.2f} to {max(ratios):.2f})"
         )
 
