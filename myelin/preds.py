@@ -53,8 +53,8 @@ def segment_test(model, options=DEFAULTS):
     """
     keep_up("test")
     with holding(options.out), holding(NPYDATA, "imgs_test.npy", shared=True):
-        facts = {"source": str(RAW_TEST), "take": take_text(packed_take("test"))}
-        failed = segment_images(load_test(), model, options, facts)
+        origin = {"source": str(RAW_TEST), "take": take_text(packed_take("test"))}
+        failed = segment_images(load_test(), model, options, origin)
     if failed:
         raise PartlyDone(*failed)
 
@@ -82,15 +82,15 @@ def segment_files(given, model, options=DEFAULTS, strict=False, take=None):
     """
     with holding(options.out):
         images = open_images(given, options.out, strict, take)
-        facts = {"source": str(images.source), "given": list(map(str, given))}
-        facts["take"] = take_text(images.take)
-        failed = images.failed + segment_images(images, model, options, facts)
+        origin = {"source": str(images.source), "given": list(map(str, given))}
+        origin["take"] = take_text(images.take)
+        failed = images.failed + segment_images(images, model, options, origin)
     if failed:
         raise PartlyDone(*failed)
 
 
-def segment_images(test, model, options, facts):
-    """Segment a `TestSet` or `tree.ImageFiles`; `facts` are for `run.json`."""
+def segment_images(test, model, options, origin):
+    """Segment a `TestSet` or `tree.ImageFiles`; `origin` says in `run.json` where they are from."""
     weights, stated, _ = read_model_file(model)
     model_sha256 = sha256(model)
     settings = with_statistics(stated, test)
@@ -107,7 +107,7 @@ def segment_images(test, model, options, facts):
         "threshold": threshold,
         "engine": engine.name,
         "options": options.shared(),
-        **facts,
+        **origin,
     }
     known = known_of(test, options)
     run = run_to_resume(options.out, facts, known) if options.resume else None

@@ -265,15 +265,26 @@ def join(content, other, rng):
     return content[: place_in(content, rng)] + other[place_in(other, rng) :]
 
 
-def change_tag(content, other, rng):
-    """Change kind, count or value of one tag of a TIFF's first page."""
-    if content[:4] not in (b"II*\0", b"MM\0*") or len(content) < 20:
-        return set_number(content, other, rng)
+def is_tiff(content):
+    return content[:4] in (b"II*\0", b"MM\0*") and len(content) >= 20
+
+
+def first_page(content):
+    """Return byte order, place and count of tags of a TIFF's first page; None without one."""
     order = "<" if content[:2] == b"II" else ">"
     start = struct.unpack(f"{order}I", content[4:8])[0]
     if start + 2 > len(content):
+        return None
+    return order, start, struct.unpack(f"{order}H", content[start : start + 2])[0]
+
+
+def change_tag(content, other, rng):
+    """Change kind, count or value of one tag of a TIFF's first page."""
+    if not is_tiff(content):
+        return set_number(content, other, rng)
+    if not (page := first_page(content)):
         return content
-    count = struct.unpack(f"{order}H", content[start : start + 2])[0]
+    order, start, count = page
     place = start + 2 + 12 * int(rng.integers(max(count, 1)))
     field, code = ((0, "H"), (2, "H"), (4, "I"), (8, "I"), (8, "H"))[int(rng.integers(5))]
     number = int(rng.choice([*LIMITS, 4, 8, start, len(content) - 1, int(rng.integers(70))]))
@@ -285,13 +296,11 @@ def change_tag(content, other, rng):
 
 def change_next(content, other, rng):
     """Let a TIFF's first page be followed by another place."""
-    if content[:4] not in (b"II*\0", b"MM\0*") or len(content) < 20:
+    if not is_tiff(content):
         return leave_out(content, other, rng)
-    order = "<" if content[:2] == b"II" else ">"
-    start = struct.unpack(f"{order}I", content[4:8])[0]
-    if start + 2 > len(content):
+    if not (page := first_page(content)):
         return content
-    count = struct.unpack(f"{order}H", content[start : start + 2])[0]
+    order, start, count = page
     place = start + 2 + 12 * count
     following = struct.pack(
         f"{order}I", int(rng.choice([start, 8, int(rng.integers(len(content)))]))

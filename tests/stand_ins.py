@@ -1,10 +1,13 @@
 """Stand-ins for a trained network, and what they are shown."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 
+import find_myelin
 import unet
-from myelin import engine, preprocessing
+from myelin import engine, preds, preprocessing
 
 NATIVE = preprocessing.Preprocessing(
     frame="native", rows=None, cols=None, myelin="bright", normalize="image"
@@ -22,6 +25,14 @@ class BrightIsMyelin:
     def predict(self, frame):
         self.seen.append(frame)
         return 1 / (1 + np.exp(-10 * frame))
+
+
+def stand_in_for_the_engine(monkeypatch, settings):
+    """Let `find_myelin.py` segment with `BrightIsMyelin`, whatever model is asked for."""
+    monkeypatch.setattr(preds, "read_model_file", lambda _: ([], settings, None))
+    monkeypatch.setattr(preds, "sha256", lambda _: "of the stand-in")
+    monkeypatch.setattr(find_myelin, "model_path", lambda *_, **__: Path("stand_in.h5"))
+    monkeypatch.setattr(preds, "open_engine", lambda *_: BrightIsMyelin())
 
 
 def rings(rows=200, cols=240, myelin=220, axon=30, between=90):

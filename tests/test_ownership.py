@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from measuring import fails, read_table
-from stand_ins import BrightIsMyelin, rings
+from stand_ins import rings, stand_in_for_the_engine
 from test_scale import SETTINGS
 
 import data
@@ -30,10 +30,7 @@ def lab(tmp_path, monkeypatch):
         image = cv2.GaussianBlur(rings(120 + 10 * number, 140), (7, 7), 2)
         write_image(Path(f"raw/test/{name}.tif"), image, 0.2)
     data.main([])
-    monkeypatch.setattr(preds, "read_model_file", lambda _: ([], SETTINGS, None))
-    monkeypatch.setattr(preds, "sha256", lambda _: "of the stand-in")
-    monkeypatch.setattr(find_myelin, "model_path", lambda *_, **__: Path("stand_in.h5"))
-    monkeypatch.setattr(preds, "open_engine", lambda *_: BrightIsMyelin())
+    stand_in_for_the_engine(monkeypatch, SETTINGS)
     return tmp_path
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from measuring import fails, read_table
-from stand_ins import BrightIsMyelin, rings
+from stand_ins import rings, stand_in_for_the_engine
 from test_scale import SETTINGS
 
 import data
@@ -18,7 +18,7 @@ import evaluate
 import find_myelin
 import morphometry
 import rois
-from myelin import preds, tree
+from myelin import tree
 from myelin.cli import UserError
 from myelin.images import read_mask, write_image
 
@@ -32,10 +32,7 @@ def study(tmp_path, monkeypatch):
     for number, name in enumerate(NAMES):
         image = cv2.GaussianBlur(rings(120 + 10 * number, 140), (7, 7), 2)
         write_image(Path(f"study/{name}.tif"), image, 0.2)
-    monkeypatch.setattr(preds, "read_model_file", lambda _: ([], SETTINGS, None))
-    monkeypatch.setattr(preds, "sha256", lambda _: "of the stand-in")
-    monkeypatch.setattr(find_myelin, "model_path", lambda *_, **__: Path("stand_in.h5"))
-    monkeypatch.setattr(preds, "open_engine", lambda *_: BrightIsMyelin())
+    stand_in_for_the_engine(monkeypatch, SETTINGS)
     return tmp_path / "study"
 
 
