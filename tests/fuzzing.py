@@ -105,9 +105,9 @@ def read_image(path):
 
 
 def prepare_arrays():
-    import mutations
+    import whole_files
 
-    for name, content in mutations.array_samples().items():
+    for name, content in whole_files.array_samples().items():
         Path("npydata", name).write_bytes(content)
     return read_arrays
 
@@ -136,10 +136,10 @@ def read_table(path):
 
 
 def prepare_outlines():
-    import mutations
+    import whole_files
 
     Path("raw/test").mkdir(parents=True)
-    Path("raw/test/one.png").write_bytes(mutations.encoded(mutations.drawing(), ".png"))
+    Path("raw/test/one.png").write_bytes(whole_files.encoded(whole_files.drawing(), ".png"))
     return read_outlines
 
 
@@ -156,12 +156,13 @@ def main(kind, seed, first, last, folder, root):
 
     unet.FILTERS, unet.BOTTOM_FILTERS = (4, 8, 8, 8), 16  # model files of 200 kB
     import mutations
+    import whole_files
 
     bound_memory()
     os.chdir(folder)
     Path("npydata").mkdir()
     read = readers()[kind]()
-    whole = mutations.SAMPLES[kind]()
+    whole = whole_files.SAMPLES[kind]()
     for number, name, content in mutations.cases(kind, seed, range(first, last)):
         path = Path("npydata", name) if kind == "arrays" else Path(f"{number}{Path(name).suffix}")
         path.write_bytes(content)

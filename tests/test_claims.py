@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 from image_samples import ome_image, ramp, refusal, tiff_bytes
-from mutations import drawing, encoded, with_pillow, with_tifffile
 from PIL import Image
+from whole_files import drawing, encoded, with_pillow, with_tifffile
 
 from myelin import claims, images
 from myelin.cli import UserError

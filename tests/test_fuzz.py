@@ -3,7 +3,7 @@
 import fuzzing
 import mutations
 import pytest
-from mutations import table_samples
+from whole_files import table_samples
 
 
 @pytest.mark.parametrize(
