@@ -56,6 +56,7 @@ from myelin.numbering import Numbers
 from myelin.ownership import keep_edited, label_hashes
 from myelin.pictures import Pictures, add_picture_options
 from myelin.plausible import doubts
+from myelin.regions import mask_without
 from myelin.report import Report
 from myelin.segmented import check_images, probabilities_of, segmented
 from myelin.spreadsheet import add_table_options, check_installed, write_workbook
@@ -246,7 +247,9 @@ def measure_case(case, reader, exclusions, numbers, args, results):
     results.warnings[case.name] = doubts(results.rows[-1], fibers)
     results.measured[case.name] = Measured.of(fibers)
     # What of a fiber lies beyond the outline of the nerve is measured and shown.
-    outside = None if frame.outside is None else frame.outside & (fibers.labels == 0)
+    outside = frame.outside
+    if outside is not None:
+        outside = mask_without(outside, fibers.labels)
     results.pictures.add(case, fibers, outside=outside)
 
 

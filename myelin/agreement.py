@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from myelin.regions import shared_pixels
 from myelin.summary import summarize
 
 # Two fibers are the same from this overlap on: above a half, no fiber can have two partners
@@ -77,7 +78,7 @@ def match_fibers(reference, predicted):
 
     Parameters
     ----------
-    reference, predicted : int arrays, (rows, cols)
+    reference, predicted : int arrays or runs.Runs, (rows, cols)
         Numbers 1 to n and 1 to m; 0 is background.
 
     Returns
@@ -86,12 +87,8 @@ def match_fibers(reference, predicted):
         Numbers of fibers that overlap by `MATCH_IOU` or more; no number occurs twice.
     ious : float array, (p,)
     """
-    width = int(predicted.max(initial=0)) + 1
-    reference_px, predicted_px = np.bincount(reference.ravel()), np.bincount(predicted.ravel())
-    shared = (reference > 0) & (predicted > 0)
-    key = reference[shared].astype(np.int64) * width + predicted[shared]
-    key, common = np.unique(key, return_counts=True)
-    one, other = np.divmod(key, width)
+    one, other, common = shared_pixels(reference, predicted)
+    reference_px, predicted_px = (np.bincount(part[:].ravel()) for part in (reference, predicted))
     iou = common / (reference_px[one] + predicted_px[other] - common)
     order = np.argsort(-iou, kind="stable")
     order = order[iou[order] >= MATCH_IOU]
@@ -166,7 +163,7 @@ def compare(name, reference, predicted, masks, unit):
     """
     row = {"image": name, "pixel_size_um": reference.pixel_size_um if unit == "um" else None}
     row["myelin_dice"], row["myelin_iou"] = overlap(*masks)
-    row["axon_dice"], row["axon_iou"] = overlap(reference.axons > 0, predicted.axons > 0)
+    row["axon_dice"], row["axon_iou"] = overlap(reference.axons[:] > 0, predicted.axons[:] > 0)
     numbers, ious = match_fibers(reference.labels, predicted.labels)
     row |= detection(len(numbers), len(reference), len(predicted), ious)
     one, other = numbers.T - 1

@@ -97,4 +97,4 @@ def choose_colours(images):
 
 def ground(image, myelin):
     """Return what fibers are drawn on, uint8 (rows, cols): the image, or its mask in two greys."""
-    return image if image is not None else np.where(myelin, 200, 40).astype(np.uint8)
+    return image if image is not None else np.where(myelin, np.uint8(200), np.uint8(40))

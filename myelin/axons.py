@@ -36,18 +36,19 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from myelin.hulls import hull_areas
 from myelin.regions import (
     CROSS,
+    beside,
     crop,
     edge_pixels,
-    label_regions,
-    renumber,
+    mask_without,
     row_bands,
     sum_pixels,
     tissue_sides,
     touched_sides,
 )
-from myelin.runs import Runs, find_runs, hull_areas
+from myelin.runs import Runs, find_runs, label_runs, merge, runs_of_pixels
 
 # Smallest axon: 4 px is the smallest that occurs more than once in hand-drawn masks.
 SMALLEST_AXON_PX = 4
@@ -96,20 +97,17 @@ class SortedRegions:
 
     Attributes
     ----------
-    axons : int32 array, (rows, cols)
+    axons : runs.Runs
         Numbers 1 to n of the axons, see `fibers.find_axons`.
-    runs : runs.Runs
-        Those of the axons.
     others : runs.Runs
-        Those of the other regions, numbered 1 to m; axons may have numbers here too.
+        Numbers 1 to m of the other regions; axons may have numbers here too.
     boxes : int64 array, (m + 1, 5)
         Boxes of these, see `label_regions`; area 0 for axons and for what belongs to a fiber.
     space : bool array, (rows, cols), optional
         Space between drawn axons and their sheaths.
     """
 
-    axons: np.ndarray
-    runs: Runs
+    axons: Runs
     others: Runs
     boxes: np.ndarray
     space: np.ndarray | None = None
@@ -117,13 +115,12 @@ class SortedRegions:
     def reject(self, axons):
         """Take axons, bool (n + 1,), for holes in a sheath; the others are numbered anew."""
         numbers = (np.cumsum(~axons, dtype=np.int32) - 1) * ~axons
-        holes = self.runs.of(axons)
+        holes = self.axons.of(axons)
         index, length = self.others.at(holes.row, holes.first), holes.last - holes.first + 1
         areas = np.bincount(index, weights=length, minlength=len(self.boxes)).astype(np.int64)
         # An axon in an open ring has the number of what lies outside, which has an area.
         self.boxes[:, 4] = np.where(self.boxes[:, 4] > 0, self.boxes[:, 4], areas)
-        renumber(self.axons, numbers)
-        self.runs = self.runs.renumbered(numbers)
+        self.axons = self.axons.renumbered(numbers)
 
 
 def sort_regions(myelin, image=None, tissue=None):
@@ -140,38 +137,34 @@ def sort_regions(myelin, image=None, tissue=None):
     -------
     SortedRegions
     """
-    labels, boxes = label_regions(~myelin if tissue is None else ~myelin & tissue, 4)
+    regions, boxes = label_runs(~myelin if tissue is None else ~myelin & tissue, 4)
     areas = boxes[:, 4]
-    edge = edge_pixels(labels, len(areas) - 1, tissue) / np.sqrt(np.maximum(areas, 1))
+    edge = edge_pixels(regions, len(areas) - 1, tissue) / np.sqrt(np.maximum(areas, 1))
     sides = touched_sides(boxes, myelin.shape)
     if tissue is not None:
-        sides = tissue_sides(labels, len(areas) - 1, tissue)
+        sides = tissue_sides(regions, len(areas) - 1, tissue)
     possible = (areas >= SMALLEST_AXON_PX) & (sides <= 2)
     possible &= edge <= MAX_EDGE
     hulls = np.full(len(areas), np.inf)
-    runs = find_runs(labels)
-    hulls[possible] = hull_areas(runs.of(possible))
+    hulls[possible] = hull_areas(regions.of(possible))
     solid = areas / hulls
     candidates = solid >= MIN_SOLIDITY
     accepted = candidates
     if (solid >= MIN_SOLIDITY_OWN).any():
-        accepted = accept(labels, areas, solid, candidates, sides == 0, image, tissue)
-    renumber(labels, np.cumsum(accepted, dtype=np.int32) * accepted)  # they are the axons now
-    close_breaks(myelin, labels, tissue)
+        accepted = accept(regions, areas, solid, candidates, sides == 0, image, tissue)
+    axons = regions.renumbered(np.cumsum(accepted) * accepted)
     boxes[accepted, 4] = 0
-    return SortedRegions(labels, find_runs(labels), runs, boxes)
+    return SortedRegions(close_breaks(myelin, axons, tissue), regions, boxes)
 
 
-def accept(labels, areas, solid, candidates, inside, image, tissue=None):
+def accept(regions, areas, solid, candidates, inside, image, tissue=None):
     """Tell axons from gaps, pinholes and vacuoles; return bool (n + 1,). See the module's table."""
     count = len(areas) - 1
-    near, far, thickness = sheath_contacts(
-        labels, (areas >= 3) & (np.arange(count + 1) > 0), tissue
-    )
-    contacts = np.maximum(np.bincount(near, minlength=count + 1), 1)
+    near, far, times, total, least = sheath_contacts(regions, areas >= 3, tissue)
+    contacts = np.maximum(np.bincount(near, weights=times, minlength=count + 1), 1)
 
     def shared(others):
-        return np.bincount(near, weights=others[far], minlength=count + 1) / contacts
+        return np.bincount(near, weights=times * others[far], minlength=count + 1) / contacts
 
     sized = candidates & (areas >= MIN_SHAPE_PX)
     known = sized if sized.any() else candidates
@@ -179,7 +172,7 @@ def accept(labels, areas, solid, candidates, inside, image, tissue=None):
     scores = solid + SIZE_WEIGHT * np.clip(
         np.log(np.maximum(areas, 1) / median), -MAX_LOG_SIZE, MAX_LOG_SIZE
     )
-    scores -= IMAGE_WEIGHT * image_deviation(labels, areas, solid, candidates, image)
+    scores -= IMAGE_WEIGHT * image_deviation(regions, areas, solid, candidates, image)
     # A gap counts as a neighbour only until it is known for one, hence two rounds.
     probable = candidates & (scores - SHARED_WEIGHT * shared(candidates) >= MIN_SCORE)
     part = shared(probable)
@@ -190,19 +183,19 @@ def accept(labels, areas, solid, candidates, inside, image, tissue=None):
     accepted |= (solid >= MIN_SOLIDITY_OWN) & own & inside & (areas >= MIN_SHAPE_PX)
 
     # Depth in the sheath of a larger neighbour: 1 and more outside it, 0 at its axon.
-    typical = np.bincount(near, weights=thickness, minlength=count + 1) / contacts
+    typical = np.bincount(near, weights=total, minlength=count + 1) / contacts
     larger = accepted[far] & (areas[near] < VACUOLE_AREA * areas[far])
     depth = np.full(count + 1, np.inf)
-    np.minimum.at(depth, near[larger], (thickness / typical[far])[larger])
+    np.minimum.at(depth, near[larger], (least / typical[far])[larger])
     return accepted & ~((depth < VACUOLE_DEPTH) & (part > VACUOLE_SHARED))
 
 
-def sheath_contacts(labels, kept, tissue=None):
+def sheath_contacts(regions, kept, tissue=None):
     """List where the zone nearest to one region meets that of another, in the middle of a sheath.
 
     Parameters
     ----------
-    labels : int array, (rows, cols)
+    regions : runs.Runs
         Numbers of regions; 0 is myelin.
     kept : bool array, (n + 1,)
         The rest is taken for myelin.
@@ -211,27 +204,32 @@ def sheath_contacts(labels, kept, tissue=None):
 
     Returns
     -------
-    near, far : int32 arrays, (contacts,)
-        Both regions, once per pair of pixels that meet, in both orders.
-    thickness : float32 array, (contacts,)
-        Distance between the two regions there, px.
+    near, far : int64 arrays, (contacts,)
+        Two regions, in both orders; those of a scan more than once.
+    times : int64 array, (contacts,)
+        How many pairs of pixels meet.
+    total, least : float64 arrays, (contacts,)
+        The sum and the least of the distances between the two regions there, px.
     """
-    bands = row_bands(labels.shape, 8 * REACH_PX)  # few, as what is beyond is worked out twice
-    parts = [contacts_of_rows(labels, kept, rows, tissue) for rows in bands]
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+    kept = regions.of(kept)
+    bands = row_bands(regions.shape, 8 * REACH_PX)  # few, as what is beyond is worked out twice
+    parts = [contacts_of_rows(kept, rows, tissue) for rows in bands]
+    low, high, *found = (np.concatenate(column) for column in zip(*parts, strict=True))
+    pairs = np.append(low, high), np.append(high, low)
+    return *pairs, *(np.append(column, column) for column in found)
 
 
-def contacts_of_rows(labels, kept, rows, tissue=None):
-    """Return as `sheath_contacts` where the upper or left pixel of a pair is in some rows."""
+def contacts_of_rows(regions, rows, tissue=None):
+    """Return the contacts whose upper or left pixel is in some rows, each in one order."""
     seen = slice(max(rows.start - REACH_PX, 0), rows.stop + REACH_PX)
-    regions = np.where(kept[labels[seen]], labels[seen], 0)
+    numbers = regions[seen]
     distance, nearest = cv2.distanceTransformWithLabels(
-        (regions == 0).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        (numbers == 0).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    inside = np.flatnonzero(regions)
+    inside = np.flatnonzero(numbers)
     owner = np.zeros(len(inside) + 1, np.int32)
-    owner[nearest.ravel()[inside]] = regions.ravel()[inside]
-    width = regions.shape[1]
+    owner[nearest.ravel()[inside]] = numbers.ravel()[inside]
+    width = numbers.shape[1]
     # One row more, which the last one meets.
     zone, distance = (
         part[rows.start - seen.start : rows.stop - seen.start + 1].ravel()
@@ -246,13 +244,26 @@ def contacts_of_rows(labels, kept, rows, tissue=None):
         if tissue is not None:
             part = tissue[rows.start : rows.stop + 1].ravel()
             one = one[part[one] & part[one + step]]
-        between = distance[one] + distance[one + step]
-        pairs.append((zone[one], zone[one + step], between))
-        pairs.append((zone[one + step], zone[one], between))
-    return tuple(np.concatenate(column) for column in zip(*pairs, strict=True))
+        pairs.append((zone[one], zone[one + step], distance[one] + distance[one + step]))
+    return gather(*(np.concatenate(column) for column in zip(*pairs, strict=True)))
 
 
-def image_deviation(labels, areas, solid, candidates, image):
+def gather(one, other, distance):
+    """Return each two of regions once, how often they come, and sum and least of the distances."""
+    low, high = np.minimum(one, other).astype(np.int64), np.maximum(one, other)
+    base = high.max(initial=0) + 1
+    key = low * base + high
+    order = np.argsort(key)
+    key, distance = key[order], distance[order].astype(np.float64)
+    begin = np.flatnonzero(np.diff(key, prepend=-1))
+    low, high = np.divmod(key[begin], base)
+    times = np.diff(begin, append=len(key))
+    if not len(key):
+        return low, high, times, distance, distance
+    return low, high, times, np.add.reduceat(distance, begin), np.minimum.reduceat(distance, begin)
+
+
+def image_deviation(regions, areas, solid, candidates, image):
     """Return how far each region's brightness is from the axons' towards the background's.
 
     Returns
@@ -264,7 +275,7 @@ def image_deviation(labels, areas, solid, candidates, image):
     background = ~candidates & (areas >= MIN_SHAPE_PX)
     if image is None or sure.sum() < 10 or not background.any():
         return np.zeros(len(areas))
-    sums = sum_pixels(labels, len(areas) - 1, image)
+    sums = sum_pixels(regions, len(areas) - 1, image)
     mean = sums / np.maximum(areas, 1)
     middle = np.median(mean[sure])
     spread = 1.4826 * np.median(np.abs(mean[sure] - middle))
@@ -281,28 +292,33 @@ def close_breaks(myelin, axons, tissue=None):
     Parameters
     ----------
     myelin : bool array, (rows, cols)
-    axons : int32 array, (rows, cols)
-        The axons found already, 1 to n; those in open rings are added as n + 1 and so on.
+    axons : runs.Runs
+        The axons found already, 1 to n.
     tissue : bool array, (rows, cols), optional
+
+    Returns
+    -------
+    runs.Runs
+        With those in open rings, from n + 1 on.
     """
-    count = axons.max()
-    free = axons == 0
-    free &= ~myelin
+    count = axons.number.max(initial=0)
+    free = mask_without(~myelin, axons)
     # Like the edge of the image, that of the tissue does not wear away what lies along it.
-    core = cv2.erode(free.view(np.uint8), SQUARE, borderValue=1) > 0
+    core = cv2.erode(free.view(np.uint8), SQUARE, borderValue=1).view(bool)
     if tissue is not None:
         core &= tissue
         free &= tissue
-    boxes = label_regions(core, 4)[1]
-    sheath_count, sheaths = cv2.connectedComponents(myelin.view(np.uint8), connectivity=8)
-    taken = np.zeros(sheath_count, bool)
-    taken[sheaths[cv2.dilate((axons > 0).view(np.uint8), SQUARE) > 0]] = True
+    cores, boxes = label_runs(core, 4)
+    sheaths, sheath_boxes = label_runs(myelin, 8)
+    taken = np.zeros(len(sheath_boxes), bool)
+    taken[beside(sheaths, axons, SQUARE)] = True
     # An axon's core fills its box; this passes over the long stretches of background cheaply.
     round_enough = boxes[:, 4] >= BREAK_BOX * boxes[:, 2] * boxes[:, 3]
     round_enough &= (boxes[:, 4] >= BREAK_CORE_PX) & (touched_sides(boxes, myelin.shape) <= 2)
+    places, numbers = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for index in np.flatnonzero(round_enough):
         view = crop(boxes[index], 3, myelin.shape)
-        region = cv2.dilate(core_in_box(core, boxes[index], view), SQUARE) & free[view]
+        region = cv2.dilate((cores[view] == index).view(np.uint8), SQUARE) & free[view]
         rim = cv2.dilate(region, CROSS) > region
         wall, opening = sheaths[view][rim & myelin[view]], np.count_nonzero(rim & free[view])
         # Without an opening it is a region that was judged before.
@@ -316,21 +332,9 @@ def close_breaks(myelin, axons, tissue=None):
         least = BREAK_SOLIDITY if own else BREAK_SOLIDITY_SHARED
         if area >= least * hull_areas(find_runs(region))[0]:
             count += 1
-            axons[view][region > 0] = count
+            row, column = np.nonzero(region)
+            places.append((row + view[0].start) * myelin.shape[1] + column + view[1].start)
+            numbers.append(np.full(area, count))
             taken[wall] = True
-
-
-def core_in_box(core, box, view):
-    """Return the one region of `core` that has a box, in a view of the image, uint8.
-
-    Two cannot have one box: each would reach from side to side and from top to bottom of it, and
-    so cross the other.
-    """
-    inside = crop(box, 0, core.shape)
-    parts, boxes = label_regions(core[inside], 4)
-    (index,) = np.flatnonzero((boxes[:, 2:] == box[2:]).all(axis=1))
-    margins = [
-        (inner.start - outer.start, outer.stop - inner.stop)
-        for inner, outer in zip(inside, view, strict=True)
-    ]
-    return np.pad((parts == index).view(np.uint8), margins)
+    added = runs_of_pixels(np.concatenate(places), np.concatenate(numbers), myelin.shape)
+    return merge(axons, added)

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from myelin.axons import MIN_SHAPE_PX, SMALLEST_AXON_PX, SortedRegions
-from myelin.regions import CROSS, crop, label_regions, touched_sides
-from myelin.runs import find_runs
+from myelin.regions import CROSS, beside, crop, touched_sides
+from myelin.runs import label_runs
 
 # Least part of the outline of a space within a fiber that is its axon: at most 0.14 in gaps that an
 # axon touches through a hole in its sheath, 0.33 and more in the spaces of hand-drawn masks.
@@ -24,17 +24,14 @@ def drawn_axons(axon, myelin):
     -------
     SortedRegions
     """
-    count, labels = cv2.connectedComponents(axon.view(np.uint8), connectivity=8)
-    others, boxes = label_regions(~(myelin | axon), 4)
-    sheathed = np.zeros(count, bool)
-    sheathed[labels[(cv2.dilate(myelin.view(np.uint8), CROSS) > 0) & axon]] = True
-    space = find_space(myelin, labels, sheathed, others, boxes)
-    runs = find_runs(labels)
-    keep = sheathed & (np.append(0, runs.areas(count - 1)) >= SMALLEST_AXON_PX)
-    if not keep[1:].all():
-        numbers = np.cumsum(keep, dtype=np.int32) * keep
-        labels, runs = numbers[labels], runs.renumbered(numbers)
-    return SortedRegions(labels, runs, find_runs(others), boxes, space)
+    axons, axon_boxes = label_runs(axon, 8)
+    others, boxes = label_runs(~(myelin | axon), 4)
+    sheathed = np.zeros(len(axon_boxes), bool)
+    sheathed[beside(axons, myelin, CROSS)] = True
+    sheathed[0] = False
+    space = find_space(myelin, axons, sheathed, others, boxes)
+    keep = sheathed & (axon_boxes[:, 4] >= SMALLEST_AXON_PX)
+    return SortedRegions(axons.renumbered(np.cumsum(keep) * keep), others, boxes, space)
 
 
 def find_space(myelin, axons, sheathed, others, boxes):
@@ -47,11 +44,11 @@ def find_space(myelin, axons, sheathed, others, boxes):
     Parameters
     ----------
     myelin : bool array, (rows, cols)
-    axons : int32 array, (rows, cols)
+    axons : runs.Runs
         Numbers 1 to n of the drawn axons.
     sheathed : bool array, (n + 1,)
         Axons that touch myelin; those that space parts from it are added in place.
-    others : int32 array, (rows, cols)
+    others : runs.Runs
         Numbers 1 to m of the regions that are neither.
     boxes : int64 array, (m + 1, 5)
         Their boxes, see `label_regions`; area becomes 0 for space.
@@ -61,10 +58,10 @@ def find_space(myelin, axons, sheathed, others, boxes):
     bool array, (rows, cols)
     """
     space, loose = np.zeros_like(myelin), ~sheathed
-    beside = np.zeros(len(boxes), bool)
-    beside[others[cv2.dilate((axons > 0).view(np.uint8), CROSS) > 0]] = True
-    beside &= (boxes[:, 4] > 0) & (touched_sides(boxes, myelin.shape) == 0)
-    for index in np.flatnonzero(beside):
+    near_axon = np.zeros(len(boxes), bool)
+    near_axon[beside(others, axons, CROSS)] = True
+    near_axon &= (boxes[:, 4] > 0) & (touched_sides(boxes, myelin.shape) == 0)
+    for index in np.flatnonzero(near_axon):
         view = crop(boxes[index], 2, myelin.shape)
         region = (others[view] == index).view(np.uint8)
         rim = cv2.dilate(region, CROSS) > region

@@ -14,6 +14,7 @@ import numpy as np
 from myelin.cli import UserError
 from myelin.files import sha256
 from myelin.ownership import pixel_hash
+from myelin.regions import mask_without
 from myelin.rules import add_rule_options, limits_of, rule_reasons
 from myelin.tables import MAX_MISTAKES, image_ids, read_rows
 
@@ -281,12 +282,13 @@ def without(fibers, reasons, myelin):
     columns = fibers.columns | {"excluded": reasons}
     if not out.any():
         return replace(fibers, columns=columns)
-    here = np.append(False, out)[fibers.labels]
+    out, kept = np.append(False, out), np.append(False, ~out)
+    left = mask_without(myelin, fibers.labels.of(out), fibers.axons)
     return replace(
         fibers,
         columns=columns,
-        labels=np.where(here, 0, fibers.labels),
-        axons=np.where(here, 0, fibers.axons),
-        counted=fibers.counted & ~out,
-        myelin_px=fibers.myelin_px - int(np.count_nonzero(here & myelin & (fibers.axons == 0))),
+        labels=fibers.labels.of(kept),
+        axons=fibers.axons.of(kept),
+        counted=fibers.counted & kept[1:],
+        myelin_px=fibers.myelin_px - int(np.count_nonzero(myelin) - np.count_nonzero(left)),
     )

@@ -97,9 +97,9 @@ def middle_points(fibers):
     nearest = np.clip(np.rint(points).astype(int), 0, (cols - 1, rows - 1)).reshape(-1, 2)
     fiber = np.arange(1, len(points) + 1)
     # The middle of a bent axon may lie on a neighbour.
-    elsewhere = fibers.labels[nearest[:, 1], nearest[:, 0]] != fiber
+    elsewhere = fibers.labels.at(nearest[:, 1], nearest[:, 0]) != fiber
     for index in np.flatnonzero(elsewhere & fibers.kept):
-        y, x = np.nonzero(fibers.axons == index + 1)
+        y, x = fibers.axons.pixels(index + 1)
         if len(x):
             best = np.argmin(np.hypot(x - points[index, 0], y - points[index, 1]))
             points[index] = x[best], y[best]

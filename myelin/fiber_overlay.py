@@ -17,6 +17,7 @@ from myelin.axes import ColourRange, choose_colours, ground, round_below
 from myelin.fiber_numbers import burn_numbers, legible_zoom, place_numbers, write_numbers
 from myelin.files import replacing
 from myelin.plots import DPI, FONT, WIDTH_INCHES, save
+from myelin.regions import BAND_PX
 
 # Cividis, as safe for colour-blind readers, would vanish on grey images.
 COLOUR_MAP = "viridis"
@@ -73,16 +74,16 @@ def draw_overlay(
         How many fibers should have a number and found no room for it.
     """
     colours = colours or choose_colours([fibers.columns["g_ratio"]])
-    canvas = paint(fibers, myelin, colours, image, outside)
-    rows, cols = canvas.shape[:2]
+    rows, cols = myelin.shape
     size = overlay_size(fibers, rows, cols, numbers)
+    canvas = paint_whole(fibers, myelin, colours, image, outside, max(rows // size[1], 1))
     placed = []
     if numbers is not None:
         zoom = size[0] / cols, size[1] / rows
         placed = place_numbers(fibers, numbers, zoom, size[::-1])
     striped = outside is not None and bool(outside.any())
     legend = Legend(cols * fibers.pixel_size_um, colours, striped)
-    larger = size[0] > cols or size[1] > rows
+    larger = size[0] > canvas.shape[1] or size[1] > canvas.shape[0]
     canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_NEAREST if larger else cv2.INTER_AREA)
     # Matplotlib draws the strip alone: on the whole it would spend ten times as long.
     strip = draw_strip(size[0], legend)
@@ -108,33 +109,56 @@ def overlay_size(fibers, rows, cols, numbers=None):
     return tuple(max(round(length * zoom), MIN_PX) for length in (cols, rows))
 
 
-def paint(fibers, myelin, colours, image=None, outside=None):
+def paint_whole(fibers, myelin, colours, image=None, outside=None, shrink=1):
+    """Return what `paint` does of all rows, in bands that are made `shrink` times smaller each."""
+    rows, cols = myelin.shape
+    step = shrink * max(BAND_PX // cols // shrink, 1) if shrink > 1 else rows
+    parts = []
+    for row in range(0, rows, step):
+        part = paint(fibers, myelin, colours, image, outside, slice(row, min(row + step, rows)))
+        if shrink > 1:
+            size = tuple(max(round(length / shrink), 1) for length in (cols, len(part)))
+            part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        parts.append(part)
+    return np.concatenate(parts)
+
+
+def paint(fibers, myelin, colours, image=None, outside=None, rows=slice(None)):
     """Return the image with each sheath in the colour of its g-ratio, uint8 (rows, cols, 3).
 
-    The parameters are those of `draw_overlay`.
+    The parameters are those of `draw_overlay`; `rows` is a slice.
     """
+    shape, (first, last, _) = myelin.shape, rows.indices(len(myelin))
+    myelin, image, outside = (
+        part if part is None else part[rows] for part in (myelin, image, outside)
+    )
     grey = ground(image, myelin)
     ratios = np.nan_to_num(fibers.columns["g_ratio"])
     steps = np.clip((ratios - colours.low) / (colours.high - colours.low), 0, 1)
     tints = np.zeros((len(ratios) + 1, 3), np.float32)
     tints[1:] = 255 * TINT * colormaps[COLOUR_MAP](steps)[:, :3]
-    labels = fibers.labels
-    sheath = np.flatnonzero((labels > 0) & (fibers.axons == 0))
+    below = fibers.labels[first : last + 1]  # and the next row
+    labels = below[: last - first]
+    sheath = np.flatnonzero((labels > 0) & (fibers.axons[rows] == 0))
     canvas = cv2.cvtColor(np.ascontiguousarray(grey), cv2.COLOR_GRAY2RGB)
-    below = np.float32(1 - TINT) * grey.ravel()[sheath, None]
-    canvas.reshape(-1, 3)[sheath] = tints[labels.ravel()[sheath]] + below
+    ground_share = np.float32(1 - TINT) * grey.ravel()[sheath, None]
+    canvas.reshape(-1, 3)[sheath] = tints[labels.ravel()[sheath]] + ground_share
     # A dark line between fibers shows where touching sheaths were split.
-    for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        border = (labels[one] != labels[other]) & (labels[one] > 0) & (labels[other] > 0)
-        canvas[one][border] = 0
+    for one, other in ((labels[:, :-1], labels[:, 1:]), (below[:-1], below[1:])):
+        border = (one != other) & (one > 0) & (other > 0)
+        canvas[: border.shape[0], : border.shape[1]][border] = 0
     if outside is not None:
-        canvas[outside] = stripes(canvas.shape[:2])[outside]
+        canvas[outside] = stripes(shape, rows)[outside]
     return canvas
 
 
-def stripes(shape):
-    """Return oblique stripes in two greys, seen on black and on white, uint8 (rows, cols, 3)."""
-    rows, cols = np.ogrid[: shape[0], : shape[1]]
+def stripes(shape, rows=slice(None)):
+    """Return rows, a slice, of oblique stripes in two greys, seen on black and on white.
+
+    uint8 (rows, cols, 3).
+    """
+    first, last, _ = rows.indices(shape[0])
+    rows, cols = np.ogrid[first:last, : shape[1]]
     width = max(4, max(shape) // 100)
     dark = (rows + cols) // width % 2 == 1
     return np.where(dark, *STRIPES).astype(np.uint8)[..., None].repeat(3, axis=2)

@@ -11,17 +11,18 @@ and which myelin is whose, `sheaths.py`.
     (1, 0.59)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from myelin.axons import sort_regions
 from myelin.drawn_axons import drawn_axons
 from myelin.frame import Frame
+from myelin.hulls import hull_areas
 from myelin.images import write_image
 from myelin.nerve import within
-from myelin.regions import edge_pixels, label_regions, perimeters, renumber, sum_pixels
-from myelin.runs import Runs, ellipses, hull_areas
+from myelin.regions import edge_pixels, mask_without, perimeters, renumber, sum_pixels
+from myelin.runs import Runs, ellipses, find_runs, label_runs
 from myelin.sheaths import count_collapsed, fill_vacuoles, find_holes, join_swollen, split_fibers
 from myelin.tables import write_table
 
@@ -34,8 +35,9 @@ class Fibers:
     ----------
     columns : dict of str to array, (n,)
         The columns of `<id>_fibers.csv`, in their order.
-    labels, axons : int32 arrays, (rows, cols)
-        The number of a fiber (1 to n) on its myelin and axon, and on its axon alone.
+    labels, axons : runs.Runs
+        The number of a fiber (1 to n) on its myelin and axon, and on its axon alone; `labels[:]`
+        is the image of them, int32 (rows, cols).
     counted : bool array, (n,)
         Fibers in the unbiased counting frame, see `frame.py`. Without those left out.
     collapsed : int
@@ -48,8 +50,8 @@ class Fibers:
     """
 
     columns: dict
-    labels: np.ndarray
-    axons: np.ndarray
+    labels: Runs
+    axons: Runs
     counted: np.ndarray
     collapsed: int
     myelin_px: int
@@ -86,21 +88,18 @@ class Outlines:
 
     Attributes
     ----------
-    axons, labels : int32 arrays, (rows, cols)
+    axons, labels : runs.Runs
         As in `Fibers`.
     axon_px, fiber_px : int arrays, (n,)
         Areas of the axons and of the whole fibers.
-    runs : runs.Runs
-        Those of the axons.
     pieces : int64 array, (m, 5)
         Boxes of the pieces of myelin without an axon, see `regions.label_regions`.
     """
 
-    axons: np.ndarray
-    labels: np.ndarray
+    axons: Runs
+    labels: Runs
     axon_px: np.ndarray
     fiber_px: np.ndarray
-    runs: Runs
     pieces: np.ndarray
 
 
@@ -119,7 +118,7 @@ def find_axons(myelin, image=None):
         1 to n in the order of the axons' first pixels, from the top left, those in open rings
         last; 0 elsewhere.
     """
-    return find_fibers(myelin, image=image).axons
+    return find_fibers(myelin, image=image).axons[:]
 
 
 def find_fibers(myelin, axon=None, image=None, tissue=None):
@@ -141,27 +140,26 @@ def find_fibers(myelin, axon=None, image=None, tissue=None):
         myelin = myelin | found.space
     else:
         found = sort_regions(myelin, image, tissue)
-    axons, runs = found.axons, found.runs
-    labels, pieces = split_fibers(myelin, axons, runs)
+    axons = found.axons
+    labels, pieces = split_fibers(myelin, axons)
     if axon is None:
-        while (holes := find_holes(labels, runs, tissue)).any():
+        while (holes := find_holes(labels, axons, tissue)).any():
             found.reject(holes)
             del labels  # before its successor is made: both are as large as the image
-            axons, runs = found.axons, found.runs
-            labels, pieces = split_fibers(myelin, axons, runs)
+            axons = found.axons
+            labels, pieces = split_fibers(myelin, axons)
         part_of = join_swollen(axons, labels)
         kept = part_of == np.arange(len(part_of))
         if not kept.all():
             numbers = np.cumsum(kept, dtype=np.int32) - 1
-            renumber(axons, numbers * kept)
             renumber(labels, numbers[part_of])
-            runs = runs.renumbered(numbers * kept)
-    axon_px = runs.areas(runs.number.max(initial=0))
+            axons = axons.renumbered(numbers * kept)
+    axon_px = axons.areas(axons.number.max(initial=0))
     areas = found.boxes[:, 4]
     small = (areas > 0) & (areas <= axon_px.max(initial=0))  # the rest are no vacuoles
-    fill_vacuoles(found.others.of(small).paint(labels.shape), found.boxes, axon_px, labels)
-    fiber_px = sum_pixels(labels, len(axon_px))[1:]
-    return Outlines(axons, labels, axon_px, fiber_px, runs, pieces)
+    fill_vacuoles(found.others.of(small), found.boxes, axon_px, labels)
+    labels = find_runs(labels)
+    return Outlines(axons, labels, axon_px, labels.areas(len(axon_px)), pieces)
 
 
 def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=None, frame=None):
@@ -198,7 +196,7 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=Non
     found = find_fibers(myelin, axon, image, frame.tissue)
     pieces = found.pieces
     if frame.tissue is not None:
-        pieces = inner_pieces(myelin & (found.labels == 0), frame.tissue)
+        pieces = inner_pieces(mask_without(myelin, found.labels), frame.tissue)
     if frame.nerve is not None:
         x, y, width, height = pieces[:, :4].T
         pieces = pieces[frame.fascicles(x + (width - 1) / 2, y + (height - 1) / 2) > 0]
@@ -217,7 +215,7 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=Non
 
 def inner_pieces(myelin, tissue):
     """Return the boxes of pieces of myelin that do not touch the edge of the tissue."""
-    labels, boxes = label_regions(myelin, 4)
+    labels, boxes = label_runs(myelin, 4)
     return boxes[(edge_pixels(labels, len(boxes) - 1, tissue) == 0) & (boxes[:, 4] > 0)]
 
 
@@ -227,7 +225,7 @@ def measure(found, size, frame, probability=None):
     `frame` and `probability` are as in `measure_fibers`.
     """
     count, axon_px, fiber_px = len(found.axon_px), found.axon_px, found.fiber_px
-    ellipse = ellipses(found.runs, axon_px)
+    ellipse = ellipses(found.axons, axon_px)
     axon_perimeter = perimeters(found.axons, count)
     axon_diameter, fiber_diameter = 2 * np.sqrt(axon_px / np.pi), 2 * np.sqrt(fiber_px / np.pi)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -248,7 +246,7 @@ def measure(found, size, frame, probability=None):
         "myelin_area_um2": (fiber_px - axon_px) * size**2,
         "myelin_thickness_um": (fiber_diameter - axon_diameter) / 2 * size,
         "g_ratio": axon_diameter / fiber_diameter,
-        "axon_solidity": axon_px / hull_areas(found.runs),
+        "axon_solidity": axon_px / hull_areas(found.axons),
         "axon_circularity": circularity,
         "axon_eccentricity": np.sqrt(1 - flatness),
         "touches_border": frame.cut(found.labels, count),
@@ -303,5 +301,6 @@ def write_fibers(folder, name, fibers, decimal="point"):
     write_table(folder / f"{name}_fibers.csv", list(fibers.columns), rows, decimal)
     numbers = np.append(0, fibers.columns["fiber"])
     numbers = numbers.astype(np.uint16 if numbers.max() < 2**16 else np.uint32)
-    for part, labels in (("labels", fibers.labels), ("axons", fibers.axons)):
-        write_image(folder / f"{name}_{part}.tif", numbers[labels], fibers.pixel_size_um)
+    for part, runs in (("labels", fibers.labels), ("axons", fibers.axons)):
+        numbered = replace(runs, number=numbers[runs.number])
+        write_image(folder / f"{name}_{part}.tif", numbered, fibers.pixel_size_um)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from myelin.naming import listed
-from myelin.regions import edge_pixels
+from myelin.regions import edge_pixels, numbers_on
 from myelin.tissue import find_tissue
 
 # The outline of a margin is known to so many pixels; so near to it a fiber is cut.
@@ -103,14 +103,14 @@ class Frame:
             return touched
         margin = (~self.tissue).view(np.uint8)
         near = cv2.dilate(margin, np.ones((2 * BORDER_PX + 1,) * 2, np.uint8))
-        return touched | (np.bincount(labels[near > 0], minlength=count + 1)[1:] > 0)
+        return touched | (np.bincount(numbers_on(labels, near > 0), minlength=count + 1)[1:] > 0)
 
     def counts(self, axons, count):
         """Return which fibers 1 to `count` are counted, bool (n,), by their axons' numbers."""
         if self.tissue is None:
-            touching = np.concatenate([axons[0], axons[:, 0]])
+            touching = np.append(axons[:1], axons[:, :1])
         else:
-            touching = axons[forbidden_line(self.tissue)]
+            touching = numbers_on(axons, forbidden_line(self.tissue))
         counted = np.ones(count + 1, bool)
         counted[touching] = False
         return counted[1:]

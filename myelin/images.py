@@ -308,7 +308,7 @@ def read_labels(path, shape=None):
     if shape not in (None, labels.shape):
         own, wanted = ("{} x {}".format(*size) for size in (labels.shape, shape))
         raise UserError(f"{path}: {own} pixels instead of {wanted}, save it without resizing it")
-    return labels.astype(np.int32)
+    return labels.view(np.int32) if labels.dtype == np.uint32 else labels.astype(np.int32)
 
 
 # ---------------------------------------------------------------- writing images

@@ -11,6 +11,7 @@ import numpy as np
 from myelin.cli import UserError
 from myelin.images import as_record, read_image, read_stored
 from myelin.naming import list_tree
+from myelin.regions import mask_without
 from myelin.summary import summarize
 
 MAX_FASCICLES = 100  # more different values are an image, or a mask with blurred edges
@@ -80,12 +81,12 @@ def within(fibers, frame):
     kept = fascicle > 0
     columns = {name: values[kept] for name, values in fibers.columns.items()}
     columns |= {"fiber": np.arange(1, kept.sum() + 1), "fascicle": fascicle[kept]}
-    numbers = np.append(0, np.cumsum(kept, dtype=np.int32) * kept)
+    numbers = np.append(0, np.cumsum(kept) * kept)
     return replace(
         fibers,
         columns=columns,
-        labels=numbers[fibers.labels],
-        axons=numbers[fibers.axons],
+        labels=fibers.labels.renumbered(numbers),
+        axons=fibers.axons.renumbered(numbers),
         counted=fibers.counted[kept],
     )
 
@@ -104,8 +105,9 @@ def fascicle_rows(name, found, fibers, frame, myelin):
     """
     if frame.nerve is None:
         return []
-    left_out = (found.labels > 0) & (fibers.labels == 0) & (found.axons == 0)
-    area_px, myelin_px = frame.fascicle_px(), frame.fascicle_px(myelin & ~left_out)
+    left_out = found.labels.of(np.append(False, ~fibers.kept))
+    myelin = mask_without(myelin, left_out, found.axons)
+    area_px, myelin_px = frame.fascicle_px(), frame.fascicle_px(myelin)
     rows = []
     for number in area_px:
         here = fibers.columns["fascicle"] == number

@@ -7,11 +7,12 @@ import numpy as np
 
 from myelin.cli import UserError
 from myelin.images import read_labels
+from myelin.regions import shared_pixels
+from myelin.runs import find_runs, paint_over
 from myelin.tables import read_table
 
 # A fiber is an earlier one if they share this part of the smaller of the two.
 SAME_FIBER = 0.5
-COUNTED_PAIRS = 2**23  # pairs of numbers that are counted in 64 MiB; more are sorted, more slowly
 
 
 class Numbers:
@@ -49,7 +50,7 @@ class Numbers:
         numbers = fibers.columns["fiber"]
         highest = 0
         if earlier is not None:
-            highest = max(int(earlier.max()), self.earlier_highest.get(name, 0))
+            highest = max(int(earlier.number.max(initial=0)), self.earlier_highest.get(name, 0))
             numbers = carry_over(fibers.labels, earlier, len(fibers))
             new = numbers == 0
             numbers[new] = highest + 1 + np.arange(np.count_nonzero(new))
@@ -57,7 +58,7 @@ class Numbers:
         self.highest[name] = max(highest, int(np.max(numbers, initial=0)))
 
     def earlier_labels(self, name, fibers):
-        """Return the label image of the earlier run; None where there is none of the same size.
+        """Return the `Runs` of the earlier run's label image; None where there is none of the size.
 
         Fibers that were left out are in the table alone: their number is put where their axon was.
         """
@@ -65,17 +66,20 @@ class Numbers:
         if not path.exists():
             return None
         try:
-            earlier = read_labels(path)
+            earlier = find_runs(read_labels(path))
         except UserError as mistake:
             print(f"note: {mistake}; its fibers get new numbers")
             return None
         if earlier.shape != fibers.labels.shape:
             return None
-        for number, x, y in left_out(self.folder / f"{name}_fibers.csv"):
-            label = fibers.labels[y, x] if y < earlier.shape[0] and x < earlier.shape[1] else 0
-            if label and not (earlier == number).any():
-                earlier[fibers.labels == label] = number
-        return earlier
+        number, x, y = left_out(self.folder / f"{name}_fibers.csv")
+        lost = (y < earlier.shape[0]) & (x < earlier.shape[1]) & ~np.isin(number, earlier.number)
+        if not lost.any():
+            return earlier
+        numbers = np.zeros(len(fibers) + 1, int)
+        numbers[fibers.labels.at(y[lost], x[lost])] = number[lost]
+        numbers[0] = 0
+        return paint_over(earlier, fibers.labels.renumbered(numbers))
 
 
 def read_highest(path):
@@ -88,7 +92,7 @@ def read_highest(path):
 
 
 def left_out(path):
-    """Return [(number, x, y)] of the fibers that an earlier table names as left out."""
+    """Return number, x and y of the fibers that an earlier table names as left out, int (3, n)."""
     found = []
     try:
         header, rows = read_table(path)
@@ -98,7 +102,7 @@ def left_out(path):
                 found.append((int(row["fiber"]), *places))
     except (OSError, ValueError, KeyError):
         pass  # no such table: then no fiber was left out, or its number is lost
-    return found
+    return np.array(found, int).reshape(-1, 3).T
 
 
 def carry_over(labels, earlier, count):
@@ -109,29 +113,25 @@ def carry_over(labels, earlier, count):
 
     Parameters
     ----------
-    labels : int array, (rows, cols)
+    labels : runs.Runs
         Numbers 1 to `count`.
-    earlier : int array, (rows, cols)
+    earlier : runs.Runs
     count : int
 
     Returns
     -------
     int64 array, (count,)
     """
-    both = (labels > 0) & (earlier > 0)
-    base = int(earlier.max()) + 1
-    pairs = labels[both] * np.int64(base) + earlier[both]
-    if (count + 1) * base <= COUNTED_PAIRS:
-        times = np.bincount(pairs)
-        pairs = np.flatnonzero(times)
-        shared = times[pairs]
-    else:
-        pairs, shared = np.unique(pairs, return_counts=True)
-    new, old = np.divmod(pairs, base)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[new]
-    sizes = np.minimum(sizes, np.bincount(earlier.ravel(), minlength=base)[old])
+    new, old, shared = shared_pixels(labels, earlier)
+    highest = earlier.number.max(initial=0)
+    sizes = np.minimum(
+        *(
+            np.append(0, runs.areas(last))[numbers]
+            for runs, last, numbers in ((labels, count, new), (earlier, highest, old))
+        )
+    )
     order = np.lexsort((old, new, -shared))
-    numbers, taken = np.zeros(count + 1, np.int64), np.zeros(base, bool)
+    numbers, taken = np.zeros(count + 1, np.int64), np.zeros(highest + 1, bool)
     for pair in order[shared[order] >= SAME_FIBER * sizes[order]]:
         if not (numbers[new[pair]] or taken[old[pair]]):
             numbers[new[pair]], taken[old[pair]] = old[pair], True

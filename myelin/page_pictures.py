@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from myelin.axes import ground
+from myelin.regions import row_bands
 
 # Pixels of all pictures together: about 60 MB of page. 100 frames of 1040 x 1392 have their full
 # size, 2,000 get 320 x 240 each.
@@ -49,11 +50,10 @@ def encode_picture(fibers, myelin, image, images, outside=None):
     width, height = shown_size(myelin.shape, images)
     grey = ground(image, myelin)
     pixels = [fibers.labels, fibers.axons]
-    pixels += [] if outside is None else [outside.view(np.uint8)]
+    pixels += [] if outside is None else [outside]
     if (height, width) != myelin.shape:
         grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
-        pixels = [cv2.resize(part, (width, height), interpolation=NEAREST) for part in pixels]
-    values = pixel_values(*pixels)
+    values = pixel_values(*(sample(part, width, height) for part in pixels))
     _, jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return {
         "width": width,
@@ -61,6 +61,32 @@ def encode_picture(fibers, myelin, image, images, outside=None):
         "picture": "data:image/jpeg;base64," + to_base64(jpeg.tobytes()),
         "runs": to_base64(encode_runs(values)),
     }
+
+
+def sample(labels, width, height):
+    """Return an image of numbers as one of another size, each pixel that of the nearest.
+
+    Parameters
+    ----------
+    labels : int or bool array, or runs.Runs, (rows, cols)
+    width, height : int
+
+    Returns
+    -------
+    array, (height, width)
+    """
+    if (height, width) == labels.shape:
+        return labels[:]
+    places = (np.arange(length, dtype=np.int32)[None] for length in labels.shape)
+    rows, cols = (
+        cv2.resize(part, (length, 1), interpolation=NEAREST)[0]
+        for part, length in zip(places, (height, width), strict=True)
+    )
+    parts = []
+    for band in row_bands(labels.shape):
+        inside = (rows >= band.start) & (rows < band.stop)
+        parts.append(labels[band][rows[inside] - band.start][:, cols])
+    return np.concatenate(parts)
 
 
 def to_base64(content):

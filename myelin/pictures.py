@@ -12,6 +12,7 @@ import numpy as np
 from myelin.cli import progress
 from myelin.groups import pool_sizes
 from myelin.images import read_labels
+from myelin.runs import find_runs
 
 # Columns of the fibers that overlays need.
 DRAWN = ("fiber", "x_px", "y_px", "fiber_diameter_um", "g_ratio", "excluded")
@@ -138,11 +139,13 @@ class Pictures:
         """Return the fibers of a picture with their pixels, and what is outside."""
         name, numbers = picture.case.name, picture.fibers.columns["fiber"]
         labels, axons = (
-            read_labels(self.folder / f"{name}_{part}.tif") for part in ("labels", "axons")
+            find_runs(read_labels(self.folder / f"{name}_{part}.tif"))
+            for part in ("labels", "axons")
         )
-        row = np.zeros(max(int(labels.max()), int(np.max(numbers, initial=0))) + 1, np.int32)
+        highest = max(labels.number.max(initial=0), numbers.max(initial=0))
+        row = np.zeros(highest + 1, np.int32)
         row[numbers] = np.arange(1, len(numbers) + 1)
-        fibers = replace(picture.fibers, labels=row[labels], axons=row[axons])
+        fibers = replace(picture.fibers, labels=labels.renumbered(row), axons=axons.renumbered(row))
         if picture.outside is None:
             return fibers, None
         bits = np.frombuffer(zlib.decompress(picture.outside), np.uint8)

@@ -43,7 +43,8 @@ def label_regions(mask, connectivity):
 def row_bands(shape, least=1):
     """Yield slices of rows that together are an image: what is worked out of one is held at once.
 
-    Small images are one band.
+    Small images are one band; the others begin at even rows, as OpenCV numbers what is 8-connected
+    by squares of 2 x 2 pixels.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ def row_bands(shape, least=1):
     """
     rows, cols = shape
     step = max(BAND_PX // max(cols, 1), least)
+    step += step % 2
     for row in range(0, rows, step):
         yield slice(row, min(row + step, rows))
 
@@ -62,7 +64,7 @@ def sum_pixels(labels, count, weights=None):
 
     Parameters
     ----------
-    labels : int array, (rows, cols)
+    labels : int array or runs.Runs, (rows, cols)
     count : int
     weights : uint8 array, (rows, cols), optional
 
@@ -75,6 +77,79 @@ def sum_pixels(labels, count, weights=None):
         part = None if weights is None else weights[rows].ravel()
         found += np.bincount(labels[rows].ravel(), part, minlength=count + 1)
     return found
+
+
+def numbers_on(labels, mask):
+    """Return the numbers of the pixels of a mask, (n,), from the top left.
+
+    Parameters
+    ----------
+    labels : int array or runs.Runs, (rows, cols)
+    mask : bool array, (rows, cols)
+    """
+    return np.concatenate([labels[rows][mask[rows]] for rows in row_bands(labels.shape)])
+
+
+def beside(labels, regions, near):
+    """Return the numbers of the pixels in and next to some regions, (n,), in any order.
+
+    Parameters
+    ----------
+    labels, regions : int arrays or runs.Runs, (rows, cols)
+    near : uint8 array
+        What is next to a pixel, as for OpenCV's `dilate`, 3 x 3.
+    """
+    found = []
+    for rows in row_bands(labels.shape):
+        above = min(rows.start, 1)
+        grown = cv2.dilate((regions[rows.start - above : rows.stop + 1] != 0).view(np.uint8), near)
+        found.append(labels[rows][grown[above : above + rows.stop - rows.start] > 0])
+    return np.concatenate(found)
+
+
+def shared_pixels(one, other):
+    """Count the pixels that each two regions of two images share.
+
+    Parameters
+    ----------
+    one, other : int arrays or runs.Runs, (rows, cols)
+        Numbers of regions; 0 is none.
+
+    Returns
+    -------
+    first, second : int64 arrays, (pairs,)
+        A region of `one` and one of `other`, sorted.
+    pixels : int64 array, (pairs,)
+    """
+    pairs = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for rows in row_bands(one.shape):
+        part, beyond = one[rows], other[rows]
+        both = (part > 0) & (beyond > 0)
+        found = part[both].astype(np.int64) << 32 | beyond[both]
+        for column, values in zip(pairs, np.unique(found, return_counts=True), strict=True):
+            column.append(values)
+    keys, pixels = map(np.concatenate, pairs)
+    keys, place = np.unique(keys, return_inverse=True)
+    pixels = np.bincount(place, weights=pixels, minlength=len(keys)).astype(np.int64)
+    return keys >> 32, keys & 0xFFFFFFFF, pixels
+
+
+def mask_without(mask, labels, spared=None):
+    """Return a mask without the pixels of some regions.
+
+    Parameters
+    ----------
+    mask : bool array, (rows, cols)
+    labels : int array or runs.Runs, (rows, cols)
+        The regions.
+    spared : the same, optional
+        Regions whose pixels stay all the same.
+    """
+    left = mask.copy()
+    for rows in row_bands(mask.shape):
+        outside = labels[rows] == 0
+        left[rows] &= outside if spared is None else outside | (spared[rows] != 0)
+    return left
 
 
 def renumber(labels, numbers):
@@ -104,10 +179,14 @@ def edge_pixels(labels, count, tissue=None):
     rows, cols = labels.shape
     if tissue is not None:
         inner = cv2.erode(tissue.view(np.uint8), CROSS, borderValue=0) > 0
-        return np.bincount(labels[tissue & ~inner], minlength=count + 1)
-    edge = [labels[0], labels[-1] if rows > 1 else [], labels[1:-1, 0]]
-    edge.append(labels[1:-1, -1] if cols > 1 else [])
-    return np.bincount(np.concatenate(edge).astype(np.int64), minlength=count + 1)
+        return np.bincount(numbers_on(labels, tissue & ~inner), minlength=count + 1)
+    edge = [
+        labels[:1],
+        labels[max(rows - 1, 1) :],
+        labels[1:-1, :1],
+        labels[1:-1, max(cols - 1, 1) :],
+    ]
+    return np.bincount(np.concatenate([part.ravel() for part in edge]), minlength=count + 1)
 
 
 def touched_sides(boxes, shape):
@@ -131,7 +210,7 @@ def tissue_sides(labels, count, tissue):
     padded = np.pad(tissue, 1)
     ends = []
     for beyond in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
-        ends.append(np.bincount(labels[tissue & ~beyond], minlength=count + 1))
+        ends.append(np.bincount(numbers_on(labels, tissue & ~beyond), minlength=count + 1))
     return np.sum(ends > LEAST_SIDE * np.sum(ends, axis=0), axis=0)
 
 

@@ -17,6 +17,7 @@ from myelin.cli import quote
 from myelin.exclude import axon_areas
 from myelin.files import replacing
 from myelin.page_pictures import encode_picture, to_base64
+from myelin.regions import mask_without, sum_pixels
 from myelin.rules import RULES
 
 PAGE = Path(__file__).with_name("page")
@@ -167,8 +168,8 @@ def fiber_columns(fibers, myelin):
     and of the mask on its sheath.
     """
     columns = {name: fibers.columns[name] for name in FIBER_COLUMNS}
-    sheath = fibers.labels[myelin & (fibers.axons == 0)]
-    columns["sheath_px"] = np.bincount(sheath, minlength=len(fibers) + 1)[1:]
+    sheath = sum_pixels(fibers.labels, len(fibers), mask_without(myelin, fibers.axons))
+    columns["sheath_px"] = sheath[1:]
     columns["axon_px"] = axon_areas(fibers)
     columns["counted"] = fibers.counted
     return {name: np.asarray(column, "<f8") for name, column in columns.items()}

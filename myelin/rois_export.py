@@ -113,7 +113,7 @@ def from_masks(folder, ids, pixel_size_um):
         rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
         rows = (dict(zip(fibers.columns, row, strict=True)) for row in rows)
         table = {row["fiber"]: numbers(row) for row in rows} if size else {}
-        drawing = Drawing.of(fibers.labels, fibers.axons, myelin)
+        drawing = Drawing.of(fibers.labels[:], fibers.axons[:], myelin)
         yield Source(case.name, drawing, table, size, reader.nerve(case.nerve))
 
 

@@ -1,4 +1,4 @@
-"""Numbered regions as runs of pixels in rows: areas, moments and convex hulls from few numbers.
+"""Numbered regions as runs of pixels in rows: areas and moments from few numbers.
 
 Reads no file, knows no unit but the pixel. A region of 700 pixels is 30 runs, and what is a sum
 over pixels has a closed form over a run.
@@ -6,30 +6,66 @@ over pixels has a closed form over a run.
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from myelin.regions import row_bands
+from myelin.regions import label_regions, row_bands
 
 
 @dataclass
 class Runs:
-    """The runs of an image: as many pixels of one number side by side as there are.
+    """An image of numbers, kept as runs: as many pixels of one number side by side as there are.
 
-    In the order of their pixels, row by row; all int64 arrays, (runs,).
+    In the order of their pixels, row by row; all int32 arrays, (runs,). Of a scan, that is a tenth
+    of what the pixels take. As of an array, `runs[rows]` and `runs[rows, cols]` are windows, of
+    slices whose steps are not negative, and `runs[:]` is the whole.
 
     Attributes
     ----------
-    number : int64 array
-        The region's, 1 and up.
-    row, first, last : int64 arrays
+    number : array
+        The region's, not 0, which is no region; windows have its dtype.
+    row, first, last : arrays
         Its row, and its first and last column.
+    shape : (int, int)
+        Rows and columns of the image.
     """
 
     number: np.ndarray
     row: np.ndarray
     first: np.ndarray
     last: np.ndarray
+    shape: tuple
+
+    ndim = 2
+
+    @property
+    def dtype(self):
+        return self.number.dtype
+
+    @property
+    def size(self):
+        return self.shape[0] * self.shape[1]
+
+    def __getitem__(self, window):
+        rows, cols = window if isinstance(window, tuple) else (window, slice(None))
+        top, bottom, down = rows.indices(self.shape[0])
+        left, right, across = cols.indices(self.shape[1])
+        height, width = len(range(top, bottom, down)), len(range(left, right, across))
+        part = slice(*np.searchsorted(self.row, np.array([top, bottom], self.row.dtype)))
+        number, row = self.number[part], self.row[part] - top
+        first, last = self.first[part] - left, self.last[part] - left
+        if (height, width) != (bottom - top, self.shape[1]):
+            first, last = np.maximum(-(-first // across), 0), np.minimum(last // across, width - 1)
+            inside = np.flatnonzero((first <= last) & (row % down == 0))
+            number, row, first, last = (
+                values[inside] for values in (number, row // down, first, last)
+            )
+        # The pixels are what lies before a run, and the run, in turns.
+        values, ends = np.zeros(2 * len(row) + 1, self.dtype), np.empty(2 * len(row) + 1, np.int64)
+        values[1::2] = number
+        ends[:-1:2] = row * width + first
+        ends[1::2] = ends[:-1:2] + (last - first + 1)
+        ends[-1] = height * width
+        return np.repeat(values, np.diff(ends, prepend=0)).reshape(height, width)
 
     def areas(self, count):
         """Return the pixels of each region 1 to `count`, int64 (count,)."""
@@ -38,52 +74,170 @@ class Runs:
         return found[1:].astype(np.int64)
 
     def at(self, row, column):
-        """Return the numbers of the runs that have some pixels, int64 (n,); each must be in one."""
-        width = self.last.max(initial=0) + 1
-        place = np.searchsorted(self.row * width + self.first, row * width + column, "right") - 1
-        return self.number[place]
+        """Return the numbers of some pixels, int arrays (n,); 0 where no run is."""
+        if not len(self.number):
+            return np.zeros(len(row), self.dtype)
+        place = np.asarray(row * self.shape[1] + column, np.int32)
+        run = np.searchsorted(self.row * self.shape[1] + self.first, place, "right") - 1
+        inside = place <= self.row[run] * self.shape[1] + self.last[run]
+        return self.number[run] * (inside & (run >= 0))
 
-    def paint(self, shape):
-        """Return the image of these numbers, int32 (rows, cols); 0 elsewhere."""
-        labels, lengths = np.zeros(shape, np.int32), self.last - self.first + 1
-        steps = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        start = self.row * shape[1] + self.first
-        labels.ravel()[np.repeat(start, lengths) + steps] = np.repeat(self.number, lengths)
-        return labels
+    def pixels(self, number):
+        """Return rows and columns of the pixels of a region."""
+        row, first, last = (part[self.number == number] for part in self.places)
+        length = last - first + 1
+        step = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+        return np.repeat(row, length), np.repeat(first, length) + step
 
     def of(self, wanted):
         """Return the runs of the regions that are True in `wanted`, bool (numbers,)."""
         kept = wanted[self.number]
-        return Runs(self.number[kept], self.row[kept], self.first[kept], self.last[kept])
+        return Runs(self.number[kept], *(part[kept] for part in self.places), self.shape)
 
     def renumbered(self, numbers):
         """Return the runs with other numbers, int (old numbers,); those that become 0 are left out.
 
         Regions that get the same number must not touch.
         """
-        runs = self.of(numbers > 0)
-        return Runs(numbers[runs.number].astype(np.int64), runs.row, runs.first, runs.last)
+        runs = self.of(numbers != 0)
+        return Runs(numbers[runs.number].astype(np.int32), *runs.places, self.shape)
+
+    @property
+    def places(self):
+        """Row, first and last column of each."""
+        return self.row, self.first, self.last
 
 
 def find_runs(labels):
     """Return the `Runs` of an image of numbers, int (rows, cols); 0 is no region."""
-    parts = [runs_of_rows(labels, rows) for rows in row_bands(labels.shape)]
-    return Runs(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    parts = [runs_of_rows(labels[rows], rows.start) for rows in row_bands(labels.shape)]
+    return join_bands(parts, labels.shape)
 
 
-def runs_of_rows(labels, rows):
-    """Return number, row, first and last column of the runs in some rows, a slice."""
-    part = labels[rows]
-    begins = part != 0
+def join_bands(parts, shape):
+    """Return the `Runs` of bands, each as from `runs_of_rows`, from top to bottom."""
+    return Runs(*(np.concatenate(part) for part in zip(*parts, strict=True)), shape)
+
+
+def runs_of_rows(labels, top):
+    """Return number, row, first and last column of the runs of rows that begin with row `top`."""
+    begins = labels != 0
     ends = begins.copy()
-    differs = part[:, 1:] != part[:, :-1]
+    differs = labels[:, 1:] != labels[:, :-1]
     begins[:, 1:] &= differs
     ends[:, :-1] &= differs
     begin, end = np.flatnonzero(begins), np.flatnonzero(ends)
     row = begin // labels.shape[1]
     start = row * labels.shape[1]
-    number = part.ravel()[begin].astype(np.int64)
-    return number, row + rows.start, begin - start, end - start
+    found = labels.ravel()[begin], row + top, begin - start, end - start
+    return tuple(values.astype(np.int32) for values in found)
+
+
+def runs_of_pixels(place, number, shape):
+    """Return the `Runs` of some pixels.
+
+    Parameters
+    ----------
+    place : int array, (n,)
+        row * cols + col of each; of a place that comes twice, the later number counts.
+    number : int array, (n,)
+    shape : (int, int)
+    """
+    place, index = np.unique(place[::-1], return_index=True)
+    number, (row, column) = number[::-1][index], np.divmod(place, shape[1])
+    parted = (np.diff(place) > 1) | (np.diff(number) != 0) | (np.diff(row) > 0)
+    begin, end = np.append(True, parted), np.append(parted, True)
+    if not len(place):
+        begin = end = np.zeros(0, bool)
+    found = number[begin], row[begin], column[begin], column[end]
+    return Runs(*(values.astype(np.int32) for values in found), shape)
+
+
+def paint_over(below, above):
+    """Return the `Runs` of an image with those of another over it."""
+    parts = []
+    for rows in row_bands(below.shape):
+        painted = above[rows]
+        parts.append(runs_of_rows(np.where(painted != 0, painted, below[rows]), rows.start))
+    return join_bands(parts, below.shape)
+
+
+def merge(one, other):
+    """Return the `Runs` of two images, of which no pixel is in both."""
+    parts = [
+        np.concatenate(pair)
+        for pair in zip((one.number, *one.places), (other.number, *other.places), strict=True)
+    ]
+    order = np.argsort(parts[1] * one.shape[1] + parts[2])
+    return Runs(*(part[order] for part in parts), one.shape)
+
+
+# ---------------------------------------------------------------- connected regions
+
+
+def label_runs(mask, connectivity):
+    """Do as `regions.label_regions`, in bands of rows; `Runs` take the place of the image."""
+    parts, boxes, pairs, above = [], [np.zeros((1, 5), np.int64)], [], None
+    before = 0
+    for rows in row_bands(mask.shape):
+        labels, found = label_regions(mask[rows], connectivity)
+        number, *places = runs_of_rows(labels, rows.start)
+        parts.append((number + np.int32(before), *places))
+        found[:, 1] += rows.start
+        boxes.append(found[1:])
+        first, last = (row + np.int32(before) * (row > 0) for row in (labels[0], labels[-1]))
+        if above is not None:
+            pairs.append(meeting(above, first, connectivity))
+        above, before = last, before + len(found) - 1
+    runs, boxes = join_bands(parts, mask.shape), np.concatenate(boxes)
+    if not pairs:
+        return runs, boxes
+    least = join_pairs(np.concatenate(pairs, axis=1), len(boxes))
+    numbers = (np.cumsum(least == np.arange(len(least)), dtype=np.int32) - 1)[least]
+    return runs.renumbered(numbers), join_boxes(boxes, numbers)
+
+
+def meeting(above, below, connectivity):
+    """Return which regions of a row and of the next are connected, int64 (2, pairs)."""
+    steps = (0,) if connectivity == 4 else (-1, 0, 1)
+    width, pairs = len(above), []
+    for step in steps:
+        one = above[max(-step, 0) : width - max(step, 0)]
+        other = below[max(step, 0) : width - max(-step, 0)]
+        both = (one > 0) & (other > 0)
+        pairs.append(np.stack([one[both], other[both]]))
+    return np.unique(np.concatenate(pairs, axis=1).astype(np.int64), axis=1)
+
+
+def join_pairs(pairs, count):
+    """Return the least number of those that each is connected with, int64 (count,).
+
+    Parameters
+    ----------
+    pairs : int array, (2, n)
+        Numbers below `count`.
+    count : int
+    """
+    least = np.arange(count)
+    while True:
+        one, other = least[pairs]
+        apart = one != other
+        if not apart.any():
+            return least
+        np.minimum.at(least, np.maximum(one, other)[apart], np.minimum(one, other)[apart])
+        while (least[least] != least).any():
+            least = least[least]
+
+
+def join_boxes(boxes, numbers):
+    """Return the boxes of regions that are joined: those that get the same of the `numbers`."""
+    count = numbers.max(initial=0) + 1
+    first = np.full((count, 2), np.iinfo(np.int64).max)
+    last, areas = np.zeros((count, 2), np.int64), np.zeros(count, np.int64)
+    np.minimum.at(first, numbers, boxes[:, :2])
+    np.maximum.at(last, numbers, boxes[:, :2] + boxes[:, 2:4])
+    np.add.at(areas, numbers, boxes[:, 4])
+    return np.concatenate([first, last - first, areas[:, None]], axis=1)
 
 
 @dataclass
@@ -116,119 +270,19 @@ def ellipses(runs, areas):
     -------
     Ellipses
     """
-    owner, length = runs.number - 1, runs.last - runs.first + 1
+    owner = runs.number - 1
+    row, first, last = (part.astype(np.int64) for part in runs.places)
+    length = last - first + 1
 
     def mean(sums):
         return np.bincount(owner, weights=sums, minlength=len(areas)) / areas
 
-    doubled = runs.first + runs.last
-    x, y = mean(length * doubled / 2), mean(length * runs.row)
+    doubled = first + last
+    x, y = mean(length * doubled / 2), mean(length * row)
     # From the centroid, so that nothing cancels; a run of n pixels has n (n² - 1) / 12 of its own.
-    dx, dy = doubled / 2 - x[owner], runs.row - y[owner]
+    dx, dy = doubled / 2 - x[owner], row - y[owner]
     xx = mean(length * (dx * dx + (length * length - 1) / 12))
     yy, xy = mean(length * dy * dy), mean(length * dx * dy)
     middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
     minor, major = 4 * np.sqrt(np.maximum(middle - half, 0)), 4 * np.sqrt(middle + half)
     return Ellipses(x, y, minor, major)
-
-
-# ---------------------------------------------------------------- convex hulls
-
-
-def convex_hulls(runs):
-    """Return {number: corners of the convex hull of its pixels' centres} of all regions."""
-    order = np.argsort(runs.number, kind="stable")
-    ends = [np.stack([column, runs.row], axis=1)[order] for column in (runs.first, runs.last)]
-    points = np.stack(ends, axis=1).reshape(-1, 2).astype(np.int32)
-    found, first = np.unique(runs.number[order], return_index=True)
-    parts = zip(found.tolist(), np.split(points, 2 * first[1:]), strict=False)
-    return {number: cv2.convexHull(part) for number, part in parts}
-
-
-def hull_areas(runs):
-    """Count the pixels of regions' convex hulls, as scikit-image's `regionprops` does.
-
-    Parameters
-    ----------
-    runs : Runs
-
-    Returns
-    -------
-    float array, (regions that have a run,)
-        Pixels whose centre lies in the hull of the region's pixel-edge midpoints, by rising number.
-    """
-    if not len(runs.number):
-        return np.zeros(0)
-    sides = [hull_side(runs, side) for side in (-1, 1)]
-    cuts = [cut_rows(*side) for side in sides]
-    # All rows of all hulls lie in one long array, one hull after the other.
-    owner, y = sides[0][0], sides[0][2]
-    change = np.flatnonzero(np.diff(owner)) + 1
-    begin, end = np.append(0, change), np.append(change, len(owner)) - 1
-    highest, lowest = (y[begin] + 1) // 2, y[end] // 2
-    heights = lowest - highest + 1
-    offset = np.cumsum(heights) - heights
-    index = np.zeros(owner.max() + 1, np.int64)
-    index[owner[begin]] = np.arange(len(begin))
-    left, right = np.full(heights.sum(), np.inf), np.full(heights.sum(), -np.inf)
-    for (whose, row, cut), bound, extreme in zip(
-        cuts, (left, right), (np.minimum, np.maximum), strict=True
-    ):
-        extreme.at(bound, offset[index[whose]] + row - highest[index[whose]], cut)
-    widths = np.floor(right + 1e-9) - np.ceil(left - 1e-9) + 1
-    return np.add.reduceat(widths, offset)
-
-
-def hull_side(runs, side):
-    """Return the left (-1) or right (1) corners of the regions' hulls, from top to bottom.
-
-    Returns
-    -------
-    owner, x, y : int64 arrays, (corners,)
-        The region's number, and its corner in doubled coordinates: so the midpoints of pixel edges
-        are integers.
-    """
-    order = np.argsort(runs.number, kind="stable")
-    owner, row = runs.number[order], runs.row[order]
-    ends = np.append(True, (np.diff(owner) != 0) | (np.diff(row) != 0))  # one run per row
-    if side > 0:
-        ends = np.append(ends[1:], True)
-    column = (runs.first if side < 0 else runs.last)[order][ends]
-    owner = np.repeat(owner[ends], 3)
-    # Mirrored where left, so that the largest is outermost.
-    x = (side * 2 * column[:, None] + [0, 1, 0]).ravel()
-    y = (2 * row[ends][:, None] + [-1, 0, 1]).ravel()
-    again = np.flatnonzero((owner[1:] == owner[:-1]) & (y[1:] == y[:-1])) + 1
-    x[again - 1] = np.maximum(x[again - 1], x[again])
-    owner, x, y = (np.delete(values, again) for values in (owner, x, y))
-    while True:
-        # A corner lies outside the line between its neighbours; the ends are corners.
-        kept = np.ones(len(x), bool)
-        before = (x[1:-1] - x[:-2]) * (y[2:] - y[1:-1])
-        after = (x[2:] - x[1:-1]) * (y[1:-1] - y[:-2])
-        kept[1:-1] = (before > after) | (owner[1:-1] != owner[:-2]) | (owner[1:-1] != owner[2:])
-        if kept.all():
-            return owner, side * x, y
-        owner, x, y = owner[kept], x[kept], y[kept]
-
-
-def cut_rows(owner, x, y):
-    """Cut the lines between the corners of one side of hulls by the rows of pixel centres.
-
-    Parameters
-    ----------
-    owner, x, y : as from `hull_side`
-
-    Returns
-    -------
-    owner, row : int64 arrays, (cuts,)
-    cut : float array, (cuts,)
-        Column; not doubled.
-    """
-    line = np.flatnonzero(owner[1:] == owner[:-1])
-    top = (y[line] + 1) // 2
-    crossed = y[line + 1] // 2 - top + 1
-    row = np.repeat(top - np.cumsum(crossed) + crossed, crossed) + np.arange(crossed.sum())
-    line = np.repeat(line, crossed)
-    slope = (x[line + 1] - x[line]) / (y[line + 1] - y[line])
-    return owner[line], row, (x[line] + (2 * row - y[line]) * slope) / 2

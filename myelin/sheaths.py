@@ -9,17 +9,9 @@ import cv2
 import numpy as np
 
 from myelin.axons import MIN_SHAPE_PX, VACUOLE_AREA
-from myelin.regions import (
-    crop,
-    edge_pixels,
-    enclosed,
-    label_regions,
-    renumber,
-    row_bands,
-    sum_pixels,
-    touched_sides,
-)
-from myelin.runs import convex_hulls, ellipses, find_runs
+from myelin.hulls import convex_hulls
+from myelin.regions import crop, edge_pixels, enclosed, row_bands, sum_pixels, touched_sides
+from myelin.runs import ellipses, find_runs, label_runs
 
 # Of a cluster that is split in bands, so many rows beyond are seen, and so many heights of the
 # tallest axon.
@@ -37,7 +29,7 @@ COLLAPSED_PERCENTILE = 25
 COLLAPSED_PX = 100  # the same where an image has no fiber to compare with
 
 
-def split_fibers(myelin, axons, runs):
+def split_fibers(myelin, axons):
     """Give every axon its myelin; sheaths that touch are split by a watershed from the axons.
 
     The watershed (Vincent and Soille, IEEE PAMI 13:583-598, 1991) floods the distance to the
@@ -47,10 +39,8 @@ def split_fibers(myelin, axons, runs):
     Parameters
     ----------
     myelin : bool array, (rows, cols)
-    axons : int32 array, (rows, cols)
-        Axon numbers 1 to n.
-    runs : runs.Runs
-        Those of the axons.
+    axons : runs.Runs
+        Numbers 1 to n.
 
     Returns
     -------
@@ -60,25 +50,26 @@ def split_fibers(myelin, axons, runs):
     pieces : int64 array, (m, 5)
         Boxes of the pieces of myelin that are not, see `label_regions`.
     """
-    clusters, boxes = label_regions(myelin | (axons > 0), 4)
+    mask = myelin.copy()
+    for rows in row_bands(mask.shape):
+        mask[rows] |= axons[rows] > 0
+    clusters, boxes = label_runs(mask, 4)
     owner = np.zeros(len(boxes), np.int32)
-    cluster = clusters[runs.row, runs.first]
-    owner[cluster] = runs.number  # the last one written stays
-    several = sorted(set(cluster[owner[cluster] != runs.number].tolist()))
+    cluster = clusters.at(axons.row, axons.first)
+    owner[cluster] = axons.number  # the last one written stays
+    several = sorted(set(cluster[owner[cluster] != axons.number].tolist()))
     pieces = boxes[(owner == 0) & (boxes[:, 4] > 0)]
-    # Of a scan there is no room for both: each cluster gives way to its fibers, those that have
-    # several after the others and, until then, with the sign changed.
+    # Until its turn, a cluster of several fibers has its own number with the sign changed.
     owner[several] = -np.array(several, np.int32)
-    renumber(clusters, owner)
-    fibers = clusters
-    reach = max(REACH_PX, REACH * tallest(runs))
+    fibers = clusters.renumbered(owner)[:]
+    reach = max(REACH_PX, REACH * tallest(axons))
     for index in several:
         split_cluster(fibers, axons, index, crop(boxes[index], 1, myelin.shape), reach)
     return fibers, pieces
 
 
 def tallest(runs):
-    """Return the rows of the tallest region, 0 without any."""
+    """Return the rows of the tallest region of `runs.Runs`, 0 without any."""
     high, low = np.zeros((2, runs.number.max(initial=0) + 1), np.int64)
     high[runs.number[::-1]], low[runs.number] = runs.row[::-1], runs.row  # the last written stays
     return int((low - high).max(initial=-1)) + 1
@@ -95,20 +86,20 @@ def split_cluster(fibers, axons, index, view, reach):
     ----------
     fibers : int32 array, (rows, cols)
         -`index` on the cluster.
-    axons : int32 array, (rows, cols)
+    axons : runs.Runs
     index : int
     view : (slice, slice)
         Around the cluster.
     reach : int
     """
-    fibers, axons = fibers[view], axons[view]
+    fibers, (first, cols) = fibers[view], view
     done = None
     for rows in row_bands(fibers.shape, 2 * reach):
         seen = slice(max(rows.start - reach, 0), min(rows.stop + reach, len(fibers)))
         mask = fibers[seen] == -index
         if done is not None:  # not before the rows were seen from below
             np.copyto(*done[:2], where=done[2])
-        markers = np.where(mask, axons[seen], 0)
+        markers = axons[first.start + seen.start : first.start + seen.stop, cols] * mask
         inner = cv2.distanceTransform((markers == 0).view(np.uint8), cv2.DIST_L2, 5)
         outer = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
         own = slice(rows.start - seen.start, rows.stop - seen.start)
@@ -167,7 +158,7 @@ def watershed(heights, markers, mask):
     return labels[1:-1, 1:-1]
 
 
-def find_holes(fibers, runs, tissue=None):
+def find_holes(fibers, axons, tissue=None):
     """Find the axons that are none, but holes in a sheath that lost its axon or lies beside it.
 
     They are small, and far from the middle of what would be their fiber.
@@ -176,8 +167,7 @@ def find_holes(fibers, runs, tissue=None):
     ----------
     fibers : int32 array, (rows, cols)
         Numbers 1 to n, see `split_fibers`.
-    runs : runs.Runs
-        Those of the axons.
+    axons : runs.Runs
     tissue : bool array, (rows, cols), optional
         Its outline cuts fibers, as the edge of the image does.
 
@@ -185,7 +175,7 @@ def find_holes(fibers, runs, tissue=None):
     -------
     bool array, (n + 1,)
     """
-    axon_px = runs.areas(fibers.max())
+    axon_px = axons.areas(fibers.max())
     fiber_px = sum_pixels(fibers, len(axon_px))
     small = np.append(0, axon_px) < MAX_G_RATIO_HOLE**2 * fiber_px
     small[0] = False
@@ -193,7 +183,7 @@ def find_holes(fibers, runs, tissue=None):
     small &= edge_pixels(fibers, len(axon_px), tissue) == 0
     if small.any():
         numbers = np.cumsum(small) * small
-        hole = ellipses(runs.renumbered(numbers), axon_px[small[1:]])
+        hole = ellipses(axons.renumbered(numbers), axon_px[small[1:]])
         fiber = ellipses(find_runs(fibers).renumbered(numbers), fiber_px[small])
         away = np.hypot(hole.x - fiber.x, hole.y - fiber.y)
         small[small] = away > HOLE_AWAY * np.sqrt(fiber_px[small] / np.pi)
@@ -208,7 +198,8 @@ def join_swollen(axons, fibers):
 
     Parameters
     ----------
-    axons, fibers : int32 arrays, (rows, cols)
+    axons : runs.Runs
+    fibers : int32 array, (rows, cols)
         Numbers 1 to n, see `split_fibers`.
 
     Returns
@@ -217,11 +208,12 @@ def join_swollen(axons, fibers):
         The number of the fiber that each is a part of; its own for most.
     """
     count = fibers.max()
-    axon_px, fiber_px = sum_pixels(axons, count), sum_pixels(fibers, count)
+    axon_px, fiber_px = np.append(0, axons.areas(count)), sum_pixels(fibers, count)
     part_of = np.arange(len(axon_px))
-    small = (axon_px < MAX_G_RATIO_PART**2 * fiber_px) | surrounded(fibers)
+    touching, exposed = neighbours(fibers)
+    small = (axon_px < MAX_G_RATIO_PART**2 * fiber_px) | surrounded(touching, exposed)
     small[0] = False
-    pairs, beside = sorted(touching(fibers, small)), {}
+    pairs, beside = [(near, far) for near, far in touching if small[near]], {}
     for near, far in pairs:
         beside.setdefault(near, []).append(far)
     wanted = np.zeros(count + 1, bool)
@@ -250,42 +242,40 @@ def join_swollen(axons, fibers):
     return part_of
 
 
-def touching(fibers, wanted):
-    """Return the pairs (near, far) of fibers that touch, near one of the wanted, a set."""
-    width, flat = fibers.shape[1], fibers.ravel()
-    bands = row_bands(fibers.shape)
-    place = [np.flatnonzero(wanted[fibers[rows]]) + rows.start * width for rows in bands]
-    place = np.concatenate(place)
-    pairs = set()
-    for step, inside in (
-        (-1, place % width > 0),
-        (1, place % width < width - 1),
-        (-width, place >= width),
-        (width, place < fibers.size - width),
-    ):
-        near, far = flat[place[inside]], flat[place[inside] + step]
-        other = (far > 0) & (far != near)
-        pairs.update(zip(near[other].tolist(), far[other].tolist(), strict=True))
-    return pairs
+def neighbours(fibers):
+    """Tell which fibers touch.
 
+    Parameters
+    ----------
+    fibers : int32 array, (rows, cols)
+        Numbers 1 to n.
 
-def surrounded(fibers):
-    """Tell which fibers lie within one other, touching neither background nor edge, (n + 1,)."""
-    count = fibers.max()
+    Returns
+    -------
+    touching : list of (int, int)
+        Each pair in both orders, sorted.
+    exposed : bool array, (n + 1,)
+        Which touch the background or the edge of the image.
+    """
+    count = int(fibers.max())
     exposed = edge_pixels(fibers, count) > 0
-    lowest, highest = np.full(count + 1, count + 1), np.zeros(count + 1, int)
     parts = (fibers[rows.start : rows.stop + 1] for rows in row_bands(fibers.shape))
     beside = (((part[:, 1:], part[:, :-1]), (part[1:], part[:-1])) for part in parts)
+    pairs = set()
     for one, other in itertools.chain.from_iterable(beside):
         differs = one != other
         one, other = one[differs], other[differs]
         exposed[one[other == 0]] = exposed[other[one == 0]] = True
         both = (one > 0) & (other > 0)
-        one, other = one[both], other[both]
-        for near, far in ((one, other), (other, one)):
-            np.minimum.at(lowest, near, far)
-            np.maximum.at(highest, near, far)
-    return (lowest == highest) & ~exposed
+        found = np.unique(one[both] * np.int64(count + 1) + other[both])
+        pairs.update(zip(*(part.tolist() for part in np.divmod(found, count + 1)), strict=True))
+    return sorted(pairs | {pair[::-1] for pair in pairs}), exposed
+
+
+def surrounded(touching, exposed):
+    """Tell from `neighbours` which fibers lie within one other, bool (n + 1,)."""
+    near = np.array([near for near, _ in touching], int)
+    return (np.bincount(near, minlength=len(exposed)) == 1) & ~exposed
 
 
 def fill_vacuoles(holes, boxes, axon_px, fibers):
@@ -296,7 +286,7 @@ def fill_vacuoles(holes, boxes, axon_px, fibers):
 
     Parameters
     ----------
-    holes : int32 array, (rows, cols)
+    holes : runs.Runs
         Numbers of the regions that are neither myelin nor axon, and perhaps of others.
     boxes : int64 array, (m + 1, 5)
         Their boxes, see `label_regions`; area 0 for the others.

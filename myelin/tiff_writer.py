@@ -17,10 +17,11 @@ TYPES = {"s": 2, "H": 3, "I": 4, "II": 5}
 
 
 def write_tiff(path, image, pixel_size_um):
-    """Write an image as TIFF, see `images.write_image`."""
+    """Write an image, array or `runs.Runs`, as TIFF, see `images.write_image`."""
     if image.ndim == 2 and image.size > MAX_PLAIN_PX:
         write_pyramid(path, image, pixel_size_um)
         return
+    image = image[:]
     if image.ndim == 2 and not (pixel_size_um and image.dtype == np.uint32):
         path.write_bytes(grey_tiff(image, pixel_size_um))
         return
@@ -52,22 +53,35 @@ def write_pyramid(path, image, pixel_size_um=None):
     Parameters
     ----------
     path, image, pixel_size_um
-        As for `grey_tiff`; the image (rows, cols).
+        As for `grey_tiff`; the image may be `runs.Runs`, of which a band is made at a time.
     """
     from tifffile import TiffWriter
 
-    levels = [image]
-    while max(levels[-1].shape) > LEAST_LEVEL_PX:
-        levels.append(levels[-1][::2, ::2])
+    steps = [1]
+    while -(-max(image.shape) // steps[-1]) > LEAST_LEVEL_PX:
+        steps.append(2 * steps[-1])
     tags = {"metadata": {"axes": "YX"}}
     if pixel_size_um:
         tags = ome_tags(pixel_size_um)
         tags.pop("ome")
     packed = {"compression": "zlib", "compressionargs": {"level": LEVEL}, "tile": (TILE, TILE)}
     with TiffWriter(path, bigtiff=True, ome=True) as file:
-        file.write(levels[0], subifds=len(levels) - 1, **packed, **tags)
-        for level in levels[1:]:
-            file.write(level, subfiletype=1, **packed)  # 1: a smaller copy
+        for step in steps:
+            shape = tuple(-(-length // step) for length in image.shape)
+            place = {"subfiletype": 1} if step > 1 else {"subifds": len(steps) - 1, **tags}
+            file.write(tiles(image, step), shape=shape, dtype=image.dtype, **packed, **place)
+
+
+def tiles(image, step):
+    """Yield the tiles of every so-many-th row and column of an image."""
+    side = TILE * step
+    for row in range(0, image.shape[0], side):
+        band = image[row : row + side : step, ::step]
+        for col in range(0, band.shape[1], TILE):
+            part = band[:, col : col + TILE]
+            tile = np.zeros((TILE, TILE), image.dtype)
+            tile[: part.shape[0], : part.shape[1]] = part
+            yield tile
 
 
 def grey_tiff(image, pixel_size_um=None):

@@ -49,14 +49,14 @@ def test_columns_agree_with_each_other_and_scikit_image():
     found = measure_fibers(myelin, 0.2)
     columns = found.columns
     assert list(columns) == FIBER_COLUMNS
-    for index, axon in enumerate(regionprops(found.axons)):
+    for index, axon in enumerate(regionprops(found.axons[:])):
         assert columns["axon_perimeter_um"][index] == pytest.approx(axon.perimeter * 0.2)
         assert columns["axon_solidity"][index] == pytest.approx(axon.solidity)
         assert columns["axon_eccentricity"][index] == pytest.approx(axon.eccentricity)
         assert columns["axon_major_axis_um"][index] == pytest.approx(axon.axis_major_length * 0.2)
         assert columns["axon_minor_axis_um"][index] == pytest.approx(axon.axis_minor_length * 0.2)
         assert (columns["y_px"][index], columns["x_px"][index]) == pytest.approx(axon.centroid)
-    for index, fiber in enumerate(regionprops(found.labels)):
+    for index, fiber in enumerate(regionprops(found.labels[:])):
         assert columns["fiber_perimeter_um"][index] == pytest.approx(fiber.perimeter * 0.2)
     assert columns["g_ratio"] == pytest.approx(
         columns["axon_diameter_um"] / columns["fiber_diameter_um"]
@@ -145,7 +145,7 @@ def test_a_gap_between_sheaths_does_not_bridge_them():
     assert alone.columns["fiber_area_um2"].tolist() == [40 * 30 + 2, 40 * 48 + 4]
     axon[28, 38:40] = True  # the hole
     found = measure_fibers(myelin, 1.0, axon)
-    assert (found.labels == alone.labels).all()
+    assert (found.labels[:] == alone.labels[:]).all()
 
 
 @needs_shared

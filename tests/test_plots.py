@@ -179,7 +179,7 @@ def test_what_is_drawn_last_is_what_was_measured(tmp_path):
     pictures = Pictures(tmp_path)
     pictures.add(Case("x", [(None, None)], None, 0.1, "given"), fibers, outside=outside)
     read, read_outside = pictures.pixels(pictures.pictures[0])
-    assert (read.labels == fibers.labels).all() and (read.axons == fibers.axons).all()
+    assert (read.labels[:] == fibers.labels[:]).all() and (read.axons[:] == fibers.axons[:]).all()
     assert (read_outside == outside).all()
     assert (read.columns["fiber"] == numbers).all()
 

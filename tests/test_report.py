@@ -62,12 +62,12 @@ def test_each_pixel_knows_its_fiber_and_axon():
     fibers = measure_fibers(rings((120, 200), [(50, 60), (140, 60)], 20, 32), 0.1)
     outside = np.zeros(fibers.labels.shape, bool)
     outside[:, 130:] = True
-    values = pixel_values(fibers.labels, fibers.axons, outside)
+    values = pixel_values(fibers.labels[:], fibers.axons[:], outside)
     assert values[60, 50] == 3 and values[60, 140] == 5, "axons"
     assert values[60, 24] == 2 and values[60, 166] == 4, "sheaths"
     assert values[0, 0] == 0 and values[0, 199] == 1
     assert np.array_equal(
-        pixel_values(fibers.labels, fibers.axons), np.where(values == 1, 0, values)
+        pixel_values(fibers.labels[:], fibers.axons[:]), np.where(values == 1, 0, values)
     )
 
 

@@ -16,7 +16,7 @@ def test_summary_by_hand():
     row = summarize(found, "x", "given")
     assert list(row) == SUMMARY_COLUMNS
     assert row["area_mm2"] == pytest.approx(200 * 300 * 0.25e-6)
-    axon, sheath = (found.axons > 0).mean(), myelin.mean()
+    axon, sheath = (found.axons[:] > 0).mean(), myelin.mean()
     assert row["axon_area_fraction"] == pytest.approx(axon)
     assert row["myelin_area_fraction"] == pytest.approx(sheath)
     assert row["aggregate_g_ratio"] == pytest.approx(math.sqrt(1 / (1 + sheath / axon)))
