@@ -14,6 +14,7 @@ study/control/animal1/x.tif is control/animal1/x, its mask results/control/anima
 """
 
 from myelin.cli import Parser, number, script
+from myelin.dask_team import address
 from myelin.engine import ENGINES, PRECISIONS
 from myelin.masks import add_out_option
 from myelin.model_file import model_path
@@ -44,6 +45,7 @@ def main(argv=None):
         args.out,
         args.resume,
         args.workers,
+        args.dask,
     )
     model = model_path(args.model, reading=True)
     if args.images:
@@ -136,13 +138,22 @@ def add_run_options(parser):
         help="go on with a run of the same call that was stopped, killed or lost power, and begin "
         "one where there is none; model, options and images must be the same (default: begin)",
     )
-    parser.add_argument(
+    others = parser.add_mutually_exclusive_group()
+    others.add_argument(
         "--workers",
         type=number(int, 1, 64),
         default=1,
         metavar="N",
         help="processes that segment side by side, each with its share of the processors and with "
         "as much memory as one alone; the results are the same (default: 1, which uses all)",
+    )
+    others.add_argument(
+        "--dask",
+        type=address,
+        metavar="ADDRESS",
+        help="scheduler of a Dask cluster whose workers segment, as tcp://host:8786; they need "
+        "this suite and must see images, model and --out under the same paths; the results are the "
+        "same (default: this machine segments)",
     )
     parser.add_argument(
         "--force",

@@ -139,6 +139,11 @@ def release(file, path):
             path.unlink()
 
 
+def mark_of(folder):
+    """Return what the lock of a folder says; "another run" where there is none."""
+    return holder(folder / ".lock")
+
+
 def holder(path):
     """Return what a lock says of the run that took it last."""
     try:

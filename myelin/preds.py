@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from myelin.cli import PartlyDone, UserError, progress
+from myelin.dask_team import DaskTeam, joined
 from myelin.disk import check_room
 from myelin.engine import open_engine
 from myelin.files import name_leftovers, sha256, times_written
@@ -109,35 +110,40 @@ def segment_images(test, model, options, origin):
         "options": options.shared(),
         **origin,
     }
-    known = known_of(test, options)
-    run = run_to_resume(options.out, facts, known) if options.resume else None
-    if run:
-        decided = decisions(run)
-    else:
-        check_room(room_needed(test, options.out), "make room on it or take fewer images")
-        choices = decide(engine, settings, test, options.myelin, options.scale)
-        check_sizes(test, choices)
-        decided = {
-            name: {**known[name], **described(choice, settings, model, options)}
-            for name, choice in zip(test.ids, choices, strict=True)
-        }
-    before = times_written(options.out)
-    with keeping(test, run) as (stack, run):
-        record = RunRecord(options.out, decided, options.force, run, **facts)
-        if run:
-            print(f"going on: {len(record.images)} of {len(decided)} images are done")
-        setup = Setup(test, settings, threshold, options.out, stack and stack())
-        if options.workers > 1 and record.pending:
-            del engine  # its memory is for the others'
-            work = Team(min(options.workers, len(record.pending)), setup, opening)
-        else:
+    with joined(options, test, model, model_sha256, settings, engine.name) as cluster:
+        run, decided = looked_at(engine, settings, test, model, options, facts)
+        before = times_written(options.out)
+        with keeping(test, run) as (stack, run):
+            record = RunRecord(options.out, decided, options.force, run, **facts)
+            if run:
+                print(f"going on: {len(record.images)} of {len(decided)} images are done")
+            setup = Setup(test, settings, threshold, options.out, stack and stack())
             work = Segmenter(setup, engine)
-        failed = segment_all(work, test.ids, record)
+            if record.pending and (cluster or options.workers > 1):
+                del engine, work  # the memory is for the others'
+                count = min(options.workers, len(record.pending))
+                work = DaskTeam(cluster, setup) if cluster else Team(count, setup, opening)
+            failed = segment_all(work, test.ids, record)
     record.finish()
     name_others(record, before, test.ids)
     report(record.images, model, options.out)
     name_corrected(record)
     return failed
+
+
+def looked_at(engine, settings, test, model, options, facts):
+    """Return the run to go on with, None where one is to begin, and what is decided of images."""
+    known = known_of(test, options)
+    run = run_to_resume(options.out, facts, known) if options.resume else None
+    if run:
+        return run, decisions(run)
+    check_room(room_needed(test, options.out), "make room on it or take fewer images")
+    choices = decide(engine, settings, test, options.myelin, options.scale)
+    check_sizes(test, choices)
+    return None, {
+        name: {**known[name], **described(choice, settings, model, options)}
+        for name, choice in zip(test.ids, choices, strict=True)
+    }
 
 
 def known_of(test, options):
@@ -191,7 +197,7 @@ def segment_all(work, ids, record):
 
     Parameters
     ----------
-    work : work.Segmenter or workers.Team
+    work : work.Segmenter, workers.Team or dask_team.DaskTeam
     ids : list of str
     record : RunRecord
 

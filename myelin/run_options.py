@@ -30,6 +30,8 @@ class Options:
         Whether a run that was stopped there is gone on with.
     workers : int
         How many processes segment; 1 is this one.
+    dask : str or None
+        The address of the scheduler of a Dask cluster whose workers segment instead.
     """
 
     myelin: str = "auto"
@@ -42,6 +44,7 @@ class Options:
     out: Path = PREDS
     resume: bool = False
     workers: int = 1
+    dask: str | None = None
 
     def shared(self):
         """Return what all parts of a run must share, for `run.json`."""

@@ -4,10 +4,12 @@ The mask is written by the run that asked for it (`preds.py`): it says that all 
 """
 
 import functools
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from myelin.bands import in_bands, segment_scan
@@ -59,10 +61,10 @@ class Segmenter:
     """
 
     width = WORKERS
+    scan = threading.Lock()  # two scans at once in a process would take twice the memory
 
     def __init__(self, setup, engine):
         self.setup, self.engine = setup, engine
-        self.scan = threading.Lock()  # two scans at once would take twice the memory
         self.stack = setup.probabilities and Stack(setup.probabilities)
 
     def __enter__(self):
@@ -123,6 +125,29 @@ class Segmenter:
         """Keep rows of an image's probability where they are kept at all."""
         if self.stack:
             self.stack.put_rows(index, first, rows)
+
+
+def as_bits(found):
+    """Return what a `Segmenter` does for another process: a mask as bits; an error as it is."""
+    if isinstance(found, UserError):
+        return found
+    return found[0], np.packbits(found[1]), found[1].shape
+
+
+def from_bits(found):
+    """Return what a `Segmenter` does from `as_bits` of it."""
+    if isinstance(found, UserError):
+        return found
+    image_sha256, bits, (rows, cols) = found
+    return image_sha256, np.unpackbits(bits, count=rows * cols).reshape(rows, cols).view(bool)
+
+
+def use_threads(count):
+    """Let what this process computes, beside OpenVINO, take so many threads, and show no bars."""
+    os.environ["TQDM_DISABLE"] = "1"  # those of several processes would be written over each other
+    for part in ("INTRAOP", "INTEROP"):
+        os.environ[f"TF_NUM_{part}_THREADS"] = str(count)
+    cv2.setNumThreads(count)
 
 
 def users_mask(path, mask):

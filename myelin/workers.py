@@ -11,12 +11,10 @@ import signal
 import threading
 from multiprocessing.connection import wait
 
-import numpy as np
-
 from myelin.cli import UserError
 from myelin.engine import WORKERS, open_engine
 from myelin.stopping import SIGNALS, temporary_files
-from myelin.work import Segmenter
+from myelin.work import Segmenter, as_bits, from_bits, use_threads
 
 GRACE_S = 5  # for a process to end before it is killed
 
@@ -68,13 +66,9 @@ class Team:
                 "and go on with --resume"
             ) from None
         self.free.put(line)
-        if isinstance(found, UserError):
-            return found
-        if isinstance(found, BaseException):
+        if isinstance(found, BaseException) and not isinstance(found, UserError):
             raise found
-        image_sha256, bits, (rows, cols) = found
-        mask = np.unpackbits(bits, count=rows * cols).reshape(rows, cols).view(bool)
-        return image_sha256, mask
+        return from_bits(found)
 
     def __enter__(self):
         return self
@@ -107,12 +101,7 @@ def serve(lines, setup, opening, threads):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, end_now)
     threading.Thread(target=end_with_parent, daemon=True).start()
-    os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would be written over each other
-    for part in ("INTRAOP", "INTEROP"):
-        os.environ[f"TF_NUM_{part}_THREADS"] = str(threads)
-    import cv2
-
-    cv2.setNumThreads(threads)
+    use_threads(threads)
     segmenter = Segmenter(setup, open_engine(*opening, threads=threads))
     hands = [threading.Thread(target=answer, args=(line, segmenter)) for line in lines]
     for hand in hands:
@@ -129,9 +118,7 @@ def answer(line, segmenter):
         except (EOFError, OSError):
             return
         try:
-            found = segmenter(*job)
-            if not isinstance(found, UserError):
-                found = found[0], np.packbits(found[1]), found[1].shape
+            found = as_bits(segmenter(*job))
         except BaseException as error:  # for the run to say what it is
             found = error
         line.send(found)
