@@ -30,7 +30,15 @@ SMALL_PX = 2**17  # frames up to here are too small to share among all processor
 INSTALL = {"openvino": "requirements-light.txt", "keras": "requirements.txt"}
 
 
-def open_engine(weights, settings, choice="auto", precision="auto", scales=None, threads=None):
+def open_engine(
+    weights,
+    settings,
+    choice="auto",
+    precision="auto",
+    scales=None,
+    threads=None,
+    small_threads=None,
+):
     """Return the engine for a model.
 
     Parameters
@@ -45,8 +53,8 @@ def open_engine(weights, settings, choice="auto", precision="auto", scales=None,
         are `scales`, which is three times as fast as float32, else bfloat16, twice as fast.
     scales : dict of int to float32 array, optional
         As from `quantization.read_scales`.
-    threads : int, optional
-        Of OpenVINO; else as many as there are processors.
+    threads, small_threads : int, optional
+        Of OpenVINO, see `OpenVinoEngine`.
 
     Raises
     ------
@@ -60,7 +68,7 @@ def open_engine(weights, settings, choice="auto", precision="auto", scales=None,
         other = f", or choose --engine {installed[0]}" if installed else ""
         raise UserError(f"{choice}: not installed, run pip install -r {INSTALL[choice]}{other}")
     if choice == "openvino":
-        return OpenVinoEngine(weights, precision, scales, threads)
+        return OpenVinoEngine(weights, precision, scales, threads, small_threads)
     return KerasEngine(weights, settings.rows, settings.cols)
 
 
@@ -87,11 +95,12 @@ class OpenVinoEngine:
     precision : "auto", "float32", "bfloat16" or "int8"
     scales : dict of int to float32 array, optional
         For "int8".
-    threads : int, optional
-        Else as many as there are processors.
+    threads, small_threads : int, optional
+        For a large frame, and for small ones where these are not as many; else as many as there
+        are processors. To be given where other processes compute too.
     """
 
-    def __init__(self, weights, precision="auto", scales=None, threads=None):
+    def __init__(self, weights, precision="auto", scales=None, threads=None, small_threads=None):
         core = start_openvino().Core()
         from myelin.graph import build_graph
 
@@ -104,17 +113,20 @@ class OpenVinoEngine:
         # Said in either case: left to itself OpenVINO computes in bfloat16 where it can.
         rest = "bf16" if halves and precision != "float32" else "f32"
         hints = {"INFERENCE_PRECISION_HINT": rest}
-        hints |= {"INFERENCE_NUM_THREADS": str(threads)} if threads else {}
         graph = build_graph(weights, scales if precision == "int8" else None)
 
-        def compiled(streams):
-            return core.compile_model(graph, "CPU", hints | {"NUM_STREAMS": str(streams)})
+        def compiled(streams, threads):
+            own = {"NUM_STREAMS": str(streams)}
+            if threads:  # each process would hold its threads on the first processors
+                own |= {"INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": False}
+            return core.compile_model(graph, "CPU", hints | own)
 
         # Small frames come first, to find the scale; the rest is made ready meanwhile.
         pool = ThreadPoolExecutor(1)
-        self.large = pool.submit(compiled, 1)
+        self.large = pool.submit(compiled, 1, threads)
         pool.shutdown(wait=False)
-        self.small = compiled(WORKERS)
+        alike = threads == 1 and small_threads in (None, 1)
+        self.small = self.large.result() if alike else compiled(WORKERS, small_threads or threads)
 
     def predict(self, frame):
         """Return the myelin probability of a normalised frame, both float32 (rows, cols)."""

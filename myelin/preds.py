@@ -1,11 +1,11 @@
 """Segment the packed test images into `preds/`: the work of find_myelin.py, also after training."""
 
-import collections
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from myelin.sharing import decide
 from myelin.take import take_text
 from myelin.tree import open_images
 from myelin.work import Segmenter, Setup
-from myelin.workers import Team
+from myelin.workers import Team, threads_beside
 
 PROBABILITIES = NPYDATA / "imgs_mask_test.npy"
 UNFINISHED = NPYDATA / "imgs_mask_test.unfinished.npy"
@@ -100,7 +100,8 @@ def segment_images(test, model, options, origin):
         raise UserError(f"--scale: {model} sees every image at one size, leave it out")
     scales = read_scales(model, model_sha256) if options.precision == "auto" else None
     opening = weights, settings, options.engine, options.precision, scales
-    engine = open_engine(*opening)
+    count = min(options.workers, len(test.ids))
+    engine = open_engine(*opening, *threads_beside(count - 1))
     facts = {
         "model": str(model),
         "model_sha256": model_sha256,
@@ -119,10 +120,11 @@ def segment_images(test, model, options, origin):
                 print(f"going on: {len(record.images)} of {len(decided)} images are done")
             setup = Setup(test, settings, threshold, options.out, stack and stack())
             work = Segmenter(setup, engine)
-            if record.pending and (cluster or options.workers > 1):
-                del engine, work  # the memory is for the others'
-                count = min(options.workers, len(record.pending))
-                work = DaskTeam(cluster, setup) if cluster else Team(count, setup, opening)
+            if cluster and record.pending:
+                del engine, work  # the memory is for the workers'
+                work = DaskTeam(cluster, setup)
+            elif (count := min(count, len(record.pending))) > 1:
+                work = Team(count, work, opening)
             failed = segment_all(work, test.ids, record)
     record.finish()
     name_others(record, before, test.ids)
@@ -213,41 +215,46 @@ def segment_all(work, ids, record):
         users = record.users_masks(ids[index], fact["image_sha256"])
         return index, choice_of(fact), users[0] if users else None
 
-    failed = []
+    failed = {}
     todo = [index for index, name in enumerate(ids) if name in record.pending]
     # One image is read or written while the network sees another.
     with contextlib.ExitStack() as stack:
         stack.enter_context(record.closing())
         pool = stack.enter_context(ThreadPoolExecutor(work.width))
         stack.enter_context(work)
-        results = ahead(pool, work, map(job, todo), work.width)
+        results = as_done(pool, work, map(job, todo), work.width)
         stack.callback(results.close)
-        for index, found in zip(progress(todo, "segmenting"), results, strict=True):
+        for index, found in progress(results, "segmenting", total=len(todo)):
             fact = dict(record.pending[ids[index]])
             if isinstance(found, UserError):
-                failed.extend(found.args)
+                failed[index] = found.args
             elif found[0] != fact["image_sha256"]:
-                failed.append(f"{ids[index]}: has changed since the run began, start it again")
+                failed[index] = [f"{ids[index]}: has changed since the run began, start it again"]
             else:
                 users = record.users_masks(ids[index], fact["image_sha256"])
                 share = round(float(found[1].mean()), 4)
                 fact |= {"myelin_area_fraction": share}
                 record.put_mask(ids[index], found[1], users, **fact)
-    return failed
+    return [text for index in sorted(failed) for text in failed[index]]
 
 
-def ahead(pool, call, items, count):
-    """Yield the results of calls, by the arguments of each, in order; `count` ahead and no more."""
-    futures = collections.deque()
+def as_done(pool, call, jobs, count):
+    """Yield the first argument of each call and its result, in the order in which they end.
+
+    So that none waits for a slower one, such as a scan. `count` are ahead and no more.
+    """
+    running, jobs = {}, iter(jobs)
     try:
-        for item in items:
-            futures.append(pool.submit(call, *item))
-            if len(futures) > count:
-                yield futures.popleft().result()
-        while futures:
-            yield futures.popleft().result()
+        while True:
+            for job in itertools.islice(jobs, count + 1 - len(running)):
+                running[pool.submit(call, *job)] = job[0]
+            if not running:
+                return
+            done = wait(running, return_when=FIRST_COMPLETED).done
+            for future in [future for future in running if future in done]:
+                yield running.pop(future), future.result()
     finally:
-        for future in futures:
+        for future in running:
             future.cancel()
 
 

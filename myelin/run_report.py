@@ -29,8 +29,9 @@ def report(facts, model, folder):
 def name_corrected(record):
     """Say which masks the user has corrected, and what became of them."""
     if record.kept:
-        names = ", ".join(path.relative_to(record.folder).as_posix() for path in record.kept)
-        wheres = dict.fromkeys(f"{path.parent / MODELS_OWN}/" for path in record.kept)
+        kept = sorted(record.kept)
+        names = ", ".join(path.relative_to(record.folder).as_posix() for path in kept)
+        wheres = dict.fromkeys(f"{path.parent / MODELS_OWN}/" for path in kept)
         print(
             f"kept, corrected by hand: {names}; the model's are in "
             f"{listed(list(wheres))}, --force replaces yours after a copy"

@@ -1,9 +1,10 @@
 """Several processes that segment images of one run, each with an engine of its own: `--workers N`.
 
-The run itself stays in the process that was started: it alone writes masks and `run.json`. What
-comes out does not depend on who computed it, so the files are those of one process.
+The process that was started is one of them, and it alone writes masks and `run.json`. What comes
+out does not depend on who computed it, so the files are those of one process.
 """
 
+import functools
 import multiprocessing
 import os
 import queue
@@ -25,9 +26,11 @@ class Team:
     Parameters
     ----------
     count : int
-    setup : work.Setup
+        Of processes, with the one that this is called in.
+    segmenter : work.Segmenter
+        What this process works with.
     opening : tuple
-        The arguments of `engine.open_engine`.
+        The arguments of `engine.open_engine` in the others.
 
     Attributes
     ----------
@@ -35,40 +38,30 @@ class Team:
         How many calls keep it busy.
     """
 
-    def __init__(self, count, setup, opening):
+    def __init__(self, count, segmenter, opening):
         self.width = count * WORKERS
-        self.free, self.lines = queue.SimpleQueue(), []
+        self.free, self.lines, self.processes = queue.SimpleQueue(), [], []
         context = multiprocessing.get_context("spawn")  # a fork would copy threads of the engine
-        threads = max(1, processors() // count)
-        self.processes = []
-        for _ in range(count):
+        for _ in range(count - 1):
             pairs = [context.Pipe() for _ in range(WORKERS)]
             theirs = [end for _, end in pairs]
-            process = context.Process(target=serve, args=(theirs, setup, opening, threads))
-            process.daemon = True
+            given = theirs, segmenter.setup, opening, threads_beside(count - 1)[0]
+            process = context.Process(target=serve, args=given, daemon=True)
             process.start()
             for end in theirs:
                 end.close()  # so that a line ends with its process
             self.processes.append(process)
             self.lines += [end for end, _ in pairs]
-        for line in self.lines:
-            self.free.put(line)
+        # This process is ready at once, the others in a second or two.
+        for ask in [segmenter] * WORKERS + [functools.partial(ask_on, line) for line in self.lines]:
+            self.free.put(ask)
 
-    def __call__(self, index, choice, users):
+    def __call__(self, *job):
         """Have an image segmented, see `work.Segmenter`."""
-        line = self.free.get()
-        try:
-            line.send((index, choice, users))
-            found = line.recv()
-        except (EOFError, OSError):
-            raise UserError(
-                "--workers: one of the processes has ended, perhaps for lack of memory, take fewer "
-                "and go on with --resume"
-            ) from None
-        self.free.put(line)
-        if isinstance(found, BaseException) and not isinstance(found, UserError):
-            raise found
-        return from_bits(found)
+        ask = self.free.get()
+        found = ask(*job)
+        self.free.put(ask)
+        return found
 
     def __enter__(self):
         return self
@@ -85,11 +78,34 @@ class Team:
                 process.join()
 
 
+def ask_on(line, *job):
+    """Have an image segmented by the process at the end of a line, see `work.Segmenter`."""
+    try:
+        line.send(job)
+        found = line.recv()
+    except (EOFError, OSError):
+        raise UserError(
+            "--workers: one of the processes has ended, perhaps for lack of memory, take fewer "
+            "and go on with --resume"
+        ) from None
+    if isinstance(found, BaseException) and not isinstance(found, UserError):
+        raise found
+    return from_bits(found)
+
+
 def processors():
     """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def threads_beside(others):
+    """Return the threads of this process' engine for large and for small frames, None for all.
+
+    Small frames find the scale, before the others begin.
+    """
+    return (max(1, processors() // (others + 1)), processors()) if others > 0 else (None, None)
 
 
 # ---------------------------------------------------------------- in the other process

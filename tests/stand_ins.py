@@ -32,7 +32,7 @@ def stand_in_for_the_engine(monkeypatch, settings):
     monkeypatch.setattr(preds, "read_model_file", lambda _: ([], settings, None))
     monkeypatch.setattr(preds, "sha256", lambda _: "of the stand-in")
     monkeypatch.setattr(find_myelin, "model_path", lambda *_, **__: Path("stand_in.h5"))
-    monkeypatch.setattr(preds, "open_engine", lambda *_: BrightIsMyelin())
+    monkeypatch.setattr(preds, "open_engine", lambda *_, **__: BrightIsMyelin())
 
 
 def rings(rows=200, cols=240, myelin=220, axon=30, between=90):

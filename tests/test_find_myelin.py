@@ -98,7 +98,7 @@ def segment_with(monkeypatch, random_model, settings, *arguments):
     """Run the script with a stand-in for the engine; return the frames it was shown."""
     engine = BrightIsMyelin()
     monkeypatch.setattr(preds, "read_model_file", lambda _: ([], settings, None))
-    monkeypatch.setattr(preds, "open_engine", lambda *_: engine)
+    monkeypatch.setattr(preds, "open_engine", lambda *_, **__: engine)
     find_myelin.main([str(random_model), *arguments])
     return engine.seen
 

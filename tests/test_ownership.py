@@ -193,6 +193,7 @@ def stopped_run(monkeypatch, *arguments, at="b", before_mask=False):
             write(path, *rest, **more)
 
         patch.setattr(run_record if before_mask else work, "write_image", stop)
+        patch.setattr(work.Segmenter, "width", 1)  # so that images end in order
         with pytest.raises(SystemExit) as end:
             segment(*arguments)
     assert end.value.code == 130

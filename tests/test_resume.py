@@ -64,6 +64,7 @@ def stop_at(monkeypatch, place, *arguments, killed=False):
         flat = not arguments or "--images" not in arguments
         order = [PREDS / f"{name.replace('/', '_') if flat else name}_pred.png" for name in ids]
         patch.setattr(work, "write_image", stop)
+        patch.setattr(work.Segmenter, "width", 1)  # so that images end in order
         if killed:
             patch.setattr(run_record.RunRecord, "save", first_only)
         with pytest.raises(SystemExit) as end:
@@ -82,7 +83,7 @@ def test_a_stopped_run_goes_on_to_the_same_files(call, monkeypatch, capsys, kill
     assert journal.exists() and record()["complete"] is False
     with open(journal, "a") as file:
         file.write('{"name": "cut o')
-    monkeypatch.setattr(preds, "open_engine", lambda *_: engine)
+    monkeypatch.setattr(preds, "open_engine", lambda *_, **__: engine)
     capsys.readouterr()
     segment(*call, "--resume")
     assert "going on: 2 of 4 images are done\n" in capsys.readouterr().out

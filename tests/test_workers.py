@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -19,9 +21,11 @@ from stand_ins import rings
 import find_myelin
 from myelin import workers
 from myelin.cli import UserError
+from myelin.engine import WORKERS
 from myelin.images import write_image
 from myelin.model_file import read_model_file
-from myelin.work import Setup
+from myelin.preds import as_done
+from myelin.work import Segmenter, Setup
 
 MODEL = ROOT / "models/bestmyelin.h5"
 CALL = (str(MODEL), "--myelin", "bright", "--scale", "1", "--precision", "float32")
@@ -62,11 +66,29 @@ def test_two_processes_give_the_files_of_one(study):
 def test_a_process_that_is_lost_ends_the_run_with_a_line(study):
     weights, settings, _ = read_model_file(MODEL)
     opening = weights, settings, "openvino", "float32", None
-    with pytest.raises(UserError, match="one of the processes has ended"):  # noqa: SIM117
-        with workers.Team(1, Setup(None, settings, 0.5, Path("preds")), opening) as team:
+    with pytest.raises(UserError, match="one of the processes has ended"):
+        segmenter = Segmenter(Setup(None, settings, 0.5, Path("preds")), None)
+        with workers.Team(2, segmenter, opening) as team:
             team.processes[0].kill()
+            for _ in range(WORKERS):
+                team.free.get()  # those of this process
             team(0, None, None)
     assert not team.processes[0].is_alive()
+
+
+def test_a_slow_image_does_not_keep_others_waiting():
+    others = threading.Event()
+
+    def call(index):
+        if index == 0:
+            assert others.wait(60)
+        elif index == 5:
+            others.set()
+        return 10 * index
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(as_done(pool, call, ((index,) for index in range(10)), 2))
+    assert found[0] != (0, 0) and sorted(found) == [(index, 10 * index) for index in range(10)]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
