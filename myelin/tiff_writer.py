@@ -1,6 +1,8 @@
 """Write an image as TIFF; a grey one without tifffile, whose import takes as long as measuring."""
 
+import hashlib
 import struct
+import uuid
 import zlib
 
 import numpy as np
@@ -29,20 +31,29 @@ def write_tiff(path, image, pixel_size_um):
 
     tags = {}
     if pixel_size_um and image.dtype == np.uint32:
-        tags = ome_tags(pixel_size_um)
+        tags = {"ome": True, **ome_tags(image, pixel_size_um)}
     elif pixel_size_um:
         tags = {"imagej": True, "metadata": {"unit": "um"}}
         tags["resolution"] = (1 / pixel_size_um, 1 / pixel_size_um)
     imwrite(path, image, compression="zlib", compressionargs={"level": LEVEL}, **tags)
 
 
-def ome_tags(pixel_size_um):
-    """Return what `tifffile` is to write of a pixel size as OME-XML."""
-    size = {f"PhysicalSize{axis}": pixel_size_um for axis in "XY"}
-    units = {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
-    tags = {"ome": True, "metadata": {"axes": "YX", **size, **units}}
+def ome_tags(image, pixel_size_um=None):
+    """Return what `tifffile` is to write as OME-XML of an image and its pixel size.
+
+    The file's UUID follows from both: the same image gives the same bytes each time.
+    """
+    content = hashlib.sha256(str(pixel_size_um).encode())
+    for row in range(0, image.shape[0], TILE):
+        content.update(np.ascontiguousarray(image[row : row + TILE]))
+    about = {"axes": "YX", "UUID": str(uuid.uuid5(uuid.NAMESPACE_OID, content.hexdigest()))}
+    if not pixel_size_um:
+        return {"metadata": about}
+    about |= {f"PhysicalSize{axis}": pixel_size_um for axis in "XY"}
+    about |= {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
     # ImageJ without Bio-Formats reads these instead, and shows µm.
-    return tags | {"resolution": (1e4 / pixel_size_um,) * 2, "resolutionunit": "CENTIMETER"}
+    resolution = {"resolution": (1e4 / pixel_size_um,) * 2, "resolutionunit": "CENTIMETER"}
+    return {"metadata": about, **resolution}
 
 
 def write_pyramid(path, image, pixel_size_um=None):
@@ -60,10 +71,7 @@ def write_pyramid(path, image, pixel_size_um=None):
     steps = [1]
     while -(-max(image.shape) // steps[-1]) > LEAST_LEVEL_PX:
         steps.append(2 * steps[-1])
-    tags = {"metadata": {"axes": "YX"}}
-    if pixel_size_um:
-        tags = ome_tags(pixel_size_um)
-        tags.pop("ome")
+    tags = ome_tags(image, pixel_size_um)
     packed = {"compression": "zlib", "compressionargs": {"level": LEVEL}, "tile": (TILE, TILE)}
     with TiffWriter(path, bigtiff=True, ome=True) as file:
         for step in steps:

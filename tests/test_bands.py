@@ -1,5 +1,7 @@
 """Scans segmented in bands of rows: the same as in one piece; written so that viewers open them."""
 
+import re
+
 import numpy as np
 import pytest
 from stand_ins import NATIVE, BrightIsMyelin, rings
@@ -79,6 +81,20 @@ def test_a_large_tiff_is_a_pyramid_of_tiles(tmp_path, monkeypatch, dtype, pixel_
         levels = file.series[0].levels
         assert [level.shape for level in levels] == [(333, 250), (167, 125), (84, 63)]
         np.testing.assert_array_equal(levels[2].asarray(), numbers[::4, ::4])
+
+
+@pytest.mark.parametrize("plain_px", [1000, 10**6])
+def test_the_same_image_gives_the_same_bytes(tmp_path, monkeypatch, plain_px):
+    """Of a pyramid, and of plain OME-TIFF; its UUID tells files apart all the same."""
+    monkeypatch.setattr(tiff_writer, "MAX_PLAIN_PX", plain_px)
+    numbers = np.random.default_rng(0).integers(0, 200, (333, 250)).astype(np.uint32)
+    ids = []
+    for name, size in (("a", 0.25), ("b", 0.25), ("c", 0.5)):
+        images.write_image(tmp_path / f"{name}.tif", numbers, size)
+        with TiffFile(tmp_path / f"{name}.tif") as file:
+            ids.append(re.search(r'UUID="urn:uuid:([-0-9a-f]{36})"', file.ome_metadata)[1])
+    written = [(tmp_path / f"{name}.tif").read_bytes() for name in "abc"]
+    assert written[0] == written[1] != written[2] and ids[0] == ids[1] != ids[2]
 
 
 def test_the_overlay_of_a_scan_is_made_smaller(monkeypatch):
