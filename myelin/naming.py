@@ -38,7 +38,7 @@ LIKE_A_MASK = [
 UNSAFE_NAME = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 
 
-def list_images(folder, errors=None, only=None):
+def list_images(folder, errors=None, only=None, unread=None):
     """Return the images of a folder as {stem: path}, sorted by stem.
 
     Images in formats that are not read are named on stdout; other files are skipped silently, and
@@ -51,6 +51,9 @@ def list_images(folder, errors=None, only=None):
         Takes the texts of mistakes, which are raised otherwise.
     only : list of Path, optional
         Of what is in the folder.
+    unread : list, optional
+        Takes the text about a folder that has images only in formats that are not read; else that
+        is a mistake.
 
     Raises
     ------
@@ -63,25 +66,18 @@ def list_images(folder, errors=None, only=None):
     if not folder.is_dir():
         what = "not a folder" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {what}, make it and put images into it")
-    found, taken, mistakes, unread = {}, {}, [], []
+    found, taken, mistakes, others = {}, {}, [], []
     for path in sorted(only or folder.iterdir(), key=lambda path: (path.stem, path.name)):
         suffix = path.suffix.lower()
         known = suffix in IMAGE_SUFFIXES | UNREAD_SUFFIXES
         if is_hidden(path) or not known or (path.is_dir() and suffix != ".zarr"):
             continue
-        if not (path.is_file() or path.is_dir()):
-            what = "a link to nothing" if path.is_symlink() else "not a file"
-            name = folder / printable(path.name)
-            mistakes.append(f"{name}: {what}, put the image there or remove it")
+        if suffix in UNREAD_SUFFIXES and path.is_file():
+            others.append(path.name)
             continue
-        if suffix in UNREAD_SUFFIXES:
-            unread.append(path.name)
-            continue
-        if UNSAFE_NAME.search(path.stem):
-            mistakes.append(
-                f"{folder}: {printable(path.name)!r} has a character that not every system allows "
-                "in a name, rename it"
-            )
+        wrong = what_is_wrong(path)
+        if wrong:
+            mistakes.append(wrong)
             continue
         other = taken.setdefault(path.stem.casefold(), path.name)
         if other != path.name:
@@ -89,15 +85,29 @@ def list_images(folder, errors=None, only=None):
                 f"{path}: {other} has the same name before the dot, rename or remove one of them"
             )
         found[path.stem] = path
-    if unread and found:
-        note_unread(folder, folder.resolve(), tuple(unread))
-    elif unread:
-        mistakes.append(unread_text(folder, unread))
+    if others and found:
+        note_unread(folder, folder.resolve(), tuple(others))
+    elif others:
+        (mistakes if unread is None else unread).append(unread_text(folder, others))
     if errors is not None:
         errors.extend(mistakes)
     elif mistakes:
         raise UserError(*mistakes)
     return found
+
+
+def what_is_wrong(path):
+    """Return what keeps a path from being that of an image, as a text; else None."""
+    name = printable(path.name)
+    if not (path.is_file() or path.is_dir()):
+        what = "a link to nothing" if path.is_symlink() else "not a file"
+        return f"{path.parent / name}: {what}, put the image there or remove it"
+    if UNSAFE_NAME.search(path.stem):
+        return (
+            f"{path.parent}: {name!r} has a character that not every system allows in a name, "
+            "rename it"
+        )
+    return None
 
 
 def is_hidden(path):

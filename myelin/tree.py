@@ -49,7 +49,7 @@ class ImageFiles:
     hashes : list of str
         The `ownership.pixel_hash` of each.
     failed : list of str
-        A text for each image that cannot be read.
+        A text for each image, and each folder of images, that cannot be read.
     """
 
     source: Path
@@ -91,7 +91,8 @@ def open_images(given, out, strict=False, take=None):
     UserError
         See `find_images`; or no image can be read.
     """
-    images = ImageFiles(*find_images(given, out), take or {})
+    base, paths, unread = find_images(given, out)
+    images = ImageFiles(base, paths, take or {}, failed=unread)
     shapes = []
     for name, path in progress(images.paths.items(), "reading"):
         try:
@@ -123,9 +124,10 @@ def pixel_size_of(record):
 
 
 def find_images(given, out=None):
-    """Return the folder that ids begin from, and {id: path} of the images.
+    """Return the folder that ids begin from, {id: path} of the images, and what cannot be read.
 
-    That folder is the one that was given, or the nearest above all that were.
+    The folder is the one that was given, or the nearest above all that were; of what cannot be read
+    a text for each folder that has images only in such formats.
 
     Parameters
     ----------
@@ -136,8 +138,8 @@ def find_images(given, out=None):
     Raises
     ------
     UserError
-        All mistakes at once: nothing there, names that not every system allows, images whose
-        results would have one name, what `naming.test_images` names.
+        All mistakes at once: nothing there or nothing that can be read, names that not every
+        system allows, images whose results would have one name, what `naming.test_images` names.
     """
     paths, mistakes = existing(given)
     if mistakes:
@@ -145,19 +147,20 @@ def find_images(given, out=None):
     base = common_folder(paths)
     if out and base.resolve() == out.resolve():
         raise UserError(f"--out {out}: is the folder of the images, choose another")
-    found = {}
+    found, unread = {}, []
     for folder, only in folders_of(paths, out, mistakes):
         inner = os.path.relpath(os.path.abspath(folder), os.path.abspath(base))
         inner = Path(inner).as_posix()
         mistakes += wrong_parts(folder, inner)
-        images = images_among(list_images(folder, mistakes, only), mistakes)
+        images = images_among(list_images(folder, mistakes, only, unread), mistakes)
         found |= {join_id(inner, stem): path for stem, path in images.items()}
     mistakes += clashes(found)
     if not found and not mistakes:
-        mistakes.append(f"{listed(given)}: no images, name folders that hold TIFF or PNG files")
+        none = f"{listed(given)}: no images, name folders that hold TIFF or PNG files"
+        mistakes += unread or [none]
     if mistakes:
         raise UserError(*dict.fromkeys(mistakes))
-    return base, dict(sorted(found.items()))
+    return base, dict(sorted(found.items())), unread
 
 
 def existing(given):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -148,6 +149,28 @@ def test_an_image_that_cannot_be_read_is_named_at_the_end(study, capsys):
     assert list(record()["images"]) == list(NAMES) and record()["complete"]
     morphometry.main(["--no-pictures"])
     assert "not segmented, left out: control/a1/broken, treated/a2/cut" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("old/z.zvi", "study/old: cannot read the format of z.zvi, save as TIFF or PNG first"),
+        ("old/z.czi", "study/old/z.czi: needs czifile, which is not installed, run pip install"),
+    ],
+)
+def test_a_format_without_a_reader_does_not_keep_the_others_from_being_done(
+    study, monkeypatch, capsys, name, message
+):
+    monkeypatch.setitem(sys.modules, "czifile", None)
+    (study / "old").mkdir()
+    (study / name).write_bytes(b"of a microscope")
+    (line,) = stopped(capsys, 2, "--images", "study", "--strict")
+    assert message in line and not Path("preds").exists()
+    assert stopped(capsys, 3, "--images", "study") == [line]
+    assert list(record()["images"]) == list(NAMES) and record()["complete"]
+    morphometry.main(["--no-pictures"])
+    assert len(read_table("morphometry/summary.csv")) == len(NAMES)
+    assert stopped(capsys, 2, "--images", "study/old") == [line]
 
 
 def test_measuring_follows_the_tree_with_groups_by_folders(study, capsys):
