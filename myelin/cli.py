@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -22,6 +23,7 @@ MAX_SAID_BYTES = 2**16  # of a library's own messages, of which the first says e
 
 # The script's command line, for provenance, and its arguments.
 running = {"command": "called from Python", "arguments": []}
+shown = threading.local()  # `shown.bar`: what makes the bars of a thread, see `new_bar`
 
 
 class UserError(Exception):
@@ -186,16 +188,24 @@ def progress(items, description, unit="image", delay_s=2, total=None):
         for index, item in enumerate(items, 1):
             yield item
             if bar is None and time.monotonic() - start > delay_s:
-                from tqdm import tqdm  # late: most loops end before
-
                 if total is None and hasattr(items, "__len__"):
                     total = len(items)
-                bar = tqdm(desc=description, unit=unit, leave=False, total=total, initial=index)
+                bar = new_bar(desc=description, unit=unit, total=total, initial=index)
             elif bar is not None:
                 bar.update()
     finally:
         if bar is not None:
             bar.close()
+
+
+def new_bar(**facts):
+    """Return a progress bar, of tqdm if this thread has no other way to show one."""
+    make = getattr(shown, "bar", None)
+    if make is None:
+        from tqdm import tqdm  # late: most loops end before
+
+        return tqdm(leave=False, **facts)
+    return make(**facts)
 
 
 def number(kind, low, high=math.inf):

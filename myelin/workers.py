@@ -12,7 +12,7 @@ import signal
 import threading
 from multiprocessing.connection import wait
 
-from myelin.cli import UserError
+from myelin.cli import UserError, new_bar, shown
 from myelin.engine import WORKERS, open_engine
 from myelin.stopping import SIGNALS, temporary_files
 from myelin.work import Segmenter, as_bits, from_bits, use_threads
@@ -80,14 +80,20 @@ class Team:
 
 def ask_on(line, *job):
     """Have an image segmented by the process at the end of a line, see `work.Segmenter`."""
+    bar = None
     try:
         line.send(job)
-        found = line.recv()
+        while isinstance(found := line.recv(), dict):
+            bar = new_bar(**found) if bar is None else bar
+            bar.update(found["initial"] - bar.n)
     except (EOFError, OSError):
         raise UserError(
             "--workers: one of the processes has ended, perhaps for lack of memory, take fewer "
             "and go on with --resume"
         ) from None
+    finally:
+        if bar is not None:
+            bar.close()
     if isinstance(found, BaseException) and not isinstance(found, UserError):
         raise found
     return from_bits(found)
@@ -127,7 +133,8 @@ def serve(lines, setup, opening, threads):
 
 
 def answer(line, segmenter):
-    """Do what comes on a line; a mask goes back as bits."""
+    """Do what comes on a line; a mask goes back as bits, and before it how far a scan is."""
+    shown.bar = functools.partial(TellingBar, line)
     while True:
         try:
             job = line.recv()
@@ -138,6 +145,22 @@ def answer(line, segmenter):
         except BaseException as error:  # for the run to say what it is
             found = error
         line.send(found)
+
+
+class TellingBar:
+    """A progress bar that the run's own process shows, told of on a line."""
+
+    def __init__(self, line, **facts):
+        self.line, self.facts = line, facts
+        self.update(0)
+
+    def update(self, count=1):
+        """Say what the bar is to show."""
+        self.facts["initial"] += count
+        self.line.send(self.facts)
+
+    def close(self):
+        """Nothing: the bar ends with the image."""
 
 
 def end_with_parent():

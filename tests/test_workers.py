@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -14,13 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from kills import ROOT
 from stand_ins import rings
 
 import find_myelin
 from myelin import workers
-from myelin.cli import UserError
+from myelin.cli import UserError, progress
 from myelin.engine import WORKERS
 from myelin.images import write_image
 from myelin.model_file import read_model_file
@@ -74,6 +76,37 @@ def test_a_process_that_is_lost_ends_the_run_with_a_line(study):
                 team.free.get()  # those of this process
             team(0, None, None)
     assert not team.processes[0].is_alive()
+
+
+def test_how_far_a_scan_is_in_another_process_is_shown(monkeypatch):
+    bars = []
+
+    class Bar:
+        def __init__(self, **facts):
+            self.facts, self.n, self.closed = facts, facts["initial"], False
+            bars.append(self)
+
+        def update(self, count):
+            self.n += count
+
+        def close(self):
+            self.closed = True
+
+    def scan(*_):
+        tiles = list(progress(range(5), "huge image", "tile", delay_s=-1))
+        return "hash", np.eye(len(tiles), dtype=bool)
+
+    monkeypatch.setattr(workers, "new_bar", Bar)
+    ours, theirs = multiprocessing.Pipe()
+    other = threading.Thread(target=workers.answer, args=(theirs, scan))
+    other.start()
+    for _ in range(2):
+        hashed, mask = workers.ask_on(ours, 0, None, None)
+        assert hashed == "hash" and np.array_equal(mask, np.eye(5, dtype=bool))
+    ours.close()
+    other.join()
+    facts = {"desc": "huge image", "unit": "tile", "total": 5, "initial": 1}
+    assert [(bar.facts, bar.n, bar.closed) for bar in bars] == [(facts, 5, True)] * 2
 
 
 def test_a_slow_image_does_not_keep_others_waiting():
