@@ -22,6 +22,7 @@ limit. Their rows stay in `<id>_fibers.csv`, with the reason in the column `excl
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from pathlib import Path
@@ -225,7 +226,7 @@ def room_needed(cases, reader, pictures):
 def find_case(case, reader, args, numbers):
     """Return the `fibers.Fibers` of one image, and the `frame.Frame` they are counted in."""
     myelin, axon = map(reader.mask, case.masks[0])
-    image, probability = map(reader.image, (case.image, case.probability))
+    image, probability = reader.image(case.image), functools.partial(reader.image, case.probability)
     frame = find_frame(myelin, image, reader.nerve(case.nerve), not args.whole_frame)
     fibers = measure_fibers(myelin, case.pixel_size_um, axon, image, probability, frame)
     numbers.give(case.name, fibers)

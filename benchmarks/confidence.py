@@ -36,7 +36,7 @@ EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 def candidates(fibers, probability):
     """Return {definition: its value for each fiber, (n,)}; larger is surer."""
     count, p = len(fibers), probability / 255
-    labels, axons = fibers.labels, fibers.axons
+    labels, axons = fibers.labels[:], fibers.axons[:]
     sheaths = np.where(axons > 0, 0, labels)
     # The fibers' surroundings, 1 px wide; without what belongs to a neighbour.
     grown = cv2.dilate(labels.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)

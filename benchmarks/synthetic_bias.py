@@ -31,7 +31,7 @@ def compare(index):
     living = np.isfinite(true["axon_diameter_um"])
     inside = (true["x_px"] > -0.5) & (true["x_px"] < SIDE - 0.5)
     inside &= (true["y_px"] > -0.5) & (true["y_px"] < SIDE - 0.5)
-    number = found.axons[y, x]
+    number = found.axons.at(y, x)
     whole = living & inside & ~true["touches_border"].astype(bool)
     matched = whole & (number > 0)
     values = [true[name][matched] for name in MEASURE_COLUMNS]

@@ -48,7 +48,7 @@ from myelin.regions import (
     tissue_sides,
     touched_sides,
 )
-from myelin.runs import Runs, find_runs, label_runs, merge, runs_of_pixels
+from myelin.runs import Runs, Windows, find_runs, label_runs, merge, runs_of_pixels
 
 # Smallest axon: 4 px is the smallest that occurs more than once in hand-drawn masks.
 SMALLEST_AXON_PX = 4
@@ -315,6 +315,7 @@ def close_breaks(myelin, axons, tissue=None):
     # An axon's core fills its box; this passes over the long stretches of background cheaply.
     round_enough = boxes[:, 4] >= BREAK_BOX * boxes[:, 2] * boxes[:, 3]
     round_enough &= (boxes[:, 4] >= BREAK_CORE_PX) & (touched_sides(boxes, myelin.shape) <= 2)
+    cores, sheaths = Windows(cores), Windows(sheaths)
     places, numbers = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for index in np.flatnonzero(round_enough):
         view = crop(boxes[index], 3, myelin.shape)

@@ -8,7 +8,7 @@ import numpy as np
 
 from myelin.axons import MIN_SHAPE_PX, SMALLEST_AXON_PX, SortedRegions
 from myelin.regions import CROSS, beside, crop, touched_sides
-from myelin.runs import label_runs
+from myelin.runs import Windows, label_runs
 
 # Least part of the outline of a space within a fiber that is its axon: at most 0.14 in gaps that an
 # axon touches through a hole in its sheath, 0.33 and more in the spaces of hand-drawn masks.
@@ -61,6 +61,7 @@ def find_space(myelin, axons, sheathed, others, boxes):
     near_axon = np.zeros(len(boxes), bool)
     near_axon[beside(others, axons, CROSS)] = True
     near_axon &= (boxes[:, 4] > 0) & (touched_sides(boxes, myelin.shape) == 0)
+    others, axons = Windows(others), Windows(axons)
     for index in np.flatnonzero(near_axon):
         view = crop(boxes[index], 2, myelin.shape)
         region = (others[view] == index).view(np.uint8)

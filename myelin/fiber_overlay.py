@@ -17,7 +17,7 @@ from myelin.axes import ColourRange, choose_colours, ground, round_below
 from myelin.fiber_numbers import burn_numbers, legible_zoom, place_numbers, write_numbers
 from myelin.files import replacing
 from myelin.plots import DPI, FONT, WIDTH_INCHES, save
-from myelin.regions import BAND_PX
+from myelin.regions import row_bands
 
 # Cividis, as safe for colour-blind readers, would vanish on grey images.
 COLOUR_MAP = "viridis"
@@ -112,7 +112,9 @@ def overlay_size(fibers, rows, cols, numbers=None):
 def paint_whole(fibers, myelin, colours, image=None, outside=None, shrink=1):
     """Return what `paint` does of all rows, in bands that are made `shrink` times smaller each."""
     rows, cols = myelin.shape
-    step = shrink * max(BAND_PX // cols // shrink, 1) if shrink > 1 else rows
+    step = rows
+    if shrink > 1:
+        step = shrink * max(next(row_bands(myelin.shape)).stop // shrink, 1)
     parts = []
     for row in range(0, rows, step):
         part = paint(fibers, myelin, colours, image, outside, slice(row, min(row + step, rows)))

@@ -177,8 +177,9 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=Non
         Axon mask; without it the axons are the regions enclosed by myelin, see `find_axons`.
     image : uint8 array, (rows, cols), optional
         The image itself, which helps to tell gaps between sheaths from axons.
-    probability : uint8 array, (rows, cols), optional
-        Myelin probability x 255; without it, `confidence` is NaN.
+    probability : uint8 array, (rows, cols), or function that returns it, optional
+        Myelin probability x 255; without it, `confidence` is NaN. A function is called when the
+        fibers are found, which takes the most memory.
     frame : frame.Frame, optional
         What is tissue, and nerve; without it, all is.
 
@@ -200,6 +201,8 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=Non
     if frame.nerve is not None:
         x, y, width, height = pieces[:, :4].T
         pieces = pieces[frame.fascicles(x + (width - 1) / 2, y + (height - 1) / 2) > 0]
+    if callable(probability):
+        probability = probability()
     fibers = Fibers(
         columns=measure(found, pixel_size_um, frame, probability),
         labels=found.labels,

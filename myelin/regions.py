@@ -219,7 +219,7 @@ def enclosed(holes, boxes, labels, largest):
 
     Parameters
     ----------
-    holes : int32 array, (rows, cols)
+    holes : int32 array, (rows, cols), or runs.Windows
     boxes : int64 array, (m + 1, 5)
         Their boxes, see `label_regions`; those with area 0 are passed over.
     labels : int32 array, (rows, cols)
@@ -234,9 +234,11 @@ def enclosed(holes, boxes, labels, largest):
     around : int32 array, (k,)
         Labels of its neighbours (4-neighbours).
     """
-    wanted = (boxes[:, 4] > 0) & (boxes[:, 4] <= largest) & (touched_sides(boxes, holes.shape) == 0)
+    wanted = (
+        (boxes[:, 4] > 0) & (boxes[:, 4] <= largest) & (touched_sides(boxes, labels.shape) == 0)
+    )
     for index in np.flatnonzero(wanted):
-        view = crop(boxes[index], 1, holes.shape)
+        view = crop(boxes[index], 1, labels.shape)
         hole = (holes[view] == index).view(np.uint8)
         ys, xs = np.nonzero(hole)
         around = labels[view][cv2.dilate(hole, CROSS) > hole]

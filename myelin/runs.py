@@ -108,6 +108,26 @@ class Runs:
         return self.row, self.first, self.last
 
 
+class Windows:
+    """Windows of `Runs` in the order of their first rows, of which a band is made at a time.
+
+    A window of a few columns passes over all runs in its rows, which in a scan are many; only one
+    that is higher than a band does so.
+    """
+
+    def __init__(self, runs):
+        self.runs, self.top, self.band = runs, 0, runs[:0]
+        self.height = next(row_bands(runs.shape)).stop
+
+    def __getitem__(self, view):
+        (top, bottom, _), cols = view[0].indices(self.runs.shape[0]), view[1]
+        if bottom - top > self.height:
+            return self.runs[view]
+        if top < self.top or bottom > self.top + len(self.band):
+            self.top, self.band = top, self.runs[top : top + self.height]
+        return self.band[top - self.top : bottom - self.top, cols]
+
+
 def find_runs(labels):
     """Return the `Runs` of an image of numbers, int (rows, cols); 0 is no region."""
     parts = [runs_of_rows(labels[rows], rows.start) for rows in row_bands(labels.shape)]

@@ -11,7 +11,7 @@ import numpy as np
 from myelin.axons import MIN_SHAPE_PX, VACUOLE_AREA
 from myelin.hulls import convex_hulls
 from myelin.regions import crop, edge_pixels, enclosed, row_bands, sum_pixels, touched_sides
-from myelin.runs import ellipses, find_runs, label_runs
+from myelin.runs import Windows, ellipses, find_runs, label_runs
 
 # Of a cluster that is split in bands, so many rows beyond are seen, and so many heights of the
 # tallest axon.
@@ -61,8 +61,12 @@ def split_fibers(myelin, axons):
     pieces = boxes[(owner == 0) & (boxes[:, 4] > 0)]
     # Until its turn, a cluster of several fibers has its own number with the sign changed.
     owner[several] = -np.array(several, np.int32)
-    fibers = clusters.renumbered(owner)[:]
+    clusters, fibers = clusters.renumbered(owner), np.empty(mask.shape, np.int32)
+    del mask
+    for rows in row_bands(fibers.shape):
+        fibers[rows] = clusters[rows]
     reach = max(REACH_PX, REACH * tallest(axons))
+    axons = Windows(axons)
     for index in several:
         split_cluster(fibers, axons, index, crop(boxes[index], 1, myelin.shape), reach)
     return fibers, pieces
@@ -86,7 +90,7 @@ def split_cluster(fibers, axons, index, view, reach):
     ----------
     fibers : int32 array, (rows, cols)
         -`index` on the cluster.
-    axons : runs.Runs
+    axons : runs.Windows
     index : int
     view : (slice, slice)
         Around the cluster.
@@ -296,7 +300,7 @@ def fill_vacuoles(holes, boxes, axon_px, fibers):
         Changed in place.
     """
     limits = VACUOLE_AREA * axon_px
-    for index, region, around in enclosed(holes, boxes, fibers, limits.max(initial=0)):
+    for index, region, around in enclosed(Windows(holes), boxes, fibers, limits.max(initial=0)):
         fiber = around[0]
         own = fiber > 0 and (around == fiber).all() and boxes[index, 4] <= limits[fiber - 1]
         # The axon of an open ring lies in a hole too.

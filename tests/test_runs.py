@@ -7,7 +7,7 @@ import pytest
 from myelin import regions
 from myelin.hulls import hull_areas
 from myelin.regions import label_regions
-from myelin.runs import ellipses, find_runs, label_runs, merge, paint_over, runs_of_pixels
+from myelin.runs import Windows, ellipses, find_runs, label_runs, merge, paint_over, runs_of_pixels
 
 
 @pytest.fixture
@@ -72,6 +72,15 @@ def test_windows_are_those_of_the_image(numbers, window):
     found = find_runs(numbers)[window]
     np.testing.assert_array_equal(found, numbers[window])
     assert found.dtype == np.int32
+
+
+@pytest.mark.parametrize("rows", [2, 6, 40])
+def test_windows_one_after_the_other(numbers, rows, monkeypatch):
+    monkeypatch.setattr(regions, "BAND_PX", rows * 70)
+    windows = Windows(find_runs(numbers))
+    for top, bottom in ((0, 1), (0, 5), (1, 30), (4, 8), (5, 40), (9, 11), (38, 40), (0, 40)):
+        view = slice(top, bottom), slice(top, 70 - bottom)
+        np.testing.assert_array_equal(windows[view], numbers[view])
 
 
 def test_runs_know_their_pixels(numbers):

@@ -10,6 +10,7 @@ from measuring import ring, rings
 
 from myelin.fibers import find_axons, measure_fibers
 from myelin.regions import label_regions
+from myelin.runs import find_runs
 from myelin.sheaths import fill_vacuoles, watershed
 
 
@@ -62,6 +63,7 @@ def test_a_hole_that_holds_an_axon_is_not_filled():
     fibers[5:15, 5:15] = 0
     fibers[8:12, 8:12] = 2
     holes, boxes = label_regions((fibers != 1), 4)
+    holes = find_runs(holes)
     fill_vacuoles(holes, boxes, np.array([1000, 16]), fibers)
     assert np.count_nonzero(fibers == 2) == 16
     fibers[fibers == 2] = 0
