@@ -5,6 +5,7 @@ kept. It writes probability and overlay of an image, and returns the mask to the
 """
 
 import asyncio
+import collections
 import functools
 import hashlib
 import os
@@ -22,12 +23,13 @@ from myelin.preprocessing import Preprocessing
 from myelin.quantization import read_scales
 from myelin.work import Segmenter, as_bits, use_threads
 
-KEPT = 2  # engines in a process: two runs may take turns
+KEPT = 2  # engines in a process, and orders that it has checked: two runs may take turns
 POLL_S = 0.05
 
-engines = {}  # by order
-at_work = set()  # (folder, task) of the tasks that run now
+checked = collections.deque(maxlen=KEPT)  # orders, as texts
+engines = {}  # by what they are opened from, the latest last
 opening = threading.Lock()
+at_work = set()  # (folder, task) of the tasks that run now
 
 
 @dataclass(frozen=True)
@@ -133,21 +135,28 @@ async def idle(folder):
 
 
 def ready(order, threads):
-    """Return the engine that an order asks for, opened once.
+    """Return the engine that an order asks for, opened once for all runs with the same model.
 
     Raises
     ------
     UserError
         What this worker computes would not be what the run would.
     """
-    key = repr(order)
+    key = order.model_sha256, order.engine, order.precision, threads
     with opening:
-        if key not in engines:
+        if repr(order) not in checked:
             check(order)
-            engine = open_as_ordered(order, threads)
+            checked.append(repr(order))
+        if key not in engines:
             while len(engines) >= KEPT:
                 del engines[next(iter(engines))]
-            engines[key] = engine
+            engines[key] = open_as_ordered(order, threads)
+        if engines[key].name != order.engine_name:
+            raise UserError(
+                f"computes with {engines[key].name}, the run with {order.engine_name}, take "
+                "--engine and --precision that all have, such as --engine openvino --precision "
+                "float32"
+            )
         return engines[key]
 
 
@@ -176,14 +185,7 @@ def open_as_ordered(order, threads):
     weights = read_model_file(Path(order.model))[0]
     scales = read_scales(Path(order.model), order.model_sha256)
     scales = scales if order.precision == "auto" else None
-    settings, choice = order.settings, order.engine
-    engine = open_engine(weights, settings, choice, order.precision, scales, threads)
-    if engine.name != order.engine_name:
-        raise UserError(
-            f"computes with {engine.name}, the run with {order.engine_name}, take --engine and "
-            "--precision that all have, such as --engine openvino --precision float32"
-        )
-    return engine
+    return open_engine(weights, order.settings, order.engine, order.precision, scales, threads)
 
 
 @functools.cache

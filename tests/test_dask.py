@@ -27,7 +27,7 @@ COPIES = 12
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def processes():
     """A scheduler and two workers, processes of their own that come back when they are killed."""
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
@@ -37,6 +37,13 @@ def cluster():
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+@pytest.fixture
+def cluster(processes):
+    """The client of a cluster whose two workers are there."""
+    processes.wait_for_workers(2, timeout=60)
+    return processes
 
 
 def segment(where, *arguments):
