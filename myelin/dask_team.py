@@ -69,7 +69,8 @@ def joined(options, *facts):
         order = ordered(options, *facts)
         yield Cluster(options.dask, client, order, check_workers(client, options.dask, order))
     finally:
-        limited(GRACE_S, client.close)
+        with contextlib.suppress(Exception):  # what is lost by now is nobody's
+            limited(GRACE_S, client.close)
 
 
 @dataclasses.dataclass

@@ -91,6 +91,18 @@ class WhileWanted:
         return self.engine.predict(frame)
 
 
+class Overlapping(Segmenter):
+    """A Segmenter that lets its worker begin the next image while it writes this one."""
+
+    def find(self, *job):
+        """As a Segmenter's."""
+        from distributed import secede
+
+        found = super().find(*job)
+        secede()
+        return found
+
+
 def work_on(order, setup, *job):
     """Segment an image, see `work.Segmenter`; the task that a run sends.
 
@@ -114,7 +126,7 @@ def work_on(order, setup, *job):
     at_work.add((order.folder, key))
     try:
         engine = WhileWanted(ready(order, worker.state.nthreads), worker, key)
-        found = as_bits(Segmenter(setup, engine)(*job))
+        found = as_bits(Overlapping(setup, engine)(*job))
     finally:
         at_work.discard((order.folder, key))
     if isinstance(found, UserError):  # the run has read the image, so it may be of this machine
