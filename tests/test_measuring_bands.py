@@ -1,5 +1,6 @@
 """What is measured of a scan in bands of rows is what one band gives, to the last digit."""
 
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -92,3 +93,17 @@ def test_equal_heights_are_told_apart_by_less_than_distances_differ():
     heights = sheaths.places(slice(0, 1024), 1024)
     assert len(np.unique(heights + 100)) == heights.size and heights.max() < 2**-16
     np.testing.assert_array_equal(sheaths.places(slice(300, 310), 1024), heights[300:310])
+
+
+def test_bands_keep_the_memory_low(nerve, monkeypatch):
+    """As large as the image are one image of numbers and a few masks, whatever its rows."""
+    image, myelin = (np.tile(part, (6, 1)) for part in nerve)
+    monkeypatch.setattr(axons, "REACH_PX", 40)
+    bytes_per_pixel = []
+    for rows in (50, len(image)):
+        monkeypatch.setattr(regions, "BAND_PX", rows * image.shape[1])
+        tracemalloc.start()
+        measure_fibers(myelin, 0.1, None, image, lambda: image)
+        bytes_per_pixel.append(tracemalloc.get_traced_memory()[1] / image.size)
+        tracemalloc.stop()
+    assert bytes_per_pixel[0] < 7 and bytes_per_pixel[1] > 20

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from measuring import rings, save, save_two
 
 import morphometry
-from myelin import fiber_overlay
+from myelin import fiber_overlay, regions
 from myelin.axes import choose_bins, choose_colours
 from myelin.fiber_numbers import legible_zoom, place_numbers
 from myelin.fiber_overlay import MIN_PX, draw_overlay, scale_bar
@@ -96,6 +96,18 @@ def test_what_is_outside_is_striped(tmp_path, grey):
     margin, tissue = drawn[: 100 * zoom, : 150 * zoom], drawn[: 100 * zoom, 150 * zoom : 200 * zoom]
     assert len(np.unique(margin)) == 2 and grey not in margin
     assert (tissue == grey).all()
+
+
+def test_the_overlay_of_a_scan_is_painted_in_bands(monkeypatch):
+    myelin = rings((120, 200), [(50, 60), (110, 60)], 20, 32)
+    fibers, outside = measure_fibers(myelin, 0.1), np.zeros((120, 200), bool)
+    outside[90:] = True
+    whole = fiber_overlay.paint(fibers, myelin, choose_colours([]), None, outside)
+    monkeypatch.setattr(regions, "BAND_PX", 14 * 200)
+    found = fiber_overlay.paint_whole(fibers, myelin, choose_colours([]), None, outside, 4)
+    expected = cv2.resize(whole, (50, 30), interpolation=cv2.INTER_AREA)
+    assert len(np.unique(expected)) > 50
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("largest", [0.037, 0.8, 3.3, 12.0, 999.0])

@@ -11,10 +11,19 @@ import pytest
 from measuring import rings, save, save_two
 
 import morphometry
+from myelin import regions
 from myelin.fibers import measure_fibers
-from myelin.page_pictures import ALL_PIXELS, encode_picture, encode_runs, pixel_values, shown_size
+from myelin.page_pictures import (
+    ALL_PIXELS,
+    encode_picture,
+    encode_runs,
+    pixel_values,
+    sample,
+    shown_size,
+)
 from myelin.report import FIBER_COLUMNS, far_outlier, without_exclusions
 from myelin.rules import RULES
+from myelin.runs import find_runs
 
 CALL = ["--pixel-size", "0.1"]
 
@@ -69,6 +78,15 @@ def test_each_pixel_knows_its_fiber_and_axon():
     assert np.array_equal(
         pixel_values(fibers.labels[:], fibers.axons[:]), np.where(values == 1, 0, values)
     )
+
+
+@pytest.mark.parametrize("size", [(70, 40), (33, 17), (59, 31), (200, 90)])
+def test_smaller_pictures_take_the_nearest_pixel(size, monkeypatch):
+    numbers = np.random.default_rng(0).integers(0, 9, (90, 200)).astype(np.int32)
+    monkeypatch.setattr(regions, "BAND_PX", 14 * 200)
+    expected = cv2.resize(numbers, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    np.testing.assert_array_equal(sample(numbers, *size), expected)
+    np.testing.assert_array_equal(sample(find_runs(numbers), *size), expected)
 
 
 @pytest.mark.parametrize("images", [1, 100, 2000])
