@@ -118,8 +118,8 @@ def shrink(mask):
 def enlarge(mask, shape):
     """Return a mask of `shrink` at its own size again."""
     size = (mask.shape[1] * SHRINK, mask.shape[0] * SHRINK)
-    large = cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    return np.ascontiguousarray(large[: shape[0], : shape[1]])
+    large = cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    return np.ascontiguousarray(large[: shape[0], : shape[1]]).view(bool)
 
 
 def open_by_square(mask, side, outside):
@@ -128,7 +128,8 @@ def open_by_square(mask, side, outside):
         mask.view(np.uint8), side, side, side, side, cv2.BORDER_CONSTANT, value=outside
     )
     square = np.ones((side, side), np.uint8)
-    return cv2.morphologyEx(padded, cv2.MORPH_OPEN, square)[side:-side, side:-side] > 0
+    cv2.morphologyEx(padded, cv2.MORPH_OPEN, square, dst=padded)  # of a scan, room matters
+    return padded[side:-side, side:-side] > 0
 
 
 def straight_share(region):
@@ -155,13 +156,13 @@ def cuts_tissue(region, level, deviation, myelin):
     """
     grown = grow(region, deviation)
     tissue, square = trim(grown), np.ones((3, 3), np.uint8)
-    outline = (cv2.dilate(grown.view(np.uint8), square) > 0) & ~grown
+    outline = cv2.dilate(grown.view(np.uint8), square).view(bool)
+    outline &= ~grown
+    del grown  # of a scan, room matters
     if tissue is None or not outline.any():
         return False
-    corners, _ = cv2.findContours(tissue.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    hull = cv2.convexHull(np.concatenate(corners))
-    hull = cv2.fillConvexPoly(np.zeros(tissue.shape, np.uint8), hull, 1) > 0
-    depth = np.count_nonzero(region & hull) / np.count_nonzero(outline)
+    depth = np.count_nonzero(region & filled_hull(tissue)) / np.count_nonzero(outline)
+    del tissue
     beside = cv2.dilate(myelin.view(np.uint8), square)[outline].mean()
     near = cv2.dilate(myelin.view(np.uint8), square, iterations=3)[outline].mean()
     exact = np.count_nonzero(deviation[region]) <= MAX_INEXACT * np.count_nonzero(region)
@@ -169,10 +170,20 @@ def cuts_tissue(region, level, deviation, myelin):
     return depth <= MAX_DEPTH_PX and near <= MAX_NEAR and (padding or beside >= MIN_BESIDE)
 
 
+def filled_hull(mask):
+    """Return the convex hull of a mask, bool (rows, cols)."""
+    corners, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    hull = cv2.convexHull(np.concatenate(corners))
+    return cv2.fillConvexPoly(np.zeros(mask.shape, np.uint8), hull, 1).view(bool)
+
+
 def grow(core, deviation):
     """Return what is surely blank, up to where the margin ends."""
     reach = np.ones((2 * REACH_PX + 1,) * 2, np.uint8)
-    return core | ((cv2.dilate(core.view(np.uint8), reach) > 0) & (deviation <= EDGE_NOISE))
+    grown = cv2.dilate(core.view(np.uint8), reach).view(bool)
+    grown &= deviation <= EDGE_NOISE
+    grown |= core
+    return grown
 
 
 def trim(margin):
