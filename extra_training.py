@@ -13,6 +13,7 @@ from myelin.cli import Parser, UserError, number, script
 from myelin.disk import check_room
 from myelin.fiber_width import FIBER_PX
 from myelin.files import beside, sha256
+from myelin.hosts import this_host, writing
 from myelin.locking import holding
 from myelin.model_file import (
     RESUME,
@@ -47,16 +48,20 @@ def main(argv=None):
     _, settings, _ = read_model_file(old)
     run = Run.from_arguments(args, recipe_of(old, settings, args))
     run.check((settings.rows or 0) * (settings.cols or 0))
-    keep_up_to_train()
-    with holding(new.parent, new.name), holding(NPYDATA, "imgs_train.npy", shared=True):
-        train(old, new, settings, run, args)
+    host = this_host(args.distribute)
+    if host.number == 0:
+        keep_up_to_train()
+    with writing(new, host) as own, holding(NPYDATA, "imgs_train.npy", shared=True):
+        train(old, own, settings, run, args, host)
+    if host.number > 0:  # the first host does the rest
+        return
     from myelin.calibration import calibrate_trained  # late: it imports all that draws
 
     calibrate_trained(new)
     segment_if_packed(new)
 
 
-def train(old, new, settings, run, args):
+def train(old, new, settings, run, args, host):
     """Train a model file, from the old one."""
     check_room(room_of_training(new, run.keep_optimizer) | room_if_packed())
     pairs = Pairs(settings.myelin == "bright", fiber_px=fiber_px_of(old, settings))
@@ -64,7 +69,7 @@ def train(old, new, settings, run, args):
     from myelin import training  # late: it imports Keras
 
     if args.distribute:
-        training.distribute(run, pairs)
+        training.distribute(run, pairs, host)
     if args.resume:
         progress = training.resumed_network(new, run)
     else:

@@ -13,6 +13,7 @@ the run is complete also newmyelin_resume.h5, from which --resume goes on.
 from myelin.cli import Parser, number, script
 from myelin.disk import check_room
 from myelin.fiber_width import FIBER_PX
+from myelin.hosts import this_host, writing
 from myelin.locking import holding
 from myelin.model_file import model_path, room_of_training
 from myelin.naming import NPYDATA
@@ -29,17 +30,20 @@ def main(argv=None):
     args = parse(argv)
     run = Run.from_arguments(args, given_recipe(args, Recipe()))
     run.check((args.size or 0) ** 2)
-    path = model_path(args.model)
-    keep_up_to_train()
-    with holding(path.parent, path.name), holding(NPYDATA, "imgs_train.npy", shared=True):
-        train(path, run, args)
+    path, host = model_path(args.model), this_host(args.distribute)
+    if host.number == 0:
+        keep_up_to_train()
+    with writing(path, host) as own, holding(NPYDATA, "imgs_train.npy", shared=True):
+        train(own, run, args, host)
+    if host.number > 0:  # the first host does the rest
+        return
     from myelin.calibration import calibrate_trained  # late: it imports all that draws
 
     calibrate_trained(path)
     segment_if_packed(path)
 
 
-def train(path, run, args):
+def train(path, run, args, host):
     """Train a model file."""
     check_room(room_of_training(path, run.keep_optimizer) | room_if_packed())
     pairs = Pairs(as_bright=bool(args.crop), fiber_px=FIBER_PX if args.crop else None)
@@ -47,7 +51,7 @@ def train(path, run, args):
     from myelin import training  # late: it imports Keras
 
     if args.distribute:
-        training.distribute(run, pairs)
+        training.distribute(run, pairs, host)
     if args.resume:
         progress = training.resumed_network(path, run)
     else:

@@ -172,7 +172,10 @@ def start_keras():
         with silent_stderr():  # they are written below Python, before any setting is read
             import keras
 
-            keras_devices()  # TensorFlow looks for a GPU, and reports, when first asked
+            # TensorFlow looks for a GPU, and reports, when first asked. JAX is not asked yet, as
+            # hosts that train together must meet before.
+            if keras.backend.backend() == "tensorflow":
+                keras_devices()
     except ModuleNotFoundError as error:
         raise UserError(
             f"{error.name}: not installed, needed to train, run pip install -r requirements.txt"

@@ -284,8 +284,9 @@ def add_run_options(parser):
     parser.add_argument(
         "--distribute",
         action="store_true",
-        help="share each batch among all GPUs of this machine; needs Keras on JAX (pip install "
-        "jax, KERAS_BACKEND=jax); the loss stays that of one (default: one device)",
+        help="share each batch among all GPUs of this machine, and with crops of several, see the "
+        "README; needs Keras on JAX (pip install jax, KERAS_BACKEND=jax); the loss stays that of "
+        "one (default: one device)",
     )
     parser.add_argument(
         "--resume",

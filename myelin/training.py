@@ -21,7 +21,7 @@ from myelin.preprocessing import Preprocessing, dataset_statistics
 keras = start_keras()  # first: what it reports while it starts is kept from the terminal
 
 from myelin.batches import CropBatches, FrameBatches  # noqa: E402
-from myelin.devices import distribute  # noqa: E402, F401
+from myelin.devices import distribute, share_of_batches  # noqa: E402, F401
 from myelin.recorder import Recorder  # noqa: E402
 
 
@@ -188,5 +188,7 @@ def fit(path, progress, pairs, run):
 def training_batches(pairs, training, settings, run, start):
     """Return the batches to learn from, those of a run that has done `start` epochs."""
     if run.recipe.crop:
-        return CropBatches(pairs, training, settings, run.recipe, run.emphasis, run.seed, start)
+        crops = CropBatches(pairs, training, settings, run.recipe, run.emphasis, run.seed, start)
+        crops.share = share_of_batches()
+        return crops
     return FrameBatches(pairs, training, settings, run.recipe.batch_size, run.seed, start)
