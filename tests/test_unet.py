@@ -61,6 +61,48 @@ def test_dice_of_two_empty_masks_is_1():
     assert float(unet.dice_coef(empty, empty)) == 1
 
 
+def two_sheaths(gap):
+    """Return a mask, (1, 64, 64, 1), of two stripes of myelin with a gap between them."""
+    mask = np.zeros((1, 64, 64, 1), np.float32)
+    mask[:, 8:56, 10:20] = mask[:, 8:56, 20 + gap : 30 + gap] = 1
+    return mask
+
+
+@pytest.mark.parametrize(("gap", "narrow"), [(1, True), (3, True), (6, True), (7, False)])
+def test_gaps_are_found_with_a_rim_of_two_pixels(gap, narrow):
+    found = np.array(unet.narrow_gaps(two_sheaths(gap)))[0, :, :, 0]
+    assert set(np.unique(found)) <= {0, 1}
+    columns = np.flatnonzero(found[32])
+    assert list(columns) == (list(range(18, 22 + gap)) if narrow else [])
+
+
+def test_the_axon_of_a_small_fiber_is_a_gap_and_that_of_a_large_one_is_none():
+    mask = np.zeros((1, 64, 64, 1), np.float32)
+    mask[:, 4:15, 4:15] = mask[:, 24:60, 24:60] = 1
+    mask[:, 7:12, 7:12] = mask[:, 30:54, 30:54] = 0
+    found = np.array(unet.narrow_gaps(mask))[0, :, :, 0]
+    assert found[5:14, 5:14].all() and found.sum() == 81
+
+
+def test_pixels_at_a_gap_count_four_times_in_the_loss_with_gaps():
+    true = two_sheaths(3)
+    found = np.where(true == 1, 0.9, 0.1).astype(np.float32)
+    found[0, :, 21] = 0.6
+    weights = 1 + 3 * np.array(unet.narrow_gaps(true))
+    entropy = -np.log(np.where(true == 1, found, 1 - found))
+    expected = (weights * entropy).sum() / weights.sum() - float(unet.dice_coef(true, found))
+    assert float(unet.LOSSES["dice+gaps"](true, found)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_gaps_the_loss_with_gaps_is_that_with_crossentropy():
+    true = two_sheaths(20)
+    found = np.where(true == 1, 0.7, 0.2).astype(np.float32)
+    plain, gaps = (
+        float(unet.LOSSES[f"dice+{kind}"](true, found)) for kind in ("crossentropy", "gaps")
+    )
+    assert gaps == pytest.approx(plain, rel=1e-5)
+
+
 def gradients(network, frame, mask):
     """Return the gradient of every weight array, read from one step of plain descent."""
     keras = training.keras
