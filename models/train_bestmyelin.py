@@ -37,7 +37,7 @@ SCENES = (
 )
 TRAINING = f"""
     --crop 256 --augment --batch-size 4 --precision bfloat16
-    --loss dice+crossentropy --schedule cosine --learning-rate 0.0003
+    --loss dice+gaps --schedule cosine --learning-rate 0.0003
     --validation-split 0 --without-optimizer --steps {STEPS}
 """.split()
 SEEDS = ("1", "2")

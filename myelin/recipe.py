@@ -223,8 +223,9 @@ def add_recipe_options(parser, continued=False):
     )
     add(
         "--loss",
-        "what training lowers: minus Dice, or minus Dice plus cross-entropy, which is steadier on "
-        "crops with little myelin",
+        "what training lowers: minus Dice; minus Dice plus cross-entropy, which is steadier on "
+        "crops with little myelin; or with gaps, where lines between touching sheaths and the "
+        "axons of small fibers count more",
         choices=list(LOSSES),
     )
     add("--batch-size", "frames or crops per step", type=number(int, 1, 4096), metavar="N")
