@@ -36,6 +36,7 @@ ALONE = 0.5  # how much one axon alone counts; of the rest, each further one lea
 LIKENESS_POWER = 1 / 3
 DETAIL_POWER = 0.05  # of scales that serve alike the larger: the smallest fibers are lost first
 MIN_AXON_PX = 15
+FIBERS = 0.3  # least score of an image with fibers: real images reach 0.4, noise stays below 0.2
 PLATEAU = 0.95  # of scales that serve nearly alike, fibers are measured at the largest
 MAX_CORRECTION = 2.0  # of a scale by the widths in a few windows, which may show odd fibers
 
@@ -126,6 +127,8 @@ class Looker:
         if scores[way, best] > 0:
             for index in range(max(best - 1, 0), min(best + 2, len(SCALES))):
                 scores[way, index] = self.score(SCALES[index], bool(way), FINE_WINDOW)
+            if np.nanmax(scores[way]) < FIBERS:
+                self.look_wider(scores[way], best, bool(way))
             good = scores[way] >= PLATEAU * np.nanmax(scores[way])
             best = int(np.flatnonzero(good)[-1])
         places = np.arange(len(SCALES))
@@ -133,6 +136,15 @@ class Looker:
             known = ~np.isnan(row)
             row[:] = np.interp(places, places[known], row[known]) if known.any() else 0.0
         return Look(scores, self.measure(SCALES[best], bool(way), MEASURED_WINDOWS)[1])
+
+    def look_wider(self, scores, best, dark):
+        """Correct the scores about the best where fibers fill the windows, so that none is whole.
+
+        At larger scales too, where the wider windows show as much.
+        """
+        for index in range(max(best - 1, 0), min(best + 4, len(SCALES))):
+            wide, _ = self.measure(SCALES[index], dark)
+            scores[index] = np.nanmax([scores[index], wide])
 
 
 class Busyness:

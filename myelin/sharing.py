@@ -18,13 +18,12 @@ import numpy as np
 from myelin.cli import progress
 from myelin.engine import WORKERS
 from myelin.fiber_width import TOLERANCE
-from myelin.scale import SCALES, Looker
+from myelin.scale import FIBERS, SCALES, Looker
 
 # Images of a run that are looked at in full: a few where they belong together and all of them keep
 # their own pixels, else more, and every one that fits no group.
 FIRST_LOOKS = 3
 FULL_LOOKS = 6
-FIBERS = 0.3  # least score of an image with fibers: real images reach 0.4, noise stays below 0.2
 DOUBT = 0.4  # below this the image is named: the weakest of 39 real ones reach 0.37 to 0.5
 SHARE = 0.6  # of its own best score that a shared scale must give an image
 JOIN = 0.8  # of the members' score that it must give one which was not looked at in full

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from stand_ins import NATIVE, BrightIsMyelin, rings
 
-from myelin.scale import Busyness, Looker, fiber_score
+from myelin.scale import FIBERS, Busyness, Looker, fiber_score
 
 RING_PX = 36  # diameter of the fibers of `rings`, of which a network was trained on such
 SETTINGS = NATIVE.__class__(**{**NATIVE.__dict__, "fiber_px": float(RING_PX)})
@@ -23,6 +23,14 @@ def test_the_scale_undoes_an_enlargement_and_the_polarity_is_told(factor, dark):
     look = Looker(BrightIsMyelin(), SETTINGS, 255 - image if dark else image).look()
     assert look.dark == dark and look.best > 0.5
     assert look.own == pytest.approx(1 / factor, rel=0.2)
+
+
+@pytest.mark.parametrize("fiber_px", [190, 210])
+def test_fibers_that_fill_a_window_are_found_in_wider_ones(fiber_px):
+    settings = NATIVE.__class__(**{**NATIVE.__dict__, "fiber_px": float(fiber_px)})
+    image = enlarged(rings(200, 200), fiber_px / RING_PX)
+    look = Looker(BrightIsMyelin(), settings, image).look()
+    assert look.best > FIBERS and look.own == pytest.approx(1, rel=0.1)
 
 
 def test_a_margin_changes_nothing():
