@@ -242,8 +242,8 @@ class DaskTeam:
             try:
                 return future.result(timeout=LOST_S)
             except TimeoutError:
-                if future.done():  # the task's own, such as of a network drive
-                    raise
+                if future.status == "error":  # the task's own, such as of a network drive
+                    raise self.said_of(future.exception()) from None
             except CancelledError:
                 if self.stopped:
                     raise

@@ -96,9 +96,13 @@ class Looker:
             found.append(whole[: part.shape[0], : part.shape[1]])
         return found
 
+    def fits(self, scale):
+        """Whether the image is large enough for a scale."""
+        return min(self.image.shape) * scale >= MIN_SIDE
+
     def score(self, scale, dark, side):
         """Return how well a scale serves, 0 to 1; 0 where the image is too small for it."""
-        if min(self.image.shape) * scale < MIN_SIDE:
+        if not self.fits(scale):
             return 0.0
         (found,) = self.show(scale, dark, side)
         return scale**DETAIL_POWER * fiber_score(found, self.fiber_px)
@@ -118,7 +122,7 @@ class Looker:
         `ways` are the polarities to try; scales not tried are interpolated, other ways score 0.
         """
         scores = np.full((2, len(SCALES)), np.nan)
-        if min(self.image.shape) < MIN_SIDE:
+        if not self.fits(1):
             return Look(np.nan_to_num(scores), 1.0, tried=False)
         for index in COARSE:
             for dark in ways:
@@ -143,8 +147,9 @@ class Looker:
         At larger scales too, where the wider windows show as much.
         """
         for index in range(max(best - 1, 0), min(best + 4, len(SCALES))):
-            wide, _ = self.measure(SCALES[index], dark)
-            scores[index] = np.nanmax([scores[index], wide])
+            if self.fits(SCALES[index]):
+                wide, _ = self.measure(SCALES[index], dark)
+                scores[index] = np.nanmax([scores[index], wide])
 
 
 class Busyness:

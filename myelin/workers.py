@@ -59,9 +59,10 @@ class Team:
     def __call__(self, *job):
         """Have an image segmented, see `work.Segmenter`."""
         ask = self.free.get()
-        found = ask(*job)
-        self.free.put(ask)
-        return found
+        try:
+            return ask(*job)
+        finally:
+            self.free.put(ask)  # after an error too, or other calls would wait without an end
 
     def __enter__(self):
         return self

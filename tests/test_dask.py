@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kills import ROOT
@@ -252,6 +253,34 @@ def test_a_scheduler_that_is_not_there(study, capsys, monkeypatch, listens):
         line = refused(capsys, f"127.0.0.1:{other.getsockname()[1]}")
     assert "error: --dask tcp://127.0.0.1:" in line and "no scheduler answers there" in line
     assert not Path("preds").exists()
+
+
+class Ended:
+    """A task that ends just when the first wait for it does."""
+
+    def __init__(self, status, result=None, error=None):
+        self.status, self.results, self.error = status, [TimeoutError("of the wait"), result], error
+
+    def result(self, timeout):
+        found = self.results.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def done(self):
+        return True
+
+    def exception(self):
+        return self.error
+
+
+def test_a_task_that_ends_with_a_wait_is_done_and_its_own_error_is_said():
+    cluster = SimpleNamespace(address="x", client=SimpleNamespace(nthreads=lambda: {"one": 1}))
+    team = object.__new__(dask_team.DaskTeam)
+    team.cluster, team.client, team.stopped = cluster, cluster.client, False
+    assert team.result(Ended("finished", "mask")) == "mask"
+    with pytest.raises(TimeoutError, match="of a drive"):
+        team.result(Ended("error", error=TimeoutError("of a drive")))
 
 
 @pytest.mark.parametrize("text", ["cluster", "tcp://host", "http://host:80", "host:many", ":1", ""])

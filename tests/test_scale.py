@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from stand_ins import NATIVE, BrightIsMyelin, rings
 
-from myelin.scale import FIBERS, Busyness, Looker, fiber_score
+from myelin.scale import FIBERS, MIN_SIDE, SCALES, Busyness, Looker, fiber_score
 
 RING_PX = 36  # diameter of the fibers of `rings`, of which a network was trained on such
 SETTINGS = NATIVE.__class__(**{**NATIVE.__dict__, "fiber_px": float(RING_PX)})
@@ -31,6 +31,14 @@ def test_fibers_that_fill_a_window_are_found_in_wider_ones(fiber_px):
     image = enlarged(rings(200, 200), fiber_px / RING_PX)
     look = Looker(BrightIsMyelin(), settings, image).look()
     assert look.best > FIBERS and look.own == pytest.approx(1, rel=0.1)
+
+
+def test_wider_windows_are_not_looked_at_where_the_image_is_too_small():
+    looker, scores = Looker(BrightIsMyelin(), SETTINGS, rings(200, 200)), np.zeros(len(SCALES))
+    looker.measure = lambda scale, dark: (scale, scale)
+    best = int(np.argmax(200 * SCALES >= MIN_SIDE))
+    looker.look_wider(scores, best, False)
+    assert list(np.flatnonzero(scores)) == list(range(best, best + 4))
 
 
 def test_a_margin_changes_nothing():

@@ -78,6 +78,17 @@ def test_a_process_that_is_lost_ends_the_run_with_a_line(study):
     assert not team.processes[0].is_alive()
 
 
+def test_an_image_that_fails_in_this_process_keeps_no_other_waiting():
+    def no_room(*_):
+        raise OSError("no room")
+
+    with workers.Team(1, no_room, ()) as team:
+        for _ in range(WORKERS):
+            with pytest.raises(OSError, match="no room"):
+                team(0, None, None)
+        assert team.free.qsize() == WORKERS
+
+
 def test_how_far_a_scan_is_in_another_process_is_shown(monkeypatch):
     bars = []
 
