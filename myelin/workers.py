@@ -52,9 +52,12 @@ class Team:
                 end.close()  # so that a line ends with its process
             self.processes.append(process)
             self.lines += [end for end, _ in pairs]
-        # This process is ready at once, the others in a second or two.
-        for ask in [segmenter] * WORKERS + [functools.partial(ask_on, line) for line in self.lines]:
-            self.free.put(ask)
+        asks = [functools.partial(ask_on, line) for line in self.lines]
+        # A process takes one scan at a time: a few scans go to as many processes. This one is first,
+        # as it is ready at once, the others in a second or two.
+        for turn in range(WORKERS):
+            for ask in [segmenter, *asks[turn::WORKERS]]:
+                self.free.put(ask)
 
     def __call__(self, *job):
         """Have an image segmented, see `work.Segmenter`."""

@@ -72,9 +72,11 @@ def test_a_process_that_is_lost_ends_the_run_with_a_line(study):
         segmenter = Segmenter(Setup(None, settings, 0.5, Path("preds")), None)
         with workers.Team(2, segmenter, opening) as team:
             team.processes[0].kill()
-            for _ in range(WORKERS):
-                team.free.get()  # those of this process
-            team(0, None, None)
+            # Each process in turn, as each takes one scan at a time.
+            asks = [team.free.get() for _ in range(2 * WORKERS)]
+            assert asks[::2] == [segmenter] * WORKERS
+            assert [ask.args for ask in asks[1::2]] == [(line,) for line in team.lines]
+            asks[1](0, None, None)
     assert not team.processes[0].is_alive()
 
 
