@@ -53,8 +53,8 @@ class Team:
             self.processes.append(process)
             self.lines += [end for end, _ in pairs]
         asks = [functools.partial(ask_on, line) for line in self.lines]
-        # A process takes one scan at a time: a few scans go to as many processes. This one is first,
-        # as it is ready at once, the others in a second or two.
+        # Each process in turn, as each takes one scan at a time. This one is first: it is ready at
+        # once, the others in a second or two.
         for turn in range(WORKERS):
             for ask in [segmenter, *asks[turn::WORKERS]]:
                 self.free.put(ask)
