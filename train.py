@@ -1,7 +1,7 @@
 """Train a new model on the packed pairs, keep its best epoch, then segment the test images.
 
     python train.py newmyelin.h5 100
-    python train.py newmyelin.h5 40 --crop 256 --augment --normalize image --loss dice+crossentropy
+    python train.py newmyelin.h5 40 --crop 256 --augment --normalize image --loss dice+gaps
 
 The first call is the procedure of 2018: whole frames of 1024 x 1024, minus Dice, Adam at 1e-3, the
 last 20 % of the frames for validation. The second learns from random crops, in which images of any
