@@ -49,8 +49,7 @@ def main(argv=None):
     run = Run.from_arguments(args, recipe_of(old, settings, args))
     run.check((settings.rows or 0) * (settings.cols or 0))
     host = this_host(args.distribute)
-    if host.number == 0:
-        keep_up_to_train()
+    keep_up_to_train(host.count)
     with writing(new, host) as own, holding(NPYDATA, "imgs_train.npy", shared=True):
         train(old, own, settings, run, args, host)
     if host.number > 0:  # the first host does the rest

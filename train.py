@@ -31,8 +31,7 @@ def main(argv=None):
     run = Run.from_arguments(args, given_recipe(args, Recipe()))
     run.check((args.size or 0) ** 2)
     path, host = model_path(args.model), this_host(args.distribute)
-    if host.number == 0:
-        keep_up_to_train()
+    keep_up_to_train(host.count)
     with writing(path, host) as own, holding(NPYDATA, "imgs_train.npy", shared=True):
         train(own, run, args, host)
     if host.number > 0:  # the first host does the rest

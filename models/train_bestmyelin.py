@@ -35,8 +35,8 @@ SCENES = (
     "--seed 11 --scenes random".split(),
     "--seed 12 --scenes vessel blood mast debris annotation frame".split(),
 )
-# Dice hardly changes from 0.5 to 0.6, but above 0.5 sheaths of scanning microscopy come out less too
-# thick, and the outlines on light microscopy nearer to half height; at 0.6 fibers are lost.
+# Dice hardly changes from 0.5 to 0.6. Above 0.5 sheaths of scanning microscopy are less too thick
+# and outlines on light microscopy nearer to half height; at 0.6 more fibers are lost.
 THRESHOLD = 0.55
 TRAINING = f"""
     --crop 256 --augment --batch-size 4 --precision bfloat16
