@@ -68,7 +68,7 @@ def parse(argv):
         type=number(float, 0.001, 0.999),
         metavar="P",
         help="probability from which a pixel is myelin; lower makes sheaths thicker "
-        "(default: the model's, 0.5)",
+        "(default: the model's own, 0.55 of bestmyelin.h5)",
     )
     parser.add_argument(
         "--myelin",

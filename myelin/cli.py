@@ -158,6 +158,10 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}, see python {self.prog} --help")
 
 
+# There is one stderr: a thread that took it beside another would give back the other's silence.
+taking_stderr = threading.RLock()
+
+
 @contextlib.contextmanager
 def silent_stderr():
     """Keep from the terminal what libraries in C write to stderr, whatever Python does.
@@ -167,9 +171,9 @@ def silent_stderr():
     list of str
         Filled at the end: the lines that were written.
     """
-    sys.stderr.flush()
     lines = []
-    with tempfile.TemporaryFile() as said:
+    with taking_stderr, tempfile.TemporaryFile() as said:
+        sys.stderr.flush()
         kept = os.dup(2)
         try:
             os.dup2(said.fileno(), 2)

@@ -2,6 +2,9 @@
 
 import argparse
 import functools
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import tqdm
@@ -62,3 +65,14 @@ def test_progress_shows_a_bar_once_a_loop_takes_long(capfd, monkeypatch):
 def test_progress_passes_items_on_and_is_silent_when_quick(capfd):
     assert list(cli.progress([1, 2], "counting")) == [1, 2]
     assert capfd.readouterr().err == ""
+
+
+def test_threads_that_silence_stderr_give_it_back():
+    def silence(_):
+        with cli.silent_stderr():
+            time.sleep(0.01)
+
+    before = os.fstat(2)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(silence, range(12)))
+    assert os.path.samestat(os.fstat(2), before)
