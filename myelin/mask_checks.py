@@ -6,7 +6,6 @@ import itertools
 import numpy as np
 
 from myelin.cli import UserError
-from myelin.regions import round_holes
 
 # Regions of fewer pixels count neither as axons nor as sheaths.
 SMALLEST_PX = 20
@@ -27,6 +26,8 @@ def is_inverted(mask):
     """
     if max(mask.mean(), border_fraction(mask)) <= 0.5:
         return False
+    from myelin.regions import round_holes  # late: --help does without OpenCV
+
     black, white = round_holes(mask, SMALLEST_PX), round_holes(~mask, SMALLEST_PX)
     return len(white) >= max(FEWEST, len(black) + 1) and bool(white.sum() > 2 * black.sum())
 

@@ -60,7 +60,7 @@ def no_model_name(path, places):
     """Return what is wrong with the name of a model file that does not end in .h5."""
     suffix = path.suffix.lower()
     if path.is_dir():
-        return "a folder, not a model file; find_myelin.py segments its images with --images"
+        return "a folder, not a model file; find_myelin.py --images segments it"
     if suffix in SUFFIXES:
         return (
             "an image, not a model file; put it into raw/test and run python find_myelin.py "

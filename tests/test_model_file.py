@@ -234,7 +234,7 @@ def test_a_file_of_2018_in_older_names_loads(saved, tmp_path):
         ("raw/test/nerve.tif", "an image, not a model file; put it into raw/test and run python"),
         ("imgs_test.npy", "a packed array, not a model file"),
         ("groups.csv", "a table, not a model file; morphometry.py reads it with --groups"),
-        ("raw/test", "a folder, not a model file; find_myelin.py segments its images with --images"),
+        ("raw/test", "a folder, not a model file; find_myelin.py --images segments it"),
         ("models/ourlba.h5", "no such model in models, did you mean ourlab.h5"),
     ],
 )
