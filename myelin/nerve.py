@@ -11,7 +11,6 @@ import numpy as np
 from myelin.cli import UserError
 from myelin.images import as_record, read_image, read_stored
 from myelin.naming import list_tree
-from myelin.regions import mask_without
 from myelin.summary import summarize
 
 MAX_FASCICLES = 100  # more different values are an image, or a mask with blurred edges
@@ -106,6 +105,8 @@ def fascicle_rows(name, found, fibers, frame, myelin):
     if frame.nerve is None:
         return []
     left_out = found.labels.of(np.append(False, ~fibers.kept))
+    from myelin.regions import mask_without  # late: --help does without OpenCV
+
     myelin = mask_without(myelin, left_out, found.axons)
     area_px, myelin_px = frame.fascicle_px(), frame.fascicle_px(myelin)
     rows = []
