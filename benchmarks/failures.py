@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from matplotlib.figure import Figure
 
 from myelin.agreement import overlap
-from myelin.fiber_width import fiber_width
+from myelin.fiber_width import FIBER_PX, fiber_width
 from myelin.images import read_image, read_mask
 from myelin.naming import find_masks, list_images
 
@@ -67,7 +67,7 @@ def main():
     for name in sorted(set(images) & set(masks) & set(references)):
         image = read_image(images[name])
         mask, reference = read_mask(masks[name][0]), read_mask(references[name][0])
-        side = min(*image.shape, round(WINDOW_FIBERS * fiber_width(reference)))
+        side = min(*image.shape, round(WINDOW_FIBERS * (fiber_width(reference) or FIBER_PX)))
         where = worst_window(mask, reference, side)
         dice = overlap(mask, reference)[0]
         panels.append((dice, name, painted(image[where], mask[where], reference[where])))

@@ -104,9 +104,9 @@ def fascicle_rows(name, found, fibers, frame, myelin):
     """
     if frame.nerve is None:
         return []
-    left_out = found.labels.of(np.append(False, ~fibers.kept))
     from myelin.regions import mask_without  # late: --help does without OpenCV
 
+    left_out = found.labels.of(np.append(False, ~fibers.kept))
     myelin = mask_without(myelin, left_out, found.axons)
     area_px, myelin_px = frame.fascicle_px(), frame.fascicle_px(myelin)
     rows = []
