@@ -5,6 +5,7 @@
 
 import contextlib
 import hashlib
+import json
 import shutil
 import signal
 import subprocess
@@ -40,6 +41,8 @@ unet.FILTERS, unet.BOTTOM_FILTERS = (4, 8, 8, 8), 16
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 RECORDS = ("run.json", "methods.txt", "report.html")  # with date and call
+# What find_myelin.py keeps of a run that is not complete, for --resume.
+UNFINISHED = ("preds/.run.jsonl", "npydata/imgs_mask_test.unfinished.npy")
 
 
 class Workplace:
@@ -105,6 +108,7 @@ class Workplace:
         run.send_signal(number)
         said = run.communicate(timeout=PATIENCE_S)[1]
         now, wanted = self.contents(), before | self.written[command]
+        kept = self.take_unfinished(now)
         if command == "data.py":  # takes away what was found in the images packed before
             wanted.pop("npydata/imgs_mask_test.npy", None)
         wrong = []
@@ -124,11 +128,18 @@ class Workplace:
             for name, found in now.items()
             if not hidden(name) and found not in (before.get(name), wanted.get(name))
         ]
-        self.run(command, *COMMANDS[command])
+        self.run(command, *COMMANDS[command], *(["--resume"] if kept and seed % 2 else []))
         after = self.contents()
         names = sorted(set(after) | set(wanted))
         wrong += [f"{n} is not as it should be" for n in names if after.get(n) != wanted.get(n)]
         return [f"{command}, {number.name} after {late:.2f} s: {what}" for what in wrong]
+
+    def take_unfinished(self, contents):
+        """Take from contents what a stopped run may keep for --resume; return what it was."""
+        path = self.folder / "preds/run.json"
+        if not path.exists() or json.loads(path.read_text())["complete"]:
+            return {}
+        return {name: contents.pop(name) for name in UNFINISHED if name in contents}
 
     def try_full(self, command, free):
         """Run a command with so many bytes free on its disk; return exit code and what is wrong."""
@@ -141,6 +152,7 @@ class Workplace:
         said = run.communicate(timeout=PATIENCE_S)[1]
         ballast.unlink()
         now, wanted = self.contents(), before | self.written[command]
+        self.take_unfinished(now)
         if command == "data.py":
             wanted.pop("npydata/imgs_mask_test.npy", None)
         lines = [line for line in said.splitlines() if line.startswith("error: ")]
