@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from myelin.regions import shared_pixels
+from myelin.regions import row_bands, shared_pixels
+from myelin.runs import Runs, find_runs
 from myelin.summary import summarize
 
 # Two fibers are the same from this overlap on: above a half, no fiber can have two partners
@@ -61,15 +62,19 @@ def overlap(reference, predicted):
 
     Parameters
     ----------
-    reference, predicted : bool arrays, (rows, cols)
+    reference, predicted : bool or int arrays or runs.Runs, (rows, cols)
+        0 is background.
 
     Returns
     -------
     dice, iou : float
         1 where both masks are empty.
     """
-    both = np.count_nonzero(reference & predicted)
-    total = np.count_nonzero(reference) + np.count_nonzero(predicted)
+    both = total = 0
+    for rows in row_bands(reference.shape):
+        one, other = reference[rows] > 0, predicted[rows] > 0
+        both += np.count_nonzero(one & other)
+        total += np.count_nonzero(one) + np.count_nonzero(other)
     return (2 * both / total, both / (total - both)) if total else (1.0, 1.0)
 
 
@@ -88,8 +93,7 @@ def match_fibers(reference, predicted):
     ious : float array, (p,)
     """
     one, other, common = shared_pixels(reference, predicted)
-    reference_px, predicted_px = (np.bincount(part[:].ravel()) for part in (reference, predicted))
-    iou = common / (reference_px[one] + predicted_px[other] - common)
+    iou = common / (areas_of(reference)[one - 1] + areas_of(predicted)[other - 1] - common)
     order = np.argsort(-iou, kind="stable")
     order = order[iou[order] >= MATCH_IOU]
     # At exactly one half a fiber can have two partners; the first one stays.
@@ -98,6 +102,12 @@ def match_fibers(reference, predicted):
     _, first = np.unique(other[order], return_index=True)
     order = order[np.sort(first)]
     return np.stack([one[order], other[order]], axis=1), iou[order]
+
+
+def areas_of(labels):
+    """Return the pixels of each region 1 to n of an image of numbers, int64 (n,)."""
+    runs = labels if isinstance(labels, Runs) else find_runs(labels)
+    return runs.areas(runs.number.max(initial=0))
 
 
 def detection(matched, references, predictions, ious):
@@ -163,7 +173,7 @@ def compare(name, reference, predicted, masks, unit):
     """
     row = {"image": name, "pixel_size_um": reference.pixel_size_um if unit == "um" else None}
     row["myelin_dice"], row["myelin_iou"] = overlap(*masks)
-    row["axon_dice"], row["axon_iou"] = overlap(reference.axons[:] > 0, predicted.axons[:] > 0)
+    row["axon_dice"], row["axon_iou"] = overlap(reference.axons, predicted.axons)
     numbers, ious = match_fibers(reference.labels, predicted.labels)
     row |= detection(len(numbers), len(reference), len(predicted), ious)
     one, other = numbers.T - 1

@@ -221,9 +221,9 @@ class DaskTeam:
         """Have an image segmented, see `work.Segmenter`."""
         setup = dataclasses.replace(self.setup, images=one_of(self.setup.images, index))
         users = users and Path(os.path.abspath(users))
-        task = Call(work_on, self.cluster.order, setup, index, choice, users)
+        task = pickle.dumps(Call(work_on, self.cluster.order, setup, index, choice, users))
         try:
-            future = self.client.submit(pickle.loads, pickle.dumps(task), pure=False)
+            future = self.client.submit(pickle.loads, task, pure=False)
         except Exception as error:
             raise self.gone() from error
         self.futures.add(future)

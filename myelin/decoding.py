@@ -93,9 +93,12 @@ def decode_with_opencv(content):
 
 
 def open_with_pillow(file, *formats):
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is below ours
     # Of damaged metadata that do not matter here; damaged pixels are an error.
     warnings.filterwarnings("ignore", module="PIL")
-    return Image.open(file, formats=formats)
+    try:
+        return Image.open(file, formats=formats)
+    except UnidentifiedImageError:  # whose text names an object of Python
+        raise ValueError(f"not a {' or '.join(formats)}") from None

@@ -107,6 +107,8 @@ def read_record(path, take=None):
             values, room, facts = foreign_header(path, take)
         else:
             with open(path, "rb") as file:
+                if not file.seek(0, 2):
+                    raise unreadable(path, "empty, 0 bytes")
                 header = tiff_header if is_tiff(path) else other_header
                 values, room, facts = header(file, take)
     except UserError:

@@ -58,11 +58,13 @@ def run_to_resume(folder, facts, images):
     ]
     if not others:
         return run
+    had = f"had another {', another '.join(others)}"
     if run.get("complete") is not False:
+        print(f"note: {folder}: the run there is complete and {had}; a new one begins")
         return None
     raise UserError(
-        f"{folder}: a run that was stopped there had another {', another '.join(others)}; repeat "
-        "its call, or leave out --resume to begin anew"
+        f"{folder}: a run that was stopped there {had}; repeat its call, or leave out --resume to "
+        "begin anew"
     )
 
 

@@ -14,7 +14,7 @@ def report(facts, model, folder):
         f"{len(names)} at scale {scale:g} ({'myelin ' * (myelin != 'as it is')}{myelin})"
         for (myelin, scale), names in ways.items()
     )
-    print(f"segmented {len(facts)} images with {model}: {shown or 'none'}; see {folder}/")
+    print(f"segmented {len(facts)} images with {model}: {shown or 'fibers in none'}; see {folder}/")
     doubted = [name for name, fact in facts.items() if fact["doubtful"]]
     if doubted:
         print(f"note: look closely at {', '.join(doubted)}: the network is less sure there")

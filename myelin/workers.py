@@ -7,6 +7,7 @@ out does not depend on who computed it, so the files are those of one process.
 import functools
 import multiprocessing
 import os
+import pickle
 import queue
 import signal
 import threading
@@ -147,8 +148,17 @@ def answer(line, segmenter):
         try:
             found = as_bits(segmenter(*job))
         except BaseException as error:  # for the run to say what it is
-            found = error
+            found = portable(error)
         line.send(found)
+
+
+def portable(error):
+    """Return an exception that comes whole through a line, which not all of libraries do."""
+    try:
+        pickle.loads(pickle.dumps(error))
+        return error
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 class TellingBar:

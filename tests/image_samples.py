@@ -115,8 +115,8 @@ NAN, INFINITE = (np.where(ramp() == 0, value, ramp(np.float32)) for value in (np
 
 BAD_IMAGES = {
     "text.tif": (write_bytes(b"not an image"), "cannot be read as an image"),
-    "text.png": (write_bytes(b"not an image"), "cannot be read as an image"),
-    "empty.bmp": (write_bytes(b""), "cannot be read as an image"),
+    "text.png": (write_bytes(b"not an image"), "(ValueError: not a PNG or JPEG or BMP)"),
+    "empty.bmp": (write_bytes(b""), "(empty, 0 bytes)"),
     "gif.png": (lambda path: Image.fromarray(ramp()).save(path, "GIF"), "cannot be read"),
     "cut_first.tif": (write_bytes(tiff_bytes(20, 30, body=b"")), "cut short"),
     "no_page.tif": (write_bytes(b"II*\0\xff\xff\0\0"), "no page in it, or cut short"),

@@ -12,6 +12,7 @@ import evaluate
 from myelin import agreement
 from myelin.fibers import find_axons
 from myelin.images import write_image
+from myelin.runs import find_runs
 
 SHAPE = (160, 320)
 CENTERS = [(50, 80), (130, 80), (210, 80), (280, 80)]
@@ -60,6 +61,7 @@ def test_overlap_by_hand():
     assert agreement.overlap(one, one) == (1, 1)
     assert agreement.overlap(one, ~one) == (0, 0)
     assert agreement.overlap(one & False, one & False) == (1, 1)
+    assert agreement.overlap(find_runs(one), other) == agreement.overlap(one, other)
 
 
 def test_matching_by_hand():

@@ -124,9 +124,12 @@ def test_nothing_is_mixed(study, monkeypatch, capsys, arguments, change, message
     assert record()["complete"] and "resumed" not in record()
 
 
-def test_a_complete_run_of_other_settings_is_none_to_go_on_with(study):
+def test_a_complete_run_of_other_settings_is_none_to_go_on_with(study, capsys):
     segment(*FILES)
+    assert "begins" not in capsys.readouterr().out
     segment(*FILES, "--resume", "--threshold", "0.7")
+    said = capsys.readouterr().out
+    assert "note: preds: the run there is complete and had another threshold; a new one" in said
     assert record()["threshold"] == 0.7 and "resumed" not in record()
 
 

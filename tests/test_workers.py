@@ -122,6 +122,22 @@ def test_how_far_a_scan_is_in_another_process_is_shown(monkeypatch):
     assert [(bar.facts, bar.n, bar.closed) for bar in bars] == [(facts, 5, True)] * 2
 
 
+def test_an_error_that_cannot_be_sent_comes_as_what_it_says():
+    class Local(Exception):
+        """Of a class that is found by no name."""
+
+    def fail(*_):
+        raise Local("why")
+
+    ours, theirs = multiprocessing.Pipe()
+    other = threading.Thread(target=workers.answer, args=(theirs, fail))
+    other.start()
+    with pytest.raises(RuntimeError, match=r"^Local: why$"):
+        workers.ask_on(ours, 0, None, None)
+    ours.close()
+    other.join()
+
+
 def test_a_slow_image_does_not_keep_others_waiting():
     others = threading.Event()
 
