@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import difflib
 import errno
 import functools
 import math
@@ -155,7 +156,13 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--version", action="version", version=version, help="print the version")
 
     def error(self, message):
-        raise UserError(f"{message}, see python {self.prog} --help")
+        raise UserError(f"{message}{self.meant(message)}, see python {self.prog} --help")
+
+    def meant(self, message):
+        """Return the option that a mistyped one is near to, as text; mostly none."""
+        typed = message.removeprefix("unrecognized arguments: ").split(maxsplit=1)[0]
+        near = difflib.get_close_matches(typed.partition("=")[0], self._option_string_actions, 1)
+        return f" (did you mean {near[0]}?)" if typed != message.split()[0] and near else ""
 
 
 # There is one stderr: a thread that took it beside another would give back the other's silence.

@@ -47,10 +47,12 @@ def holding(folder, name="", shared=False):
     Raises
     ------
     UserError
-        Another run holds it; the message says which.
+        Another run holds it; the message says which. Or it is a file.
     """
     path = folder / f"{'.' if name else ''}{name}.lock"
     with contextlib.ExitStack() as stack:
+        if folder.is_file():
+            raise UserError(f"{folder}: is a file, name a folder")
         if not shared and not folder.exists():
             folder.mkdir(parents=True)
             stack.callback(remove_empty, folder)

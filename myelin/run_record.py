@@ -19,6 +19,7 @@ from myelin.ownership import (
     pixel_hash,
     set_aside,
 )
+from myelin.stopping import State
 
 # Time between two writings of `run.json`, in those it takes: between them there is the journal.
 SELDOM = 20
@@ -107,8 +108,10 @@ class RunRecord:
     @contextlib.contextmanager
     def closing(self):
         """Write what is known where a block is stopped; if that fails, the journal has it."""
+        State.go_on = ", --resume goes on"
         try:
             yield
+            State.go_on = ""
         except BaseException:
             with contextlib.suppress(OSError):
                 self.save()

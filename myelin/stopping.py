@@ -37,16 +37,19 @@ class State:
         The signal that stops it.
     polite : bool
         Whether an exception can end it.
+    go_on : str
+        What is added to the line of a command that can go on, while it can.
     """
 
     signal = None
     polite = False
+    go_on = ""
 
 
 def stop_line(number):
     """Return what is said when a signal stops a command."""
     name = signal.Signals(number).name
-    return f"stopped by {NAMES.get(name, name)}; what was finished is kept"
+    return f"stopped by {NAMES.get(name, name)}; what was finished is kept{State.go_on}"
 
 
 def on_signal(number, _frame):
@@ -94,7 +97,7 @@ def politely():
 
     What a library or a thread prints of that exception is of no use to a user and left out.
     """
-    before, State.polite, State.signal = install(), True, None
+    before, State.polite, State.signal, State.go_on = install(), True, None, ""
     kept = sys.unraisablehook, threading.excepthook
     sys.unraisablehook = unless_stopped(sys.unraisablehook)
     threading.excepthook = unless_stopped(threading.excepthook)

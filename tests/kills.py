@@ -42,6 +42,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 RECORDS = ("run.json", "methods.txt", "report.html")  # with date and call
 # What find_myelin.py keeps of a run that is not complete, for --resume.
+GO_ON = ", --resume goes on"
 UNFINISHED = ("preds/.run.jsonl", "npydata/imgs_mask_test.unfinished.npy")
 
 
@@ -116,7 +117,7 @@ class Workplace:
         outside = run.returncode == -number and now in (before, wanted)
         if run.returncode not in (0, CODES[number]) and not outside:
             wrong.append(f"exit code {run.returncode}, {said[-300:]}")
-        elif run.returncode > 0 and said.strip().splitlines()[-1:] != [stop_line(number)]:
+        elif run.returncode > 0 and last_line(said).removesuffix(GO_ON) != stop_line(number):
             wrong.append(f"says {said[-300:]!r}")
         elif "Traceback" in said:
             wrong.append(said[-300:])
@@ -202,6 +203,10 @@ def content(path):
         with contextlib.suppress(Exception):
             return tifffile.imread(path).tobytes()
     return path.read_bytes()
+
+
+def last_line(said):
+    return (said.strip().splitlines() or [""])[-1]
 
 
 def stop_line(number):

@@ -3,6 +3,7 @@
 import argparse
 import functools
 import os
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -38,6 +39,24 @@ def test_too_little_memory_is_one_line(capsys):
         main([])
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith("error: memory: not enough")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--force", "--pixelsize=0.1"], "--pixelsize=0.1 (did you mean --pixel-size?), see"),
+        (["--image", "x"], "--image x (did you mean --images?), see"),
+        (["--xyz"], "--xyz, see"),
+        (["--images"], "argument --images: expected one argument, see"),
+    ],
+)
+def test_a_mistyped_option_is_told_its_neighbour(typed, said):
+    parser = cli.Parser("Does it.", prog="x.py")
+    parser.add_argument("--images")
+    parser.add_argument("--pixel-size")
+    parser.add_argument("--force", action="store_true")
+    with pytest.raises(cli.UserError, match=re.escape(said)):
+        parser.parse_args(typed)
 
 
 def test_number_takes_its_range_only():

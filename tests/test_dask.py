@@ -124,7 +124,9 @@ def test_a_signal_cancels_the_tasks_and_leaves_the_workers(study, cluster, capsy
     said = run.communicate(timeout=60)[1]
     left = list(Path("preds").rglob("*.tmp-*"))
     assert run.returncode == 128 + signal.SIGTERM and not left
-    assert said.splitlines()[-1].endswith("stopped by SIGTERM; what was finished is kept")
+    assert said.splitlines()[-1].endswith(
+        "stopped by SIGTERM; what was finished is kept, --resume goes on"
+    )
     assert json.loads(Path("preds/run.json").read_text())["complete"] is False
     assert cluster.run(os.getpid) == workers
     assert set(cluster.run(lambda: len(dask_worker.at_work)).values()) == {0}

@@ -59,6 +59,12 @@ def test_readers_share_and_keep_writers_out_until_the_last_has_ended(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "x").touch()
+    with pytest.raises(UserError, match="x: is a file, name a folder"), holding(tmp_path / "x"):
+        pass
+
+
 def test_a_killed_process_leaves_no_lock(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True

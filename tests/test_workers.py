@@ -169,6 +169,8 @@ def test_a_signal_ends_all_processes_with_one_line(study):
     with contextlib.suppress(ProcessLookupError):
         said = run.communicate(timeout=60)[1]  # ends when all that hold the pipe have ended
     assert run.returncode == 128 + signal.SIGTERM
-    assert said.splitlines()[-1].endswith("stopped by SIGTERM; what was finished is kept")
+    assert said.splitlines()[-1].endswith(
+        "stopped by SIGTERM; what was finished is kept, --resume goes on"
+    )
     assert not list(Path("preds").rglob("*.tmp-*"))
     assert json.loads(Path("preds/run.json").read_text())["complete"] is False
