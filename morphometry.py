@@ -30,7 +30,7 @@ from pathlib import Path
 from myelin.cli import Parser, progress, running, script
 from myelin.disk import check_room
 from myelin.exclude import Exclusions, add_exclude_options
-from myelin.fibers import measure_fibers, write_fibers
+from myelin.fibers import measure_fibers, without_axons, write_fibers
 from myelin.files import name_leftovers, start_run, write_run_json
 from myelin.frame import add_frame_options, find_frame, name_unseen
 from myelin.groups import (
@@ -235,7 +235,7 @@ def find_case(case, reader, args, numbers):
 
 def measure_case(case, reader, exclusions, numbers, args, results):
     """Measure one image, write its table and label images, and add it to the results."""
-    myelin = reader.mask(case.masks[0][0])
+    myelin = without_axons(*map(reader.mask, case.masks[0]))
     found, frame = find_case(case, reader, args, numbers)
     inside = myelin if frame.inside is None else myelin & frame.inside
     fibers = exclusions.apply(case, found, inside)

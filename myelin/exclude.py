@@ -271,7 +271,7 @@ def without(fibers, reasons, myelin):
     reasons : array of str, (n,)
         Why each is left out, empty where it is not.
     myelin : bool array, (rows, cols)
-        The mask; what of it belongs to these fibers counts no longer as myelin.
+        The mask, without axons; what of it belongs to these fibers counts no longer as myelin.
 
     Returns
     -------
@@ -283,7 +283,7 @@ def without(fibers, reasons, myelin):
     if not out.any():
         return replace(fibers, columns=columns)
     out, kept = np.append(False, out), np.append(False, ~out)
-    left = mask_without(myelin, fibers.labels.of(out), fibers.axons)
+    left = mask_without(myelin, fibers.labels.of(out))
     return replace(
         fibers,
         columns=columns,

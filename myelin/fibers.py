@@ -192,8 +192,7 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=Non
     if frame.tissue is not None:
         myelin = myelin & frame.tissue
         axon = None if axon is None else axon & frame.tissue
-    if axon is not None:
-        myelin = myelin & ~axon  # where both were drawn, the axon mask has the finer outline
+    myelin = without_axons(myelin, axon)
     found = find_fibers(myelin, axon, image, frame.tissue)
     pieces = found.pieces
     if frame.tissue is not None:
@@ -214,6 +213,11 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=Non
         area_px=frame.pixels(),
     )
     return fibers if frame.nerve is None else within(fibers, frame)
+
+
+def without_axons(myelin, axon=None):
+    """Return a myelin mask without what was drawn as axon too: that has the finer outline."""
+    return myelin if axon is None else myelin & ~axon
 
 
 def inner_pieces(myelin, tissue):

@@ -101,13 +101,14 @@ def fascicle_rows(name, found, fibers, frame, myelin):
         All of the nerve, and with those left out marked.
     frame : frame.Frame
     myelin : bool array, (rows, cols)
+        Without axons.
     """
     if frame.nerve is None:
         return []
     from myelin.regions import mask_without  # late: --help does without OpenCV
 
     left_out = found.labels.of(np.append(False, ~fibers.kept))
-    myelin = mask_without(myelin, left_out, found.axons)
+    myelin = mask_without(myelin, left_out)
     area_px, myelin_px = frame.fascicle_px(), frame.fascicle_px(myelin)
     rows = []
     for number in area_px:

@@ -134,7 +134,7 @@ def shared_pixels(one, other):
     return keys >> 32, keys & 0xFFFFFFFF, pixels
 
 
-def mask_without(mask, labels, spared=None):
+def mask_without(mask, labels):
     """Return a mask without the pixels of some regions.
 
     Parameters
@@ -142,13 +142,10 @@ def mask_without(mask, labels, spared=None):
     mask : bool array, (rows, cols)
     labels : int array or runs.Runs, (rows, cols)
         The regions.
-    spared : the same, optional
-        Regions whose pixels stay all the same.
     """
     left = mask.copy()
     for rows in row_bands(mask.shape):
-        outside = labels[rows] == 0
-        left[rows] &= outside if spared is None else outside | (spared[rows] != 0)
+        left[rows] &= labels[rows] == 0
     return left
 
 

@@ -17,7 +17,7 @@ from myelin.cli import quote
 from myelin.exclude import axon_areas
 from myelin.files import replacing
 from myelin.page_pictures import encode_picture, to_base64
-from myelin.regions import mask_without, sum_pixels
+from myelin.regions import sum_pixels
 from myelin.rules import RULES
 
 PAGE = Path(__file__).with_name("page")
@@ -50,7 +50,7 @@ class Report:
         found, kept : fibers.Fibers
             All fibers, and with those left out marked.
         myelin : bool array, (rows, cols)
-            The mask in the frame.
+            The mask in the frame, without axons.
         image : uint8 array, (rows, cols), or None
         outside : bool array, (rows, cols), optional
             What is no tissue.
@@ -168,7 +168,7 @@ def fiber_columns(fibers, myelin):
     and of the mask on its sheath.
     """
     columns = {name: fibers.columns[name] for name in FIBER_COLUMNS}
-    sheath = sum_pixels(fibers.labels, len(fibers), mask_without(myelin, fibers.axons))
+    sheath = sum_pixels(fibers.labels, len(fibers), myelin)
     columns["sheath_px"] = sheath[1:]
     columns["axon_px"] = axon_areas(fibers)
     columns["counted"] = fibers.counted

@@ -98,6 +98,17 @@ def test_fibers_left_out_are_out_of_their_fascicle(folder):
     assert lost_there == pytest.approx(lost * area, rel=1e-3)
 
 
+def test_what_was_drawn_as_axon_too_is_myelin_of_no_fascicle(folder):
+    save(Path("preds/a_axon.tif"), rings(SHAPE, CENTRES, 0, 18))
+    save(Path("preds/a_nerve.tif"), outline() > 0)
+    Path("exclude.csv").write_text("image,fiber\na,1\n", encoding="utf-8")
+    for options in ((), ("--exclude", "exclude.csv")):
+        row, _ = measure(*options)
+        (part,) = read_table("morphometry/fascicles.csv")
+        for column in ("myelin_area_fraction", "aggregate_g_ratio"):
+            assert part[column] == row[column]
+
+
 def test_outlines_are_no_images(folder):
     image = np.random.default_rng(0).integers(0, 255, SHAPE, dtype=np.uint8)
     for folder_name in ("raw/test", "raw/train"):
