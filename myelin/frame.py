@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from myelin.naming import listed
-from myelin.regions import edge_pixels, numbers_on
+from myelin.regions import edge_pixels, numbers_on, sum_pixels
 from myelin.tissue import find_tissue
 
 # The outline of a margin is known to so many pixels; so near to it a fiber is cut.
@@ -91,10 +91,10 @@ class Frame:
 
         A fascicle that lies in the margin wholly is left out.
         """
-        inside = self.nerve[self.inside]
-        pixels = np.bincount(inside if mask is None else self.nerve[self.inside & mask])
-        numbers = np.flatnonzero(np.bincount(inside))
-        return {int(n): int(pixels[n]) if n < len(pixels) else 0 for n in numbers}
+        count, inside = int(self.nerve.max()), self.inside
+        numbers = np.flatnonzero(sum_pixels(self.nerve, count, inside))
+        pixels = sum_pixels(self.nerve, count, inside if mask is None else inside & mask)
+        return {int(number): int(pixels[number]) for number in numbers}
 
     def cut(self, labels, count):
         """Return which fibers 1 to `count` the border cuts, bool (n,)."""

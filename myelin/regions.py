@@ -66,7 +66,7 @@ def sum_pixels(labels, count, weights=None):
     ----------
     labels : int array or runs.Runs, (rows, cols)
     count : int
-    weights : uint8 array, (rows, cols), optional
+    weights : uint8 or bool array, (rows, cols), optional
 
     Returns
     -------

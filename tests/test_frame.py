@@ -1,6 +1,7 @@
 """Counting in a frame of any shape: without bias, and as ever where the frame is the image."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from measuring import read_table, ring, rings, save
 from tifffile import imread
 
 import morphometry
+from myelin import regions
 from myelin.fibers import measure_fibers
 from myelin.frame import Frame, forbidden_line
 from myelin.images import write_image
@@ -104,6 +106,26 @@ def test_the_outline_of_the_tissue_is_a_border():
     assert found.columns["touches_border"].tolist() == [True, True, False]
     assert found.counted.tolist() == [False, True, True]
     assert not found.labels[:][~tissue].any()
+
+
+@pytest.mark.parametrize("margin", [0, 30])
+def test_pixels_of_fascicles_are_counted_in_little_memory(monkeypatch, margin):
+    nerve, myelin = (
+        np.zeros((600, 500), np.int32),
+        np.random.default_rng(0).random((600, 500)) > 0.5,
+    )
+    nerve[20:, :200], nerve[:, 300:], nerve[:20, :10] = 3, 7, 9
+    tissue = np.ones(nerve.shape, bool)
+    tissue[:margin] = False
+    frame = Frame(nerve.shape, tissue if margin else None, nerve)
+    monkeypatch.setattr(regions, "BAND_PX", 20 * 500)
+    tracemalloc.start()
+    whole, part = frame.fascicle_px(), frame.fascicle_px(myelin)
+    assert tracemalloc.get_traced_memory()[1] < 4 * nerve.size
+    tracemalloc.stop()
+    there = [number for number in (3, 7, 9) if number < 9 or not margin]
+    assert whole == {number: ((nerve == number) & tissue).sum() for number in there}
+    assert part == {number: ((nerve == number) & tissue & myelin).sum() for number in there}
 
 
 def test_density_of_an_image_with_margins(tmp_path, monkeypatch, capsys):
