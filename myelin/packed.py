@@ -45,6 +45,10 @@ class Stack:
                 "(N, rows, cols), run python data.py again"
             )
 
+    def __reduce__(self):
+        # Another process opens the file itself: a machine that shares it may number it otherwise.
+        return type(self), (self.path,)
+
     def __len__(self):
         return self.shape[0]
 

@@ -1,5 +1,8 @@
 """The packed arrays: stacks of frames, and what is refused on loading."""
 
+import os
+import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +44,15 @@ def test_stack_reads_and_writes_frames_and_keeps_no_mapping(tmp_path):
     assert isinstance(stack.mapped(1), np.memmap)
     if Path("/proc/self/maps").exists():
         assert path.name not in Path("/proc/self/maps").read_text()
+
+
+def test_a_stack_in_another_process_takes_the_file_as_it_is_numbered_there(tmp_path):
+    stack = packed.Stack(tmp_path / "frames.npy", (3, 4, 5), np.uint8)
+    shutil.copy(stack.path, tmp_path / "copy.npy")
+    os.replace(tmp_path / "copy.npy", stack.path)
+    with pytest.raises(cli.UserError, match="packed anew while in use"):
+        stack[0]
+    assert pickle.loads(pickle.dumps(stack))[0].shape == (4, 5)
 
 
 def test_stack_counts_from_the_end_and_stops_there(tmp_path):
