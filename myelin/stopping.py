@@ -115,11 +115,39 @@ def unless_stopped(hook):
     return lambda *facts: None if State.signal else hook(*facts)
 
 
-def is_command():
-    """Whether what runs is a command of this suite, not somebody's Python."""
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
+def leave_to_parent():
+    """Ignore what stops the run that has started this process; the run terminates it."""
+    for number in SIGNALS:
+        if number != signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def deaf_from_birth():
+    """Let `multiprocessing` start processes that hear no Ctrl-C before they ignore it, on POSIX."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # first: its start would let Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def is_command(name="__main__"):
+    """Whether what runs is a command of this suite, not somebody's Python.
+
+    `name` is "__mp_main__" while a process that `multiprocessing` has started imports it.
+    """
+    main = getattr(sys.modules.get(name), "__file__", None)
     return bool(main) and Path(main).resolve().parent == Path(__file__).resolve().parent.parent
 
 
 if is_command():
     install()
+elif is_command("__mp_main__"):
+    leave_to_parent()

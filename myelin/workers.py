@@ -4,6 +4,7 @@ The process that was started is one of them, and it alone writes masks and `run.
 out does not depend on who computed it, so the files are those of one process.
 """
 
+import contextlib
 import functools
 import multiprocessing
 import os
@@ -15,7 +16,7 @@ from multiprocessing.connection import wait
 
 from myelin.cli import UserError, new_bar, shown
 from myelin.engine import WORKERS, open_engine
-from myelin.stopping import SIGNALS, temporary_files
+from myelin.stopping import deaf_from_birth, leave_to_parent, temporary_files
 from myelin.work import Segmenter, as_bits, from_bits, use_threads
 
 GRACE_S = 5  # for a process to end before it is killed
@@ -46,13 +47,18 @@ class Team:
         for _ in range(count - 1):
             pairs = [context.Pipe() for _ in range(WORKERS)]
             theirs = [end for _, end in pairs]
-            given = theirs, segmenter.setup, opening, threads_beside(count - 1)[0]
-            process = context.Process(target=serve, args=given, daemon=True)
-            process.start()
+            process = context.Process(target=serve, args=(theirs,), daemon=True)
+            with deaf_from_birth():
+                process.start()
             for end in theirs:
                 end.close()  # so that a line ends with its process
             self.processes.append(process)
             self.lines += [end for end, _ in pairs]
+        # When all have started, as each takes it after its imports. Given at the start, it would be
+        # cut off by Ctrl-C, and the process would say so.
+        for line in self.lines[::WORKERS]:
+            with lost_said():
+                line.send((segmenter.setup, opening, threads_beside(count - 1)[0]))
         asks = [functools.partial(ask_on, line) for line in self.lines]
         # Each process in turn, as each takes one scan at a time. This one is first: it is ready at
         # once, the others in a second or two.
@@ -87,21 +93,29 @@ def ask_on(line, *job):
     """Have an image segmented by the process at the end of a line, see `work.Segmenter`."""
     bar = None
     try:
-        line.send(job)
-        while isinstance(found := line.recv(), dict):
-            bar = new_bar(**found) if bar is None else bar
-            bar.update(found["initial"] - bar.n)
-    except (EOFError, OSError):
-        raise UserError(
-            "--workers: one of the processes has ended, perhaps for lack of memory, take fewer "
-            "and go on with --resume"
-        ) from None
+        with lost_said():
+            line.send(job)
+            while isinstance(found := line.recv(), dict):
+                bar = new_bar(**found) if bar is None else bar
+                bar.update(found["initial"] - bar.n)
     finally:
         if bar is not None:
             bar.close()
     if isinstance(found, BaseException) and not isinstance(found, UserError):
         raise found
     return from_bits(found)
+
+
+@contextlib.contextmanager
+def lost_said():
+    """Say it where a line has lost its process."""
+    try:
+        yield
+    except (EOFError, OSError):
+        raise UserError(
+            "--workers: one of the processes has ended, perhaps for lack of memory, take fewer "
+            "and go on with --resume"
+        ) from None
 
 
 def processors():
@@ -122,12 +136,15 @@ def threads_beside(others):
 # ---------------------------------------------------------------- in the other process
 
 
-def serve(lines, setup, opening, threads):
-    """Open an engine and answer on some lines until they end."""
-    for number in SIGNALS:  # the run says what stopped it, and ends this process
-        signal.signal(number, signal.SIG_IGN)
+def serve(lines):
+    """Open the engine that the first of some lines asks for, and answer on all until they end."""
+    leave_to_parent()
     signal.signal(signal.SIGTERM, end_now)
     threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        setup, opening, threads = lines[0].recv()
+    except (EOFError, OSError):
+        return
     use_threads(threads)
     segmenter = Segmenter(setup, open_engine(*opening, threads=threads))
     hands = [threading.Thread(target=answer, args=(line, segmenter)) for line in lines]

@@ -5,6 +5,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -174,3 +175,34 @@ def test_a_signal_ends_all_processes_with_one_line(study):
     )
     assert not list(Path("preds").rglob("*.tmp-*"))
     assert json.loads(Path("preds/run.json").read_text())["complete"] is False
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("delay_s", [0, 0.3])
+def test_ctrl_c_while_processes_start_is_one_line(study, delay_s):
+    """A terminal sends it to all of them, while they import what they need."""
+    run = subprocess.Popen(
+        [sys.executable, ROOT / "find_myelin.py", *CALL, "--images", "study", "--workers", "3"],
+        stderr=subprocess.PIPE,
+        text=True,
+        # Ignored in a job behind a shell.
+        preexec_fn=lambda: [os.setsid(), signal.signal(signal.SIGINT, signal.SIG_DFL)],
+    )
+    last = time.monotonic() + 60
+    while not processes_started(run.pid) and time.monotonic() < last:
+        time.sleep(0.002)
+    time.sleep(delay_s)
+    os.killpg(run.pid, signal.SIGINT)
+    said = run.communicate(timeout=60)[1]
+    assert run.returncode == 128 + signal.SIGINT
+    assert re.fullmatch(r"(\s*segmenting.*\s)*stopped by Ctrl-C; .*\n", said)
+
+
+def processes_started(session):
+    """Whether a session has a process that `multiprocessing` has started."""
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            ours = os.getsid(int(path.name)) == session
+            if ours and b"spawn_main" in (path / "cmdline").read_bytes():
+                return True
+    return False
