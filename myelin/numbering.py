@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from myelin.cli import UserError
+from myelin.exclude import axon_areas, row_at
 from myelin.images import read_labels
 from myelin.regions import shared_pixels
 from myelin.runs import find_runs, paint_over
@@ -72,12 +73,12 @@ class Numbers:
             return None
         if earlier.shape != fibers.labels.shape:
             return None
-        number, x, y = left_out(self.folder / f"{name}_fibers.csv")
-        lost = (y < earlier.shape[0]) & (x < earlier.shape[1]) & ~np.isin(number, earlier.number)
+        number, *place = left_out(self.folder / f"{name}_fibers.csv")
+        lost = ~np.isin(number, earlier.number)
         if not lost.any():
             return earlier
         numbers = np.zeros(len(fibers) + 1, int)
-        numbers[fibers.labels.at(y[lost], x[lost])] = number[lost]
+        numbers[fibers_at(fibers, *(part[lost] for part in place))] = number[lost]
         numbers[0] = 0
         return paint_over(earlier, fibers.labels.renumbered(numbers))
 
@@ -92,17 +93,42 @@ def read_highest(path):
 
 
 def left_out(path):
-    """Return number, x and y of the fibers that an earlier table names as left out, int (3, n)."""
+    """Return number, x and y of the fibers that an earlier table names as left out, (3, n)."""
     found = []
     try:
         header, rows = read_table(path)
         for row in (dict(zip(header, row, strict=True)) for row in rows):
             if row["excluded"]:
-                places = (round(float(row[name])) for name in ("x_px", "y_px"))
-                found.append((int(row["fiber"]), *places))
+                found.append((int(row["fiber"]), float(row["x_px"]), float(row["y_px"])))
     except (OSError, ValueError, KeyError):
         pass  # no such table: then no fiber was left out, or its number is lost
-    return np.array(found, int).reshape(-1, 3).T
+    return np.array(found, float).reshape(-1, 3).T
+
+
+def fibers_at(fibers, x, y):
+    """Return the numbers of the fibers, 1 to n, whose axon has its centre at some places.
+
+    Else of those that lie there, 0 for none: the centre of a bent axon may lie on a neighbour.
+
+    Parameters
+    ----------
+    fibers : fibers.Fibers
+    x, y : float arrays, (places,)
+
+    Returns
+    -------
+    int array, (places,)
+    """
+    found, (rows, cols) = np.zeros(len(x), int), fibers.labels.shape
+    inside = (x >= 0) & (x <= cols - 1) & (y >= 0) & (y <= rows - 1)
+    row, column = (np.rint(part[inside]).astype(int) for part in (y, x))
+    found[inside] = fibers.labels.at(row, column)
+    areas = axon_areas(fibers)
+    for index, place in enumerate(zip(x, y, strict=True)):
+        same = row_at((*place, None), fibers.columns, areas)
+        if same is not None:
+            found[index] = same + 1
+    return found
 
 
 def carry_over(labels, earlier, count):

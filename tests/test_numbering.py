@@ -71,6 +71,22 @@ def test_fibers_left_out_keep_their_numbers(folder):
     assert measure(PLACES) == first
 
 
+def test_a_bent_fiber_that_is_left_out_takes_no_number_of_the_one_it_bends_around(folder):
+    rows, cols = np.mgrid[:140, :140] - 70
+    radius, angle = np.hypot(rows, cols), np.abs(np.arctan2(rows, cols))
+    bent = (radius > 26) & (radius < 38) & (angle < 2.6)
+    sheath = (radius > 21) & (radius < 43) & (angle < 2.8) & ~bent
+    save(Path("preds/a_mask.tif"), sheath | (radius >= 8) & (radius < 13))
+    save(Path("preds/a_axon.tif"), bent | (radius < 8))
+    Path("exclude.csv").write_text("image,fiber,reason\na,1,mine\n", encoding="utf-8")
+    for _ in range(3):
+        call = "--pixel-size 1 --no-pictures --exclude exclude.csv"
+        morphometry.main(call.split())
+        table = read_table("morphometry/a_fibers.csv")
+        assert [(row["fiber"], row["excluded"]) for row in table] == [("1", "mine"), ("2", "")]
+        assert float(table[0]["axon_area_um2"]) == bent.sum()
+
+
 def test_a_damaged_or_another_label_image_starts_anew(folder, capsys):
     first = measure(PLACES)
     Path("morphometry/a_labels.tif").write_bytes(b"no image")
