@@ -200,7 +200,7 @@ def tissue_sides(labels, count, tissue):
 
     Parameters
     ----------
-    labels : int array, (rows, cols)
+    labels : int array or runs.Runs, (rows, cols)
     count : int
     tissue : bool array, (rows, cols)
     """

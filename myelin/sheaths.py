@@ -83,8 +83,8 @@ def split_cluster(fibers, axons, index, view, reach):
     """Give each pixel of a cluster to an axon in it, in place.
 
     In a dense nerve all fibers are one cluster, and the watershed takes 30 bytes a pixel: it is
-    flooded in bands of rows, which see `reach` rows more. What is further off decides nothing, as
-    there are axons between.
+    flooded in bands of rows, which see `reach` rows more. What is further off decides nothing where
+    there are axons between; myelin that has none within reach is no fiber's.
 
     Parameters
     ----------
