@@ -50,7 +50,7 @@ def calibrate(path):
     """
     weights, settings, _ = read_model_file(path)
     scales = scales_from(extremes(weights, calibration_frames(settings)))
-    dice = prove(weights, scales, proof_frames(settings))
+    dice = prove(weights, scales, proof_frames(settings), settings.threshold)
     worst = min(dice, key=dice.get)
     scales_path(path).unlink(missing_ok=True)
     if dice[worst] < LEAST_DICE:
@@ -121,10 +121,13 @@ def extremes(weights, frames):
     return found
 
 
-def prove(weights, scales, frames):
-    """Return the Dice of the masks in 8-bit numbers against float32, {kind: Dice}."""
+def prove(weights, scales, frames, threshold):
+    """Return the Dice of the masks in 8-bit numbers against float32, {kind: Dice}.
+
+    Of those at the model's own threshold, which `find_myelin.py` takes.
+    """
     engines = OpenVinoEngine(weights, "float32"), OpenVinoEngine(weights, "int8", scales)
     return {
-        name: overlap(*(engine.predict(frame) >= 0.5 for engine in engines))[0]
+        name: overlap(*(engine.predict(frame) >= threshold for engine in engines))[0]
         for name, frame in frames
     }

@@ -72,8 +72,22 @@ def test_rounded_kernels_keep_their_sums(axis):
 def test_masks_in_8_bit_numbers_are_nearly_those_of_float32(weights, frames, scales):
     running = engine.OpenVinoEngine(weights, "int8", scales)
     assert running.name == "openvino, int8"
-    dice = calibration.prove(weights, scales, [(str(i), frame) for i, frame in enumerate(frames)])
+    dice = calibration.prove(weights, scales, [(str(i), f) for i, f in enumerate(frames)], 0.5)
     assert 0.97 < min(dice.values()) <= max(dice.values()) < 1  # of a network without training
+
+
+def test_masks_are_compared_at_the_models_threshold(monkeypatch):
+    class Engine:
+        def __init__(self, _, precision, scales=None):
+            self.shift = 0.04 * (precision == "int8")
+
+        def predict(self, frame):
+            return frame + self.shift
+
+    monkeypatch.setattr(calibration, "OpenVinoEngine", Engine)
+    frames = [("one", np.array([[0.48, 0.6, 0.7]]))]
+    assert calibration.prove(None, None, frames, 0.55) == {"one": 1}
+    assert calibration.prove(None, None, frames, 0.5) == {"one": 0.8}
 
 
 def test_8_bit_numbers_are_taken_where_the_processor_has_them(weights, scales, monkeypatch):
