@@ -7,7 +7,8 @@ takes the median of its members' own scales. An image's own scale is read off fe
 that a group serves too joins it even from further off (`FAR`), or if its own scale is nearly the
 group's (`NEAR`). The other images are shown at the scales of these groups, join the one that serves
 them as well as its members, and are looked at in full only if none does: a stray image of another
-kind gets a scale of its own.
+kind gets a scale of its own. The odd one in polarity goes with the majority where that serves it
+nearly as well (`ADOPT`).
 """
 
 import dataclasses
@@ -27,6 +28,7 @@ FULL_LOOKS = 6
 DOUBT = 0.4  # below this the image is named: the weakest of 39 real ones reach 0.37 to 0.5
 SHARE = 0.6  # of its own best score that a shared scale must give an image
 JOIN = 0.8  # of the members' score that it must give one which was not looked at in full
+ADOPT = 0.7  # of its own best score that the majority must give an image of the other polarity
 # Own scales between these are taken for 1: the image keeps its own pixels. The range reaches far
 # down, since what shrinking loses is lost: nerve of 2018 (own scale 0.65) gains 0.015 in Dice by
 # it, and spinal cord at 0.07 µm per pixel (0.5) keeps its small fibers.
@@ -176,7 +178,8 @@ def find_scales(count, show, ways):
     scales = [(group.scale, group.dark) for group in groups]
     measured = show(others, lambda image: [image.measure(*scale) for scale in scales])
     strays = look([index for index in others if not join(groups, index, measured[index])])
-    return choices(merged(groups + share(strays)), looks | strays)
+    looks |= strays
+    return choices(merged(adopted(groups + share(strays), looks)), looks)
 
 
 def spread(indices, most):
@@ -248,6 +251,29 @@ def join(groups, index, measured):
     _, group, score, own = min(fitting, key=lambda fit: fit[0])
     group.add(index, score, own)
     return True
+
+
+def adopted(groups, looks):
+    """Return the groups after the largest has taken images of the other polarity that it serves.
+
+    Only where most images are in it: of two kinds in equal numbers none is the odd one.
+
+    Parameters
+    ----------
+    groups : list of Group
+    looks : dict of int to scale.Look
+    """
+    first = max(groups, key=lambda group: len(group.scores), default=None)
+    if first is None or 2 * len(first.scores) <= sum(len(group.scores) for group in groups):
+        return groups
+    odd = [group for group in groups if group.dark != first.dark]
+    for group in odd:
+        for index in looks.keys() & group.scores.keys():
+            score = looks[index].score_at(first.own, first.dark)
+            if score >= max(ADOPT * looks[index].best, FIBERS):
+                del group.scores[index], group.owns[index]
+                first.add(index, score, first.own)
+    return [group for group in groups if group.scores]
 
 
 def merged(groups):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from stand_ins import NATIVE, BrightIsMyelin, rings
 
-from myelin.scale import FIBERS, MIN_SIDE, SCALES, Busyness, Looker, fiber_score
+from myelin.scale import FIBERS, MIN_SIDE, SCALES, Busyness, Looker, fiber_score, sheath_contrast
 
 RING_PX = 36  # diameter of the fibers of `rings`, of which a network was trained on such
 SETTINGS = NATIVE.__class__(**{**NATIVE.__dict__, "fiber_px": float(RING_PX)})
@@ -41,6 +41,21 @@ def test_wider_windows_are_not_looked_at_where_the_image_is_too_small():
     assert list(np.flatnonzero(scores)) == list(range(best, best + 4))
 
 
+def test_the_wider_windows_say_which_way_round_where_the_small_ones_show_too_little():
+    looker, asked = Looker(BrightIsMyelin(), SETTINGS, rings(400, 400)), []
+    looker.score = lambda scale, dark, side: (0.4 if dark else 0.3) * (scale in SCALES[6:9])
+
+    def measure(scale, dark, count=1):
+        asked.append(count)
+        return 0.2 if dark else 0.5, scale
+
+    looker.measure = measure
+    assert not looker.look().dark and len(asked) > 1
+    asked.clear()
+    looker.score = lambda scale, dark, side: (0.4 if dark else 0.1) * (scale in SCALES[6:9])
+    assert looker.look().dark and len(asked) == 1, "nothing to doubt"
+
+
 def test_a_margin_changes_nothing():
     image = rings(600, 500)
     image[:250] = 0
@@ -54,17 +69,34 @@ def test_only_the_polarities_asked_for_are_tried():
 
 
 def test_what_encloses_no_round_empty_region_scores_0():
-    myelin = (rings(200, 240) == 220).astype(np.float32)
-    assert fiber_score(0.98 * myelin, RING_PX) > 0.7
-    for other in (0 * myelin, 0 * myelin + 1, (rings(200, 240) != 90).astype(np.float32)):
-        assert fiber_score(other, RING_PX) == 0
+    part = rings(200, 240).astype(np.float32)
+    myelin = (part == 220).astype(np.float32)
+    assert fiber_score(part, 0.98 * myelin, RING_PX) > 0.7
+    for other in (0 * myelin, 0 * myelin + 1, (part != 90).astype(np.float32)):
+        assert fiber_score(part, other, RING_PX) == 0
+
+
+def test_gaps_around_fibers_that_are_taken_for_sheaths_score_little():
+    fibers = rings(200, 240)
+    gaps, upside_down = fibers == 90, 255 - fibers.astype(np.float32)
+    assert sheath_contrast(-upside_down, fibers == 220) > 2
+    assert fiber_score(upside_down, 0.98 * gaps, RING_PX) == 0
+    upside_down[~gaps] = 0  # were they sheaths, what they enclose would be of one kind
+    assert sheath_contrast(upside_down, gaps) == pytest.approx(2, abs=0.1)
+
+
+def test_a_mask_that_encloses_nothing_or_has_no_width_has_no_contrast():
+    part = rings(60, 60).astype(np.float32)
+    for mask in (part < 0, part >= 0, np.eye(60, dtype=bool)):
+        assert sheath_contrast(part, mask) == 0
 
 
 def test_doubt_and_unusual_widths_lower_the_score():
-    myelin = (rings(200, 240) == 220).astype(np.float32)
-    sure = fiber_score(0.98 * myelin, RING_PX)
-    assert fiber_score(0.6 * myelin, RING_PX) < 0.5 * sure
-    assert fiber_score(0.98 * myelin, 4 * RING_PX) < fiber_score(0.98 * myelin, 2 * RING_PX) < sure
+    part = rings(200, 240).astype(np.float32)
+    myelin = (part == 220).astype(np.float32)
+    sure, double, fourfold = (fiber_score(part, 0.98 * myelin, n * RING_PX) for n in (1, 2, 4))
+    assert fiber_score(part, 0.6 * myelin, RING_PX) < 0.5 * sure
+    assert fourfold < double < sure
 
 
 @pytest.mark.parametrize("shape", [(60, 60), (300, 90), (301, 402)])

@@ -8,7 +8,7 @@ from stand_ins import NATIVE, BrightIsMyelin, rings
 from test_scale import SETTINGS, enlarged
 
 from myelin.scale import SCALES, Look, Looker
-from myelin.sharing import FIBERS, FIRST_LOOKS, FULL_LOOKS, Choice, decide, share
+from myelin.sharing import FIBERS, FIRST_LOOKS, FULL_LOOKS, Choice, adopted, decide, share
 
 
 def look(best, own=None, dark=False, height=0.5):
@@ -30,6 +30,31 @@ def test_kinds_apart_get_scales_of_their_own():
     groups = share(looks)
     assert [set(group.scores) for group in groups] == [{0, 2}, {1}, {3}]
     assert [group.dark for group in groups] == [False, False, True]
+
+
+def either_way(bright, dark):
+    """Return the look of an image that is served by one scale both ways round."""
+    found = look(0.5, height=bright)
+    found.scores[1] = look(0.5, dark=True, height=dark).scores[1]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("bright", "dark", "others", "sizes"),
+    [
+        (0.5, 0.6, 3, [4]),
+        (0.3, 0.6, 3, [3, 1]),  # the majority's way does not serve it
+        (0.25, 0.31, 3, [3, 1]),  # shows no fibers so
+        (0.5, 0.6, 1, [1, 1]),  # there is no majority
+    ],
+)
+def test_the_odd_one_in_polarity_goes_with_the_majority_where_that_serves_it(
+    bright, dark, others, sizes
+):
+    looks = {i: look(0.5) for i in range(others)} | {others: either_way(bright, dark)}
+    groups = adopted(share(looks), looks)
+    assert [len(group.scores) for group in groups] == sizes
+    assert not groups[0].dark and adopted([], looks) == []
 
 
 def test_an_image_read_wrongly_stays_with_its_kind():
