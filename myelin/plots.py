@@ -281,6 +281,7 @@ def draw_bins(panel, bins, colours):
 
 def short(value):
     """Return a number with three digits, or all of those before the point, as in print."""
+    value = round(value, 9) + 0.0  # of two equal means there may be left what computing rounds
     text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return text.replace("-", "−")
 

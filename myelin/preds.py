@@ -143,9 +143,16 @@ def looked_at(engine, settings, test, model, options, facts):
     choices = decide(engine, settings, test, options.myelin, options.scale)
     check_sizes(test, choices)
     return None, {
-        name: {**known[name], **described(choice, settings, model, options)}
+        name: known[name] | described(choice, settings, model, options, read_alone(test, name))
         for name, choice in zip(test.ids, choices, strict=True)
     }
+
+
+def read_alone(test, name):
+    """Return the words of a call that read one image alone; none where images are packed."""
+    if isinstance(test, TestSet):
+        return []
+    return ["--images", test.paths[name], *(["--take", take_text(test.take)] if test.take else [])]
 
 
 def known_of(test, options):

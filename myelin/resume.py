@@ -52,13 +52,13 @@ def run_to_resume(folder, facts, images):
     changed = [name for name in images if known.get(name, images[name]) != images[name]]
     new, gone = sorted(images.keys() - known.keys()), sorted(known.keys() - images.keys())
     others += [
-        f"images {what} ({listed(names)})"
+        f"{what} images ({listed(names)})"
         for what, names in (("changed", changed), ("new", new), ("gone", gone))
         if names
     ]
     if not others:
         return run
-    had = f"had another {', another '.join(others)}"
+    had = f"differs in {', '.join(others)}"
     if run.get("complete") is not False:
         print(f"note: {folder}: the run there is complete and {had}; a new one begins")
         return None

@@ -60,8 +60,11 @@ class Options:
 DEFAULTS = Options()
 
 
-def described(choice, settings, model, options):
-    """Return what was decided for an image, for run.json."""
+def described(choice, settings, model, options, read=()):
+    """Return what was decided for an image, for run.json.
+
+    `read` are the words of a call that read this image alone, where it is not packed.
+    """
     return {
         "myelin": "dark" if choice.dark else settings.myelin,
         "network_scale": choice.scale,
@@ -69,13 +72,13 @@ def described(choice, settings, model, options):
         "fiber_score": choice.score and round(choice.score, 3),
         "has_fibers": choice.has_fibers,
         "doubtful": choice.doubtful,
-        "repeat": repeating_call(choice, settings, model, options),
+        "repeat": repeating_call(choice, settings, model, options, read),
     }
 
 
-def repeating_call(choice, settings, model, options):
+def repeating_call(choice, settings, model, options, read):
     """Return the call that gives an image the same mask, whatever else is in the folder."""
-    words = ["python", "find_myelin.py", model]
+    words = ["python", "find_myelin.py", model, *read]
     if settings.frame == "native" and choice.has_fibers:
         words += ["--myelin", "dark" if choice.dark else "bright", "--scale", f"{choice.scale:g}"]
     elif choice.dark:

@@ -113,7 +113,8 @@ def name_others(folder, masks, planned, found):
         stopped = ", which was stopped" * (found.run.get("complete") is False)
         print(
             f"warning: {len(found.missing)} of {len(planned)} images left out, no mask is from the "
-            f"last run in {folder}{stopped}: {', '.join(found.missing)}; run python find_myelin.py"
+            f"last run in {folder}{stopped}: {', '.join(found.missing)}; "
+            f"run {segmenting(found.run)}"
         )
     if found.corrected:
         print(f"corrected by hand, taken as they are: {', '.join(found.corrected)}")
@@ -126,6 +127,15 @@ def name_others(folder, masks, planned, found):
             f"note: axons are taken from {folder}/<id>_axon.* in {listed(drawn)}, remove that to "
             "find them anew"
         )
+
+
+def segmenting(run):
+    """Return the call that segments what a run has not, as its `run.json` has it."""
+    call = run.get("command")
+    if not isinstance(call, str) or "find_myelin.py" not in call or "given" not in run:
+        call = "python find_myelin.py"
+    stopped = run.get("complete") is False and "--resume" not in call.split()
+    return call + " --resume" * stopped
 
 
 def check_images(found, images, folder, reader):
@@ -151,7 +161,7 @@ def check_images(found, images, folder, reader):
         return
     known = hashes_in(found.run, "images", "image_sha256")
     errors = [
-        f"{path}: has changed since it was segmented, run python find_myelin.py"
+        f"{path}: has changed since it was segmented, run {segmenting(found.run)}"
         for name, path in images.items()
         if name in found.masks and name in known and not is_image(path, known[name], reader)
     ]
@@ -161,12 +171,12 @@ def check_images(found, images, folder, reader):
     if new and gone:
         errors.append(
             f"{folder}: {', '.join(gone)} were segmented, but {', '.join(new)} are there now, run "
-            "python find_myelin.py"
+            f"{segmenting(found.run)}"
         )
     elif gone and images:
         print(f"note: no longer in {folder}, measured all the same: {', '.join(gone)}")
     elif new:
-        print(f"warning: not segmented, left out: {', '.join(new)}; run python find_myelin.py")
+        print(f"warning: not segmented, left out: {', '.join(new)}; run {segmenting(found.run)}")
         found.missing += new
     if errors:
         raise UserError(*errors)

@@ -148,7 +148,7 @@ def find_images(given, out=None):
     if out and base.resolve() == out.resolve():
         raise UserError(f"--out {out}: is the folder of the images, choose another")
     found, unread = {}, []
-    for folder, only in folders_of(paths, out, mistakes):
+    for folder, only in folders_of(paths, out, mistakes, unread):
         inner = os.path.relpath(os.path.abspath(folder), os.path.abspath(base))
         inner = Path(inner).as_posix()
         mistakes += wrong_parts(folder, inner)
@@ -190,18 +190,30 @@ def common_folder(paths):
     return Path(common if here.startswith(os.pardir) else here)
 
 
-def folders_of(paths, out, mistakes):
-    """Yield each folder to look into, and the files of it that were given, None for all."""
+def folders_of(paths, out, mistakes, unread):
+    """Yield each folder to look into, and the files of it that were given, None for all.
+
+    A folder that one may not look into is added to `unread`.
+    """
     files = {}
     for path in paths:
         if is_folder(path):
-            if (path / "run.json").is_file():
+            if os.path.isfile(path / "run.json"):
                 mistakes.append(f"{path}: results of a run, name the folder of the images")
                 continue
-            yield from ((folder, None) for folder in walk(path, out and out.resolve()))
+            for folder in walk(path, out and out.resolve()):
+                if may_read(folder):
+                    yield folder, None
+                else:
+                    unread.append(f"{folder}: no permission to look into it, ask for it or move it")
         else:
             files.setdefault(path.parent, []).append(path)
     yield from files.items()
+
+
+def may_read(folder):
+    """Whether one may look into a folder."""
+    return os.access(folder, os.R_OK | os.X_OK)
 
 
 def is_folder(path):
@@ -213,13 +225,13 @@ def walk(folder, out, above=()):
     """Yield a folder and all within, sorted; not those of the system, of results, and above it."""
     yield folder
     above = (*above, folder.resolve())
-    for path in sorted(filter(is_folder, folder.iterdir())):
+    for path in sorted(filter(is_folder, folder.iterdir() if may_read(folder) else ())):
         real = path.resolve()
         if is_hidden(path) or path.name == REPLACED:
             continue
         if real in above or len(above) > MAX_DEPTH:
             print(f"note: {printable(str(path))}: leads back to a folder above it, not followed")
-        elif real == out or (path / "run.json").is_file():
+        elif real == out or os.path.isfile(path / "run.json"):
             print(f"note: {printable(str(path))}: results of a run, not segmented")
         else:
             yield from walk(path, out, above)

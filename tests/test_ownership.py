@@ -209,7 +209,7 @@ def test_a_stopped_run_is_measured_alone_and_the_rest_named(lab, monkeypatch, ca
     morphometry.main(["--no-pictures"])
     said = capsys.readouterr().out
     assert "warning: 2 of 3 images left out, no mask is from the last run in preds" in said
-    assert "which was stopped: b, c; run python find_myelin.py" in said
+    assert "which was stopped: b, c; run python find_myelin.py --resume\n" in said
     assert [row["image"] for row in read_table("morphometry/summary.csv")] == ["a"]
     facts = json.loads(Path("morphometry/run.json").read_text(encoding="utf-8"))
     assert facts["missing"] == ["b", "c"] and facts["segmentation"]["threshold"] == 0.9

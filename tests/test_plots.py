@@ -204,11 +204,12 @@ def test_fibers_left_out_have_no_number():
 
 
 def test_numbers_as_in_print():
-    assert [short(value) for value in (-12435.3, 0.08304, -0.5, 99.94)] == [
+    assert [short(value) for value in (-12435.3, 0.08304, -0.5, 99.94, -4e-11)] == [
         "−12435",
         "0.083",
         "−0.5",
         "99.9",
+        "0",
     ]
 
 

@@ -106,10 +106,10 @@ def test_the_scale_is_not_looked_for_again(study, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "change", "message"),
     [
-        (["--threshold", "0.7"], None, "had another threshold; repeat its call, or leave out"),
-        (["--pixel-size", "0.1"], None, "had another options, another images changed (control/a1"),
-        ([], "control/a1/y", "had another images changed (control/a1/y); repeat"),
-        ([], "control/a1/z", "had another images new (control/a1/z); repeat"),
+        (["--threshold", "0.7"], None, "differs in threshold; repeat its call, or leave out"),
+        (["--pixel-size", "0.1"], None, "differs in options, changed images (control/a1"),
+        ([], "control/a1/y", "differs in changed images (control/a1/y); repeat"),
+        ([], "control/a1/z", "differs in new images (control/a1/z); repeat"),
     ],
 )
 def test_nothing_is_mixed(study, monkeypatch, capsys, arguments, change, message):
@@ -129,7 +129,7 @@ def test_a_complete_run_of_other_settings_is_none_to_go_on_with(study, capsys):
     assert "begins" not in capsys.readouterr().out
     segment(*FILES, "--resume", "--threshold", "0.7")
     said = capsys.readouterr().out
-    assert "note: preds: the run there is complete and had another threshold; a new one" in said
+    assert "note: preds: the run there is complete and differs in threshold; a new one" in said
     assert record()["threshold"] == 0.7 and "resumed" not in record()
 
 

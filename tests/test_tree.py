@@ -148,7 +148,29 @@ def test_an_image_that_cannot_be_read_is_named_at_the_end(study, capsys):
     assert all(line.startswith("error: study/") for line in lines)
     assert list(record()["images"]) == list(NAMES) and record()["complete"]
     morphometry.main(["--no-pictures"])
-    assert "not segmented, left out: control/a1/broken, treated/a2/cut" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "not segmented, left out: control/a1/broken, treated/a2/cut; run python find_my" in said
+    assert f"; run {record()['command']}\n" in said and "--images study" in said
+
+
+def test_a_folder_without_permission_does_not_keep_the_others_from_being_done(
+    study, monkeypatch, capsys
+):
+    access = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: Path(path).name != "a2" and access(path, mode)
+    )
+    (line,) = stopped(capsys, 3, "--images", "study")
+    assert line.startswith("error: study/treated/a2: no permission to look into it")
+    assert list(record()["images"]) == list(NAMES[:3]) and record()["complete"]
+
+
+def test_the_call_in_run_json_repeats_an_image_of_a_tree(study):
+    segment("--images", "study")
+    call = record()["images"]["treated/a2/x"]["repeat"].replace("\\", "/").split()
+    assert call[3:5] == ["--images", "study/treated/a2/x.tif"]
+    segment(*call[3:], "--out", "again")
+    assert Path("again/x_pred.png").read_bytes() == Path("preds/treated/a2/x_pred.png").read_bytes()
 
 
 @pytest.mark.parametrize(
