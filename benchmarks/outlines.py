@@ -72,7 +72,7 @@ def dice_beside_outline(mask, reference):
         change(reference.astype(np.uint8), kernel) > 0 for change in (cv2.dilate, cv2.erode)
     )
     sure = ~(grown & ~shrunk)
-    return overlap(mask, reference)[0], overlap(mask[sure], reference[sure])[0]
+    return overlap(mask, reference)[0], overlap(mask & sure, reference & sure)[0]
 
 
 def main():

@@ -43,7 +43,7 @@ CONTRAST = 2.0
 CORE = 0.6  # of the greatest distance to the outline, from which on a pixel is of the core
 MIN_DEPTH_PX = 2  # of regions that have a core
 FIBERS = 0.3  # least score of an image with fibers: real ones reach 0.4; noise 0, blurred 0.33
-RIVAL = 0.3  # of the best score, from which on the other way round is looked at more closely
+RIVAL = 0.4  # of the best score, from which on the other way round is looked at more closely
 PLATEAU = 0.95  # of scales that serve nearly alike, fibers are measured at the largest
 MAX_CORRECTION = 2.0  # of a scale by the widths in a few windows, which may show odd fibers
 
@@ -164,7 +164,7 @@ class Looker:
         A small window may show little but one large fiber, or the gaps between some.
         """
         for dark, row in enumerate(scores):
-            for index in np.flatnonzero(row >= np.nanmax(row) / 2):
+            for index in np.flatnonzero(row >= 0.7 * np.nanmax(row)):
                 row[index] = self.measure(SCALES[index], bool(dark))[0]
 
     def look_wider(self, scores, best, dark):
