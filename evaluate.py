@@ -25,7 +25,7 @@ from myelin.masks import (
     images_of,
     read_cases,
 )
-from myelin.naming import PREDS, find_masks, list_tree
+from myelin.naming import PREDS, find_masks, list_tree, listed
 from myelin.nerve import find_nerves
 from myelin.ownership import read_run
 from myelin.pictures import add_format_option, formats_of
@@ -141,6 +141,9 @@ def find_pairs(reference, preds, source, reader):
     ]
     if missing:
         raise UserError(*missing)
+    alone = [name for name in found.masks if name not in references]
+    if alone:
+        print(f"note: without a reference, left out: {listed(alone)}")
     return references, found
 
 

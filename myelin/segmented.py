@@ -118,6 +118,17 @@ def name_others(folder, masks, planned, found):
         )
     if found.corrected:
         print(f"corrected by hand, taken as they are: {', '.join(found.corrected)}")
+    facts = found.run.get("images", {})
+    empty = [
+        name
+        for name in found.masks
+        if name not in found.corrected and facts.get(name, {}).get("has_fibers") is False
+    ]
+    if empty:
+        print(
+            f"warning: find_myelin.py found no fibers in {listed(empty)}, measured as tissue "
+            "without any; remove their masks if they show some"
+        )
     # The myelin there is the model's, perhaps of a later run than the axons were drawn on.
     drawn = [
         name for name, (_, axon) in found.masks.items() if axon and name not in found.corrected

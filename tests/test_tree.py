@@ -229,11 +229,27 @@ def test_images_changed_or_new_since_are_noticed(study, capsys):
     assert "x.tif: has changed since it was segmented" in fails(morphometry.main, capsys)
 
 
-def test_evaluating_follows_the_tree(study):
+def test_images_in_which_no_fibers_were_found_are_named_when_measured(study, capsys):
+    ramp = np.tile(np.linspace(20, 220, 120).astype(np.uint8), (120, 1))
+    write_image(study / "treated/a2/z.tif", ramp, 0.2)
+    find_myelin.main(["--images", "study"])
+    morphometry.main(["--no-pictures"])
+    assert (
+        "warning: find_myelin.py found no fibers in treated/a2/z, measu" in capsys.readouterr().out
+    )
+    Path("preds/treated/a2/z_mask.tif").unlink()
+    morphometry.main(["--no-pictures"])
+    assert "found no fibers" not in capsys.readouterr().out
+    assert [row["image"] for row in read_table("morphometry/summary.csv")] == list(NAMES)
+
+
+def test_evaluating_follows_the_tree(study, capsys):
     segment("--images", "study")
     for name in NAMES[1:3]:
         shutil.copy(f"preds/{name}_mask.tif", study / f"{name}_mask.tif")
     evaluate.main(["--no-pictures"])
+    said = capsys.readouterr().out
+    assert "note: without a reference, left out: control/a1/x, treated/a2/x\n" in said
     rows = read_table("evaluation/evaluation.csv")
     assert [row["image"] for row in rows[:2]] == list(NAMES[1:3])
     assert all(float(row["myelin_dice"]) == 1 for row in rows)
