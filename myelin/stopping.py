@@ -39,11 +39,17 @@ class State:
         Whether an exception can end it.
     go_on : str
         What is added to the line of a command that can go on, while it can.
+    hold : bool
+        Whether a signal waits until a process is started.
+    held : int or None
+        One that waits.
     """
 
     signal = None
     polite = False
     go_on = ""
+    hold = False
+    held = None
 
 
 def stop_line(number):
@@ -54,6 +60,9 @@ def stop_line(number):
 
 def on_signal(number, _frame):
     """Stop: by an exception where one helps, at once where not, or when told again."""
+    if State.hold:
+        State.held = number
+        return
     if not State.polite or State.signal:
         end_now(number)
     State.signal = number
@@ -124,7 +133,23 @@ def leave_to_parent():
 
 @contextlib.contextmanager
 def deaf_from_birth():
-    """Let `multiprocessing` start processes that hear no Ctrl-C before they ignore it, on POSIX."""
+    """Let `multiprocessing` start processes that hear no Ctrl-C before they ignore it, on POSIX.
+
+    What stops this process meanwhile waits, or what the new one is sent would be cut off.
+    """
+    State.hold = True
+    try:
+        with interrupts_blocked():
+            yield
+    finally:
+        State.hold, number, State.held = False, State.held, None
+        if number:
+            on_signal(number, None)
+
+
+@contextlib.contextmanager
+def interrupts_blocked():
+    """Start processes with SIGINT blocked, which they inherit; it may reach other threads here."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

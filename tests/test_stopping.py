@@ -39,6 +39,13 @@ LOST = """
 TURNED = """
         try: os.kill(os.getpid(), signal.SIGINT); time.sleep(60)
         except BaseException: raise ImportError("of a library") from None"""
+HELD = """
+        started = False
+        try:
+            with stopping.deaf_from_birth():
+                os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.1); started = True
+        finally:
+            if not started: os._exit(7)"""
 
 
 @POSIX
@@ -52,8 +59,9 @@ TURNED = """
         ("", SIGNAL.format("SIGHUP"), 129, "SIGHUP"),
         ("", LOST, 143, "SIGTERM"),
         ("", TURNED, 130, "Ctrl-C"),
+        ("", HELD, 143, "SIGTERM"),
     ],
-    ids=["imports", "imports, TERM", "main", "main, TERM", "main, HUP", "lost", "turned"],
+    ids=["imports", "imports, TERM", "main", "main, TERM", "main, HUP", "lost", "turned", "held"],
 )
 def test_a_signal_is_one_line_and_leaves_nothing(tmp_path, before, during, code, name):
     root = os.path.dirname(os.path.dirname(cli.__file__))
