@@ -79,11 +79,19 @@ def hashes_in(run, key, kind="mask_sha256"):
     key : "images" or "earlier"
     kind : "mask_sha256" or "image_sha256"
     """
+    return facts_in(run, key, kind, str)
+
+
+def facts_in(run, key, name, kind):
+    """Return {id: value} of one fact of the images that `run.json` lists under a key.
+
+    Values of another type than `kind` are left out: the file may be of another version, or edited.
+    """
     listed = run.get(key)
     return {
-        name: fact[kind]
-        for name, fact in (listed.items() if isinstance(listed, dict) else ())
-        if isinstance(fact, dict) and isinstance(fact.get(kind), str)
+        image: fact[name]
+        for image, fact in (listed.items() if isinstance(listed, dict) else ())
+        if isinstance(fact, dict) and isinstance(fact.get(name), kind)
     }
 
 

@@ -44,6 +44,7 @@ CORE = 0.6  # of the greatest distance to the outline, from which on a pixel is 
 MIN_DEPTH_PX = 2  # of regions that have a core
 FIBERS = 0.3  # least score of an image with fibers: real ones reach 0.36; noise 0, blurred 0.34
 RIVAL = 0.4  # of the best score, from which on the other way round is looked at more closely
+SERVES = 0.7  # of the best score of a way round: the scales at which it is
 PLATEAU = 0.95  # of scales that serve nearly alike, fibers are measured at the largest
 MAX_CORRECTION = 2.0  # of a scale by the widths in a few windows, which may show odd fibers
 
@@ -164,7 +165,7 @@ class Looker:
         A small window may show little but one large fiber, or the gaps between some.
         """
         for dark, row in enumerate(scores):
-            for index in np.flatnonzero(row >= 0.7 * np.nanmax(row)):
+            for index in np.flatnonzero(row >= SERVES * np.nanmax(row)):
                 row[index] = self.measure(SCALES[index], bool(dark))[0]
 
     def look_wider(self, scores, best, dark):

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from myelin.cli import UserError
+from myelin.cli import UserError, one_line
 from myelin.mask_checks import check_way_round
 from myelin.naming import images_among, list_tree, listed, test_images
-from myelin.ownership import hash_of_mask, hashes_in, pixel_hash, read_run
+from myelin.ownership import facts_in, hash_of_mask, hashes_in, pixel_hash, read_run
 from myelin.tree import find_images, source_of
 
 
@@ -118,11 +118,9 @@ def name_others(folder, masks, planned, found):
         )
     if found.corrected:
         print(f"corrected by hand, taken as they are: {', '.join(found.corrected)}")
-    facts = found.run.get("images", {})
+    shows = facts_in(found.run, "images", "has_fibers", bool)
     empty = [
-        name
-        for name in found.masks
-        if name not in found.corrected and facts.get(name, {}).get("has_fibers") is False
+        name for name in found.masks if name not in found.corrected and not shows.get(name, True)
     ]
     if empty:
         print(
@@ -146,7 +144,7 @@ def segmenting(run):
     if not isinstance(call, str) or "find_myelin.py" not in call or "given" not in run:
         call = "python find_myelin.py"
     stopped = run.get("complete") is False and "--resume" not in call.split()
-    return call + " --resume" * stopped
+    return one_line(call + " --resume" * stopped)
 
 
 def check_images(found, images, folder, reader):

@@ -258,6 +258,15 @@ def test_axon_masks_beside_the_models_masks_are_named(lab, capsys):
     assert "note: axons are taken from preds/<id>_axon.* in b, remove" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("images", [["a", "b", "c"], {"a": 5, "b": None, "c": {"has_fibers": 0}}])
+def test_what_run_json_says_of_images_may_be_anything(lab, images):
+    segment()
+    shutil.copy("preds/a_mask.tif", "raw/test/a_mask.tif")
+    Path("preds/run.json").write_text(json.dumps(record() | {"images": images}))
+    evaluate.main(["--no-pictures"])
+    assert read_table("evaluation/evaluation.csv")[0]["myelin_dice"] == "1"
+
+
 def test_a_mask_that_was_lost_is_named(lab, capsys):
     segment()
     Path("preds/b_mask.tif").unlink()
