@@ -23,11 +23,11 @@ file, one is taken:
     python data.py --take page=3
 """
 
-from myelin.cli import Parser, script
-from myelin.locking import holding
-from myelin.naming import NPYDATA
-from myelin.packing import pack
-from myelin.take import add_take_option
+from myelin.folders.naming import NPYDATA
+from myelin.folders.packing import pack
+from myelin.images.plane_selection import add_take_option
+from myelin.runtime.cli import Parser, script
+from myelin.runtime.lock import holding
 
 
 @script

@@ -9,14 +9,12 @@ one over all, and `evaluation/bland_altman.png`.
 
 from pathlib import Path
 
-from myelin.agreement import compare, density_column, measure_columns, pool
-from myelin.cli import Parser, UserError, progress, script
-from myelin.disk import check_room
-from myelin.fibers import measure_fibers
-from myelin.files import name_leftovers, start_run, write_run_json
-from myelin.frame import find_frame
-from myelin.locking import holding
-from myelin.masks import (
+from myelin.folders.image_tree import names_within, source_of, takes_of
+from myelin.folders.mask_set import check_drawn, check_images, segmented
+from myelin.folders.naming import PREDS, find_masks, list_tree
+from myelin.folders.ownership import read_run
+from myelin.measure.agreement import compare, density_column, measure_columns, pool
+from myelin.measure.cases import (
     Reader,
     add_no_pictures_option,
     add_out_option,
@@ -25,14 +23,16 @@ from myelin.masks import (
     images_of,
     read_cases,
 )
-from myelin.naming import PREDS, find_masks, list_tree, listed
-from myelin.nerve import find_nerves
-from myelin.ownership import read_run
-from myelin.pictures import add_format_option, formats_of
-from myelin.segmented import check_drawn, check_images, segmented
-from myelin.spreadsheet import add_decimal_option
-from myelin.tables import write_table
-from myelin.tree import names_within, source_of, takes_of
+from myelin.measure.fibers import measure_fibers
+from myelin.measure.frame import find_frame
+from myelin.measure.nerve import find_nerves
+from myelin.report.figures import add_format_option, formats_of
+from myelin.report.workbook import add_decimal_option
+from myelin.runtime.cli import Parser, UserError, listed, progress, script
+from myelin.runtime.disk import check_room
+from myelin.runtime.files import name_leftovers, start_run, write_run_json
+from myelin.runtime.lock import holding
+from myelin.runtime.tables import write_table
 
 EVALUATION = Path("evaluation")
 
@@ -100,7 +100,7 @@ def evaluate(args, source):
     rows = [one.row for one in compared]
     write_evaluation(args.out / "evaluation.csv", rows, total, args.decimal)
     if not args.no_pictures:
-        from myelin.plots import draw_bland_altman
+        from myelin.report.plots import draw_bland_altman
 
         draw_bland_altman(args.out / "bland_altman.png", comparisons, formats_of(args))
     write_run_json(

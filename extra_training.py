@@ -9,13 +9,10 @@ make it worse (with --validation-split 0 nothing tells, and the last epoch is ke
 the test images, as train.py does.
 """
 
-from myelin.cli import Parser, UserError, number, script
-from myelin.disk import check_room
-from myelin.fiber_width import FIBER_PX
-from myelin.files import beside, sha256
-from myelin.hosts import this_host, writing
-from myelin.locking import holding
-from myelin.model_file import (
+from myelin.folders.naming import NPYDATA
+from myelin.folders.packing import keep_up_to_train
+from myelin.measure.fiber_width import FIBER_PX
+from myelin.network.model_file import (
     RESUME,
     load_model,
     model_path,
@@ -23,12 +20,15 @@ from myelin.model_file import (
     restore_adam,
     room_of_training,
 )
-from myelin.naming import NPYDATA
-from myelin.packing import keep_up_to_train
-from myelin.pairs import Pairs
-from myelin.preds import room_if_packed, segment_if_packed
-from myelin.preprocessing import dataset_statistics
-from myelin.recipe import (
+from myelin.network.preprocessing import dataset_statistics
+from myelin.runtime.cli import Parser, UserError, number, script
+from myelin.runtime.disk import check_room
+from myelin.runtime.files import beside, sha256
+from myelin.runtime.lock import holding
+from myelin.segment.pipeline import room_if_packed, segment_if_packed
+from myelin.train.hosts import this_host, writing
+from myelin.train.pairs import Pairs
+from myelin.train.recipe import (
     Run,
     add_recipe_options,
     add_run_options,
@@ -54,7 +54,7 @@ def main(argv=None):
         train(old, own, settings, run, args, host)
     if host.number > 0:  # the first host does the rest
         return
-    from myelin.calibration import calibrate_trained  # late: it imports all that draws
+    from myelin.train.calibration import calibrate_trained  # late: it imports all that draws
 
     calibrate_trained(new)
     segment_if_packed(new)
@@ -65,7 +65,7 @@ def train(old, new, settings, run, args, host):
     check_room(room_of_training(new, run.keep_optimizer) | room_if_packed())
     pairs = Pairs(settings.myelin == "bright", fiber_px=fiber_px_of(old, settings))
 
-    from myelin import training  # late: it imports Keras
+    from myelin.train import fit as training  # late: it imports Keras
 
     if args.distribute:
         training.distribute(run, pairs, host)

@@ -13,16 +13,16 @@ With --images nothing is packed, and an id is the path of an image within its fo
 study/control/animal1/x.tif is control/animal1/x, its mask results/control/animal1/x_mask.tif.
 """
 
-from myelin.cli import Parser, number, script
-from myelin.dask_team import address
-from myelin.engine import ENGINES, PRECISIONS
-from myelin.masks import add_out_option
-from myelin.model_file import model_path
-from myelin.naming import PREDS
-from myelin.pixel_size import check_pixel_size
-from myelin.preds import segment_files, segment_test
-from myelin.run_options import Options
-from myelin.take import add_take_option
+from myelin.folders.naming import PREDS
+from myelin.images.pixel_size import check_pixel_size
+from myelin.images.plane_selection import add_take_option
+from myelin.measure.cases import add_out_option
+from myelin.network.engine import ENGINES, PRECISIONS
+from myelin.network.model_file import model_path
+from myelin.runtime.cli import Parser, number, script
+from myelin.segment.dask_team import address
+from myelin.segment.pipeline import segment_files, segment_test
+from myelin.segment.run_options import Options
 
 
 def scale(text):

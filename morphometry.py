@@ -27,21 +27,11 @@ import itertools
 import math
 from pathlib import Path
 
-from myelin.cli import Parser, progress, running, script
-from myelin.disk import check_room
-from myelin.exclude import Exclusions, add_exclude_options
-from myelin.fibers import measure_fibers, without_axons, write_fibers
-from myelin.files import name_leftovers, start_run, write_run_json
-from myelin.frame import add_frame_options, find_frame, name_unseen
-from myelin.groups import (
-    G_RATIO_BINS,
-    Measured,
-    animals_by_group,
-    compare_groups,
-    find_groups,
-)
-from myelin.locking import holding
-from myelin.masks import (
+from myelin.folders.image_tree import names_within, source_of, takes_of
+from myelin.folders.mask_set import check_images, probabilities_of, segmented
+from myelin.folders.naming import MORPHOMETRY, PREDS, RAW_TEST, find_masks
+from myelin.folders.ownership import keep_edited, label_hashes
+from myelin.measure.cases import (
     Reader,
     add_no_pictures_option,
     add_out_option,
@@ -50,20 +40,30 @@ from myelin.masks import (
     images_of,
     read_cases,
 )
-from myelin.methods import write_methods
-from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, find_masks
-from myelin.nerve import fascicle_rows, find_nerves
-from myelin.numbering import Numbers
-from myelin.ownership import keep_edited, label_hashes
-from myelin.pictures import Pictures, add_picture_options
-from myelin.plausible import doubts
-from myelin.regions import mask_without
-from myelin.report import Report
-from myelin.segmented import check_images, probabilities_of, segmented
-from myelin.spreadsheet import add_table_options, check_installed, write_workbook
-from myelin.summary import summarize
-from myelin.tables import write_table
-from myelin.tree import names_within, source_of, takes_of
+from myelin.measure.exclude import Exclusions, add_exclude_options
+from myelin.measure.fibers import measure_fibers, without_axons, write_fibers
+from myelin.measure.frame import add_frame_options, find_frame, name_unseen
+from myelin.measure.nerve import fascicle_rows, find_nerves
+from myelin.measure.numbering import Numbers
+from myelin.measure.plausible import doubts
+from myelin.measure.summary import summarize
+from myelin.pixels.regions import mask_without
+from myelin.report.figures import Pictures, add_picture_options
+from myelin.report.html import Report
+from myelin.report.methods import write_methods
+from myelin.report.workbook import add_table_options, check_installed, write_workbook
+from myelin.runtime.cli import Parser, progress, running, script
+from myelin.runtime.disk import check_room
+from myelin.runtime.files import name_leftovers, start_run, write_run_json
+from myelin.runtime.lock import holding
+from myelin.runtime.tables import write_table
+from myelin.statistics.groups import (
+    G_RATIO_BINS,
+    Measured,
+    animals_by_group,
+    compare_groups,
+    find_groups,
+)
 
 # So many images get their warnings on the terminal: a wrong pixel size concerns all of them.
 DOUBTED_SAID = 5

@@ -28,10 +28,10 @@ myelin of no fiber, 2 a gap in a sheath) and comes back from there; remove the f
 import glob
 from pathlib import Path
 
-from myelin.cli import Parser, UserError, progress, script
-from myelin.locking import holding
-from myelin.masks import add_out_option, add_pixel_size_option, check_out
-from myelin.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS
+from myelin.folders.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS
+from myelin.measure.cases import add_out_option, add_pixel_size_option, check_out
+from myelin.runtime.cli import Parser, UserError, progress, script
+from myelin.runtime.lock import holding
 
 FORMATS = ("imagej", "qupath", "napari")
 
@@ -115,7 +115,7 @@ def main(argv=None):
 
 def export_all(args):
     """Write the outlines of all images asked for."""
-    from myelin.rois_export import export, from_masks, from_morphometry
+    from myelin.exchange.export_rois import export, from_masks, from_morphometry
 
     check_out(args.out, MORPHOMETRY, PREDS, RAW_TEST, *filter(None, [args.masks]))
     if args.masks:
@@ -135,8 +135,8 @@ def export_all(args):
 
 def import_all(args):
     """Write the masks that the outlines of all files draw."""
-    from myelin.corrections import write_corrected
-    from myelin.rois_import import read_all
+    from myelin.exchange.corrections import write_corrected
+    from myelin.exchange.import_rois import read_all
 
     # PowerShell hands on patterns as they are.
     files = [Path(path) for name in args.files for path in sorted(glob.glob(name)) or [name]]
@@ -152,7 +152,7 @@ def import_all(args):
 
 def restore_all(args):
     """Bring back the model's masks."""
-    from myelin.corrections import restore
+    from myelin.exchange.corrections import restore
 
     with holding(PREDS):
         for name in args.ids:

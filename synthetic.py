@@ -5,18 +5,19 @@
 fills `raw/train` with `synthetic_01.tif`, `synthetic_01_mask.tif` (myelin 255) and
 `synthetic_01_fibers.csv` (every true fiber in µm), and `raw/test` with `synthetic_test_01.tif` and
 so on, the mask there being a reference for evaluate.py. From Python, `draw_nerve` of
-myelin/synthetic_nerve.py draws one image.
+myelin/synthetic/nerve.py draws one image.
 """
 
 import math
 
-from myelin.cli import Parser, UserError, number, progress, script
-from myelin.disk import check_room
-from myelin.images import write_image
-from myelin.naming import RAW_TEST, RAW_TRAIN, SUFFIXES
-from myelin.pixel_size import check_pixel_size
-from myelin.synthetic_nerve import SCENES, TRUE_COLUMNS, draw_nerve
-from myelin.tables import write_table
+from myelin.folders.naming import RAW_TEST, RAW_TRAIN
+from myelin.images.formats import SUFFIXES
+from myelin.images.image import write_image
+from myelin.images.pixel_size import check_pixel_size
+from myelin.runtime.cli import Parser, UserError, number, progress, script
+from myelin.runtime.disk import check_room
+from myelin.runtime.tables import write_table
+from myelin.synthetic.nerve import SCENES, TRUE_COLUMNS, draw_nerve
 
 
 def refuse_to_overwrite(folder, stems):

@@ -10,17 +10,24 @@ models/newmyelin.h5 (after each better epoch), newmyelin_history.csv and newmyel
 the run is complete also newmyelin_resume.h5, from which --resume goes on.
 """
 
-from myelin.cli import Parser, number, script
-from myelin.disk import check_room
-from myelin.fiber_width import FIBER_PX
-from myelin.hosts import this_host, writing
-from myelin.locking import holding
-from myelin.model_file import model_path, room_of_training
-from myelin.naming import NPYDATA
-from myelin.packing import keep_up_to_train
-from myelin.pairs import Pairs
-from myelin.preds import room_if_packed, segment_if_packed
-from myelin.recipe import Recipe, Run, add_recipe_options, add_run_options, given_recipe, multiple
+from myelin.folders.naming import NPYDATA
+from myelin.folders.packing import keep_up_to_train
+from myelin.measure.fiber_width import FIBER_PX
+from myelin.network.model_file import model_path, room_of_training
+from myelin.runtime.cli import Parser, number, script
+from myelin.runtime.disk import check_room
+from myelin.runtime.lock import holding
+from myelin.segment.pipeline import room_if_packed, segment_if_packed
+from myelin.train.hosts import this_host, writing
+from myelin.train.pairs import Pairs
+from myelin.train.recipe import (
+    Recipe,
+    Run,
+    add_recipe_options,
+    add_run_options,
+    given_recipe,
+    multiple,
+)
 from unet import DEFAULT_SIZE
 
 
@@ -36,7 +43,7 @@ def main(argv=None):
         train(own, run, args, host)
     if host.number > 0:  # the first host does the rest
         return
-    from myelin.calibration import calibrate_trained  # late: it imports all that draws
+    from myelin.train.calibration import calibrate_trained  # late: it imports all that draws
 
     calibrate_trained(path)
     segment_if_packed(path)
@@ -47,7 +54,7 @@ def train(path, run, args, host):
     check_room(room_of_training(path, run.keep_optimizer) | room_if_packed())
     pairs = Pairs(as_bright=bool(args.crop), fiber_px=FIBER_PX if args.crop else None)
 
-    from myelin import training  # late: it imports Keras
+    from myelin.train import fit as training  # late: it imports Keras
 
     if args.distribute:
         training.distribute(run, pairs, host)

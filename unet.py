@@ -15,7 +15,7 @@ FILTERS = (32, 64, 128, 256)
 BOTTOM_FILTERS = 512
 STRIDE = 2 ** len(FILTERS)  # rows and cols must be multiples of this: each level halves them
 DEFAULT_SIZE = 1024
-# A gap as narrow as the median sheath, of fibers 35 px wide, see `myelin/fiber_width.py`.
+# A gap as narrow as the median sheath, of fibers 35 px wide, see `myelin/measure/fiber_width.py`.
 GAP_PX, GAP_RIM_PX = 7, 2
 GAP_WEIGHT = 3
 SMOOTH = 1.0

@@ -20,14 +20,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from myelin.agreement import compare, measure_columns, overlap
-from myelin.engine import open_engine
-from myelin.fibers import measure_fibers
-from myelin.images import read_image, read_mask
-from myelin.model_file import model_path, read_model_file
-from myelin.naming import list_images, training_pairs
-from myelin.segmentation import segment
-from myelin.sharing import decide
+from myelin.folders.naming import list_images, training_pairs
+from myelin.images.image import read_image, read_mask
+from myelin.measure.agreement import compare, measure_columns, overlap
+from myelin.measure.fibers import measure_fibers
+from myelin.network.engine import open_engine
+from myelin.network.model_file import model_path, read_model_file
+from myelin.segment.scale_groups import decide
+from myelin.segment.tiles import segment
 
 GUISES = {"inverted": -1, "x2": 2, "x3": 3, "/2": 0.5}
 

@@ -20,12 +20,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from myelin.agreement import match_fibers
-from myelin.fibers import measure_fibers
-from myelin.images import read_image, read_mask
-from myelin.masks import Reader, images_of
-from myelin.naming import PREDS, RAW_TEST, find_masks
-from myelin.segmented import probabilities_of, segmented
+from myelin.folders.mask_set import probabilities_of, segmented
+from myelin.folders.naming import PREDS, RAW_TEST, find_masks
+from myelin.images.image import read_image, read_mask
+from myelin.measure.agreement import match_fibers
+from myelin.measure.cases import Reader, images_of
+from myelin.measure.fibers import measure_fibers
 
 IN_USE = "sheath x axon (in use)"
 SECTORS = 16

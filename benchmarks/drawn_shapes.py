@@ -15,8 +15,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from myelin.agreement import measure_columns
-from myelin.fibers import measure_fibers
+from myelin.measure.agreement import measure_columns
+from myelin.measure.fibers import measure_fibers
 
 MEASURE_COLUMNS = list(measure_columns("um").values())
 

@@ -18,14 +18,14 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from myelin.engine import OpenVinoEngine
-from myelin.files import sha256
-from myelin.images import read_image
-from myelin.model_file import model_path, read_model_file
-from myelin.naming import test_images
-from myelin.quantization import read_scales
-from myelin.segmentation import segment
-from myelin.sharing import decide
+from myelin.folders.naming import test_images
+from myelin.images.image import read_image
+from myelin.network.engine import OpenVinoEngine
+from myelin.network.model_file import model_path, read_model_file
+from myelin.network.quantization import read_scales
+from myelin.runtime.files import sha256
+from myelin.segment.scale_groups import decide
+from myelin.segment.tiles import segment
 
 
 def halved(image):

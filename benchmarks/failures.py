@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from matplotlib.figure import Figure
 
-from myelin.agreement import overlap
-from myelin.fiber_width import FIBER_PX, fiber_width
-from myelin.images import read_image, read_mask
-from myelin.naming import find_masks, list_images
+from myelin.folders.naming import find_masks, list_images
+from myelin.images.image import read_image, read_mask
+from myelin.measure.agreement import overlap
+from myelin.measure.fiber_width import FIBER_PX, fiber_width
 
 WINDOW_FIBERS = 12
 MISSING_RGB, EXTRA_RGB = (0, 114, 178), (230, 159, 0)  # Okabe and Ito's palette

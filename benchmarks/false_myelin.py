@@ -16,14 +16,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from myelin.engine import open_engine
-from myelin.images import read_image
-from myelin.model_file import model_path, read_model_file
-from myelin.naming import list_images
-from myelin.regions import label_regions
-from myelin.segmentation import segment
-from myelin.sharing import Choice, decide
-from myelin.synthetic_nerve import SCENES, draw_nerve
+from myelin.folders.naming import list_images
+from myelin.images.image import read_image
+from myelin.network.engine import open_engine
+from myelin.network.model_file import model_path, read_model_file
+from myelin.pixels.regions import label_regions
+from myelin.segment.scale_groups import Choice, decide
+from myelin.segment.tiles import segment
+from myelin.synthetic.nerve import SCENES, draw_nerve
 
 SIDE, PIXEL_SIZE_UM, SEED, IMAGES = 640, 0.1, 99, 2
 MARGIN_PX = 3000

@@ -29,11 +29,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import unet
-from myelin.engine import start_keras
-from myelin.images import read_image, read_mask
-from myelin.model_file import model_path, read_model_file
-from myelin.naming import training_pairs
-from myelin.preprocessing import Preprocessing, normalize
+from myelin.folders.naming import training_pairs
+from myelin.images.image import read_image, read_mask
+from myelin.network.engine import start_keras
+from myelin.network.model_file import model_path, read_model_file
+from myelin.network.preprocessing import Preprocessing, normalize
 
 NATIVE = Preprocessing(frame="native", rows=None, cols=None, normalize="image")
 CROPS, CROP_PX = 4, 256

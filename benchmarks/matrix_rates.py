@@ -21,10 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import unet
-from myelin.engine import OpenVinoEngine, multiplies_8_bit, start_openvino
-from myelin.files import sha256
-from myelin.model_file import model_path, read_model_file
-from myelin.quantization import read_scales
+from myelin.network.engine import OpenVinoEngine, multiplies_8_bit, start_openvino
+from myelin.network.model_file import model_path, read_model_file
+from myelin.network.quantization import read_scales
+from myelin.runtime.files import sha256
 
 CHANNELS, SIDE, LENGTH = 256, 64, 8
 FRAME = (1040, 1392)
@@ -47,7 +47,7 @@ def chain(core, precision):
     from openvino import Model
     from openvino import opset13 as ops
 
-    from myelin.graph import in_steps
+    from myelin.network.openvino_graph import in_steps
 
     rng = np.random.default_rng(0)
     source = node = ops.parameter([1, CHANNELS, SIDE, SIDE], np.float32)

@@ -17,10 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import unet
-from myelin.engine import start_keras
-from myelin.images import write_image
-from myelin.model_file import save_model
-from myelin.preprocessing import Preprocessing
+from myelin.images.image import write_image
+from myelin.network.engine import start_keras
+from myelin.network.model_file import save_model
+from myelin.network.preprocessing import Preprocessing
 
 # ru_maxrss counts all children so far, so each command runs under a Python of its own.
 WRAPPER = """

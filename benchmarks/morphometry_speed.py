@@ -21,8 +21,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from myelin.fibers import measure_fibers, write_fibers
-from myelin.images import read_mask
+from myelin.images.image import read_mask
+from myelin.measure.fibers import measure_fibers, write_fibers
 
 DATA = ROOT.parent / "shared" / "data"
 MASK, AXON = DATA / "sem" / "rat5_14_mask.png", DATA / "sem_axons" / "rat5_14_axon.png"

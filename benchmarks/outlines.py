@@ -18,9 +18,9 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinat
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from myelin.agreement import overlap
-from myelin.images import read_image, read_mask
-from myelin.naming import find_masks, list_images
+from myelin.folders.naming import find_masks, list_images
+from myelin.images.image import read_image, read_mask
+from myelin.measure.agreement import overlap
 
 REACH_PX = 3.0  # a sheath is at least 6 px wide where it counts
 STEP_PX = 0.125

@@ -16,13 +16,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from myelin.engine import open_engine
-from myelin.files import sha256
-from myelin.images import read_image
-from myelin.model_file import model_path, read_model_file
-from myelin.naming import list_images
-from myelin.quantization import read_scales
-from myelin.scale import FIBERS, Looker
+from myelin.folders.naming import list_images
+from myelin.images.image import read_image
+from myelin.network.engine import open_engine
+from myelin.network.model_file import model_path, read_model_file
+from myelin.network.quantization import read_scales
+from myelin.runtime.files import sha256
+from myelin.segment.scale import FIBERS, Looker
 
 MARGIN = 0.6  # of a part that may be of its darkest value
 

@@ -43,7 +43,7 @@ def main(argv=None):
     )
     parser.add_argument("--repeats", type=int, default=20, help="runs per figure (default 20)")
     repeats = parser.parse_args(argv).repeats
-    from myelin.preprocessing import resize
+    from myelin.network.preprocessing import resize
 
     print(f"{'from':>13} {'to':>13} {'scikit-image':>13} {'OpenCV':>9} {'faster':>7} {'differ':>7}")
     random = np.random.default_rng(0)

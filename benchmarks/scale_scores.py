@@ -17,12 +17,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from matplotlib.figure import Figure
 
-from myelin.engine import open_engine
-from myelin.images import read_image
-from myelin.model_file import model_path, read_model_file
-from myelin.naming import test_images
-from myelin.scale import SCALES, Looker
-from myelin.sharing import decide
+from myelin.folders.naming import test_images
+from myelin.images.image import read_image
+from myelin.network.engine import open_engine
+from myelin.network.model_file import model_path, read_model_file
+from myelin.segment.scale import SCALES, Looker
+from myelin.segment.scale_groups import decide
 
 
 class Counting:

@@ -29,7 +29,7 @@ COMMANDS = (
 def draw(path, side, first):
     """Write a scan of side x side pixels, beginning at so many rows and columns of the pattern."""
     sys.path.insert(0, str(REPOSITORY))
-    from myelin.images import read_image
+    from myelin.images.image import read_image
 
     part = read_image(REPOSITORY / "raw/test/synthetic_test_01.tif")
     part = np.block([[part, part[:, ::-1]], [part[::-1], part[::-1, ::-1]]])

@@ -27,14 +27,14 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from myelin.engine import OpenVinoEngine
-from myelin.files import sha256
-from myelin.images import read_image
-from myelin.model_file import model_path, read_model_file
-from myelin.naming import test_images
-from myelin.preprocessing import normalize
-from myelin.quantization import read_scales
-from myelin.segmentation import predict
+from myelin.folders.naming import test_images
+from myelin.images.image import read_image
+from myelin.network.engine import OpenVinoEngine
+from myelin.network.model_file import model_path, read_model_file
+from myelin.network.preprocessing import normalize
+from myelin.network.quantization import read_scales
+from myelin.runtime.files import sha256
+from myelin.segment.tiles import predict
 
 PROCEDURE_2018 = """
 import os, sys
@@ -44,7 +44,7 @@ from skimage.io import imsave
 from skimage.transform import resize
 sys.path.insert(0, sys.argv[1])
 import unet
-from myelin.model_file import read_model_file
+from myelin.network.model_file import read_model_file
 
 images = np.load("npydata/imgs_test.npy")
 ids = np.load("npydata/imgs_id_test.npy")

@@ -14,9 +14,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from myelin.agreement import measure_columns
-from myelin.fibers import measure_fibers
-from myelin.synthetic_nerve import draw_nerve
+from myelin.measure.agreement import measure_columns
+from myelin.measure.fibers import measure_fibers
+from myelin.synthetic.nerve import draw_nerve
 
 MEASURE_COLUMNS = list(measure_columns("um").values())
 SIDE, PIXEL_SIZE_UM, SEED = 1400, 0.1, 6

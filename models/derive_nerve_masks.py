@@ -26,9 +26,9 @@ from skimage.segmentation import watershed
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from myelin.cli import progress
-from myelin.images import read_image, read_mask, write_image
-from myelin.naming import PREDS, RAW_TEST, RAW_TRAIN, test_images
+from myelin.folders.naming import PREDS, RAW_TEST, RAW_TRAIN, test_images
+from myelin.images.image import read_image, read_mask, write_image
+from myelin.runtime.cli import progress
 
 RIM_PX = 2.5  # either side of the segmentation's outline: where the edge is looked for
 SIGMA_PX = 1.0  # of the gradient: less follows the grain, more rounds thin sheaths

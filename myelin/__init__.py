@@ -1,5 +1,5 @@
 """What the commands of DeepMyelinSegmentation share; CONTRIBUTING.md says what is where."""
 
-from myelin import stopping  # noqa: F401  first: Ctrl-C during the imports that follow
+from myelin.runtime import stopping  # noqa: F401  first: Ctrl-C during the imports that follow
 
 __version__ = "1.0.0"

@@ -12,14 +12,15 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same sums in the same order everywhere
 os.environ["TQDM_DISABLE"] = "1"  # a bar comes after 2 s, so on a busy machine alone
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers")]
 
 
 @pytest.fixture(autouse=True)
 def calibrated(monkeypatch):
     """Spare tests half a minute of drawing after each training; return the models it was due to."""
     models = []
-    monkeypatch.setattr("myelin.calibration.calibrate_trained", models.append)
+    monkeypatch.setattr("myelin.train.calibration.calibrate_trained", models.append)
     return models
 
 
@@ -86,7 +87,7 @@ def packed(tmp_path, monkeypatch):
     from drawings import fiber_image
 
     import data
-    from myelin import images
+    from myelin.images import image as images
 
     monkeypatch.chdir(tmp_path)
     for number in range(5):
@@ -112,7 +113,7 @@ def trained(frame):
     from trained import SIZE
 
     import unet
-    from myelin import engine
+    from myelin.network import engine
 
     engine.start_keras()
     network = unet.get_unet(SIZE, SIZE)
@@ -128,7 +129,7 @@ def saved(trained, tmp_path_factory):
     """The model file of `trained`."""
     from trained import SETTINGS
 
-    from myelin import model_file
+    from myelin.network import model_file
 
     path = tmp_path_factory.mktemp("models") / "saved.h5"
     model_file.save_model(path, trained, SETTINGS)

@@ -7,39 +7,84 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = "data train extra_training find_myelin morphometry evaluate rois synthetic".split()
-CODE = [*ROOT.glob("*.py"), *(ROOT / "myelin").glob("*.py")]
+# The folders of the package by floor. A file imports from its own folder and from lower floors.
+FLOORS = {
+    "runtime": 1,
+    "pixels": 1,
+    "images": 2,
+    "synthetic": 2,
+    "folders": 3,
+    "network": 3,
+    "measure": 4,
+    "statistics": 5,
+    "segment": 6,
+    "train": 6,
+    "report": 6,
+    "exchange": 6,
+}
+PACKAGE = sorted((ROOT / "myelin").rglob("*.py"))
+CODE = [*sorted(ROOT.glob("*.py")), *PACKAGE]
 EVERYTHING = [*CODE, *(ROOT / "benchmarks").glob("*.py"), *(ROOT / "models").glob("*.py")]
+PAGE = sorted((ROOT / "myelin" / "report" / "page").iterdir())
+MAX_FILES, MAX_LINES, MAX_PAGE_LINES, MAX_FUNCTION_LINES = 15, 450, 350, 60
 
 
-PAGE = [*(ROOT / "myelin" / "page").iterdir()]
+def relative(path):
+    """Return a path within the repository as text, to name a test case by it."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def module_name(path):
+    """Return the dotted name that a file is imported by."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+MODULES = {module_name(path): path for path in CODE}
 
 
 def imported(path):
-    """Return the modules of this suite that a file imports, late imports too."""
+    """Return the names of the modules of this suite that a file imports, late imports too."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module == "myelin":
-            found |= {f"myelin.{name.name}" for name in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found.add(node.module)
+        if isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
         elif isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
-    ours = {p.stem if p.parent == ROOT else f"myelin.{p.stem}" for p in CODE}
-    return found & ours
+    return found & MODULES.keys()
 
 
 def test_the_root_holds_the_commands_and_the_network():
     assert {path.stem for path in ROOT.glob("*.py")} == {*COMMANDS, "unet"}
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=lambda path: path.name)
+def test_every_file_of_the_package_is_in_a_folder_of_a_floor():
+    assert len(PACKAGE) > 60  # a pattern that looks into one level would find one file
+    folders = {path.parent.name for path in PACKAGE if path.parent != ROOT / "myelin"}
+    assert folders == FLOORS.keys()
+    assert all(path.parent.parent == ROOT / "myelin" for path in PACKAGE if path.stem != "__init__")
+
+
+@pytest.mark.parametrize("folder", FLOORS)
+def test_a_folder_can_be_taken_in_at_a_glance(folder):
+    assert len([*(ROOT / "myelin" / folder).glob("*")]) <= MAX_FILES + 1  # and __pycache__
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=relative)
 def test_nothing_imports_a_command(path):
     assert not imported(path) & set(COMMANDS)
 
 
-def test_imports_only_go_downwards():
-    """No module imports one that imports it, directly or through others."""
-    below = {f"myelin.{path.stem}": imported(path) for path in (ROOT / "myelin").glob("*.py")}
+@pytest.mark.parametrize("path", PACKAGE, ids=relative)
+def test_imports_between_folders_go_down(path):
+    floor = FLOORS.get(path.parent.name, 0)
+    for name in imported(path):
+        folder = MODULES[name].parent.name
+        if folder in FLOORS and folder != path.parent.name and floor:
+            assert FLOORS[folder] < floor, name
+
+
+def test_no_imports_in_a_circle():
+    below = {module_name(path): imported(path) for path in PACKAGE}
 
     def visit(name, above):
         assert name not in above, " -> ".join([*above, name])
@@ -50,16 +95,16 @@ def test_imports_only_go_downwards():
         visit(name, [])
 
 
-@pytest.mark.parametrize("path", PAGE, ids=lambda path: path.name)
-def test_files_of_the_page_too(path):
+@pytest.mark.parametrize("path", PAGE, ids=relative)
+def test_files_of_the_page_can_be_read_in_one_sitting(path):
     lines = path.read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 350 and max(map(len, lines)) <= 120
+    assert len(lines) <= MAX_PAGE_LINES and max(map(len, lines)) <= 120
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", EVERYTHING, ids=relative)
 def test_files_and_functions_can_be_read_in_one_sitting(path):
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 350
+    assert len(text.splitlines()) <= MAX_LINES
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
-            assert node.end_lineno - node.lineno < 60, node.name
+            assert node.end_lineno - node.lineno < MAX_FUNCTION_LINES, node.name

@@ -21,7 +21,7 @@ import runpy, sys
 sys.path.insert(0, {str(ROOT)!r})
 sys.argv = sys.argv[1:]
 sys.modules["__main__"].__file__ = sys.argv[0]
-from myelin import calibration
+from myelin.train import calibration
 calibration.SIZE, calibration.PIXEL_SIZES_UM = 64, (0.27,)
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

@@ -1,0 +1,167 @@
+"""Segment one image, in tiles where it is large."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from myelin.network import preprocessing
+from myelin.runtime.cli import progress
+from unet import STRIDE
+
+# Frames of more pixels are cut into tiles of one size, at most so many pixels wide. A frame of the
+# study, 1040 x 1392, goes through in one piece: 0.5 GB of memory in bfloat16, 0.9 GB in float32.
+MAX_FRAME_PX = 1_500_000
+MAX_TILE = 1216
+# What a pixel's result depends on: two 3x3 convolutions and a pooling on each of four levels reach
+# 2+1, 4+2, 8+4, 16+8 pixels, the bottom 32, the way up 16+8+4+2: 107, rounded up to whole strides.
+HALO = 112
+
+
+def segment(engine, settings, image, choice):
+    """Segment one image.
+
+    Parameters
+    ----------
+    engine : engine.OpenVinoEngine or engine.KerasEngine
+    settings : preprocessing.Preprocessing
+        Of the engine's model.
+    image : uint8 array, (rows, cols)
+    choice : sharing.Choice
+        Which way round and at which magnification, as from `sharing.decide`.
+
+    Returns
+    -------
+    float32 array, (rows, cols), 0..1
+        Probability of myelin; 0 where the image shows no fibers.
+    """
+    if not choice.has_fibers:
+        return np.zeros(image.shape, np.float32)
+    rows, cols = image.shape
+    if settings.frame == "resize":
+        image = 255 - image if choice.dark else image
+        image = preprocessing.resize(image, settings.rows, settings.cols)
+        found = engine.predict(preprocessing.normalize(image, settings))
+    else:
+        frame = preprocessing.normalize(image, settings, choice.dark)
+        found = predict(engine, preprocessing.magnify(frame, choice.scale))
+    return np.clip(preprocessing.resize(found, rows, cols), 0, 1)
+
+
+def predict(engine, frame):
+    """Return the probability map of a normalised frame of any size, in tiles where it is large.
+
+    Each tile sees a halo of its true surroundings, so tiles give what one piece would. Tiles of
+    one grey value, such as a scan's empty glass, are computed once for each place at the edge.
+
+    Parameters
+    ----------
+    engine : engine.OpenVinoEngine or engine.KerasEngine
+        Of a model that takes frames of any size.
+    frame : float32 array, (rows, cols)
+
+    Returns
+    -------
+    float32 array, (rows, cols)
+    """
+    rows, cols = frame.shape
+    mode = "symmetric" if min(rows, cols) >= STRIDE else "edge"
+    frame = np.pad(frame, padding(frame.shape), mode=mode)
+    if frame.size <= MAX_FRAME_PX:
+        return engine.predict(frame)[:rows, :cols]
+    result = np.empty(frame.shape, np.float32)
+    for first, found in predict_bands(engine, lambda first, last: frame[first:last], frame.shape):
+        result[first : first + len(found)] = found
+    return result[:rows, :cols]
+
+
+def padding(shape):
+    """Return what a frame lacks to whole strides, as for `np.pad`."""
+    return tuple((0, -length % STRIDE) for length in shape)
+
+
+def predict_bands(engine, rows_of, shape):
+    """Yield the probability map of a frame in whole strides from top to bottom, tile by tile.
+
+    Parameters
+    ----------
+    engine
+        As for `predict`.
+    rows_of : function
+        Returns rows `first` to `last` of the frame, float32 (last - first, cols).
+    shape : (int, int)
+
+    Yields
+    ------
+    first : int
+        Row where a band begins.
+    found : float32 array, (n, cols)
+        Its rows, which follow those of the band before.
+    """
+    downs, acrosses = map(cut, shape)
+    blank, done = {}, 0
+    tiles = itertools.product(downs, acrosses)
+    for down, across in progress(tiles, "huge image", "tile", 10, len(downs) * len(acrosses)):
+        if across.start == 0:
+            rows = rows_of(down.start, down.stop)
+            result = np.empty((down.last - down.first, shape[1]), np.float32)
+        tile = np.ascontiguousarray(rows[:, across.start : across.stop])
+        key = down.kind, across.kind, tile.flat[0] if (tile == tile.flat[0]).all() else None
+        found = blank.get(key)
+        if found is None:
+            found = engine.predict(tile)
+            if key[2] is not None:
+                blank[key] = found
+        result[:, across.first : across.last] = found[
+            down.first - down.start : down.last - down.start,
+            across.first - across.start : across.last - across.start,
+        ]
+        if across.last == shape[1]:
+            yield done, result[done - down.first :]
+            done = down.last
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """Where a tile lies along one axis: what it sees, and what of it counts.
+
+    Attributes
+    ----------
+    start, stop : int
+        The tile, halo included.
+    first, last : int
+        The part whose result is kept.
+    kind : (bool, bool)
+        Whether it begins and ends with the frame.
+    """
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+    @property
+    def kind(self):
+        return self.first == self.start, self.last == self.stop
+
+
+def cut(length):
+    """Cut a length into overlapping tiles of one size, list of `Span`.
+
+    Each starts at a multiple of the stride, as pooling is not the same from other pixels.
+    """
+    if length <= MAX_TILE:
+        return [Span(0, length, 0, length)]
+    count = -(-(length - 2 * HALO) // (MAX_TILE - 2 * HALO))
+    step = -(-(length - 2 * HALO) // (count * STRIDE)) * STRIDE
+    size = step + 2 * HALO
+    starts = [min(index * step, length - size) for index in range(count)]
+    return [
+        Span(
+            start,
+            start + size,
+            start + HALO if start else 0,
+            length if start + size == length else start + size - HALO,
+        )
+        for start in starts
+    ]

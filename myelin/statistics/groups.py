@@ -1,0 +1,214 @@
+"""Compare groups of animals: which image belongs to whom, and tables per animal and group.
+
+Used by `morphometry.py --groups groups.csv`. The animals are the statistical units: a group's mean
+and standard deviation are those of its animals, not of fibers or images, which depend on each
+other within an animal.
+"""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from myelin.measure.summary import SIZES, statistics
+from myelin.runtime.cli import UserError
+from myelin.runtime.tables import MAX_MISTAKES, image_ids, read_rows
+
+# Edges of the bins of axon diameter, µm, in which g-ratios are compared: g depends on diameter, so
+# that a group with thinner axons would seem to have other sheaths. Steps of 1 µm,
+# and a wider last one, as thick axons are few.
+G_RATIO_BINS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
+FOLDERS = Path("folders")  # instead of a table
+
+
+@dataclass
+class Measured:
+    """What is compared of one image.
+
+    Attributes
+    ----------
+    sizes : dict of str to array, (n,)
+        The columns `SIZES` of the fibers that do not touch the border.
+    counted : int
+        Fibers in the unbiased counting frame.
+    area_mm2 : float
+    """
+
+    sizes: dict
+    counted: int
+    area_mm2: float
+
+    @classmethod
+    def of(cls, fibers):
+        """Take it from what `fibers.measure_fibers` found."""
+        sizes = {size: fibers.columns[size][fibers.whole] for size in SIZES}
+        return cls(sizes, int(fibers.counted.sum()), fibers.area_mm2)
+
+
+@dataclass
+class GroupTables:
+    """The tables that compare groups, each a list of rows, dicts by column; one file each."""
+
+    per_animal: list
+    per_group: list
+    per_g_ratio_bin: list
+
+
+def find_groups(path, names):
+    """Return {(group, animal): image ids} by a table, or, for `FOLDERS`, by where images lie.
+
+    Raises
+    ------
+    UserError
+        See `read_groups` and `groups_of_folders`.
+    """
+    return groups_of_folders(names) if path == FOLDERS else read_groups(path, names)
+
+
+def groups_of_folders(names):
+    """Take group and animal of each image from its id, group/animal/image, and print them.
+
+    Folders within an animal's are of that animal. Animals of one name in two groups are two.
+
+    Raises
+    ------
+    UserError
+        An image that lies less deep.
+    """
+    animals, errors = {}, []
+    for name in sorted(names):
+        parts = name.split("/")
+        if len(parts) < 3:
+            errors.append(
+                f"--groups folders: {name} does not lie in group/animal, move it or give a table"
+            )
+        else:
+            animals.setdefault((parts[0], parts[1]), []).append(name)
+    if errors:
+        raise UserError(*errors[:MAX_MISTAKES])
+    print("groups and animals, by folders:")
+    for (group, animal), images in animals.items():
+        shown = ", ".join(image.split("/", 2)[2] for image in images)
+        print(f"  {group}  {animal}  {len(images)} image{'s' * (len(images) > 1)}: {shown}")
+    return animals
+
+
+def read_groups(path, names):
+    """Read which image belongs to which animal and group.
+
+    Parameters
+    ----------
+    path : path
+        CSV with the columns image, group, animal; separated by comma, semicolon or tab.
+    names : iterable of str
+        Ids of the images that are measured.
+
+    Returns
+    -------
+    dict of (group, animal) to list of image ids
+
+    Raises
+    ------
+    UserError
+        Missing file or columns, an unknown or repeated image, an empty cell, an animal in two
+        groups.
+    """
+    find, group_of, animals, seen, errors = image_ids(names), {}, {}, set(), []
+    for line, row in read_rows(path, ("image", "group", "animal"), "image"):
+        given, group, animal = (row[key] for key in ("image", "group", "animal"))
+        image = find(given)
+        if not (given and group and animal):
+            errors.append(f"{path}: line {line} has an empty cell, fill it or remove the line")
+        elif image is None:
+            errors.append(
+                f"{path}: line {line} names the image {given[:100]}, which has no mask, correct or "
+                "remove the line"
+            )
+        elif image in seen:
+            errors.append(f"{path}: line {line} repeats {image}, keep one line per image")
+        elif group_of.setdefault(animal, group) != group:
+            errors.append(f"{path}: line {line} puts {animal[:100]} into a second group, keep one")
+        else:
+            animals.setdefault((group, animal), []).append(image)
+            seen.add(image)
+        if len(errors) > MAX_MISTAKES:
+            errors[-1] = f"{path}: more mistakes from line {line} on, mend these first"
+            break
+    if errors:
+        raise UserError(*errors)
+    return animals
+
+
+def animals_by_group(animals):
+    """Return {group: {animal: image ids}} of what `read_groups` returned."""
+    groups = {}
+    for (group, animal), names in animals.items():
+        groups.setdefault(group, {})[animal] = names
+    return groups
+
+
+def compare_groups(animals, measured, edges):
+    """Return the tables that compare groups; animals are the statistical units.
+
+    Parameters
+    ----------
+    animals : dict of (group, animal) to list of image ids
+    measured : dict of image id to Measured
+    edges : sequence of float
+        Edges of the bins of axon diameter, µm.
+
+    Returns
+    -------
+    GroupTables
+    """
+    per_animal, bins = [], []
+    for (group, animal), names in animals.items():
+        images = [measured[name] for name in names]
+        sizes = pool_sizes(images)
+        row = {"group": group, "animal": animal, "images": len(images)}
+        row["measured_fibers"] = len(sizes["g_ratio"])
+        row["fiber_density_per_mm2"] = sum(image.counted for image in images) / sum(
+            image.area_mm2 for image in images
+        )
+        row |= {f"{size}_mean": statistics(sizes[size])[0] for size in SIZES}
+        per_animal.append(row)
+        bins += [{"group": group, "animal": animal, **part} for part in by_diameter(sizes, edges)]
+    per_group = [
+        {"group": group, **describe([row for row in per_animal if row["group"] == group])}
+        for group in dict.fromkeys(group for group, _ in animals)
+    ]
+    return GroupTables(per_animal, per_group, bins)
+
+
+def pool_sizes(images):
+    """Return the sizes of all fibers of several `Measured` together, dict as in one."""
+    return {size: np.concatenate([image.sizes[size] for image in images]) for size in SIZES}
+
+
+def by_diameter(sizes, edges):
+    """Return the mean g-ratio of the fibers in each bin of axon diameter, a row each."""
+    place = np.digitize(sizes["axon_diameter_um"], edges)
+    rows = []
+    for index, (low, high) in enumerate(itertools.pairwise(edges), 1):
+        ratios = sizes["g_ratio"][place == index]
+        rows.append(
+            {
+                "axon_diameter_um_from": float(low),
+                "axon_diameter_um_to": float(high),
+                "fibers": len(ratios),
+                "g_ratio_mean": statistics(ratios)[0],
+            }
+        )
+    return rows
+
+
+def describe(animals):
+    """Return mean and standard deviation of the rows of one group's animals, as a row."""
+    row = {"animals": len(animals)}
+    for name in ("fiber_density_per_mm2", *(f"{size}_mean" for size in SIZES)):
+        values = [animal[name] for animal in animals if animal[name] is not None]
+        mean, sd, _ = statistics(values)
+        measure = name.removesuffix("_mean")
+        row |= {f"{measure}_mean": mean, f"{measure}_sd_of_animals": sd}
+    return row

@@ -1,0 +1,197 @@
+"""rois.py: measured fibers to ImageJ, QuPath and napari."""
+
+import json
+import uuid
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from measuring import fails, read_table, rings, save
+from nerves import SHAPE, drawn_mask, measure_drawn
+from roifile import ImagejRoi
+from tifffile import TiffFile, imread
+
+import morphometry
+import rois
+from myelin.images.image import read_mask, write_image
+
+
+def fiber_areas_px(name="one"):
+    """Return {"0001_axon": area} and so on from the table."""
+    rows = read_table(f"morphometry/{name}_fibers.csv")
+    return {
+        f"{int(row['fiber']):04}_{part}": float(row[f"{part}_area_um2"]) / 0.01
+        for row in rows
+        for part in ("axon", "fiber")
+    }
+
+
+def test_imagej_gets_two_named_coloured_outlines_per_fiber(folder, capsys):
+    measure_drawn()
+    rois.main(["export"])
+    areas = fiber_areas_px()
+    assert f"one: {len(areas) // 2} fibers in" in capsys.readouterr().out
+    found = {roi.name: roi for roi in ImagejRoi.fromfile("rois/one.zip")}
+    assert set(found) == set(areas) and len(areas) == 10
+    with zipfile.ZipFile("rois/one.zip") as archive:
+        assert set(archive.namelist()) == {f"{name}.roi" for name in found}
+    colours = {name[5:]: found[name].stroke_color for name in areas}
+    assert len(set(colours.values())) == 2 and all(colours.values())
+    labels = imread("morphometry/one_labels.tif")
+    rows, cols = np.nonzero(labels == 1)
+    roi = found["0001_fiber"]
+    assert (roi.top, roi.bottom) == (rows.min(), rows.max() + 1)
+    assert (roi.left, roi.right) == (cols.min(), cols.max() + 1)
+
+
+def test_the_same_fibers_give_the_same_bytes(folder):
+    measure_drawn()
+    for kind, path in (("imagej", "rois/one.zip"), ("qupath", "rois/one.geojson")):
+        rois.main(["export", "--format", kind])
+        first = Path(path).read_bytes()
+        rois.main(["export", "--format", kind, "one"])
+        assert Path(path).read_bytes() == first
+
+
+def test_fibers_of_masks_are_those_that_are_measured(folder):
+    measure_drawn()
+    nerve = np.zeros(SHAPE, bool)
+    nerve[:, :110] = True
+    save(Path("preds/one_nerve.tif"), nerve)
+    morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
+    rois.main(["export", "--masks", "preds", "--format", "qupath", "--pixel-size", "0.1"])
+    features = json.loads(Path("rois/one.geojson").read_text(encoding="utf-8"))["features"]
+    cells = [f for f in features if f["properties"]["objectType"] == "cell"]
+    assert 0 < len(cells) == len(read_table("morphometry/one_fibers.csv")) < 5
+
+
+def test_qupath_gets_cells_whose_nucleus_is_the_axon(folder):
+    geometry = pytest.importorskip("shapely.geometry")
+    measure_drawn()
+    rois.main(["export", "--format", "qupath"])
+    features = json.loads(Path("rois/one.geojson").read_text(encoding="utf-8"))["features"]
+    cells = [f for f in features if f["properties"]["objectType"] == "cell"]
+    rows = {row["fiber"]: row for row in read_table("morphometry/one_fibers.csv")}
+    assert len(cells) == len(rows)
+    for cell in cells:
+        fiber, axon = geometry.shape(cell["geometry"]), geometry.shape(cell["nucleusGeometry"])
+        numbers = cell["properties"]["measurements"]
+        row = rows[f"{numbers['fiber']:.0f}"]
+        assert fiber.is_valid and axon.is_valid and axon.within(fiber)
+        assert fiber.area * 0.01 == pytest.approx(float(row["fiber_area_um2"]), rel=1e-5)
+        assert axon.area * 0.01 == pytest.approx(float(row["axon_area_um2"]), rel=1e-5)
+        assert numbers["g_ratio"] == float(row["g_ratio"])
+        assert "confidence" not in numbers  # empty in the table
+        # QuPath counts from the corner of the first pixel, the table from its centre.
+        assert (numbers["x_px"], numbers["y_px"]) == pytest.approx(axon.centroid.coords[0], 1e-4)
+        assert cell["properties"]["classification"]["name"] == "fiber"
+    assert len(features) == len(cells)
+    assert len({uuid.UUID(f["id"]) for f in features}) == len(features)
+
+
+def test_napari_gets_label_images_of_32_bits_with_the_pixel_size(folder):
+    measure_drawn()
+    rois.main(["export", "--format", "napari"])
+    for part in ("labels", "axons"):
+        written = imread(f"rois/one_{part}.tif")
+        assert written.dtype == np.uint32
+        assert (written == imread(f"morphometry/one_{part}.tif")).all()
+    with TiffFile("rois/one_labels.tif") as tif:
+        assert 'PhysicalSizeX="0.1"' in tif.ome_metadata
+        tags = tif.pages[0].tags
+        above, below = tags["XResolution"].value
+        assert below / above * 1e4 == pytest.approx(0.1) and tags["ResolutionUnit"].value == 3
+    mask, rest = read_mask("preds/one_mask.tif"), imread("rois/one_rest.tif")
+    assert set(np.unique(rest)) == {0, 1, 2}
+    assert ((rest == 1) == (mask & (imread("rois/one_labels.tif") == 0))).all()
+    table = read_table("rois/one_features.csv")
+    assert [row["index"] for row in table] == [row["fiber"] for row in table]
+    assert {row["index"] for row in table} == set(map(str, range(1, len(table) + 1)))
+
+
+def test_tables_with_a_decimal_comma(folder):
+    measure_drawn("--decimal", "comma")
+    rois.main(["export", "--format", "qupath"])
+    features = json.loads(Path("rois/one.geojson").read_text(encoding="utf-8"))["features"]
+    assert 0 < features[0]["properties"]["measurements"]["g_ratio"] < 1
+
+
+def test_masks_are_exported_without_measuring_them_first(folder):
+    measure_drawn()
+    rois.main(["export", "--out", "measured"])
+    rois.main(["export", "--masks", "preds", "--out", "found"])
+    assert Path("measured/one.zip").read_bytes() == Path("found/one.zip").read_bytes()
+    rois.main(["export", "--masks", "preds", "--format", "qupath"])
+    features = json.loads(Path("rois/one.geojson").read_text(encoding="utf-8"))["features"]
+    assert not any(f["properties"].get("measurements") for f in features)  # the scale is unknown
+    rois.main(["export", "--masks", "preds", "--format", "qupath", "--pixel-size", "0.1"])
+    features = json.loads(Path("rois/one.geojson").read_text(encoding="utf-8"))["features"]
+    assert sum("g_ratio" in f["properties"].get("measurements", ()) for f in features) == 5
+
+
+def test_what_an_earlier_mask_had_besides_fibers_is_not_taken_for_that_of_this(folder):
+    measure_drawn()
+    rois.main(["export"])
+    assert Path("rois/one_rest.tif").exists()
+    save(Path("preds/one_mask.tif"), rings(SHAPE, [(60, 60)], 12, 20))
+    morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
+    rois.main(["export"])
+    assert not Path("rois/one_rest.tif").exists()
+
+
+def test_an_image_without_fibers_gives_empty_files(folder):
+    save(Path("masks/empty_mask.tif"), np.zeros((20, 30), bool))
+    for kind in ("imagej", "qupath", "napari"):
+        rois.main(["export", "--masks", "masks", "--format", kind])
+    with zipfile.ZipFile("rois/empty.zip") as archive:
+        assert archive.namelist() == []
+    assert json.loads(Path("rois/empty.geojson").read_text(encoding="utf-8"))["features"] == []
+    assert not imread("rois/empty_labels.tif").any()
+
+
+def test_mistakes_in_export(folder, capsys):
+    assert "morphometry/run.json: not there" in fails(rois.main, capsys, "export").replace(
+        "\\", "/"
+    )
+    measure_drawn()
+    said = fails(rois.main, capsys, "export", "two")
+    assert said == "error: two: not in morphometry, which has one; check the name\n"
+    said = fails(rois.main, capsys, "export", "--pixel-size", "0.2")
+    assert said.startswith("error: --pixel-size: the fibers in morphometry are measured already")
+    said = fails(rois.main, capsys, "export", "--out", "preds")
+    assert said.startswith("error: --out preds: is an input folder")
+    assert "ACTION" in fails(rois.main, capsys)
+    mask = drawn_mask()
+    mask[:60, :60] = False
+    for changed in (drawn_mask()[:-1], mask):
+        save(Path("preds/one_mask.tif"), changed)
+        said = fails(rois.main, capsys, "export").replace("\\", "/")
+        assert said.startswith("error: preds/one_mask.tif: changed since it was measured")
+    save(Path("preds/one_mask.tif"), drawn_mask())
+    write_image(Path("morphometry/one_axons.tif"), np.full((150, 220), 0.5, np.float32))
+    assert "is no label image" in fails(rois.main, capsys, "export")
+    write_image(Path("morphometry/one_axons.tif"), np.zeros((150, 220, 3), np.uint8))
+    assert "is no label image" in fails(rois.main, capsys, "export")
+    Path("morphometry/one_axons.tif").write_bytes(b"II*\0")
+    assert "cannot be read as an image" in fails(rois.main, capsys, "export")
+    run = Path("morphometry/run.json")
+    run.write_text(run.read_text(encoding="utf-8").replace('"one"', '"../one"'), encoding="utf-8")
+    assert "not there or not whole" in fails(rois.main, capsys, "export")
+    assert not Path("rois").exists()
+
+
+def test_the_mask_that_was_measured_may_be_gone(folder, capsys):
+    measure_drawn()
+    Path("preds/one_mask.tif").unlink()
+    save(Path("preds/two_mask.tif"), drawn_mask())
+    rois.main(["export"])
+    assert "no mask of one in preds" in capsys.readouterr().out
+    names = {roi.name for roi in ImagejRoi.fromfile("rois/one.zip")}
+    assert names == set(fiber_areas_px())
+
+
+def test_an_image_too_long_for_imagej(folder, capsys):
+    save(Path("masks/long_mask.tif"), np.zeros((1, 2**15), bool))
+    said = fails(rois.main, capsys, "export", "--masks", "masks")
+    assert "take --format qupath" in said

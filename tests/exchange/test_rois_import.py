@@ -1,0 +1,484 @@
+"""rois.py import and restore: corrected outlines to masks, and nothing of the user's lost."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from measuring import SHARED, fails, needs_shared, read_table
+from nerves import SHAPE, measure_drawn
+from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
+from tifffile import imread, imwrite
+
+import morphometry
+import rois
+from myelin.folders.ownership import pixel_hash
+from myelin.images.image import read_mask, write_image
+from myelin.runtime.lock import holding
+
+
+@pytest.fixture
+def measured(folder):
+    """A measured image whose mask find_myelin.py wrote, by its run.json; returns the mask."""
+    mask = measure_drawn()
+    run = {"threshold": 0.5, "images": {"one": {"mask_sha256": pixel_hash(mask)}}}
+    Path("preds/run.json").write_text(json.dumps(run), encoding="utf-8")
+    return mask
+
+
+def exported(kind="imagej"):
+    rois.main(["export", "--format", kind])
+    return {"imagej": "rois/one.zip", "qupath": "rois/one.geojson"}.get(kind)
+
+
+def rewrite(path, change):
+    """Change the list of ROIs of a zip, as a person does in the ROI Manager."""
+    kept = change(ImagejRoi.fromfile(path))
+    Path(path).unlink()
+    for roi in kept:
+        roi.tofile(path, mode="a")
+
+
+def circle(x, y, radius, name=""):
+    turn = np.linspace(0, 2 * np.pi, 100)
+    points = np.stack([x + radius * np.cos(turn), y + radius * np.sin(turn)], axis=1)
+    return ImagejRoi.frompoints(points, name=name)
+
+
+def disc(x, y, radius):
+    rows, cols = np.mgrid[: SHAPE[0], : SHAPE[1]] + 0.5
+    return np.hypot(cols - x, rows - y) < radius
+
+
+def zip_of(*parts, path="one.zip"):
+    for index, roi in enumerate(parts):
+        roi.tofile(path, name=roi.name or f"{index}", mode="a" if index else "w")
+    return path
+
+
+# ---------------------------------------------------------------- there and back
+
+
+@pytest.mark.parametrize("kind", ["imagej", "qupath", "napari"])
+def test_what_is_not_changed_comes_back_to_the_pixel(measured, kind, capsys):
+    exported(kind)
+    before = read_table("morphometry/one_fibers.csv")
+    files = [path for path in Path("rois").iterdir() if path.suffix != ".csv"]
+    rois.main(["import", *map(str, files), "--train"])
+    out = capsys.readouterr().out
+    assert "one: 5 fibers, 5 axons, rois" in out
+    assert out.count("warning") == 1 and "as the model drew it" in out
+    assert (read_mask("raw/train/one_mask.tif") == measured).all()
+    assert (read_mask("preds/one_mask.tif") == measured).all()
+    assert (read_mask("preds/one_axon.tif") == (imread("morphometry/one_axons.tif") > 0)).all()
+    morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
+    after = read_table("morphometry/one_fibers.csv")
+    assert [row["fiber_area_um2"] for row in after] == [row["fiber_area_um2"] for row in before]
+
+
+@needs_shared
+@pytest.mark.parametrize("kind", ["imagej", "qupath"])
+def test_hand_drawn_masks_come_back_to_the_pixel(folder, kind):
+    """All nine were tried; these two take a second."""
+    names = ("rat3_9", "rat8_V915")
+    for name in names:
+        mask = read_mask(SHARED / f"sem/{name}_mask.png")
+        for path in (f"masks/{name}_mask.tif", f"raw/test/{name}.tif"):
+            write_image(Path(path), mask.astype(np.uint8) * 255)
+    rois.main(["export", "--masks", "masks", "--format", kind])
+    rois.main(["import", *map(str, Path("rois").iterdir())])
+    for name in names:
+        assert (read_mask(f"preds/{name}_mask.tif") == read_mask(f"masks/{name}_mask.tif")).all()
+
+
+def test_axons_that_touch_at_a_corner_stay_two(folder):
+    labels = np.zeros((20, 20), np.uint32)
+    labels[2:10, 2:10], labels[10:18, 10:18] = 1, 2
+    axons = np.zeros_like(labels)
+    axons[5:10, 5:10], axons[10:15, 10:15] = 1, 2
+    write_image(Path("raw/test/one.tif"), np.zeros((20, 20), np.uint8))
+    for part, image in (("labels", labels), ("axons", axons)):
+        imwrite(f"one_{part}.tif", image)
+    rois.main(["import", "one_labels.tif", "one_axons.tif"])
+    assert (read_mask("preds/one_mask.tif") == ((labels > 0) & (axons == 0))).all()
+    assert not read_mask("preds/one_axon.tif")[10, 10]
+    assert read_mask("preds/one_axon.tif").sum() == 49
+
+
+# ---------------------------------------------------------------- corrections
+
+
+def test_deleted_moved_and_added_outlines(measured, capsys):
+    path = exported()
+    moved = [1, 0]  # px to the right
+
+    def correct(found):
+        kept = [roi for roi in found if not roi.name.startswith("0001_")]
+        for roi in kept:
+            if roi.name.startswith("0002_"):
+                roi.left, roi.right = roi.left + 1, roi.right + 1
+        return [*kept, circle(40, 120, 20), circle(40, 120, 10)]  # the new ones without a name
+
+    labels, axons = (imread(f"morphometry/one_{part}.tif") for part in ("labels", "axons"))
+    rewrite(path, correct)
+    rois.main(["import", path])
+    assert "one: 5 fibers, 5 axons, rois" in capsys.readouterr().out
+    mask, axon = read_mask("preds/one_mask.tif"), read_mask("preds/one_axon.tif")
+    gone = (labels == 1) & ~np.isin(labels, [2]) & ~np.roll(labels == 2, moved[0], 1)
+    assert not mask[gone & ~disc(40, 120, 22)].any()
+    assert axon[disc(40, 120, 9.5)].all() and not mask[disc(40, 120, 9.5)].any()
+    ring = disc(40, 120, 19.5) & ~disc(40, 120, 10.5)
+    assert mask[ring].all()
+    assert (axon & (labels == 2) == np.roll(axons == 2, 1, axis=1) & (labels == 2)).all()
+    morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
+    assert len(read_table("morphometry/one_fibers.csv")) == 5
+
+
+def test_kinds_of_outlines_that_imagej_draws(folder):
+    write_image(Path("raw/test/one.tif"), np.zeros(SHAPE, np.uint8))
+    rectangle, oval, line = ImagejRoi(), ImagejRoi(), ImagejRoi()
+    rectangle.roitype, oval.roitype, line.roitype = ROI_TYPE.RECT, ROI_TYPE.OVAL, ROI_TYPE.LINE
+    for roi, x in ((rectangle, 5), (oval, 50)):
+        roi.left, roi.top, roi.right, roi.bottom = x, 10, x + 30, 40
+    rectangle.name, oval.name, line.name = "fiber 1", "fibre 2", "a scale bar"
+    rectangle.options |= ROI_OPTIONS.OVERLAY_LABELS
+    ring = ImagejRoi(roitype=ROI_TYPE.RECT, name="Fiber 3", left=100, top=10, right=140, bottom=50)
+    path = [0, 100, 10, 1, 140, 10, 1, 140, 50, 1, 100, 50, 4]  # a square with a square hole
+    path += [0, 110, 20, 1, 130, 20, 1, 130, 40, 1, 110, 40, 4]
+    ring.multi_coordinates, ring.shape_roi_size = np.array(path, np.float32), len(path)
+    curve = ImagejRoi(roitype=ROI_TYPE.RECT, name="fiber 4", left=10, top=80, right=50, bottom=120)
+    side = 20 * 0.5523  # of four Bézier curves that make a circle
+    path = [0, 30, 80, 3, 30 + side, 80, 50, 100 - side, 50, 100]
+    path += [3, 50, 100 + side, 30 + side, 120, 30, 120, 3, 30 - side, 120, 10, 100 + side, 10, 100]
+    path += [3, 10, 100 - side, 30 - side, 80, 30, 80, 4]
+    curve.multi_coordinates, curve.shape_roi_size = np.array(path, np.float32), len(path)
+    rois.main(["import", zip_of(rectangle, oval, line, ring, curve)])
+    mask = read_mask("preds/one_mask.tif")
+    assert mask[10:40, 5:35].all() and mask[:, :45].sum() == 900 + disc(30, 100, 20)[:, :45].sum()
+    assert mask[10:40, 45:90].sum() == pytest.approx(np.pi * 15**2, rel=0.02)
+    assert mask[:, 100:150].sum() == 1600 - 400
+    assert (mask ^ disc(30, 100, 20))[70:, :60].sum() <= 4
+
+
+def test_doubts_are_named(measured, capsys):
+    path = exported()
+    added = [
+        circle(200, 140, 30, "fiber 90"),  # leaves the image, has no axon
+        circle(20, 140, 5, "axon 91"),  # has no fiber
+        circle(82, 60, 20, "fiber 92"),  # overlaps fiber 2
+    ]
+    line = ImagejRoi(roitype=ROI_TYPE.LINE, name="scale bar")
+    rewrite(path, lambda found: [*found, *added, line])
+    rois.main(["import", path])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("warning")] == [
+        "warning: one: no area, passed over: scale bar",
+        "warning: one: outlines that leave the image, cut off: fiber 90",
+        "warning: one: fibers that overlap, the first keeps it: 0003_fiber and fiber 92",
+        "warning: one: axons without a fiber, left out: axon 91",
+        "warning: one: fibers without an axon, myelin throughout: fiber 90, fiber 92",
+    ]
+    assert not read_mask("preds/one_axon.tif")[disc(20, 140, 5)].any()
+
+
+def test_edited_label_images(measured, capsys):
+    exported("napari")
+    labels, axons = (imread(f"rois/one_{part}.tif") for part in ("labels", "axons"))
+    labels[labels == 1] = 0  # erased; its axon was forgotten
+    labels[disc(40, 120, 20)], axons[disc(40, 120, 10)] = 77, 77
+    imwrite("one_labels.tif", labels.astype(np.int32))
+    imwrite("one_axons.tif", axons.astype(np.float32))  # as ImageJ saves 32 bits
+    rois.main(["import", "one_labels.tif", "one_axons.tif"])
+    out = capsys.readouterr().out
+    assert "warning: one: axons without a fiber, left out: 1" in out
+    expected = (axons > 0) & (labels > 0)
+    assert (read_mask("preds/one_axon.tif") == expected).all()
+    rest = imread("rois/one_rest.tif")
+    myelin = (labels > 0) & ~expected & (rest != 2) | (labels == 0) & (rest == 1)
+    assert (read_mask("preds/one_mask.tif") == myelin).all()
+
+
+def test_without_what_an_export_kept_a_mask_is_its_fibers_alone(measured):
+    exported()
+    Path("rois/one_rest.tif").unlink()
+    rois.main(["import", "rois/one.zip"])
+    labels, axons = (imread(f"morphometry/one_{part}.tif") for part in ("labels", "axons"))
+    assert (read_mask("preds/one_mask.tif") == ((labels > 0) & (axons == 0))).all()
+    assert (read_mask("preds/one_mask.tif") != measured).any()
+
+
+def test_qupath_features_of_every_kind(folder):
+    write_image(Path("raw/test/one.tif"), np.zeros((60, 60), np.uint8))
+
+    def square(low, high):
+        return [[low, low], [high, low], [high, high], [low, high], [low, low]]
+
+    def feature(label, *rings, **more):
+        shape = {"type": "Polygon", "coordinates": list(rings)}
+        return {
+            "type": "Feature",
+            "geometry": shape,
+            "properties": {"classification": label},
+        } | more
+
+    nucleus = {"type": "Polygon", "coordinates": [square(4, 8)]}
+    features = [
+        feature({"name": "Fiber"}, square(2, 10), nucleusGeometry=nucleus),
+        feature({"names": ["Fibre", "doubtful"]}, square(20, 30)),
+        feature("Axon", square(22, 28)),
+        feature(None, square(40, 50)),  # drawn without a class: fiber, and in it axon
+        feature(None, square(42, 48)),
+        feature({"name": "Fascicle"}, square(0, 55)),
+        {"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}},
+    ]
+    for content in (features, {"type": "FeatureCollection", "features": features}):
+        Path("one.geojson").write_text(json.dumps(content), encoding="utf-8")
+        rois.main(["import", "one.geojson"])
+        axon, mask = read_mask("preds/one_axon.tif"), read_mask("preds/one_mask.tif")
+        expected = np.zeros((60, 60), bool)
+        for low, high in ((4, 8), (22, 28), (42, 48)):
+            expected[low:high, low:high] = True
+        assert (axon == expected).all()
+        assert mask.sum() == 64 - 16 + 2 * (100 - 36)
+        assert read_mask("preds/one_nerve.tif").sum() == 55**2
+
+
+def test_an_outline_of_the_nerve_leaves_the_masks_alone(measured):
+    zip_of(circle(100, 70, 60), path="one_nerve.zip")
+    rois.main(["import", "one_nerve.zip"])
+    assert (read_mask("preds/one_nerve.tif") == disc(100, 70, 60)).mean() > 0.999
+    assert (read_mask("preds/one_mask.tif") == measured).all()
+    assert not Path("preds/one_axon.tif").exists()
+
+
+def test_a_nerve_that_fills_the_image(measured):
+    zip_of(circle(100, 70, 900), path="one_nerve.zip")
+    rois.main(["import", "one_nerve.zip"])
+    assert (imread("preds/one_nerve.tif") == 255).all()
+
+
+def test_fascicles_are_numbered_and_a_nerve_around_them_is_left_out(measured, capsys):
+    parts = [circle(100, 70, 60, "nerve"), circle(70, 70, 20, "Fascicle a"), circle(120, 70, 25)]
+    zip_of(*parts[:2], path="one_nerve.zip")
+    parts[2].name = "fascicle b"
+    zip_of(parts[2], path="one.zip")
+    rois.main(["import", "one.zip", "one_nerve.zip"])
+    assert "2 fascicles or nerves -> preds" in capsys.readouterr().out
+    numbers = imread("preds/one_nerve.tif")
+    assert ((numbers == 1) == disc(120, 70, 25)).mean() > 0.999
+    assert ((numbers == 2) == disc(70, 70, 20) & (numbers != 1)).mean() > 0.999
+    morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
+    rows = read_table("morphometry/fascicles.csv")
+    assert [row["fascicle"] for row in rows] == ["1", "2"]
+    rois.main(["import", "one.zip", "one_nerve.zip"])
+    assert "the same as before" in capsys.readouterr().out
+    assert "with --force" in fails(rois.main, capsys, "import", "one.zip")
+    zip_of(circle(900, 70, 60), path="one_nerve.zip")
+    assert "outside the image" in fails(rois.main, capsys, "import", "one_nerve.zip")
+
+
+@pytest.mark.parametrize("kind", ["imagej", "qupath", "napari"])
+@pytest.mark.parametrize("numbers", [(255, 255), (1, 2), (7, 3)])
+def test_outlines_of_nerves_go_there_and_come_back(measured, kind, numbers):
+    drawn = np.zeros(SHAPE, np.uint8)
+    drawn[:80, :110], drawn[:80, 110:200] = numbers
+    write_image(Path("preds/one_nerve.tif"), drawn)
+    morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
+    exported(kind)
+    for name in ("preds/one_nerve.tif", "preds/one_mask.tif"):
+        Path(name).unlink()
+    files = [path for path in Path("rois").iterdir() if path.suffix != ".csv"]
+    rois.main(["import", *map(str, files)])
+    assert (imread("preds/one_nerve.tif") == drawn).all()
+    assert (read_mask("preds/one_mask.tif") == measured).all()
+
+
+# ---------------------------------------------------------------- nothing lost
+
+
+def test_the_models_mask_can_be_had_back(measured, capsys):
+    path = exported()
+    rewrite(path, lambda found: found[4:])
+    rois.main(["import", path])
+    corrected = read_mask("preds/one_mask.tif")
+    assert (corrected != measured).any()
+    assert (read_mask("preds/model/one_mask.tif") == measured).all()
+    rois.main(["restore", "one"])
+    assert (read_mask("preds/one_mask.tif") == measured).all()
+    assert not Path("preds/one_axon.tif").exists()
+    assert (read_mask("preds/corrected/one_mask.tif") == corrected).all()
+    assert "preds/corrected" in capsys.readouterr().out.replace("\\", "/")
+    assert "is the model's own mask" in fails(rois.main, capsys, "restore", "one")
+    rois.main(["import", path])  # and forth again
+    assert (read_mask("preds/one_mask.tif") == corrected).all()
+
+
+def test_the_models_mask_from_its_probability(measured, capsys):
+    write_image(Path("preds/one_pred.png"), np.where(measured, 128, 127).astype(np.uint8))
+    path = exported()
+    rewrite(path, lambda found: found[4:])
+    rois.main(["import", path])
+    Path("preds/model/one_mask.tif").unlink()
+    rois.main(["restore", "one"])
+    assert (read_mask("preds/one_mask.tif") == measured).all()
+    assert "no mask of the model" in fails(rois.main, capsys, "restore", "two")
+    for name in ("../raw/test/one", "one_mask.tif/..", ".."):
+        assert "no id of an image" in fails(rois.main, capsys, "restore", name)
+
+
+def test_a_corrected_mask_is_replaced_only_by_force(measured, capsys):
+    path = exported()
+    rewrite(path, lambda found: found[4:])
+    rois.main(["import", path])
+    first = read_mask("preds/one_mask.tif")
+    rois.main(["import", path])
+    assert "the same as before" in capsys.readouterr().out
+    rewrite(path, lambda found: found[2:])
+    said = fails(rois.main, capsys, "import", path).splitlines()
+    assert len(said) == 2 and all("with --force" in line for line in said)
+    assert (read_mask("preds/one_mask.tif") == first).all()
+    rois.main(["import", path, "--force"])
+    assert (read_mask("preds/one_mask.tif") != first).any()
+    assert (read_mask("preds/corrected/one_mask.tif") == first).all()
+    assert (read_mask("preds/model/one_mask.tif") == measured).all()
+
+
+def test_a_hand_made_pair_is_replaced_only_by_force(measured, capsys):
+    path = exported()
+    drawn = np.zeros(SHAPE, np.uint8)
+    drawn[:9] = 255
+    write_image(Path("raw/train/one_mask.png"), drawn)
+    said = fails(rois.main, capsys, "import", path, "--train")
+    assert "raw/train/one_mask.png: made or corrected by hand" in said.replace("\\", "/")
+    assert not Path("preds/one_axon.tif").exists()  # nothing half done
+    rois.main(["import", path, "--train", "--force"])
+    assert (read_mask("raw/train/corrected/one_mask.png") == (drawn > 0)).all()
+    assert not Path("raw/train/one_mask.png").exists()
+    assert (read_mask("raw/train/one_mask.tif") == measured).all()
+    assert Path("raw/train/one.tif").read_bytes() == Path("raw/test/one.tif").read_bytes()
+
+
+# ---------------------------------------------------------------- bad files
+
+
+def bomb(path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("0001_fiber.roi", bytes(2**24))
+
+
+def entry(name, content=b"Iout"):
+    def write(path):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(name, content)
+
+    return write
+
+
+def text(content):
+    return lambda path: Path(path).write_text(content, encoding="utf-8")
+
+
+def polygon(points):
+    return text(json.dumps({"type": "Polygon", "coordinates": [points]}))
+
+
+BAD = {
+    "no zip": ("one.zip", lambda path: Path(path).write_bytes(b"PK\3\4 not"), "BadZipFile"),
+    "no ROI in it": ("one.zip", entry("readme.txt"), "no ROI in it"),
+    "a cut ROI": ("one.zip", entry("a.roi"), "too short"),
+    "no ROI but its name": ("one.zip", entry("a.roi", bytes(99)), "not an ImageJ ROI"),
+    "a name with ..": ("one.zip", entry("../../a.roi"), "an entry is called '../../a.roi'"),
+    "a bomb": ("one.zip", bomb, "1 entries of 16,777,216 bytes"),
+    "an unknown image": ("other.zip", entry("a.roi"), "no image of that name"),
+    "no such kind": ("one.docx", text(""), "not a kind of file that is read"),
+    "no JSON": ("one.geojson", text("{"), "cannot be read as GeoJSON"),
+    "JSON of something else": (
+        "one.geojson",
+        text('{"a": 1}'),
+        "feature 1: its geometry is missing",
+    ),
+    "a number": ("one.geojson", text("7"), "features are a int, not a list"),
+    "nested without end": ("one.geojson", text("[" * 10**5), "RecursionError"),
+    "an open ring": ("one.geojson", polygon([[0, 0], [5, 0], [5, 5], [0, 5]]), "a ring is open"),
+    "a text for a number": (
+        "one.geojson",
+        polygon([[0, 0], ["5", 0], [5, 5], [0, 0]]),
+        "a point is not two numbers",
+    ),
+    "no number": (
+        "one.geojson",
+        text('{"type": "Polygon", "coordinates": [[[NaN, 0]]]}'),
+        "NaN is",
+    ),
+    "three points": ("one.geojson", polygon([[0, 0], [5, 0], [0, 0]]), "fewer than the four"),
+    "a huge number": (
+        "one.geojson",
+        polygon([[0, 0], [1e99, 0], [5, 5], [0, 0]]),
+        "not two numbers",
+    ),
+    "a million points": (
+        "one.geojson",
+        polygon([[0, 0], *[[1, 2], [1, 1]] * 500_000, [0, 0]]),
+        "a ring of 1,000,002 points",
+    ),
+    "up and down": (
+        "one.geojson",
+        polygon([[0, 0], *[[1, 1e6], [1, -1e6]] * 40_000, [0, 0]]),
+        "goes up and down",
+    ),
+    "nothing in it": ("one.geojson", text('{"features": []}'), "no outline in it"),
+    "another size": (
+        "one_labels.tif",
+        lambda path: imwrite(path, np.zeros((9, 9), np.uint16)),
+        "9 x 9 pixels instead of 150 x 220",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_files_are_one_clear_error(measured, capsys, what):
+    name, write, expected = BAD[what]
+    Path("in").mkdir()
+    write(f"in/{name}")
+    said = fails(rois.main, capsys, "import", f"in/{name}")
+    assert said.count("error: ") == said.count("\n") == 1
+    assert expected in said
+    assert sorted(path.name for path in Path("preds").iterdir()) == ["one_mask.tif", "run.json"]
+
+
+def test_one_bad_file_stops_all(measured, capsys):
+    path = exported()
+    rewrite(path, lambda found: found[4:])
+    said = fails(rois.main, capsys, "import", path, "missing.zip", "unknown.geojson")
+    assert said.count("no such file") == 2
+    assert (read_mask("preds/one_mask.tif") == measured).all()
+
+
+def test_a_pattern_that_the_shell_leaves_as_it_is(measured, capsys):
+    exported()
+    rois.main(["import", "rois/*.zip"])
+    assert "one: 5 fibers" in capsys.readouterr().out
+    assert "*.roi: no such file" in fails(rois.main, capsys, "import", "rois/*.roi")
+
+
+def test_nobody_else_writes_meanwhile(measured, capsys):
+    path = exported()
+    with holding(Path("preds")):
+        assert "preds: in use by" in fails(rois.main, capsys, "import", path)
+        assert "preds: in use by" in fails(rois.main, capsys, "restore", "one")
+    with holding(Path("morphometry")):
+        assert "morphometry: in use by" in fails(rois.main, capsys, "export")
+
+
+def test_a_name_from_the_roi_manager(measured, capsys):
+    exported()
+    Path("rois/one.zip").rename("RoiSet.zip")
+    assert "give the image with --id" in fails(rois.main, capsys, "import", "RoiSet.zip")
+    rois.main(["import", "RoiSet.zip", "--id", "one"])
+    imwrite("edited.tif", np.zeros(SHAPE, np.uint16))
+    said = fails(rois.main, capsys, "import", "edited.tif", "--id", "one")
+    assert "call it one_labels.tif or one_axons.tif" in said
+    assert "--id two: no such image" in fails(
+        rois.main, capsys, "import", "RoiSet.zip", "--id", "two"
+    )

@@ -1,0 +1,324 @@
+"""Packing: pairs, sizes and pixel sizes; every mistake named, and never half a set of arrays."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from image_samples import BAD_IMAGES, ome_image, ramp, refused, stored_files
+
+import data
+from myelin.folders import naming, packed, packing
+from myelin.images import image as images
+from myelin.runtime import cli
+from myelin.train import pairs
+
+ROOT = Path(data.__file__).parent
+
+
+@pytest.mark.parametrize("mask_suffix", [".tif", ".png", ".bmp"])
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".bmp"])
+def test_pairs_are_packed_by_stem_across_formats(folder, write_pair, suffix, mask_suffix):
+    # In sorted order, masks and images interleave otherwise: "a_mask" is also before "a10".
+    written = {stem: write_pair(stem, suffix=suffix, mask_suffix=mask_suffix) for stem in "ab"}
+    written["a10"] = write_pair("a10", (18, 30), suffix, mask_suffix)
+    data.main([])
+    train = packed.load_train()
+    assert train.ids == ["a", "a10", "b"]
+    assert train.images.shape == train.masks.shape == (3, 20, 30)
+    assert train.images.dtype == train.masks.dtype == np.uint8
+    for index, stem in enumerate(["a", "a10", "b"]):
+        rows, cols = train.shapes[index]
+        assert np.array_equal(train.images[index][:rows, :cols], written[stem][0])
+        assert np.array_equal(train.masks[index][:rows, :cols], written[stem][1])
+
+
+def test_smaller_images_are_zero_padded_and_their_sizes_kept(folder, write_sample):
+    small = write_sample("raw/test/a.png", shape=(10, 40))
+    tall = write_sample("raw/test/b.tif", shape=(25, 8))
+    data.main([])
+    test = packed.load_test()
+    assert test.ids == ["a", "b"] and test.shapes.tolist() == [[10, 40], [25, 8]]
+    assert test.images.shape == (2, 25, 40)
+    for frame, sample in zip(test.images, (small, tall), strict=True):
+        padded = np.zeros((25, 40), np.uint8)
+        padded[: sample.shape[0], : sample.shape[1]] = sample
+        assert np.array_equal(frame, padded)
+
+
+def test_ids_are_unicode_stems_without_pickle(folder, write_sample):
+    stems = ["007", "Präparat é 1", "神経.v2"]
+    for stem in stems:
+        write_sample(f"raw/test/{stem}.png")
+    data.main([])
+    ids = np.load("npydata/imgs_id_test.npy", allow_pickle=False)
+    assert ids.dtype.kind == "U" and ids.tolist() == stems
+    assert packed.load_test().ids == stems
+
+
+def test_the_summary_says_what_was_packed(folder, write_pair, write_sample, capsys):
+    write_pair("a")
+    write_pair("b", (24, 16))
+    write_sample("raw/test/t.png", ramp(np.uint16) * np.uint16(100))
+    tifffile.imwrite("raw/test/u.tif", ramp(np.float32))
+    write_sample("raw/test/v.jpg", np.full((20, 30), 90, np.uint8))
+    image = images.read_image("raw/train/a.tif")
+    data.main([])
+    lines = capsys.readouterr().out.splitlines()
+    padded = "frames of 24 x 30 (2 sizes, zero-padded)"
+    assert lines[0].startswith(f"2 training images: {padded}, values {image.min()} to ")
+    assert lines[1] == f"2 training masks: {padded}, myelin on 49% to 49% of the area"
+    scaled = "values 0 to 255, 2 scaled to 8-bit by their own range"
+    assert lines[2] == f"3 test images: frames of 20 x 30, {scaled}"
+    assert lines[3:] == ["packed into npydata/"]
+
+
+def spoil_unpaired_image(write_sample):
+    write_sample("raw/train/p.png")
+
+
+def spoil_unpaired_mask(write_sample):
+    write_sample("raw/train/q_mask.png", np.zeros((5, 5), np.uint8))
+
+
+def spoil_size(write_sample):
+    write_sample("raw/train/r.png", shape=(9, 9))
+    write_sample("raw/train/r_mask.tif", np.zeros((9, 8), np.uint8))
+
+
+def spoil_mask_values(write_sample):
+    write_sample("raw/train/s.png")
+    write_sample("raw/train/s_mask.png")
+
+
+def spoil_stem(write_sample):
+    write_sample("raw/test/t.png")
+    write_sample("raw/test/t.tif")
+
+
+def spoil_stem_by_case(write_sample):
+    write_sample("raw/train/U.png")
+    write_sample("raw/train/u.bmp")
+    for stem in "Uu":
+        write_sample(f"raw/train/{stem}_mask.tif", np.zeros((20, 30), np.uint8))
+
+
+def spoil_both_of_a_pair(write_sample):
+    Path("raw/train/v.tif").write_bytes(b"no image")
+    write_sample("raw/train/v_mask.png")
+
+
+SPOILS = {
+    spoil_unpaired_image: ["train/p.png: an image without a mask, add p_mask.tif or remove it"],
+    spoil_unpaired_mask: ["train/q_mask.png: a mask without an image, add q.tif or remove it"],
+    spoil_size: ["train/r_mask.tif: 9 x 8 pixels, but r.png is 9 x 9, draw the mask on"],
+    spoil_mask_values: ["train/s_mask.png: 227 grey values in a mask, which has two (0 and 255)"],
+    spoil_stem: ["test/t.tif: t.png has the same name before the dot, rename or remove"],
+    spoil_stem_by_case: [
+        "train/u.bmp: U.png has the same name before the dot",
+        "train/u_mask.tif: U_mask.tif has the same name before the dot",
+    ],
+    spoil_both_of_a_pair: [
+        "train/v.tif: cannot be read as an image",
+        "train/v_mask.png: 227 grey values in a mask",
+    ],
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_each_mistake_in_a_folder_is_named(folder, write_sample, capfd, spoil):
+    spoil(write_sample)
+    lines = [line.replace(os.sep, "/") for line in refused(capfd)]
+    assert len(lines) == len(SPOILS[spoil])
+    for line, expected in zip(lines, SPOILS[spoil], strict=True):
+        assert line.startswith(f"error: raw/{expected}")
+    assert not list(folder.glob("npydata/*"))
+
+
+def test_all_mistakes_of_a_batch_are_listed_in_one_run(folder, write_sample):
+    for spoil in SPOILS:
+        spoil(write_sample)
+    for name, (write, _) in BAD_IMAGES.items():
+        write(folder / "raw/test" / f"{Path(name).suffix[1:]}_{name}")  # stems must differ
+    # As users run it: what libraries report to stderr must not come between the lines.
+    run = subprocess.run([sys.executable, ROOT / "data.py"], capture_output=True, text=True)
+    text = run.stderr.replace(os.sep, "/")
+    lines = text.splitlines()
+    assert run.returncode == 2 and all(line.startswith("error: raw/") for line in lines)
+    assert len(lines) == sum(map(len, SPOILS.values())) + len(BAD_IMAGES)
+    for reasons in [*SPOILS.values(), *([reason] for _, reason in BAD_IMAGES.values())]:
+        assert all(reason in text for reason in reasons)
+
+
+def test_missing_raw_says_what_to_make(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (line,) = refused(capfd)
+    assert f"{naming.RAW_TRAIN} and {naming.RAW_TEST}: no such folders, make them" in line
+
+
+def test_empty_raw_says_what_to_put_in(folder, capfd):
+    (line,) = refused(capfd)
+    assert f"{naming.RAW_TRAIN} and {naming.RAW_TEST}: no images, put TIFF or PNG files in" in line
+    (folder / "raw/train").rmdir()
+    (line,) = refused(capfd)
+    assert line.startswith(f"error: {naming.RAW_TEST}: no images")
+
+
+def test_a_failed_run_leaves_the_previous_arrays_as_they_were(folder, write_pair, write_sample):
+    write_pair("a")
+    write_sample("raw/test/t.png")
+    data.main([])
+    before = stored_files()
+    assert len(before) == 10
+    write_pair("b")
+    write_sample("raw/test/u.png")
+    write_sample("raw/train/b_mask.tif")  # not a mask
+    with pytest.raises(SystemExit):
+        data.main([])
+    assert stored_files() == before
+
+
+def test_an_interrupted_run_leaves_the_previous_arrays_as_they_were(
+    folder, write_pair, monkeypatch, capfd
+):
+    write_pair("a")
+    data.main([])
+    before = stored_files()
+    write_pair("b")
+    read = images.read_image
+
+    def interrupted(record):
+        if record.path.stem == "b":
+            raise KeyboardInterrupt
+        return read(record)
+
+    monkeypatch.setattr(packing, "read_image", interrupted)
+    (line,) = refused(capfd, code=130)
+    assert line == "stopped by Ctrl-C; what was finished is kept"
+    assert stored_files() == before
+
+
+def test_a_renaming_cut_off_halfway_leaves_no_mixture(folder, write_pair, monkeypatch, capfd):
+    write_pair("a")
+    data.main([])
+    for path in Path("raw/train").iterdir():
+        path.unlink()
+    write_pair("b")
+    rename = os.replace
+
+    def locked(source, target):
+        if Path(target).name == "imgs_train.npy":
+            raise PermissionError(13, "in use", str(target))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", locked)
+    assert "imgs_train.npy: in use" in refused(capfd)[0]
+    with pytest.raises(cli.UserError, match=r"imgs_id_train.npy: no such file, run python data"):
+        pairs.Pairs(as_bright=False)
+
+
+@pytest.mark.parametrize("emptied", ["removed", "empty"])
+def test_arrays_of_a_folder_without_images_do_not_stay_behind(
+    folder, write_pair, write_sample, capsys, emptied
+):
+    write_pair("a")
+    write_sample("raw/test/t.png")
+    data.main([])
+    for path in folder.glob("raw/train/*"):
+        path.unlink()
+    if emptied == "removed":
+        (folder / "raw/train").rmdir()
+    capsys.readouterr()
+    data.main([])
+    kinds = ("", "id_", "shape_", "sha256_", "pixel_size_")
+    assert set(stored_files()) == {f"imgs_{kind}test.npy" for kind in kinds}
+    expected = f"{naming.RAW_TRAIN}: no images, removed the older imgs_shape_train.npy, "
+    expected += "imgs_sha256_train.npy, "
+    assert expected + "imgs_id_train.npy, imgs_train.npy, imgs_mask_train.npy" in (
+        capsys.readouterr().out
+    )
+    data.main([])
+    assert f"{naming.RAW_TRAIN}: no images\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_results_do_not_outlive_the_images_they_belong_to(folder, write_sample, capsys, changed):
+    write_sample("raw/test/a.png")
+    data.main([])
+    Path("npydata/imgs_mask_test.npy").write_bytes(b"results")
+    if changed:
+        write_sample("raw/test/a.png", shape=(9, 9))
+    data.main([])
+    assert "imgs_mask_test.npy" not in stored_files()
+    assert "removed imgs_mask_test.npy" in capsys.readouterr().out
+
+
+def test_results_go_with_the_last_test_image(folder, write_pair, write_sample, capsys):
+    write_pair("a")
+    write_sample("raw/test/t.png")
+    data.main([])
+    Path("npydata/imgs_mask_test.npy").write_bytes(b"results")
+    Path("raw/test/t.png").unlink()
+    data.main([])
+    assert not [name for name in stored_files() if "test" in name]
+    removed = "imgs_shape_test.npy, imgs_sha256_test.npy, imgs_id_test.npy, imgs_test.npy, "
+    removed += "imgs_mask_test.npy, "
+    assert removed + "imgs_pixel_size_test.npy" in capsys.readouterr().out
+
+
+def test_results_stay_where_packing_fails(folder, write_sample):
+    write_sample("raw/test/a.png")
+    data.main([])
+    Path("npydata/imgs_mask_test.npy").write_bytes(b"results")
+    Path("raw/test/b.png").write_bytes(b"not an image")
+    with pytest.raises(SystemExit):
+        data.main([])
+    assert stored_files()["imgs_mask_test.npy"] == b"results"
+
+
+def test_pixel_sizes_are_packed(folder, write_sample, capsys):
+    images.write_image("raw/test/a.tif", ramp(), 0.2)
+    write_sample("raw/test/b.png")
+    ome_image(Path("raw/test/c.tif"), 'PhysicalSizeX="0.25" PhysicalSizeY="0.25"')
+    ome_image(Path("raw/test/d.tif"), 'PhysicalSizeX="0.25" PhysicalSizeY="0.5"')
+    data.main([])
+    stored = np.load("npydata/imgs_pixel_size_test.npy")
+    assert stored.dtype == np.float64 and stored.shape == (4,)
+    assert packed.load_test().pixel_sizes_um == [pytest.approx(0.2), None, 0.25, None]
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    path = Path("raw/test/d.tif")
+    assert len(notes) == 1
+    assert notes[0].startswith(f"note: {path}: pixels of 0.25 x 0.5 µm are not square")
+
+
+def test_each_image_is_opened_once_for_its_header_and_decoded_once(
+    folder, write_pair, write_sample, monkeypatch
+):
+    write_pair("a")
+    write_sample("raw/test/t.png")
+    calls = []
+    for name in ("read_record", "read_image", "read_mask"):
+        read = getattr(images, name)
+
+        def counted(source, *take, name=name, read=read):
+            calls.append((name, getattr(source, "path", source).name))
+            return read(source, *take)
+
+        monkeypatch.setattr(packing, name, counted)
+    data.main([])
+    names = ("a.tif", "a_mask.tif", "t.png")
+    expected = [("read_record", name) for name in names]
+    expected += [("read_image", "a.tif"), ("read_image", "t.png"), ("read_mask", "a_mask.tif")]
+    assert sorted(calls) == sorted(expected)
+
+
+def test_formats_that_are_not_read_are_named_when_packing(folder, write_pair, capsys):
+    write_pair("a")
+    (folder / "raw/train/b.webp").touch()
+    data.main([])
+    out = capsys.readouterr().out
+    assert f"note: {naming.RAW_TRAIN}: cannot read the format of b.webp, save as TIFF" in out
+    assert packed.load_train().ids == ["a"]

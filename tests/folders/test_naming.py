@@ -1,0 +1,180 @@
+"""What lies in a folder: images, masks, references, files that are none of them."""
+
+import os
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+from image_samples import refused
+
+import data
+from myelin.folders import naming, packed
+from myelin.runtime import cli
+
+
+def test_system_files_and_other_kinds_are_skipped_silently(folder, write_sample, capsys):
+    write_sample("raw/test/a.png")
+    for name in ("desktop.ini", "Thumbs.db", ".DS_Store", "._a.tif", ".hidden.png", "notes.txt"):
+        (folder / "raw/test" / name).write_bytes(b"no image")
+    data.main([])
+    assert packed.load_test().ids == ["a"]
+    out, err = capsys.readouterr()
+    assert "note" not in out and err == ""
+
+
+def test_folders_and_unknown_kinds_among_images_are_named(folder, write_pair, write_sample, capsys):
+    write_sample("raw/test/a.png")
+    write_pair("b")
+    (folder / "raw/test/inner.tif").mkdir()
+    (folder / "raw/train/.hidden").mkdir()
+    for name in ("slide", "c.zip"):
+        (folder / "raw/train" / name).touch()
+    data.main([])
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note")]
+    inner = "images in folders within are not read (inner.tif), move them up"
+    assert notes == [
+        f"note: {naming.RAW_TRAIN}: not read: c.zip, slide; images end in .tif, .png, .jpg or .bmp",
+        f"note: {naming.RAW_TEST}: {inner}",
+    ]
+
+
+MISNAMED = (
+    "x_maske Masken_x x-mask x_Mask X_mask mask_x maskx x.mask xmask x_masks x_mask_2".split()
+)
+MISNAMED += ["x mask", "Mask of x", "Mask of x.tif", "x_mask (1)"]
+
+
+@pytest.mark.parametrize("stem", MISNAMED)
+def test_misnamed_masks_are_named(folder, write_sample, capfd, stem):
+    for place in ("train", "test"):
+        write_sample(f"raw/{place}/x.tif")
+        write_sample(f"raw/{place}/{stem}.tif", np.zeros((20, 30), np.uint8))
+    lines = [line.replace(os.sep, "/") for line in refused(capfd)]
+    assert lines == [
+        f"error: raw/{place}/{stem}.tif: looks like a mask of x, rename it to x_mask.tif, or "
+        "otherwise if it is an image"
+        for place in ("train", "test")
+    ]
+
+
+def test_a_second_mask_is_named(folder, write_pair, write_sample, capfd):
+    write_pair("axon1")
+    write_sample("raw/train/axon1-mask.png", np.zeros((20, 30), np.uint8))
+    (line,) = refused(capfd)
+    assert "axon1-mask.png: looks like a mask of axon1, but axon1_mask.tif is there too," in line
+
+
+def test_names_that_only_contain_such_words_are_images(folder, write_sample):
+    stems = ["axon 2", "mask", "maskless 1", "masked_2", "unmasked", "y_mask_control"]
+    for stem in stems:
+        write_sample(f"raw/test/{stem}.png")
+    assert [path.stem for path in naming.test_images("raw/test")] == sorted(stems)
+
+
+def test_a_misnamed_correction_is_named(folder, write_sample, capsys):
+    (folder / "preds").mkdir()
+    for stem in ("x_mask", "x-mask", "x_pred"):
+        write_sample(f"preds/{stem}.png")
+    assert list(naming.find_masks("preds")) == ["x"]
+    said = capsys.readouterr().out
+    assert said.startswith("note: ") and "x-mask.png: looks like a mask of x, but x_mask.p" in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links and pipes")
+def test_what_is_no_file_is_named_and_never_opened(folder, write_sample, capfd):
+    write_sample("raw/test/a.png")
+    os.mkfifo("raw/test/pipe.tif")
+    os.symlink("nowhere.tif", "raw/test/link.tif")
+    os.symlink("loop.tif", "raw/test/loop.tif")
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind("raw/test/socket.tif")
+        lines = refused(capfd)
+    link, file = "a link to nothing", "not a file"
+    for name, what in {"link": link, "loop": link, "pipe": file, "socket": file}.items():
+        (line,) = [line for line in lines if f"{name}.tif" in line]
+        assert f"{name}.tif: {what}, put the image there or remove it" in line
+
+
+def test_axon_masks_beside_training_images_are_no_images(folder, write_pair, write_sample):
+    write_pair("a")
+    write_sample("raw/train/a_axon.tif")
+    data.main([])
+    assert list(np.load("npydata/imgs_id_train.npy")) == ["a"]
+
+
+def test_references_beside_test_images_are_not_segmented(folder, write_sample):
+    for stem in ("a", "a_mask", "a_axon", "lone_mask", "b_axon"):
+        write_sample(f"raw/test/{stem}.png")
+    # b_axon is an image of its own: there is no b that it could be a reference for.
+    assert [path.stem for path in naming.test_images("raw/test")] == ["a", "b_axon"]
+
+
+def test_images_are_sorted_by_stem(folder, write_sample):
+    for name in ("a-b.png", "a.tif", "B.png", "a_b.bmp"):
+        write_sample(f"raw/test/{name}")
+    assert list(naming.list_images("raw/test")) == ["B", "a", "a-b", "a_b"]
+
+
+def test_two_images_of_one_stem_are_refused(folder, write_sample):
+    write_sample("raw/test/t.png")
+    write_sample("raw/test/t.tif")
+    with pytest.raises(cli.UserError, match=r"t\.tif: t\.png has the same name before the dot"):
+        naming.list_images("raw/test")
+
+
+def test_a_missing_folder_is_refused(folder):
+    with pytest.raises(cli.UserError, match="nowhere: no such folder, make it and put images"):
+        naming.list_images("nowhere")
+    Path("nowhere").touch()
+    with pytest.raises(cli.UserError, match="nowhere: not a folder"):
+        naming.list_images("nowhere")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", ["WT 12:3.tif", "a\\b.tif", "a?.tif", b"caf\xe9.tif"])
+def test_names_that_not_every_system_allows_are_refused(folder, write_sample, capfd, name):
+    write_sample("x.tif")
+    try:
+        os.rename(b"x.tif", b"raw/test/" + os.fsencode(name))
+    except OSError:
+        pytest.skip("nor does this file system")
+    assert "has a character that not every system allows in a name, rename" in refused(capfd)[0]
+
+
+def test_images_in_formats_that_are_not_read_are_named_in_one_note(folder, write_sample, capsys):
+    write_sample("raw/test/a.png")
+    for name in ("b.webp", "c.LSM", "d.oib", "e.mrc", "f.vsi", "g.gif", "h.dm3"):
+        (folder / "raw/test" / name).touch()
+    assert list(naming.list_images("raw/test")) == ["a"]
+    out, err = capsys.readouterr()
+    assert out == (
+        f"note: {naming.RAW_TEST}: cannot read the format of b.webp, c.LSM, d.oib, e.mrc, f.vsi "
+        "and 2 more, save as TIFF or PNG first, for example with Fiji\n"
+    )
+    assert err == ""
+
+
+def test_the_note_is_printed_once_for_a_folder(folder, write_sample, capsys):
+    write_sample("raw/test/a.png")
+    (folder / "raw/test/b.webp").touch()
+    naming.list_images("raw/test")
+    naming.test_images(Path("raw/test"))
+    assert capsys.readouterr().out.count("b.webp") == 1
+
+
+def test_a_folder_of_formats_that_are_not_read_is_an_error(folder, capfd):
+    (folder / "raw/test/a.oib").touch()
+    (folder / "raw/test/notes.txt").touch()
+    (line,) = refused(capfd)
+    assert line.startswith(f"error: {naming.RAW_TEST}: cannot read the format of a.oib, save as")
+    with pytest.raises(cli.UserError, match=r"cannot read the format of a\.oib"):
+        naming.find_masks("raw/test")
+
+
+def test_microscopes_formats_are_images_and_zarr_a_folder(folder):
+    for name in ("a.czi", "b.LIF", "c.nd2", "d.svs"):
+        (folder / "raw/test" / name).touch()
+    (folder / "raw/test/e.ome.zarr").mkdir()
+    (folder / "raw/test/f").mkdir()
+    assert list(naming.list_images("raw/test")) == ["a", "b", "c", "d", "e.ome"]

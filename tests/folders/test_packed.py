@@ -1,0 +1,156 @@
+"""The packed arrays: stacks of frames, and what is refused on loading."""
+
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from image_samples import refused
+
+import data
+from myelin.folders import packed
+from myelin.runtime import cli, disk
+
+
+def test_arrays_packed_anew_while_in_use_are_refused(folder, write_pair):
+    write_pair("a")
+    data.main([])
+    images = packed.load_train().images
+    write_pair("b")
+    data.main([])
+    with pytest.raises(cli.UserError, match="packed anew while in use, start again"):
+        images[0]
+
+
+def test_a_full_disk_is_said_before_writing(folder, write_pair, monkeypatch, capfd):
+    write_pair("a")
+    usage = type("usage", (), {"free": 100})
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage)
+    said = refused(capfd)
+    assert "npydata: 132 kB needed, 100 bytes free on the disk of " in said[0] and len(said) == 1
+    assert said[0].endswith("make room on it or pack fewer images")
+    assert not list(folder.rglob("*.npy"))
+
+
+def test_stack_reads_and_writes_frames_and_keeps_no_mapping(tmp_path):
+    path = tmp_path / "frames.npy"
+    stack = packed.Stack(path, (3, 40, 50), np.uint8)
+    stack[1] = np.full((40, 50), 7, np.uint8)
+    assert np.load(path)[:, 0, 0].tolist() == [0, 7, 0]
+    frame = stack[1]
+    assert len(stack) == 3 and stack.shape == (3, 40, 50) and stack.dtype == np.uint8
+    assert type(frame) is np.ndarray and frame.flags.owndata and (frame == 7).all()
+    assert isinstance(stack.mapped(1), np.memmap)
+    if Path("/proc/self/maps").exists():
+        assert path.name not in Path("/proc/self/maps").read_text()
+
+
+def test_a_stack_in_another_process_takes_the_file_as_it_is_numbered_there(tmp_path):
+    stack = packed.Stack(tmp_path / "frames.npy", (3, 4, 5), np.uint8)
+    shutil.copy(stack.path, tmp_path / "copy.npy")
+    os.replace(tmp_path / "copy.npy", stack.path)
+    with pytest.raises(cli.UserError, match="packed anew while in use"):
+        stack[0]
+    assert pickle.loads(pickle.dumps(stack))[0].shape == (4, 5)
+
+
+def test_stack_counts_from_the_end_and_stops_there(tmp_path):
+    stack = packed.Stack(tmp_path / "frames.npy", (3, 4, 5), np.float32)
+    stack[-1] = np.ones((4, 5), np.float32)
+    assert [frame.sum() for frame in stack] == [0, 0, 20]
+
+
+def save_arrays(**arrays):
+    Path("npydata").mkdir(exist_ok=True)
+    for name, array in arrays.items():
+        np.save(f"npydata/{name}.npy", array)
+
+
+FRAMES = np.zeros((2, 4, 5), np.uint8)
+
+
+SHAPES = np.array([[4, 5], [3, 2]])
+IDS = np.array(["a", "b"])
+
+
+@pytest.mark.parametrize("array", [FRAMES[0], FRAMES.astype(np.uint16), np.float32(1)])
+def test_packed_frames_of_another_kind_are_refused(folder, array):
+    save_arrays(imgs_train=array)
+    with pytest.raises(cli.UserError, match="expected frames of uint8 as"):
+        packed.load_train()
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x93NUMPY\x01\x00\x06\x00{bad}\n", "pickle"])
+def test_a_file_that_is_no_packed_array_is_refused(folder, content):
+    (folder / "npydata").mkdir()
+    if content == "pickle":
+        np.save("npydata/imgs_test.npy", np.array([{}], object), allow_pickle=True)
+    else:
+        (folder / "npydata/imgs_test.npy").write_bytes(content)
+    with pytest.raises(cli.UserError, match=r"imgs_test\.npy: not a packed array"):
+        packed.load_test()
+
+
+def test_missing_arrays_say_what_to_run(folder):
+    with pytest.raises(cli.UserError, match=r"no such file, run python data\.py first"):
+        packed.load_test()
+
+
+def test_images_and_masks_of_different_counts_are_refused(folder):
+    save_arrays(imgs_train=FRAMES, imgs_mask_train=FRAMES[:1])
+    with pytest.raises(cli.UserError, match=r"imgs_train.npy: \(2, 4, 5\), but imgs_mask_train"):
+        packed.load_train()
+
+
+@pytest.mark.parametrize("shapes", [SHAPES[:1], SHAPES + 1, SHAPES * 0, SHAPES * 1.0, SHAPES[0]])
+def test_sizes_that_do_not_fit_the_frames_are_refused(folder, shapes):
+    save_arrays(
+        imgs_train=FRAMES, imgs_mask_train=FRAMES, imgs_id_train=IDS, imgs_shape_train=shapes
+    )
+    with pytest.raises(cli.UserError, match=r"imgs_shape_train\.npy: does not fit"):
+        packed.load_train()
+
+
+@pytest.mark.parametrize("ids", [["a"], ["a", "../b"], ["a", "..\\b"], ["a", ".."], ["", "b"]])
+def test_ids_that_do_not_fit_or_lead_elsewhere_are_refused(folder, ids):
+    save_arrays(imgs_test=FRAMES, imgs_id_test=np.array(ids), imgs_shape_test=SHAPES)
+    with pytest.raises(cli.UserError, match=r"imgs_id_test\.npy: does not fit"):
+        packed.load_test()
+
+
+@pytest.mark.parametrize("ids", [["a"], ["a", "b", "c"]])
+def test_ids_that_do_not_fit_the_training_images_are_refused(folder, ids):
+    save_arrays(imgs_train=FRAMES, imgs_mask_train=FRAMES, imgs_shape_train=SHAPES)
+    save_arrays(imgs_id_train=np.array(ids))
+    with pytest.raises(cli.UserError, match=r"imgs_id_train\.npy: does not fit"):
+        packed.load_train()
+
+
+def test_pixel_sizes_are_numbers_or_none(folder):
+    save_arrays(imgs_test=FRAMES, imgs_id_test=IDS, imgs_shape_test=SHAPES)
+    save_arrays(imgs_pixel_size_test=np.array([0.1, np.nan]))
+    test = packed.load_test()
+    assert test.pixel_sizes_um == [0.1, None]
+    assert test.ids == ["a", "b"] and (test.shapes == SHAPES).all()
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [0.1],
+        [0.1, 0.0],
+        [0.1, -0.1],
+        [0.1, 100.0],
+        [0.1, np.inf],
+        [[0.1], [0.1]],
+        [1, 1],
+        ["a", "b"],
+    ],
+)
+def test_pixel_sizes_that_do_not_fit_are_refused(folder, sizes):
+    save_arrays(imgs_test=FRAMES, imgs_id_test=IDS, imgs_shape_test=SHAPES)
+    save_arrays(imgs_pixel_size_test=np.array(sizes))
+    with pytest.raises(cli.UserError, match=r"imgs_pixel_size_test\.npy: does not fit"):
+        packed.load_test()

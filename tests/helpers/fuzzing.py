@@ -1,0 +1,265 @@
+"""Have damaged files read in a process of its own, and say what became of each.
+
+    python tests/fuzzing.py images 0 0 100 FOLDER
+
+reads the images 0 to 99 of seed 0 in an empty folder and prints a line of JSON per file, before and
+after; `run` calls it and survives what kills it.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MAX_SECONDS, MAX_BYTES = 5, 10**9  # for what is refused, and beyond what pixels need
+BYTES_PER_PIXEL = 60  # of an image that is read: colours as float, and their parts
+GOOD = ("read", "refused")
+STOP_SECONDS = 12  # of CPU time, then the system ends the reader where it can: signal 27
+PROFILING = 27
+START_PATIENCE_S = 120  # until a reader has imported its libraries and read the first file
+MAX_MISTAKES = 21  # lines for a table, which may have several mistakes
+
+
+def run(kind, seed, numbers, root=ROOT, patience_s=60):
+    """Yield what became of each damaged file, dicts of number, name, outcome, seconds, bytes.
+
+    The outcome is one of `GOOD`, or says what is wrong: "slow", "memory", "TypeError", "signal 11",
+    "two lines", "unnamed".
+    """
+    numbers = list(numbers)
+    while numbers:
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, __file__, kind, str(seed), str(numbers[0])]
+            command += [str(numbers[-1] + 1), folder, str(root)]
+            begun = None
+            for facts in facts_of(command, patience_s):
+                if "outcome" in facts:
+                    yield facts
+                    numbers.remove(facts["number"])
+                    begun = None
+                elif "number" in facts:
+                    begun = facts
+                elif begun:
+                    late = facts["end"] in ("too late", -PROFILING)
+                    yield begun | {"outcome": "slow" if late else f"exit {facts['end']}", **facts}
+                    numbers.remove(begun["number"])
+                elif facts["end"]:
+                    raise RuntimeError(f"no {kind} were read: {facts['said']}")
+
+
+def facts_of(command, patience_s):
+    """Yield a program's lines of JSON, and at last its exit code, as "end", and what it said."""
+    with tempfile.TemporaryFile("w+") as said:
+        reader = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
+        late = []
+
+        def stop():
+            late.append(True)
+            reader.kill()
+
+        begun = False
+        try:
+            while True:
+                timer = threading.Timer(patience_s if begun else START_PATIENCE_S, stop)
+                timer.start()
+                line = reader.stdout.readline()
+                timer.cancel()
+                if not line:
+                    break
+                begun = True
+                if line.startswith("{"):
+                    yield json.loads(line)
+        finally:
+            reader.kill()
+        code = reader.wait()
+        said.seek(0)
+        yield {"end": "too late" if late else code, "said": said.read()[-300:]}
+
+
+# ---------------------------------------------------------------- in the process that reads
+
+
+def readers():
+    """Return {kind: function that prepares a folder and returns what reads a file in it}."""
+    return {
+        "images": lambda: read_image,
+        "arrays": prepare_arrays,
+        "models": lambda: read_model,
+        "tables": lambda: read_table,
+        "outlines": prepare_outlines,
+    }
+
+
+def read_image(path):
+    from myelin.images import image as images
+
+    record = images.read_record(path)
+    return images.read_image(record).size
+
+
+def prepare_arrays():
+    import whole_files
+
+    for name, content in whole_files.array_samples().items():
+        Path("npydata", name).write_bytes(content)
+    return read_arrays
+
+
+def read_arrays(path):
+    from myelin.folders import packed
+
+    load = packed.load_train if "train" in path.name else packed.load_test
+    loaded = load()
+    images = [loaded.images[k] for k in range(len(loaded.images))]
+    return sum(image.size for image in images)
+
+
+def read_model(path):
+    from myelin.network import model_file
+
+    model_file.read_model_file(path)
+    return 0
+
+
+def read_table(path):
+    from myelin.statistics import groups
+
+    groups.read_groups(path, [f"n{k}" for k in range(8)])
+    return 0
+
+
+def prepare_outlines():
+    import whole_files
+
+    Path("raw/test").mkdir(parents=True)
+    Path("raw/test/one.png").write_bytes(whole_files.encoded(whole_files.drawing(), ".png"))
+    return read_outlines
+
+
+def read_outlines(path):
+    from myelin.exchange import import_rois as rois_import
+
+    rois_import.read_all([path], "one")
+    return 0
+
+
+def main(kind, seed, first, last, folder, root):
+    sys.path[:0] = [root, str(ROOT / "tests")]
+    import unet
+
+    unet.FILTERS, unet.BOTTOM_FILTERS = (4, 8, 8, 8), 16  # model files of 200 kB
+    import mutations
+    import whole_files
+
+    bound_memory()
+    os.chdir(folder)
+    Path("npydata").mkdir()
+    read = readers()[kind]()
+    whole = whole_files.SAMPLES[kind]()
+    for number, name, content in mutations.cases(kind, seed, range(first, last)):
+        path = Path("npydata", name) if kind == "arrays" else Path(f"{number}{Path(name).suffix}")
+        path.write_bytes(content)
+        print(json.dumps({"number": number, "name": name}), flush=True)
+        bound_time(STOP_SECONDS)
+        facts = judge(read, path, MAX_MISTAKES if kind == "tables" else 1)
+        bound_time(0)
+        print(json.dumps({"number": number, "name": name, **facts}), flush=True)
+        path.unlink()
+        if kind == "arrays":
+            path.write_bytes(whole[name])
+
+
+def bound_memory():
+    """Let a reader that asks for far too much fail by itself, where the system can."""
+    with contextlib.suppress(ImportError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
+
+
+def bound_time(seconds):
+    """Have the system end this process when it has computed so long; 0 calls that off."""
+    if hasattr(signal, "ITIMER_PROF"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def judge(read, path, most_lines):
+    """Read a file as a command does; return outcome, CPU seconds and bytes taken."""
+    from myelin.runtime.cli import script
+
+    pixels = []
+
+    @script
+    def command(_):
+        pixels.append(read(path))
+
+    before, start = peak_bytes(reset=True), time.process_time()
+    with stderr_lines() as lines:
+        try:
+            command([])
+            outcome = "read"
+        except SystemExit as stop:
+            outcome = "refused" if stop.code == 2 else f"exit {stop.code}"
+        except BaseException as error:
+            outcome = type(error).__name__
+    seconds, taken = time.process_time() - start, peak_bytes() - before
+    needed = BYTES_PER_PIXEL * sum(pixels)
+    named = all(line.startswith("error: ") and path.stem in line for line in lines)
+    if outcome == "refused" and not 1 <= len(lines) <= most_lines:
+        outcome = f"{len(lines)} lines"
+    elif outcome == "refused" and not named:
+        outcome = "unnamed"
+    elif outcome == "read" and lines:
+        outcome = "read, but says something"
+    elif seconds > MAX_SECONDS + needed / 1e8:
+        outcome = "slow"
+    elif taken > MAX_BYTES + needed:
+        outcome = "memory"
+    return {
+        "outcome": outcome,
+        "seconds": round(seconds, 2),
+        "bytes": taken,
+        "said": lines[0][:200] if lines else "",
+    }
+
+
+@contextlib.contextmanager
+def stderr_lines():
+    """Yield a list that takes the lines which Python and libraries in C wrote to stderr."""
+    lines = []
+    with tempfile.TemporaryFile() as said:
+        kept = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            with (
+                open(os.dup(2), "w", encoding="utf-8", errors="replace") as stderr,
+                contextlib.redirect_stderr(stderr),
+            ):
+                yield lines
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            lines += said.read().decode(errors="replace").splitlines()
+
+
+def peak_bytes(reset=False):
+    """Return the most memory this process held since the last reset; 0 where Linux is not."""
+    try:
+        if reset:
+            Path("/proc/self/clear_refs").write_text("5")
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:5]), *sys.argv[5:7])

@@ -1,0 +1,167 @@
+"""Image files that several test files write: good ones, and every kind of bad one."""
+
+import contextlib
+import math
+import struct
+import time
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import data
+from myelin.images import image as images
+from myelin.runtime.cli import UserError
+
+LUMINANCE = [0.299, 0.587, 0.114]
+
+
+def stored_files():
+    """Return {name: bytes} of the packed arrays, temporary files included."""
+    return {path.name: path.read_bytes() for path in Path("npydata").iterdir()}
+
+
+def refused(capfd, code=2):
+    """Pack, expecting failure; return the lines on stderr, which must all be plain errors."""
+    with pytest.raises(SystemExit) as stop:
+        data.main([])
+    assert stop.value.code == code
+    lines = capfd.readouterr().err.splitlines()
+    assert lines
+    assert all(line.startswith("error: ") for line in lines) or code != 2, lines
+    return lines
+
+
+def refusal(path, content, seconds=1.0):
+    """Return the message that refuses a file, in a time and memory that its size allows."""
+    path.write_bytes(content)
+    with contextlib.suppress(UserError):
+        images.read_image(path)  # the libraries are imported
+    tracemalloc.start()
+    start = time.process_time()
+    with pytest.raises(UserError) as mistake:
+        images.read_image(path)
+    spent, peak = time.process_time() - start, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert spent < seconds and peak < 2**21 + 12 * len(content), (spent, peak)
+    assert str(mistake.value).startswith(f"{path}: ")
+    return str(mistake.value)
+
+
+def tiff_bytes(rows, cols, bits=8, photometric=1, body=b"", description=b""):
+    """Build a TIFF of one uncompressed grey strip by hand, with its directory before its body."""
+    tags = [(256, 4, cols), (257, 4, rows), (258, 3, bits), (259, 3, 1), (262, 3, photometric)]
+    tags += [(270, 2, 0)] if description else []
+    tags += [(273, 4, 0), (277, 3, 1), (278, 4, rows), (279, 4, len(body) or 600)]
+    end = 8 + 2 + 12 * len(tags) + 4
+    entries = b""
+    for tag, kind, value in tags:
+        count = len(description) if tag == 270 else 1
+        value = {270: end, 273: end + len(description)}.get(tag, value)
+        entries += struct.pack("<HHII", tag, kind, count, value)
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+    return head + entries + struct.pack("<I", 0) + description + body
+
+
+def png_bytes(rows, cols):
+    """Build a PNG by hand that claims a size and holds nothing."""
+    chunks = b""
+    for kind, body in (
+        (b"IHDR", struct.pack(">IIBBBBB", cols, rows, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"")),
+        (b"IEND", b""),
+    ):
+        chunks += struct.pack(">I", len(body)) + kind + body
+        chunks += struct.pack(">I", zlib.crc32(kind + body))
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def ramp(dtype=np.uint8, channels=None):
+    """Return a (20, 30[, channels]) image whose values all differ, up to about 200."""
+    shape = (20, 30) if channels is None else (20, 30, channels)
+    return (np.arange(math.prod(shape)) * 200 / math.prod(shape)).reshape(shape).astype(dtype)
+
+
+def write_tiff(**options):
+    """Return a function that writes `sample` as TIFF."""
+    sample = options.pop("sample")
+    return lambda path: tifffile.imwrite(path, sample, **options)
+
+
+def write_bytes(content):
+    """Return a function that writes `content`."""
+    return lambda path: path.write_bytes(content)
+
+
+def write_cut_short(kind, part=0.5):
+    """Return a function that writes the first part of an image."""
+
+    def write(path):
+        cv2.imwrite(str(path.with_name(f"whole.{kind}")), np.tile(ramp(), (5, 5)))
+        whole = path.with_name(f"whole.{kind}").read_bytes()
+        path.with_name(f"whole.{kind}").unlink()
+        path.write_bytes(whole[: int(part * len(whole))])
+
+    return write
+
+
+NAN, INFINITE = (np.where(ramp() == 0, value, ramp(np.float32)) for value in (np.nan, np.inf))
+
+
+BAD_IMAGES = {
+    "text.tif": (write_bytes(b"not an image"), "cannot be read as an image"),
+    "text.png": (write_bytes(b"not an image"), "(ValueError: not a PNG or JPEG or BMP)"),
+    "empty.bmp": (write_bytes(b""), "(empty, 0 bytes)"),
+    "gif.png": (lambda path: Image.fromarray(ramp()).save(path, "GIF"), "cannot be read"),
+    "cut_first.tif": (write_bytes(tiff_bytes(20, 30, body=b"")), "cut short"),
+    "no_page.tif": (write_bytes(b"II*\0\xff\xff\0\0"), "no page in it, or cut short"),
+    "cut.tif": (write_cut_short("tif"), "cut short"),
+    "cut.png": (write_cut_short("png"), "cut short"),
+    "cut.jpg": (write_cut_short("jpg"), "damaged or cut short"),
+    "cut.bmp": (write_cut_short("bmp"), "damaged or cut short"),
+    "nan.tif": (write_tiff(sample=NAN), "NaN, infinite or huge pixels"),
+    "infinite.tif": (write_tiff(sample=INFINITE), "NaN, infinite or huge pixels"),
+    "huge_values.tif": (
+        write_tiff(sample=np.where(ramp() == 0, -1e308, 1e308)),
+        "NaN, infinite or huge pixels",
+    ),
+    "complex.tif": (write_tiff(sample=ramp(np.complex64)), "complex64"),
+    "cmyk.tif": (write_tiff(sample=ramp(channels=4), photometric="separated"), "SEPARATED"),
+    "bands.tif": (
+        write_tiff(sample=ramp(channels=5), photometric="minisblack", planarconfig="contig"),
+        "shape (20, 30, 5)",
+    ),
+    "pages.tif": (
+        write_tiff(sample=np.zeros((3, 20, 30), np.uint8), photometric="minisblack"),
+        "3 pages in one file",
+    ),
+    "stack.tif": (
+        write_bytes(tiff_bytes(20, 30, body=bytes(600), description=b"ImageJ=1.53\nimages=7\n\0")),
+        "7 pages in one file",
+    ),
+    "animated.png": (
+        lambda path: Image.new("L", (9, 9)).save(
+            path, save_all=True, append_images=[Image.new("L", (9, 9), 9)]
+        ),
+        "2 pages in one file",
+    ),
+    "huge.tif": (write_bytes(tiff_bytes(2**20, 2**20)), "claims 1048576 x 1048576 pixels"),
+    "huge.png": (write_bytes(png_bytes(2**20, 2**20)), "claims 1048576 x 1048576 pixels"),
+}
+
+
+OME = (
+    '<?xml version="1.0"?>{before}<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+    '<Image ID="Image:0"><Pixels ID="Pixels:0" SizeX="3" SizeY="2" {sizes}/></Image></OME>'
+)
+
+
+def ome_image(path, sizes, before=""):
+    xml = OME.format(sizes=sizes, before=before)
+    path.write_bytes(tiff_bytes(2, 3, body=bytes(6), description=xml.encode() + b"\0"))
+    return path

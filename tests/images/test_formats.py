@@ -1,0 +1,161 @@
+"""CZI, LIF, ND2 and OME-Zarr: the plane that was chosen, its pixel size, and every mistake named.
+
+The libraries are optional: without one, its format's tests are skipped.
+"""
+
+import json
+import sys
+import types
+
+import numpy as np
+import pytest
+from format_samples import stack, write_lif, write_nd2, write_zarr
+from image_samples import refused
+
+import data
+from myelin.folders import packed
+from myelin.images import formats
+from myelin.images import image as images
+from myelin.images.plane_selection import parse_take
+from myelin.runtime.cli import UserError
+
+
+def write_czi(path, pixels, um):
+    """Write a CZI file with Zeiss's own library."""
+    czi = pytest.importorskip("pylibCZIrw.czi")
+    with czi.create_czi(str(path)) as file:
+        for plane, channels in enumerate(pixels):
+            for channel, image in enumerate(channels):
+                file.write(data=image[..., None], plane={"C": channel, "Z": plane})
+        file.write_metadata("x", scale_x=um / 1e6, scale_y=um / 1e6)
+
+
+WRITERS = {
+    "x.lif": lambda path, pixels, um: write_lif(path, [pixels], um),
+    "x.nd2": write_nd2,
+    "v2.ome.zarr": lambda path, pixels, um: write_zarr(path, pixels, um, 2),
+    "v3.ome.zarr": lambda path, pixels, um: write_zarr(path, pixels, um, 3),
+    "x.czi": write_czi,
+}
+
+
+@pytest.fixture(params=WRITERS)
+def sample(request, folder):
+    """Write a file of 3 planes and 2 channels at 0.2 µm per pixel; return its path and pixels."""
+    path, pixels = folder / "raw/test" / request.param, stack()
+    library = pytest.importorskip(formats.LIBRARIES[path.suffix])
+    if path.suffix == ".czi" and not hasattr(library.CziFile, "scenes"):
+        pytest.skip("czifile of 2026 needs Python 3.12")
+    WRITERS[request.param](path, pixels, 0.2)
+    return path, pixels
+
+
+@pytest.mark.parametrize("plane", [1, 3])
+@pytest.mark.parametrize("channel", [1, 2])
+def test_the_chosen_plane_is_read_with_its_pixel_size(sample, plane, channel):
+    path, pixels = sample
+    record = images.read_record(path, {"channel": channel, "plane": plane})
+    assert record.shape == (20, 30) and record.bits == 8
+    assert record.pixel_size()[0] == pytest.approx(0.2)
+    assert np.array_equal(images.read_image(record), pixels[plane - 1, channel - 1])
+
+
+def test_without_a_choice_the_axes_are_named(sample):
+    path, _ = sample
+    with pytest.raises(UserError, match="3 planes") as mistake:
+        images.read_record(path)
+    assert "2 channels" in str(mistake.value) and "--take" in str(mistake.value)
+    for take in ("channel=3,plane=1", "channel=1,plane=4"):
+        with pytest.raises(UserError, match=r"no (channel 3 \(it has 2\)|plane 4 \(it has 3\))"):
+            images.read_record(path, parse_take(take))
+
+
+def test_a_file_cut_short_is_one_line(sample, capfd):
+    path, _ = sample
+    if path.is_dir():
+        (path / ("0/.zarray" if path.name == "v2.ome.zarr" else "0/zarr.json")).write_text("{}")
+    else:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    with pytest.raises(SystemExit):
+        data.main(["--take", "channel=1,plane=2"])
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("error: raw") and "cannot be read as an image" in line
+
+
+def test_data_packs_them(sample, capsys):
+    path, pixels = sample
+    data.main(["--take", "channel=2,plane=3"])
+    test = packed.load_test()
+    assert test.ids == [path.stem] and np.array_equal(test[0], pixels[2, 1])
+    assert test.pixel_sizes_um == [pytest.approx(0.2)]
+    assert packed.packed_take("test") == {"channel": 2, "plane": 3}
+
+
+def test_a_level_of_a_pyramid_has_larger_pixels(tmp_path):
+    pytest.importorskip("zarr")
+    write_zarr(tmp_path / "x.zarr", stack(), 0.2, 3)
+    record = images.read_record(tmp_path / "x.zarr", parse_take("channel=2,plane=3,level=2"))
+    assert record.shape == (10, 15) and record.pixel_size() == (pytest.approx(0.4), "OME-Zarr")
+    assert np.array_equal(images.read_image(record), stack()[2, 1, ::2, ::2])
+
+
+def test_one_image_of_several_in_a_lif(tmp_path):
+    pytest.importorskip("liffile")
+    write_lif(tmp_path / "x.lif", [stack(1, 1), stack(1, 2) + 100], 0.2)
+    with pytest.raises(UserError, match="2 series in one file"):
+        images.read_record(tmp_path / "x.lif")
+    take = parse_take("series=2,channel=2")
+    read = images.read_image(images.read_record(tmp_path / "x.lif", take))
+    assert np.array_equal(read, stack(1, 2)[0, 1] + 100)
+
+
+def test_a_text_that_names_other_files_is_no_lif(tmp_path):
+    pytest.importorskip("liffile")
+    (tmp_path / "x.lif").write_text("<LMSDataContainerHeader Version='2'/>")
+    with pytest.raises(UserError, match="not a LIF file"):
+        images.read_record(tmp_path / "x.lif")
+
+
+def test_zarr_metadata_run_no_code_and_fill_no_memory(tmp_path):
+    """Zarr unpacks with the codec that the metadata name; numcodecs has one that unpickles."""
+    pytest.importorskip("zarr")
+    path = tmp_path / "x.zarr"
+    write_zarr(path, stack(1, 1), 0.2, 2)
+    facts = json.loads((path / "0/.zarray").read_text())
+    (path / "0/.zarray").write_text(json.dumps({**facts, "compressor": {"id": "pickle"}}))
+    with pytest.raises(UserError, match="pickle"):
+        images.read_record(path)
+    (path / "0/.zarray").write_text(json.dumps({**facts, "chunks": [1, 1, 1, 2**20, 2**20]}))
+    with pytest.raises(UserError, match="chunks of"):
+        images.read_record(path)
+    (path / "0/.zarray").write_text(json.dumps({**facts, "shape": [1, 1, 1, 2**20, 2**20]}))
+    with pytest.raises(UserError, match="claims 1048576 x 1048576 pixels"):
+        images.read_record(path)
+
+
+@pytest.mark.parametrize("suffix", formats.LIBRARIES)
+def test_a_missing_library_is_named(folder, monkeypatch, capfd, suffix):
+    path = folder / f"raw/test/x{suffix}"
+    path.mkdir() if suffix == ".zarr" else path.touch()
+    library = formats.LIBRARIES[suffix]
+    monkeypatch.setitem(sys.modules, library, None)
+    (line,) = refused(capfd)
+    assert f"x{suffix}: needs {library}, which is not installed" in line
+    assert f"run pip install {library}, or save" in line
+
+
+def test_an_old_czifile_is_named(tmp_path, monkeypatch):
+    old = types.SimpleNamespace(CziFile=object)
+    monkeypatch.setitem(sys.modules, "czifile", old)
+    with pytest.raises(UserError, match=r"needs czifile of 2026, which is for Python 3\.12"):
+        images.read_record(tmp_path / "x.czi")
+
+
+def test_a_czi_whose_directory_is_larger_than_the_file_is_refused(tmp_path):
+    """czifile reads the 2 billion entries that a damaged count claims."""
+    head = bytearray(200)
+    head[84:92] = (92).to_bytes(8, "little")
+    head[124:128] = (2**31 - 1).to_bytes(4, "little")
+    (tmp_path / "x.czi").write_bytes(head)
+    with pytest.raises(ValueError, match="2,147,483,647 blocks in its directory"):
+        formats.check_czi(tmp_path / "x.czi")

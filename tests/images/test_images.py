@@ -1,0 +1,292 @@
+"""Reading headers, images and masks of every promised kind, and writing them."""
+
+import json
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from image_samples import BAD_IMAGES, LUMINANCE, png_bytes, ramp, refused, tiff_bytes
+from PIL import Image
+
+from myelin.images import image as images
+from myelin.runtime import cli
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".tiff", ".png", ".bmp", ".PNG", ".TIF"])
+def test_grey_8_bit_images_are_read_unchanged(tmp_path, write_sample, suffix):
+    sample = write_sample(tmp_path / f"x{suffix}")
+    assert np.array_equal(images.read_image(tmp_path / f"x{suffix}"), sample)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
+def test_jpeg_is_read_up_to_its_own_loss(tmp_path, write_sample, suffix):
+    sample = write_sample(tmp_path / f"x{suffix}", ramp())
+    found = images.read_image(tmp_path / f"x{suffix}")
+    assert np.abs(found - sample.astype(float)).max() < 4
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".bmp"])
+def test_colour_becomes_luminance_and_alpha_is_ignored(tmp_path, write_sample, suffix, channels):
+    sample = np.random.default_rng(1).integers(0, 256, (20, 30, channels), dtype=np.uint8)
+    write_sample(tmp_path / f"x{suffix}", sample)
+    found = images.read_image(tmp_path / f"x{suffix}")
+    assert np.abs(found - sample[..., :3] @ LUMINANCE).max() < 0.51
+
+
+def test_grey_stored_as_colour_keeps_its_values(tmp_path, write_sample):
+    grey = write_sample(tmp_path / "grey.png")
+    write_sample(tmp_path / "rgb.png", np.repeat(grey[..., None], 3, axis=2))
+    assert np.array_equal(images.read_image(tmp_path / "rgb.png"), grey)
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.uint16, np.int16, np.uint32, np.float16, np.float32, np.float64]
+)
+def test_deeper_images_are_scaled_by_their_own_range(tmp_path, dtype):
+    sample = ramp(dtype) * dtype(3) + dtype(7)
+    tifffile.imwrite(tmp_path / "x.tif", sample)
+    low, high = float(sample.min()), float(sample.max())
+    expected = (sample.astype(float) - low) * 255 / (high - low)
+    found = images.read_image(tmp_path / "x.tif")
+    assert found.dtype == np.uint8 and found.min() == 0 and found.max() == 255
+    assert np.abs(found - expected).max() < 0.51
+
+
+@pytest.mark.parametrize("channels", [None, 3, 4])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_16_bit_colour_and_png_are_scaled_too(tmp_path, write_sample, suffix, channels):
+    sample = ramp(np.uint16, channels) * np.uint16(300)
+    write_sample(tmp_path / f"x{suffix}", sample)
+    grey = sample[..., :3] @ LUMINANCE if channels else sample.astype(float)
+    expected = (grey - grey.min()) * 255 / (grey.max() - grey.min())
+    assert np.abs(images.read_image(tmp_path / f"x{suffix}") - expected).max() < 0.52
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("value", "expected"), [(0, 0), (700, 255)])
+def test_a_16_bit_image_of_one_value_is_0_or_255(tmp_path, value, expected):
+    tifffile.imwrite(tmp_path / "x.tif", np.full((20, 30), value, np.uint16))
+    assert (images.read_image(tmp_path / "x.tif") == expected).all()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".gif.png"])
+def test_palette_images_get_their_colours(tmp_path, suffix):
+    palette = np.random.default_rng(2).integers(0, 256, (256, 3), dtype=np.uint8)
+    sample = Image.fromarray(ramp(), mode="P")
+    sample.putpalette(palette.tobytes())
+    sample.save(tmp_path / f"x{suffix}")
+    found = images.read_image(tmp_path / f"x{suffix}")
+    assert np.abs(found - palette[ramp()] @ LUMINANCE).max() < 0.51
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
+def test_1_bit_images_are_0_and_255(tmp_path, suffix):
+    bits = ramp() > 90
+    Image.fromarray(bits).save(tmp_path / f"x{suffix}")
+    assert np.array_equal(images.read_image(tmp_path / f"x{suffix}"), bits * np.uint8(255))
+
+
+def test_grey_with_alpha_is_its_grey(tmp_path):
+    sample = ramp(channels=2)
+    options = {"photometric": "minisblack", "planarconfig": "contig"}
+    tifffile.imwrite(tmp_path / "x.tif", sample, extrasamples=["unassalpha"], **options)
+    assert np.array_equal(images.read_image(tmp_path / "x.tif"), sample[..., 0])
+    Image.fromarray(sample, mode="LA").save(tmp_path / "x.png")
+    assert np.array_equal(images.read_image(tmp_path / "x.png"), sample[..., 0])
+
+
+@pytest.mark.parametrize("shape", [(1, 30), (20, 1), (1, 1)])
+def test_one_row_or_column_keeps_its_shape(tmp_path, write_sample, shape):
+    sample = write_sample(tmp_path / "x.tif", shape=shape)
+    assert np.array_equal(images.read_image(tmp_path / "x.tif"), sample)
+
+
+@pytest.mark.parametrize("name", BAD_IMAGES)
+def test_a_bad_image_is_one_error_that_names_it(folder, capfd, name):
+    write, reason = BAD_IMAGES[name]
+    write(folder / "raw/test" / name)
+    lines = refused(capfd)
+    assert len(lines) == 1
+    assert lines[0].startswith(f"error: {Path('raw/test') / name}: ") and reason in lines[0]
+
+
+@pytest.mark.parametrize("content", [tiff_bytes(2**16, 2**16), png_bytes(2**16, 2**16)])
+def test_an_absurd_size_is_refused_before_decoding(tmp_path, content):
+    path = tmp_path / ("x.tif" if content.startswith(b"II") else "x.png")
+    path.write_bytes(content)
+    with pytest.raises(cli.UserError):
+        images.read_record(path)  # the libraries are imported
+    tracemalloc.start()
+    start = time.process_time()
+    with pytest.raises(cli.UserError, match="claims 65536 x 65536 pixels"):
+        images.read_image(path)
+    seconds, peak = time.process_time() - start, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seconds < 1 and peak < 2**20
+
+
+@pytest.mark.parametrize("values", [(0, 255), (0, 1), (60, 61), (254, 255)])
+def test_the_higher_of_two_values_is_myelin(tmp_path, write_sample, values):
+    mask = ramp() > 90
+    write_sample(tmp_path / "x_mask.png", np.where(mask, values[1], values[0]).astype(np.uint8))
+    assert np.array_equal(images.read_mask(tmp_path / "x_mask.png"), mask)
+
+
+def test_colour_16_bit_and_float_masks(tmp_path, write_sample):
+    mask = ramp() > 90
+    write_sample(tmp_path / "c.png", np.where(mask[..., None], (255, 0, 0), 0).astype(np.uint8))
+    tifffile.imwrite(tmp_path / "d.tif", mask * np.uint16(65535))
+    tifffile.imwrite(tmp_path / "f.tif", mask.astype(np.float32))
+    for name in ("c.png", "d.tif", "f.tif"):
+        assert np.array_equal(images.read_mask(tmp_path / name), mask), name
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(("value", "expected"), [(0, False), (255, True)])
+def test_a_mask_of_one_value_is_all_or_none(tmp_path, dtype, value, expected):
+    tifffile.imwrite(tmp_path / "x_mask.tif", np.full((20, 30), value, dtype))
+    assert (images.read_mask(tmp_path / "x_mask.tif") == expected).all()
+
+
+def test_stray_pixels_of_a_mask_go_to_the_nearer_value_up_to_the_limit(tmp_path, write_sample):
+    mask = np.zeros((400, 500), np.uint8)
+    mask[:200] = 255
+    limit = int(images.STRAY_MASK_FRACTION * mask.size)
+    assert limit >= 2
+    mask[0, :limit], mask[0, 0] = 200, 100
+    write_sample(tmp_path / "x_mask.png", mask)
+    assert images.read_mask(tmp_path / "x_mask.png").sum() == 200 * 500 - 1
+    mask[0, limit] = 200
+    write_sample(tmp_path / "x_mask.png", mask)
+    with pytest.raises(cli.UserError, match="4 grey values in a mask, which has two"):
+        images.read_mask(tmp_path / "x_mask.png")
+
+
+@pytest.mark.parametrize("pixel_size_um", [None, 0.1, 0.07364, 4e-4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.float32])
+def test_tiff_is_read_back_with_its_pixel_size(tmp_path, dtype, pixel_size_um):
+    images.write_image(tmp_path / "x.tif", ramp(dtype), pixel_size_um)
+    with tifffile.TiffFile(tmp_path / "x.tif") as tif:
+        assert len(tif.pages) == 1 and tif.pages[0].compression == 8  # deflate, which ImageJ opens
+        assert np.array_equal(tif.asarray(), ramp(dtype)) and tif.asarray().dtype == dtype
+        assert tif.is_imagej == (pixel_size_um is not None and dtype != np.uint32)
+    found, _ = images.read_record(tmp_path / "x.tif").pixel_size()
+    assert found == (pixel_size_um and pytest.approx(pixel_size_um, rel=1e-5))
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+def test_colour_is_read_back(tmp_path, suffix):
+    images.write_image(tmp_path / f"x{suffix}", ramp(channels=3), 0.25)
+    with Image.open(tmp_path / f"x{suffix}") as sample:
+        assert np.array_equal(np.asarray(sample), ramp(channels=3))
+    if suffix == ".tif":
+        assert images.read_record(tmp_path / "x.tif").pixel_size() == (0.25, "ImageJ tags")
+
+
+def test_png_is_read_back_under_a_name_of_any_alphabet(tmp_path):
+    images.write_image(tmp_path / "神経 é.png", ramp())
+    assert np.array_equal(images.read_image(tmp_path / "神経 é.png"), ramp())
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "bits"),
+    [
+        ("x.tif", np.uint8, 8),
+        ("x.tif", np.uint16, 16),
+        ("x.tif", np.float32, 32),
+        ("x.png", np.uint8, 8),
+        ("x.png", np.uint16, 16),
+        ("x.jpg", np.uint8, 8),
+        ("x.bmp", np.uint8, 8),
+    ],
+)
+def test_a_record_says_what_the_header_says(tmp_path, write_sample, name, dtype, bits):
+    path = tmp_path / name
+    if dtype == np.float32:
+        tifffile.imwrite(path, ramp(dtype))
+    else:
+        write_sample(path, ramp(dtype))
+    record = images.read_record(str(path))
+    assert (record.path, record.shape, record.bits) == (path, (20, 30), bits)
+    assert record.pixel_size() == (None, "unknown")
+    assert np.array_equal(images.read_image(record), images.read_image(path))
+
+
+def test_a_mask_is_read_from_its_record(tmp_path, write_sample):
+    write_sample(tmp_path / "x_mask.png", np.where(ramp() > 90, 255, 0).astype(np.uint8))
+    record = images.read_record(tmp_path / "x_mask.png")
+    assert np.array_equal(images.read_mask(record), ramp() > 90)
+    write_sample(tmp_path / "y_mask.png")
+    with pytest.raises(cli.UserError, match=r"^\S*y_mask\.png: 227 grey values in a mask"):
+        images.read_mask(images.read_record(tmp_path / "y_mask.png"))
+
+
+def test_an_image_that_changes_after_its_header_was_read_is_refused(tmp_path, write_sample):
+    write_sample(tmp_path / "x.png")
+    record = images.read_record(tmp_path / "x.png")
+    write_sample(tmp_path / "x.png", shape=(10, 10))
+    with pytest.raises(cli.UserError, match=r"cannot be read as an image \(uint8 of shape"):
+        images.read_image(record)
+
+
+COUNT_OPENS = """
+import json, os, sys
+from myelin.images import image as images
+import cv2, PIL.Image, tifffile
+PIL.Image.init()
+opens = []
+sys.addaudithook(lambda event, args: event == "open" and opens.append(str(args[0])))
+counts = {}
+for path in sys.argv[1:]:
+    record = images.read_record(path)
+    header = opens.count(path)
+    images.read_image(record)
+    counts[os.path.basename(path)] = header, opens.count(path) - header
+print(json.dumps(counts))
+"""
+
+
+def test_a_file_is_opened_once_for_its_header_and_once_for_its_pixels(tmp_path, write_sample):
+    for name in ("x.png", "x.jpg", "x.bmp"):
+        write_sample(tmp_path / name)
+    write_sample(tmp_path / "deep.png", ramp(np.uint16))
+    for name, options in (
+        ("plain.tif", {}),
+        ("zlib.tif", {"compression": "zlib"}),
+        ("imagej.tif", {"imagej": True, "resolution": (5, 5), "metadata": {"unit": "um"}}),
+    ):
+        tifffile.imwrite(tmp_path / name, ramp(), **options)
+    write_sample(tmp_path / "lzw8.tif")  # OpenCV writes LZW
+    write_sample(tmp_path / "lzw16.tif", ramp(np.uint16))
+    paths = sorted(map(str, tmp_path.iterdir()))
+    run = subprocess.run(
+        [sys.executable, "-c", COUNT_OPENS, *paths],
+        cwd=Path(images.__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(run.stdout) == {Path(path).name: [1, 1] for path in paths}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("dtype", "unit"), [(np.float32, 1e-40), (np.float64, 1e-315)])
+def test_a_range_whose_inverse_is_infinite_is_scaled_too(tmp_path, dtype, unit):
+    tifffile.imwrite(tmp_path / "x.tif", ramp().astype(dtype) * dtype(unit))
+    expected = ramp() * (255 / ramp().max())
+    assert np.abs(images.read_image(tmp_path / "x.tif") - expected).max() < 0.6
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32, np.float64])
+def test_what_is_scaled_in_bands_is_what_one_piece_gives(monkeypatch, dtype):
+    sample = (np.random.default_rng(0).normal(size=(70, 33)) * 3000 + 20000).astype(dtype)
+    whole = images.scale_to_uint8(sample, "a.tif")
+    monkeypatch.setattr(images, "BAND_PX", 100)
+    np.testing.assert_array_equal(images.scale_to_uint8(sample, "a.tif"), whole)
+    assert (whole.min(), whole.max()) == (0, 255)

@@ -1,0 +1,186 @@
+"""8-bit numbers: the network stays the same, masks too, and no file beside a model is trusted."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stand_ins import NATIVE, random_network
+
+import unet
+from myelin.network import engine, quantization
+from myelin.runtime.files import sha256
+from myelin.train import calibration
+
+ROOT = Path(unet.__file__).parent
+BUNDLED = ROOT / "models/bestmyelin.h5"
+pytestmark = pytest.mark.usefixtures("small_network")
+
+
+@pytest.fixture(scope="module")
+def weights(small_network):
+    return random_network().get_weights()
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return list(np.random.default_rng(0).normal(size=(3, 64, 96)).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def scales(weights, frames):
+    return quantization.scales_from(calibration.extremes(weights, frames))
+
+
+def test_evened_channels_compute_the_same(weights, frames, scales):
+    layers = unet.layers()
+    turned = {layers[place].kind for place, scale in scales.items() if (scale < 0).any()}
+    assert turned == {"Conv2DTranspose"}  # a turned channel would not pass a ReLU
+    evened = quantization.even_out(weights, scales)
+    expected = engine.OpenVinoEngine(weights, "float32").predict(frames[0])
+    found = engine.OpenVinoEngine(evened, "float32").predict(frames[0])
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_evened_channels_fill_their_steps(weights, frames, scales):
+    evened = quantization.even_out(weights, scales)
+    found = calibration.extremes(evened, frames)
+    joined = quantization.joined_places()
+    assert len(joined) == 2 * len(unet.FILTERS) and len(found) == len(scales)
+    for place, (lowest, highest) in found.items():
+        low = quantization.low_end(place)
+        assert low == (-0.5 if place in joined else 0)
+        assert lowest.min() >= low - 1e-4 and 0.5 < highest.max() <= 1 + 1e-4
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_rounded_kernels_keep_their_sums(axis):
+    kernel = np.random.default_rng(axis).normal(size=(6, 8, 3, 3)).astype(np.float32)
+    rounded, most = quantization.round_kernel(kernel, axis)
+    step = most / 127
+    np.testing.assert_allclose(rounded / step, np.rint(rounded / step), atol=1e-3)
+    assert (np.abs(rounded) <= most * 1.0001).all() and np.abs(rounded - kernel).max() < step.max()
+    off = np.abs((rounded - kernel).sum((2, 3)) / step[..., 0, 0])
+    plain = np.abs((np.rint(kernel / step) * step - kernel).sum((2, 3)) / step[..., 0, 0])
+    assert off.max() < 0.51 < plain.max()
+
+
+def test_masks_in_8_bit_numbers_are_nearly_those_of_float32(weights, frames, scales):
+    running = engine.OpenVinoEngine(weights, "int8", scales)
+    assert running.name == "openvino, int8"
+    dice = calibration.prove(weights, scales, [(str(i), f) for i, f in enumerate(frames)], 0.5)
+    assert 0.97 < min(dice.values()) <= max(dice.values()) < 1  # of a network without training
+
+
+def test_masks_are_compared_at_the_models_threshold(monkeypatch):
+    class Engine:
+        def __init__(self, _, precision, scales=None):
+            self.shift = 0.04 * (precision == "int8")
+
+        def predict(self, frame):
+            return frame + self.shift
+
+    monkeypatch.setattr(calibration, "OpenVinoEngine", Engine)
+    frames = [("one", np.array([[0.48, 0.6, 0.7]]))]
+    assert calibration.prove(None, None, frames, 0.55) == {"one": 1}
+    assert calibration.prove(None, None, frames, 0.5) == {"one": 0.8}
+
+
+def test_8_bit_numbers_are_taken_where_the_processor_has_them(weights, scales, monkeypatch):
+    monkeypatch.setattr(engine, "multiplies_8_bit", lambda core: True)
+    assert engine.open_engine(weights, NATIVE, scales=scales).name == "openvino, int8"
+    exact = engine.open_engine(weights, NATIVE, precision="float32", scales=scales)
+    assert exact.name == "openvino, float32"
+    monkeypatch.setattr(engine, "multiplies_8_bit", lambda core: False)
+    assert engine.open_engine(weights, NATIVE, scales=scales).name != "openvino, int8"
+
+
+def test_a_processor_whose_sums_overflow_is_found_out():
+    code = (
+        "from myelin.network.engine import multiplies_8_bit, start_openvino\n"
+        "print(multiplies_8_bit(start_openvino().Core()))"
+    )
+    limited = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=limited, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "False", done.stderr
+
+
+# ---------------------------------------------------------------- the file beside the model
+
+
+@pytest.fixture(scope="module")
+def made(saved):
+    """A model file with its scales beside it, found on a few tiny images."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "SIZE", 64)
+        patch.setattr(calibration, "PIXEL_SIZES_UM", (0.27,))
+        patch.setattr(calibration, "LEAST_DICE", 0.0)
+        calibration.calibrate(saved)
+        yield saved
+
+
+@pytest.fixture
+def beside_model(made, tmp_path):
+    """A copy of `made`, its file of scales, and what is in it."""
+    model = Path(shutil.copy(made, tmp_path))
+    path = quantization.scales_path(model)
+    shutil.copy(quantization.scales_path(made), path)
+    return model, path, json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_scales_are_read_for_exactly_the_file_they_were_made_for(beside_model, capsys):
+    model, path, facts = beside_model
+    scales = quantization.read_scales(model, sha256(model))
+    assert list(scales) == quantization.stored_places() and len(facts["dice"]) == 8
+    assert quantization.read_scales(model, "0" * 64) is None
+    assert "note: " in capsys.readouterr().out
+    path.unlink()
+    assert quantization.read_scales(model, sha256(model)) is None
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda facts: json.dumps(facts)[:200],
+        lambda facts: "[" * 100_000,
+        lambda facts: json.dumps(facts | {"scales": facts["scales"][:-1]}),
+        lambda facts: json.dumps(facts | {"scales": [row[1:] for row in facts["scales"]]}),
+        lambda facts: json.dumps(facts | {"scales": [["1"] * len(r) for r in facts["scales"]]}),
+        lambda facts: json.dumps(facts | {"scales": [[0] * len(row) for row in facts["scales"]]}),
+        lambda facts: json.dumps(facts | {"scales": [[-1] * len(r) for r in facts["scales"]]}),
+        lambda facts: json.dumps(
+            facts | {"scales": [[math.nan] * len(r) for r in facts["scales"]]}
+        ),
+        lambda facts: json.dumps(facts | {"scales": [[1e99] * len(r) for r in facts["scales"]]}),
+        lambda facts: " " * quantization.MAX_BYTES + json.dumps(facts),
+        lambda facts: "[]",
+        lambda facts: "\ud800",
+    ],
+)
+def test_damaged_or_hostile_scales_are_not_used(beside_model, capsys, damage):
+    model, path, facts = beside_model
+    path.write_text(damage(facts), encoding="utf-8", errors="surrogatepass")
+    capsys.readouterr()
+    assert quantization.read_scales(model, sha256(model)) is None
+    assert capsys.readouterr().out.startswith(f"note: {path} is not used, ")
+
+
+def test_a_model_whose_masks_would_change_gets_no_scales(beside_model, monkeypatch, capsys):
+    model, path, _ = beside_model
+    monkeypatch.setattr(calibration, "LEAST_DICE", 1.1)
+    calibration.calibrate(model)
+    assert not path.exists() and "stays without 8-bit numbers" in capsys.readouterr().out
+
+
+def test_the_bundled_scales_are_of_the_bundled_model():
+    facts = json.loads(quantization.scales_path(BUNDLED).read_text(encoding="utf-8"))
+    assert facts["model_sha256"] == sha256(BUNDLED)
+    assert len(facts["dice"]) == 32 and min(facts["dice"].values()) >= calibration.LEAST_DICE

@@ -1,0 +1,109 @@
+"""methods.txt: each statement follows from run.json."""
+
+from pathlib import Path
+
+import pytest
+from measuring import save_two
+
+import morphometry
+from myelin.report.methods import methods, values
+
+RUN = {
+    "version": "1.2.3",
+    "fibers": {"a": 1000, "b": 234},
+    "pixel_sizes_um": {"a": 0.1, "b": 0.2},
+    "axon_masks": [],
+    "excluded": None,
+    "groups": {},
+    "whole_frame": False,
+    "corrected_by_hand": [],
+    "segmentation": None,
+}
+MADE = {
+    "version": "1.2.2",
+    "model": "C:\\lab\\models\\ours.h5",
+    "model_sha256": "0123456789abcdef" * 4,
+    "engine": "openvino, float32",
+    "threshold": 0.4,
+    "images": {
+        "a": {"myelin": "bright", "network_scale": 0.5},
+        "b": {"myelin": "dark", "network_scale": 1.5},
+        "left_out": {"myelin": "dark", "network_scale": 9},
+    },
+}
+
+
+def test_what_was_segmented_with_what():
+    text = methods(RUN | {"segmentation": MADE})
+    assert (
+        "in 2 images with DeepMyelinSegmentation 1.2.2, a U-Net (Ronneberger et al. 2015)" in text
+    )
+    assert "weights ours.h5 (SHA-256 0123456789abcdef…), run with openvino, float32" in text
+    assert "at 0.5 and 1.5 times their size, with bright or dark myelin" in text
+    assert "probability of at least 0.4" in text
+    assert "1,234 fibers were measured with version 1.2.3 at 0.1 and 0.2 µm per pixel" in text
+
+
+def test_corrected_masks_are_said():
+    made = RUN | {"segmentation": MADE}
+    assert "corrected" not in methods(made)
+    one, two = (methods(made | {"corrected_by_hand": names}) for names in (["a"], ["a", "b"]))
+    assert "The mask of 1 image was corrected by hand." in one
+    assert "The masks of 2 images were corrected by hand." in two
+
+
+def test_given_masks_cite_no_network():
+    text = methods(RUN)
+    assert "Ronneberger" not in text and "not segmented by the suite" in text
+    assert text.count("Gundersen") == 2 and text.count("Stikov") == 2, "cited and listed"
+
+
+@pytest.mark.parametrize(
+    "drawn, said",
+    [
+        ([], "Axons were regions enclosed by myelin that are not gaps between sheaths;"),
+        (["a"], "sheaths, in 1 image taken from given axon masks;"),
+        (["a", "b"], "Axons were taken from given axon masks;"),
+    ],
+)
+def test_where_axons_are_from(drawn, said):
+    assert said in methods(RUN | {"axon_masks": drawn})
+
+
+def test_what_was_excluded():
+    assert "No fiber was excluded." in methods(RUN)
+    excluded = {"table": "exclude.csv", "rules": {"--max-g-ratio": 0.95}, "fibers_by_reason": {}}
+    text = methods(RUN | {"excluded": excluded})
+    assert "0 further fibers were excluded by eye and by rule (g-ratio above 0.95)." in text
+    excluded = {"table": None, "rules": {"--max-g-ratio": 0.95}}
+    text = methods(RUN | {"excluded": excluded | {"fibers_by_reason": {"g_ratio > 0.95": 1}}})
+    assert (
+        "1 further fiber was excluded by rule (g-ratio above 0.95); reasons and numbers: g_" in text
+    )
+
+
+@pytest.mark.parametrize(
+    "whole, said", [(True, "was the image."), (False, "was the image without its blank margins,")]
+)
+def test_the_frame(whole, said):
+    assert f"The counting frame {said}" in methods(RUN | {"whole_frame": whole})
+
+
+def test_groups():
+    groups = {"wild": {"A": ["a"], "B": ["b"]}, "knockout": {"C": ["c"]}}
+    assert "(number of animals: wild 2, knockout 1)" in methods(RUN | {"groups": groups})
+    assert "statistical units" not in methods(RUN)
+
+
+def test_many_values_are_a_range():
+    assert values([0.1] * 9) == "0.1"
+    assert values([3, 1, 2]) == "1, 2 and 3"
+    assert values(range(9)) == "0 to 8"
+
+
+def test_a_run_writes_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_two()
+    morphometry.main(["--pixel-size", "0.1", "--no-pictures", "--max-g-ratio", "0.5"])
+    text = Path("morphometry/methods.txt").read_text(encoding="utf-8")
+    assert "0 fibers were measured" in text and "g_ratio > 0.5 (4)." in text

@@ -1,0 +1,176 @@
+"""report.html: what is written into it. What the page does is in test_report_page.py."""
+
+import base64
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from measuring import rings, save, save_two
+
+import morphometry
+from myelin.measure.fibers import measure_fibers
+from myelin.measure.rules import RULES
+from myelin.pixels import regions
+from myelin.pixels.runs import find_runs
+from myelin.report.html import FIBER_COLUMNS, far_outlier, without_exclusions
+from myelin.report.page_images import (
+    ALL_PIXELS,
+    encode_picture,
+    encode_runs,
+    pixel_values,
+    sample,
+    shown_size,
+)
+
+CALL = ["--pixel-size", "0.1"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with two masks of two whole fibers each in preds/."""
+    monkeypatch.chdir(tmp_path)
+    save_two()
+    return tmp_path
+
+
+def page():
+    return Path("morphometry/report.html").read_text(encoding="utf-8")
+
+
+def stored(text, name):
+    """Return the JSON of a script element of the page."""
+    return json.loads(re.search(rf'id="{name}">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def decode_runs(coded):
+    """Return the values and lengths of `encode_runs`, written anew from its description."""
+    numbers, value, shift = [], 0, 0
+    for byte in coded:
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            numbers.append(value)
+            value = shift = 0
+    return numbers[::2], numbers[1::2]
+
+
+@pytest.mark.parametrize("largest", [1, 127, 128, 16383, 16384, 2**21, 2**28, 2**31 - 1])
+def test_runs_give_the_values_back(largest):
+    values = np.random.default_rng(1).choice([0, 1, largest], size=(7, 300)).astype(np.int32)
+    values[3:5] = largest  # one run per row
+    runs, lengths = decode_runs(encode_runs(values))
+    assert np.array_equal(np.repeat(runs, lengths), values.ravel())
+    ends = np.cumsum(lengths)
+    assert set(np.arange(1, 8) * 300) <= set(ends.tolist()), "a run goes beyond its row"
+
+
+def test_each_pixel_knows_its_fiber_and_axon():
+    fibers = measure_fibers(rings((120, 200), [(50, 60), (140, 60)], 20, 32), 0.1)
+    outside = np.zeros(fibers.labels.shape, bool)
+    outside[:, 130:] = True
+    values = pixel_values(fibers.labels[:], fibers.axons[:], outside)
+    assert values[60, 50] == 3 and values[60, 140] == 5, "axons"
+    assert values[60, 24] == 2 and values[60, 166] == 4, "sheaths"
+    assert values[0, 0] == 0 and values[0, 199] == 1
+    assert np.array_equal(
+        pixel_values(fibers.labels[:], fibers.axons[:]), np.where(values == 1, 0, values)
+    )
+
+
+@pytest.mark.parametrize("size", [(70, 40), (33, 17), (59, 31), (200, 90)])
+def test_smaller_pictures_take_the_nearest_pixel(size, monkeypatch):
+    numbers = np.random.default_rng(0).integers(0, 9, (90, 200)).astype(np.int32)
+    monkeypatch.setattr(regions, "BAND_PX", 14 * 200)
+    expected = cv2.resize(numbers, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    np.testing.assert_array_equal(sample(numbers, *size), expected)
+    np.testing.assert_array_equal(sample(find_runs(numbers), *size), expected)
+
+
+@pytest.mark.parametrize("images", [1, 100, 2000])
+def test_pictures_of_large_studies_are_smaller(images):
+    width, height = shown_size((1040, 1392), images)
+    assert width * height * images <= ALL_PIXELS * 1.01
+    assert width / height == pytest.approx(1392 / 1040, rel=0.02)
+    assert (width == 1392) == (images <= 100)
+    assert max(shown_size((10_000, 20_000), 1)) == 4096
+
+
+def test_a_smaller_picture_fits_its_fibers(monkeypatch):
+    monkeypatch.setattr("myelin.report.page_images.ALL_PIXELS", 60 * 100)
+    myelin = rings((120, 200), [(50, 60), (140, 60)], 20, 32)
+    shown = encode_picture(measure_fibers(myelin, 0.1), myelin, None, 1)
+    assert (shown["width"], shown["height"]) == (100, 60)
+    runs, lengths = decode_runs(base64.b64decode(shown["runs"]))
+    values = np.repeat(runs, lengths).reshape(60, 100)
+    jpeg = np.frombuffer(base64.b64decode(shown["picture"].partition(",")[2]), np.uint8)
+    grey = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE)
+    sheath = (values % 2 == 0) & (values > 0)
+    assert sheath[grey > 170].mean() > 0.97, "sheaths are where the mask is"
+
+
+def test_the_page_knows_exactly_what_was_measured(folder):
+    morphometry.main([*CALL, "--min-axon-diameter", "1"])
+    study = stored(page(), "study")
+    mask = rings((120, 200), [(50, 60), (140, 60)], 20, 32)
+    columns = measure_fibers(mask, 0.1).columns
+    for name in FIBER_COLUMNS:
+        found = np.frombuffer(base64.b64decode(study["columns"][name]), "<f8")
+        assert np.array_equal(found, np.tile(columns[name].astype(float), 2), equal_nan=True)
+    assert [(image["first"], image["count"]) for image in study["images"]] == [(0, 2), (2, 2)]
+    assert study["images"][0]["myelin_px"] == np.count_nonzero(mask)
+    limits = {rule["option"]: rule["limit"] for rule in study["rules"]}
+    assert limits["--min-axon-diameter"] == 1 and limits["--max-g-ratio"] == 0.95
+    assert stored(page(), "picture-1")["width"] == 200
+
+
+def test_what_was_left_out_is_on_the_page(folder):
+    Path("exclude.csv").write_text("image,fiber,reason\ntwo,2,</script><b>x\n", encoding="utf-8")
+    morphometry.main([*CALL, "--exclude", "exclude.csv"])
+    assert stored(page(), "study")["excluded"] == [[3, "</script><b>x"]]
+
+
+def test_names_cannot_leave_their_place(folder):
+    name = "</script><script>alert(1)</script><!--study-->"
+    Path("g.csv").write_text(f"image,group,animal\none,{name},&amp;\n", encoding="utf-8")
+    morphometry.main([*CALL, "--groups", "g.csv"])
+    text = page()
+    assert list(stored(text, "study")["groups"]) == [name]
+    assert "<script>alert" not in text and text.count('id="study"') == 1
+    scripts = len(re.findall("<script", text))
+    assert scripts == len(re.findall("</script", text)) == 4, "study, script, two pictures"
+
+
+def test_nothing_is_asked_of_the_network(folder):
+    morphometry.main(CALL)
+    text = page()
+    assert "default-src 'none'" in text
+    assert not re.findall(r'(?:src|href)=["\'](?!#|data:)', text)
+    assert not re.findall(r"\bfetch\(|XMLHttpRequest|importScripts|@import|url\(", text)
+
+
+def test_no_pictures_no_page(folder):
+    morphometry.main([*CALL, "--no-pictures"])
+    assert not Path("morphometry/report.html").exists()
+
+
+def test_an_image_without_fibers_has_a_page(folder):
+    for name in ("one", "two"):
+        save(Path(f"preds/{name}_mask.tif"), np.zeros((40, 50), bool))
+    morphometry.main(CALL)
+    assert stored(page(), "study")["images"][0]["count"] == 0
+
+
+def test_the_command_that_applies_the_table():
+    given = "--masks m --exclude=a.csv --max-g-ratio 0.9 --groups g.csv --exclude b.csv".split()
+    wanted = "--masks m --groups g.csv --exclude exclude.csv".split()
+    assert without_exclusions(given) == wanted
+    for rule in RULES:
+        assert without_exclusions([rule.option, "1"]) == ["--exclude", "exclude.csv"]
+
+
+def test_far_outliers():
+    assert far_outlier(np.array([])) is None
+    assert far_outlier(np.arange(101.0)) == 220  # 75 + 3 x 50 = 225, to two digits

@@ -1,0 +1,136 @@
+"""Room on the disk: reckoned before a run, set aside for arrays, and named where it is short."""
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kills import Workplace, mounted
+from stand_ins import NATIVE
+
+from myelin.folders import packed
+from myelin.images.image import write_image
+from myelin.network import model_file
+from myelin.runtime import cli, disk, files
+from myelin.segment import pipeline as preds
+from myelin.segment import scale_groups as sharing
+from myelin.segment import segmenter as work
+
+
+def test_the_needs_of_folders_on_one_disk_are_added_up(tmp_path, monkeypatch):
+    usage = type("usage", (), {"free": 3_000_000})
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage)
+    folders = [tmp_path / "a/b/c", tmp_path / "d"]
+    disk.check_room(dict.fromkeys(folders, 1_000_000))
+    with pytest.raises(cli.UserError) as mistake:
+        disk.check_room(dict.fromkeys(folders, 1_500_000), "buy another")
+    assert str(mistake.value) == (
+        f"{folders[0]} and {folders[1]}: 3.1 MB needed, 3.0 MB free on the disk of {tmp_path}, "
+        "buy another"
+    )
+
+
+@pytest.mark.parametrize("in_zeros", [False, True])
+def test_an_array_has_its_room_before_it_is_written(tmp_path, monkeypatch, in_zeros):
+    if in_zeros:  # as on Windows and macOS
+        monkeypatch.delattr(disk.os, "posix_fallocate", raising=False)
+    path = tmp_path / "x.npy"
+    stack = packed.Stack(path, (3, 700, 900), np.float32)
+    assert np.load(path).shape == (3, 700, 900) and not np.load(path).any()
+    if hasattr(path.stat(), "st_blocks"):
+        assert path.stat().st_blocks * 512 >= 3 * 700 * 900 * 4
+    stack[-1] = np.full((600, 800), 2.5, np.float32)
+    with pytest.raises(IndexError):
+        stack[3] = np.zeros((1, 1), np.float32)
+    assert np.load(path)[2].sum() == 600 * 800 * 2.5 and not np.load(path)[:2].any()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError("41986 requested and 12288 written"),
+        OSError("Not enough free space to write 24 bytes after offset 128"),
+        OSError("Can't write\n(errno = 28, error message = 'No space left on device')"),
+        RuntimeError("Unable to close (errno = 28, error message = 'No space left on device')"),
+    ],
+)
+def test_a_full_disk_is_one_line_that_names_file_and_disk(tmp_path, capsys, error):
+    @cli.script
+    def main(argv=None):
+        with files.replacing(tmp_path / "x.h5") as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path / 'x.h5'}: No space left on device (")
+    assert line.endswith(f"free on the disk of {tmp_path}), make room and start again")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_size_text():
+    sizes = (0, 999, 1000, 3_712_000, 120_000_000_000, 10**16)
+    texts = ["0 bytes", "999 bytes", "1.0 kB", "3.7 MB", "120 GB", "1e+04 TB"]
+    assert [cli.size_text(size) for size in sizes] == texts
+
+
+def test_what_is_reckoned_is_at_least_what_is_written(packed_noise):
+    room = preds.room_needed(packed.load_test())
+    assert room[Path("npydata")] == 4 * 2 * 150 * 200
+    images = packed.load_test()
+    setup = work.Setup(images, NATIVE, 0.5, Path("preds"))
+    segmenter, choice = work.Segmenter(setup, Noise()), sharing.Choice(1.0, False)
+    for index, name in enumerate(images.ids):
+        _, mask = segmenter(index, choice, None)
+        write_image(Path(f"preds/{name}_mask.tif"), mask.view(np.uint8) * np.uint8(255))
+    written = sum(path.stat().st_size for path in Path("preds").iterdir())
+    assert 0.5 * room[Path("preds")] < written < room[Path("preds")] + disk.MARGIN_BYTES
+
+
+class Noise:
+    """Stands in for an engine."""
+
+    def predict(self, frame):
+        return np.random.default_rng(0).random(frame.shape, np.float32)
+
+
+@pytest.fixture
+def packed_noise(tmp_path, monkeypatch):
+    """A folder with two packed test images of noise."""
+    monkeypatch.chdir(tmp_path)
+    noise = np.random.default_rng(0).integers(0, 256, (2, 150, 200), np.uint8)
+    arrays = {"imgs_test": noise, "imgs_id_test": np.array(["a", "b"])}
+    arrays["imgs_shape_test"] = np.array([[150, 200]] * 2)
+    arrays["imgs_pixel_size_test"] = np.full(2, np.nan)
+    Path("npydata").mkdir()
+    for name, array in arrays.items():
+        np.save(f"npydata/{name}.npy", array)
+
+
+def test_the_room_of_a_training_is_that_of_its_files(saved):
+    whole = saved.stat().st_size
+    folder = saved.parent
+    need = model_file.room_of_training(folder / "new.h5")[folder]
+    assert 2.9 * whole < need < 3.1 * whole
+    assert model_file.room_of_training(saved)[folder] == pytest.approx(need - whole)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of its own, of 20 MB; skipped where the system does not allow that."""
+    with mounted(tmp_path / "disk", "20m") as folder:
+        if folder is None:
+            pytest.skip("needs the right to mount a file system")
+        yield folder
+
+
+def test_a_disk_that_is_almost_full_is_one_line_at_any_level(small_disk):
+    """`benchmarks/faults.py disks` tries all commands."""
+    place = Workplace(small_disk)
+    codes = {}
+    for free in (0, 60_000, 130_000, 160_000, 400_000):
+        codes[free], wrong = place.try_full("data.py", free)
+        assert wrong == []
+    assert codes[0] == 2 and codes[400_000] == 0

@@ -1,0 +1,123 @@
+"""Ctrl-C and SIGTERM at any moment; what killed runs left; every command killed at random."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from kills import QUICK, Workplace
+
+from myelin.runtime import cli, files, stopping
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without a signal")
+SCRIPT = """
+import os, signal, sys, time
+sys.path.insert(0, {root!r})
+sys.modules["__main__"].__file__ = os.path.join({root!r}, "data.py")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job behind a shell
+from myelin.runtime import stopping
+stopping.PATIENCE_S = 1
+{before}
+from myelin.runtime.cli import script
+from myelin.runtime.files import replacing
+@script
+def main(argv=None):
+    with replacing("x.txt") as temporary:
+        temporary.write_text("half")
+        print("ready", flush=True)
+        {during}
+main([])
+"""
+SIGNAL = "os.kill(os.getpid(), signal.{})"
+LOST = """
+        class Lost:
+            def __del__(self):
+                os.kill(os.getpid(), signal.SIGTERM)
+        lost = Lost(); del lost; time.sleep(60)"""
+TURNED = """
+        try: os.kill(os.getpid(), signal.SIGINT); time.sleep(60)
+        except BaseException: raise ImportError("of a library") from None"""
+HELD = """
+        started = False
+        try:
+            with stopping.deaf_from_birth():
+                os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.1); started = True
+        finally:
+            if not started: os._exit(7)"""
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("before", "during", "code", "name"),
+    [
+        (SIGNAL.format("SIGINT"), "", 130, "Ctrl-C"),
+        (SIGNAL.format("SIGTERM"), "", 143, "SIGTERM"),
+        ("", SIGNAL.format("SIGINT"), 130, "Ctrl-C"),
+        ("", SIGNAL.format("SIGTERM"), 143, "SIGTERM"),
+        ("", SIGNAL.format("SIGHUP"), 129, "SIGHUP"),
+        ("", LOST, 143, "SIGTERM"),
+        ("", TURNED, 130, "Ctrl-C"),
+        ("", HELD, 143, "SIGTERM"),
+    ],
+    ids=["imports", "imports, TERM", "main", "main, TERM", "main, HUP", "lost", "turned", "held"],
+)
+def test_a_signal_is_one_line_and_leaves_nothing(tmp_path, before, during, code, name):
+    root = os.path.dirname(os.path.dirname(os.path.dirname(cli.__file__)))
+    text = SCRIPT.format(root=root, before=before, during=during)
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, timeout=50
+    )
+    assert done.returncode == code, done
+    assert done.stderr == f"stopped by {name}; what was finished is kept\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@POSIX
+def test_handlers_are_put_back_and_ignored_signals_stay_ignored():
+    seen = []
+
+    @cli.script
+    def main(argv=None):
+        seen.append([signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)])
+
+    kept = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        main([])
+        assert seen == [[stopping.on_signal, signal.SIG_IGN]]
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, kept)
+
+
+def test_temporary_files_of_dead_runs_are_removed_and_no_others(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    here, there = files.computer(), "0" * 8
+    names = {
+        f".a.tmp-{dead.pid}-{here}.tif": False,
+        f".model_resume.tmp-{dead.pid}-{here}.h5": False,
+        f".living.tmp-{os.getppid()}-{here}.npy": True,
+        f".elsewhere.tmp-{dead.pid}-{there}.npy": True,
+        f".elsewhere, old.tmp-{dead.pid}-{there}.npy": False,
+        f".old number.tmp-{os.getppid()}-{here}.npy": False,
+        ".notes.2024.txt": True,
+        f"visible.tmp-{dead.pid}-{here}.tif": True,
+        f".not ours.tmp-{dead.pid}x-{here}.tif": True,
+    }
+    for name in names:
+        (tmp_path / name).write_text("half")
+        if "old" in name:
+            os.utime(tmp_path / name, (time.time() - 25 * 3600,) * 2)
+    with files.replacing(tmp_path / "x.txt") as temporary:
+        temporary.write_text("whole")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {name for name, stays in names.items() if stays} | {"x.txt"}
+
+
+@POSIX
+def test_commands_killed_at_random_moments_lose_nothing_and_leave_nothing(tmp_path):
+    place = Workplace(tmp_path)
+    for number, command in enumerate(QUICK):
+        assert place.try_kill(command, seed=number) == []

@@ -1,0 +1,396 @@
+"""Masks corrected by hand are kept, and one run's masks are never taken for another's."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from measuring import fails, read_table
+from stand_ins import rings, stand_in_for_the_engine
+from test_scale import SETTINGS
+
+import data
+import evaluate
+import find_myelin
+import morphometry
+from myelin.folders import naming, ownership
+from myelin.images.image import read_image, read_mask, write_image
+from myelin.runtime.lock import holding
+from myelin.segment import pipeline as preds
+from myelin.segment import run_record
+from myelin.segment import segmenter as work
+
+NAMES = ("a", "b", "c")
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A working folder with three blurred test images, packed; a stand-in for the engine."""
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(NAMES):
+        image = cv2.GaussianBlur(rings(120 + 10 * number, 140), (7, 7), 2)
+        write_image(Path(f"raw/test/{name}.tif"), image, 0.2)
+    data.main([])
+    stand_in_for_the_engine(monkeypatch, SETTINGS)
+    return tmp_path
+
+
+def segment(*arguments):
+    find_myelin.main(["--myelin", "bright", "--scale", "1", *arguments])
+
+
+def record():
+    return json.loads(Path("preds/run.json").read_text(encoding="utf-8"))
+
+
+def erase_a_fiber(name):
+    """Correct a mask of `preds/` by hand; return what it is now."""
+    mask = read_mask(f"preds/{name}_mask.tif")
+    mask[:60, :55] = False
+    cv2.imwrite(f"preds/{name}_mask.tif", mask.astype(np.uint8) * 255)
+    return mask
+
+
+def test_a_corrected_mask_is_kept_named_and_the_models_is_beside_it(lab, capsys):
+    segment()
+    shutil.copy("preds/a_mask.tif", "models_own.tif")
+    corrected = erase_a_fiber("a")
+    (lab / "preds/a_axon.png").write_bytes(b"drawn by hand")
+    before = Path("preds/a_mask.tif").read_bytes()
+    for _ in range(2):
+        capsys.readouterr()
+        segment()
+        said = capsys.readouterr().out
+        assert "kept, corrected by hand: a_mask.tif; the model's are in" in said
+        assert "older files" not in said
+        assert Path("preds/a_mask.tif").read_bytes() == before
+        assert np.array_equal(read_mask("preds/model/a_mask.tif"), read_mask("models_own.tif"))
+        assert [record()["images"][name]["corrected_by_hand"] for name in NAMES] == [1, 0, 0]
+    shown = cv2.imread("preds/a_overlay.png")
+    assert np.ptp(shown[:60, :55], axis=2).max() == 0  # the corrected mask is shown
+    assert np.array_equal(read_mask("preds/a_mask.tif"), corrected)
+    assert (lab / "preds/a_axon.png").read_bytes() == b"drawn by hand"
+
+
+def test_the_models_mask_put_back_is_the_models_again(lab, capsys):
+    segment()
+    erase_a_fiber("a")
+    segment()
+    shutil.copy("preds/model/a_mask.tif", "preds/a_mask.tif")
+    capsys.readouterr()
+    segment("--threshold", "0.7")
+    assert "corrected" not in capsys.readouterr().out
+    assert not Path("preds/model/a_mask.tif").exists()
+    assert record()["images"]["a"]["mask_sha256"] == ownership.hash_of_mask("preds/a_mask.tif")
+
+
+def test_force_replaces_after_a_copy_and_never_overwrites_an_earlier_copy(lab, capsys):
+    segment()
+    models_own = read_mask("preds/a_mask.tif")
+    first = erase_a_fiber("a")
+    segment("--force")
+    said = capsys.readouterr().out.replace("\\", "/")
+    assert (
+        "replaced, corrected by hand (--force): yours are in preds/corrected/: a_mask.tif\n" in said
+    )
+    assert np.array_equal(read_mask("preds/a_mask.tif"), models_own)
+    second = ~models_own
+    write_image(Path("preds/a_mask.tif"), second.astype(np.uint8) * 255)
+    segment("--force")
+    assert np.array_equal(read_mask("preds/corrected/a_mask.tif"), first)
+    assert np.array_equal(read_mask("preds/corrected/a_mask_2.tif"), second)
+    segment("--force")
+    assert len(list(lab.glob("preds/corrected/*"))) == 2
+
+
+def test_force_takes_the_axon_mask_away_with_the_mask_it_was_drawn_on(lab):
+    segment()
+    erase_a_fiber("a")
+    cv2.imwrite("preds/a_axon.tif", np.zeros((120, 140), np.uint8))
+    cv2.imwrite("preds/b_axon.tif", np.zeros((130, 140), np.uint8))
+    segment("--force")
+    assert not Path("preds/a_axon.tif").exists() and Path("preds/corrected/a_axon.tif").exists()
+    assert Path("preds/b_axon.tif").exists()  # its mask was not corrected
+
+
+def test_a_mask_saved_again_without_a_change_is_no_correction(lab, capsys):
+    segment()
+    mask = cv2.imread("preds/a_mask.tif", cv2.IMREAD_UNCHANGED)
+    cv2.imwrite("preds/a_mask.tif", mask // 255)  # uncompressed, without tags, 0 and 1
+    segment("--threshold", "0.7")
+    assert "corrected" not in capsys.readouterr().out
+    assert (read_mask("preds/a_mask.tif") != (mask > 0)).any()
+
+
+def test_a_correction_in_another_format_counts(lab, capsys):
+    segment()
+    corrected = ~read_mask("preds/b_mask.tif")
+    cv2.imwrite("preds/b_mask.png", corrected.astype(np.uint8) * 255)
+    segment()
+    assert "kept, corrected by hand: b_mask.png;" in capsys.readouterr().out
+    assert not Path("preds/b_mask.tif").exists() and Path("preds/model/b_mask.tif").exists()
+    segment("--force")
+    assert not Path("preds/b_mask.png").exists() and Path("preds/b_mask.tif").exists()
+    assert np.array_equal(read_mask("preds/corrected/b_mask.png"), corrected)
+
+
+@pytest.mark.parametrize("damage", [b"half a file", None])
+def test_what_is_no_mask_any_more_is_kept_too(lab, capsys, damage):
+    segment()
+    if damage:
+        Path("preds/a_mask.tif").write_bytes(damage)
+    else:
+        write_image(Path("preds/a_mask.tif"), np.zeros((5, 5), np.uint8))
+    before = Path("preds/a_mask.tif").read_bytes()
+    segment()
+    assert "kept, corrected by hand: a_mask.tif" in capsys.readouterr().out
+    assert Path("preds/a_mask.tif").read_bytes() == before
+
+
+def test_training_keeps_corrected_masks_too(lab, capsys):
+    segment()
+    corrected = erase_a_fiber("c")
+    preds.segment_if_packed(Path("stand_in.h5"))
+    assert "kept, corrected by hand: c_mask.tif" in capsys.readouterr().out
+    assert np.array_equal(read_mask("preds/c_mask.tif"), corrected)
+
+
+def without_hashes(threshold):
+    """Make `preds/run.json` that of version 1.0.0, or remove it as a stopped run did."""
+    if threshold is None:
+        Path("preds/run.json").unlink()
+        return
+    run = {"threshold": threshold, "images": {name: {} for name in NAMES}}
+    Path("preds/run.json").write_text(json.dumps(run), encoding="utf-8")
+
+
+@pytest.mark.parametrize("threshold", [0.6, None])
+def test_of_an_older_version_only_what_no_threshold_gives_is_the_users(lab, capsys, threshold):
+    segment("--threshold", "0.6")
+    corrected = erase_a_fiber("b")
+    Path("preds/c_pred.png").unlink()  # nothing tells whose it is
+    without_hashes(threshold)
+    capsys.readouterr()
+    segment("--threshold", "0.9")
+    assert "kept, corrected by hand: b_mask.tif, c_mask.tif;" in capsys.readouterr().out
+    assert np.array_equal(read_mask("preds/b_mask.tif"), corrected)
+
+
+def test_another_threshold_than_that_of_the_older_run_is_a_correction(lab, capsys):
+    segment("--threshold", "0.6")
+    without_hashes(0.3)
+    segment()
+    assert "kept, corrected by hand: a_mask.tif, b_mask.tif, c_mask.tif;" in capsys.readouterr().out
+
+
+def stopped_run(monkeypatch, *arguments, at="b", before_mask=False):
+    """Stop a run at one image, before anything of it is written or just before its mask is."""
+    with monkeypatch.context() as patch:
+        write = run_record.write_image if before_mask else work.write_image
+
+        def stop(path, *rest, **more):
+            if path.name.startswith(at) and (path.name.endswith("_mask.tif") or not before_mask):
+                raise KeyboardInterrupt
+            write(path, *rest, **more)
+
+        patch.setattr(run_record if before_mask else work, "write_image", stop)
+        patch.setattr(work.Segmenter, "width", 1)  # so that images end in order
+        with pytest.raises(SystemExit) as end:
+            segment(*arguments)
+    assert end.value.code == 130
+
+
+@pytest.mark.parametrize("before_mask", [False, True])
+def test_a_stopped_run_is_measured_alone_and_the_rest_named(lab, monkeypatch, capsys, before_mask):
+    segment("--threshold", "0.1")
+    stopped_run(monkeypatch, "--threshold", "0.9", before_mask=before_mask)
+    run = record()
+    assert run["complete"] is False and run["threshold"] == 0.9 and run["pending"][-1] == "c"
+    capsys.readouterr()
+    morphometry.main(["--no-pictures"])
+    said = capsys.readouterr().out
+    assert "warning: 2 of 3 images left out, no mask is from the last run in preds" in said
+    assert "which was stopped: b, c; run python find_myelin.py --resume\n" in said
+    assert [row["image"] for row in read_table("morphometry/summary.csv")] == ["a"]
+    facts = json.loads(Path("morphometry/run.json").read_text(encoding="utf-8"))
+    assert facts["missing"] == ["b", "c"] and facts["segmentation"]["threshold"] == 0.9
+
+
+def test_after_a_stopped_run_the_next_knows_every_mask(lab, monkeypatch, capsys):
+    segment("--threshold", "0.1")
+    for before_mask in (True, False):
+        stopped_run(monkeypatch, "--threshold", "0.9", before_mask=before_mask)
+    corrected = erase_a_fiber("c")
+    capsys.readouterr()
+    morphometry.main(["--no-pictures"])
+    assert "corrected by hand, taken as they are: c\n" in capsys.readouterr().out
+    assert [row["image"] for row in read_table("morphometry/summary.csv")] == ["a", "c"]
+    segment()
+    assert "kept, corrected by hand: c_mask.tif;" in capsys.readouterr().out
+    assert np.array_equal(read_mask("preds/c_mask.tif"), corrected)
+    assert "earlier" not in record()
+
+
+def test_a_run_stopped_at_once_leaves_nothing_to_measure(lab, monkeypatch, capsys):
+    segment("--threshold", "0.1")
+    stopped_run(monkeypatch, "--threshold", "0.9", at="a")
+    said = fails(morphometry.main, capsys, "--no-pictures")
+    assert "no mask is from the run in its run.json, run python find_myelin.py" in said
+
+
+def test_corrections_are_named_by_what_measures_them(lab, capsys):
+    segment()
+    shutil.copy("preds/a_mask.tif", "raw/test/a_mask.tif")
+    erase_a_fiber("a")
+    for main, folder in ((morphometry.main, "morphometry"), (evaluate.main, "evaluation")):
+        capsys.readouterr()
+        main(["--no-pictures"])
+        assert "corrected by hand, taken as they are: a\n" in capsys.readouterr().out
+        facts = json.loads(Path(folder, "run.json").read_text(encoding="utf-8"))
+        assert facts["corrected_by_hand"] == ["a"]
+
+
+def test_axon_masks_beside_the_models_masks_are_named(lab, capsys):
+    segment()
+    cv2.imwrite("preds/b_axon.tif", np.zeros((130, 140), np.uint8))
+    segment("--threshold", "0.2")
+    capsys.readouterr()
+    morphometry.main(["--no-pictures"])
+    assert "note: axons are taken from preds/<id>_axon.* in b, remove" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("images", [["a", "b", "c"], {"a": 5, "b": None, "c": {"has_fibers": 0}}])
+def test_what_run_json_says_of_images_may_be_anything(lab, images):
+    segment()
+    shutil.copy("preds/a_mask.tif", "raw/test/a_mask.tif")
+    Path("preds/run.json").write_text(json.dumps(record() | {"images": images}))
+    evaluate.main(["--no-pictures"])
+    assert read_table("evaluation/evaluation.csv")[0]["myelin_dice"] == "1"
+
+
+def test_a_mask_that_was_lost_is_named(lab, capsys):
+    segment()
+    Path("preds/b_mask.tif").unlink()
+    morphometry.main(["--no-pictures"])
+    said = capsys.readouterr().out
+    assert f"no mask is from the last run in {naming.PREDS}: b; run python find_myelin.py" in said
+
+
+def test_masks_of_images_that_come_back_are_known(lab, capsys):
+    segment()
+    Path("raw/test/b.tif").rename("b.tif")
+    data.main([])
+    segment()
+    assert set(record()["earlier"]) == {"b"}
+    shutil.move("b.tif", "raw/test/b.tif")
+    data.main([])
+    capsys.readouterr()
+    segment("--threshold", "0.7")
+    assert "corrected" not in capsys.readouterr().out
+
+
+def test_what_was_drawn_on_another_image_does_not_stay(lab, capsys):
+    segment()
+    corrected = erase_a_fiber("a")
+    erase_a_fiber("b")
+    for name in "ab":
+        (lab / f"preds/{name}_axon.png").write_bytes(b"drawn by hand")
+    segment()
+    write_image(Path("raw/test/a.tif"), 255 - rings(150, 150), 0.2)
+    capsys.readouterr()
+    segment()
+    said = capsys.readouterr().out
+    assert "kept, corrected by hand: b_mask.tif;" in said
+    assert "(the image has changed): yours are in" in said and ": a_mask.tif, a_axon.png\n" in said
+    segment()
+    assert "the image has changed" not in capsys.readouterr().out
+    assert read_mask("preds/a_mask.tif").shape == (150, 150)
+    assert np.array_equal(read_mask("preds/corrected/a_mask.tif"), corrected)
+    found = sorted(path.name for path in lab.glob("preds/corrected/*"))
+    assert found == ["a_axon.png", "a_mask.tif"]
+    assert (lab / "preds/b_axon.png").exists()
+
+
+def test_images_changed_since_they_were_segmented_are_not_measured(lab, capsys):
+    segment()
+    shutil.copy("preds/b_mask.tif", "raw/test/b_mask.tif")
+    write_image(Path("raw/test/a.tif"), rings(120, 140), 0.2)
+    for main in (morphometry.main, evaluate.main):
+        said = fails(main, capsys, "--no-pictures").replace("\\", "/")
+        assert "raw/test/a.tif: has changed since it was segmented, run python find_myelin" in said
+    segment()
+    morphometry.main(["--no-pictures"])
+
+
+def test_a_scale_set_in_an_image_is_no_change_of_it(lab):
+    segment()
+    write_image(Path("raw/test/a.tif"), read_image("raw/test/a.tif"), 0.7)
+    morphometry.main(["--no-pictures", "--pixel-size", "0.5"])
+
+
+def test_exchanged_images_are_an_error_and_new_ones_are_named(lab, capsys):
+    segment()
+    write_image(Path("raw/test/d.tif"), rings(100, 100), 0.2)
+    morphometry.main(["--no-pictures"])
+    assert "warning: not segmented, left out: d; run python" in capsys.readouterr().out
+    facts = json.loads(Path("morphometry/run.json").read_text(encoding="utf-8"))
+    assert facts["missing"] == ["d"]
+    Path("raw/test/a.tif").unlink()
+    said = fails(morphometry.main, capsys, "--no-pictures").replace("\\", "/")
+    assert "raw/test: a were segmented, but d are there now, run python find_myelin.py" in said
+    Path("raw/test/d.tif").unlink()
+    morphometry.main(["--no-pictures"])
+    assert "no longer in raw/test, measured all the same: a\n" in capsys.readouterr().out.replace(
+        "\\", "/"
+    )
+    shutil.rmtree("raw")
+    morphometry.main(["--no-pictures"])
+    assert "measured all the same" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_one_run_at_a_time_and_none_while_it_is_measured(lab, capsys, shared):
+    segment()
+    before = Path("preds/run.json").read_bytes()
+    with holding(naming.PREDS, shared=shared):
+        said = fails(find_myelin.main, capsys)
+        assert "error: preds: in use by " in said and "wait until it has ended" in said
+        if shared:
+            morphometry.main(["--no-pictures"])
+        else:
+            assert "preds: in use by" in fails(morphometry.main, capsys)
+            assert "preds: in use by" in fails(evaluate.main, capsys)
+    assert Path("preds/run.json").read_bytes() == before
+
+
+def test_nothing_is_packed_anew_while_it_is_segmented(lab, capsys):
+    with holding(naming.NPYDATA, "imgs_test.npy", shared=True):
+        assert "imgs_test.npy: in use by" in fails(data.main, capsys)
+        segment()
+
+
+def test_two_measurements_into_one_folder(lab, capsys):
+    segment()
+    with holding(Path("morphometry")):
+        assert "morphometry: in use by" in fails(morphometry.main, capsys)
+        morphometry.main(["--no-pictures", "--out", "elsewhere"])
+
+
+def test_label_images_edited_by_hand_are_copied(lab, capsys):
+    segment()
+    for _ in range(2):
+        morphometry.main(["--no-pictures"])
+    assert "edited by hand" not in capsys.readouterr().out
+    for _ in range(2):
+        Path("morphometry/a_labels.tif").write_bytes(Path("morphometry/b_labels.tif").read_bytes())
+        edited = Path("morphometry/a_labels.tif").read_bytes()
+        morphometry.main(["--no-pictures", "--renumber"])
+        said = capsys.readouterr().out.replace("\\", "/")
+        assert (
+            "note: morphometry/a_labels.tif was edited by hand and is written anew, yours" in said
+        )
+        assert Path("morphometry/a_labels.tif").read_bytes() != edited
+    for copy in ("a_labels.tif", "a_labels_2.tif"):
+        assert Path("morphometry/corrected", copy).read_bytes() == edited

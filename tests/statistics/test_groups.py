@@ -1,0 +1,99 @@
+"""Comparing groups of animals."""
+
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from measuring import fails, read_table, rings, save, save_two
+
+import morphometry
+from myelin.images.image import write_image
+from myelin.statistics import groups
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with two masks of two whole fibers each in preds/."""
+    monkeypatch.chdir(tmp_path)
+    save_two()
+    return tmp_path
+
+
+def test_groups(folder):
+    save(Path("preds/three_mask.tif"), rings((120, 200), [(50, 60), (140, 60)], 24, 32))
+    Path("g.csv").write_text(
+        "\ufeffimage;group;animal\none;wild;A\ntwo_mask.tif;wild;A\nthree;knockout;B\n",
+        encoding="utf-8",
+    )
+    morphometry.main(
+        ["--pixel-size", "0.1", "--groups", "g.csv", "--g-ratio-bins", "0", "4.5", "9"]
+    )
+    animals = read_table("morphometry/per_animal.csv")
+    assert [(row["group"], row["animal"], row["images"]) for row in animals] == [
+        ("wild", "A", "2"),
+        ("knockout", "B", "1"),
+    ]
+    groups = read_table("morphometry/per_group.csv")
+    assert float(groups[0]["g_ratio_mean"]) == pytest.approx(20 / 32, rel=0.01)
+    assert groups[0]["g_ratio_sd_of_animals"] == "", "one animal has no spread"
+    bins = read_table("morphometry/per_g_ratio_bin.csv")
+    assert [row["fibers"] for row in bins] == ["4", "0", "0", "2"]
+    assert cv2.imread("morphometry/per_group.png").shape[1] >= 900
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"image","group","animal"\n"one","a","A"\n"two","b","B"\n',
+        '\ufeff"animal" ; "image" ; group\r\nA ; one ; a\r\n\r\nB ; "two" ; b\r\n',
+        "image\tgroup\tanimal\tnote\none\ta\tA\ntwo\tb\tB\tx, y\n",
+        "Image,Group,Animal\none,a,A\ntwo,b,B\n",
+    ],
+)
+def test_groups_as_programs_write_them(tmp_path, text):
+    (tmp_path / "g.csv").write_bytes(text.encode())
+    found = groups.read_groups(tmp_path / "g.csv", ["one", "two"])
+    assert found == {("a", "A"): ["one"], ("b", "B"): ["two"]}
+
+
+def test_images_without_group_are_named(folder, capsys):
+    Path("g.csv").write_text("image,group,animal\none,a,A\n", encoding="utf-8")
+    morphometry.main(["--pixel-size", "0.1", "--groups", "g.csv", "--no-pictures"])
+    assert "not in the groups: two" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("image,group,animal\nnobody,a,A\n", "line 2 names the image nobody"),
+        ("image,group,animal\none,a,A\none,a,A\n", "line 3 repeats one"),
+        ("image,group,animal\n\none,a,A\n\none,a,A\n", "line 5 repeats one"),
+        ("image,group,animal\none,,A\n", "line 2 has an empty cell"),
+        ("image,group,animal\none,a,A\ntwo,b,A\n", "line 3 puts A into a second group"),
+        ("image,animal\none,A\n", "columns image, animal"),
+        ("image,group,animal\n", "0 rows"),
+        ("", "0 rows"),
+        (f"image,group,animal\n{'x' * 200_000},a,A\n", "g.csv: not a table (field larger"),
+        (None, "g.csv: no such file, check the name"),
+    ],
+)
+def test_bad_groups(folder, capsys, text, message):
+    if text is not None:
+        Path("g.csv").write_text(text, encoding="utf-8")
+    said = fails(morphometry.main, capsys, "--pixel-size", "0.1", "--groups", "g.csv")
+    assert message in said and not Path("morphometry").exists()
+
+
+def test_groups_without_whole_fibers_and_names_with_dollars(folder):
+    save(Path("preds/one_mask.tif"), np.zeros((60, 60), bool))
+    Path("preds/two_mask.tif").unlink()
+    write_image(Path("preds/c$x^$_mask.tif"), np.zeros((60, 60), np.uint8))
+    Path("groups.csv").write_text("image,group,animal\none,$a_$,A\nc$x^$,$^$,B\n", encoding="utf-8")
+    kept = Path("groups.csv").read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        morphometry.main(["--pixel-size", "0.1", "--groups", "groups.csv", "--out", "."])
+    assert Path("per_group.png").exists() and Path("c$x^$_plots.png").exists()
+    assert Path("groups.csv").read_bytes() == kept
