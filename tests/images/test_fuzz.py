@@ -30,7 +30,7 @@ def test_damaged_model_files_are_read_or_refused_by_one_line(small_network, tmp_
 
 def test_a_reader_that_hangs_dies_or_fails_is_told_from_one_that_refuses(tmp_path):
     suite = tmp_path / "suite"
-    for name in ("myelin", "raw"):
+    for name in ("myelin/runtime", "myelin/statistics", "raw"):
         (suite / name).mkdir(parents=True)
     (suite / "unet.py").write_text("")
     (suite / "myelin/runtime/cli.py").write_text(

@@ -116,7 +116,7 @@ def test_an_interrupted_save_keeps_the_old_file(trained, tmp_path, monkeypatch):
 
 
 def test_start_keras_is_silent():
-    code = "from myelin import engine; print(engine.start_keras().__name__)"
+    code = "from myelin.network import engine; print(engine.start_keras().__name__)"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (found.stdout, found.stderr) == ("keras\n", "")
 
