@@ -2,4 +2,4 @@
 
 from myelin.runtime import stopping  # noqa: F401  first: Ctrl-C during the imports that follow
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"

@@ -17,8 +17,8 @@ import threading
 import time
 from pathlib import Path
 
-from myelin import __version__
 from myelin.runtime.stopping import State, politely, stop_line
+from myelin.runtime.version import suite_version
 
 MAX_SAID_BYTES = 2**16  # of a library's own messages, of which the first says enough
 
@@ -138,6 +138,14 @@ def out_of_memory(error):
     return named or "Insufficient memory" in str(error)
 
 
+class PrintVersion(argparse.Action):
+    """Print the version; it is looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"DeepMyelinSegmentation {suite_version()}")
+        parser.exit()
+
+
 class Parser(argparse.ArgumentParser):
     """A command line whose help starts with the script's docstring and whose errors are ours.
 
@@ -152,8 +160,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, doc, **options):
         formatter = argparse.RawDescriptionHelpFormatter
         super().__init__(description=doc, formatter_class=formatter, allow_abbrev=False, **options)
-        version = f"DeepMyelinSegmentation {__version__}"
-        self.add_argument("--version", action="version", version=version, help="print the version")
+        self.add_argument("--version", action=PrintVersion, nargs=0, help="print the version")
 
     def error(self, message):
         raise UserError(f"{message}{self.meant(message)}, see python {self.prog} --help")

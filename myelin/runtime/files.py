@@ -12,10 +12,10 @@ import re
 import time
 from pathlib import Path
 
-from myelin import __version__
 from myelin.runtime.cli import listed, running
 from myelin.runtime.disk import FULL
 from myelin.runtime.stopping import temporary_files
+from myelin.runtime.version import suite_version
 
 # The end of a temporary file's name: its process, its computer, its kind.
 TEMPORARY = re.compile(r"\.tmp-(\d+)-([0-9a-f]{8})(\.\w+)*$")
@@ -177,7 +177,7 @@ def run_facts(**facts):
     """Return what `run.json` says: command, date, versions and `facts`."""
     return {
         "command": running["command"],
-        "version": __version__,
+        "version": suite_version(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **facts,
         "versions": versions(),

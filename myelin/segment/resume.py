@@ -5,10 +5,10 @@ what is still to do is done as it would have been. A run is gone on with only if
 versions and every image are the same: results of two settings never lie together.
 """
 
-from myelin import __version__
 from myelin.folders.ownership import read_run
 from myelin.runtime.cli import UserError, listed
 from myelin.runtime.files import versions
+from myelin.runtime.version import suite_version
 from myelin.segment.scale_groups import Choice
 
 # What of `run.json` two parts of a run must share, and what it is called in a message.
@@ -46,7 +46,7 @@ def run_to_resume(folder, facts, images):
     known = {
         name: {key: fact.get(key) for key in images.get(name, ())} for name, fact in decided.items()
     }
-    now = {**facts, "version": __version__, "versions": versions()}
+    now = {**facts, "version": suite_version(), "versions": versions()}
     others = [text for key, text in SHARED.items() if run.get(key) != now.get(key)]
     changed = [name for name in images if known.get(name, images[name]) != images[name]]
     new, gone = sorted(images.keys() - known.keys()), sorted(known.keys() - images.keys())
