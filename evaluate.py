@@ -28,7 +28,7 @@ from myelin.measure.frame import find_frame
 from myelin.measure.nerve import find_nerves
 from myelin.report.figures import add_format_option, formats_of
 from myelin.report.workbook import add_decimal_option
-from myelin.runtime.cli import Parser, UserError, listed, progress, script
+from myelin.runtime.cli import Parser, UserError, progress, script, shortened_list
 from myelin.runtime.disk import check_room
 from myelin.runtime.files import name_leftovers, start_run, write_run_json
 from myelin.runtime.lock import holding
@@ -143,7 +143,7 @@ def find_pairs(reference, preds, source, reader):
         raise UserError(*missing)
     alone = [name for name in found.masks if name not in references]
     if alone:
-        print(f"note: without a reference, left out: {listed(alone)}")
+        print(f"note: without a reference, left out: {shortened_list(alone)}")
     return references, found
 
 

@@ -21,7 +21,7 @@ from myelin.measure.frame import find_frame
 from myelin.measure.nerve import find_nerves, read_nerve
 from myelin.pixels.outlines import trace
 from myelin.runtime import tables
-from myelin.runtime.cli import UserError, listed
+from myelin.runtime.cli import UserError, shortened_list
 
 
 @dataclass
@@ -122,7 +122,8 @@ def chosen(ids, found, folder):
     unknown = [name for name in ids if name not in found]
     if unknown:
         raise UserError(
-            f"{listed(unknown)}: not in {folder}, which has {listed(list(found))}; check the name"
+            f"{shortened_list(unknown)}: not in {folder}, which has "
+            f"{shortened_list(list(found))}; check the name"
         )
     return ids or list(found)
 

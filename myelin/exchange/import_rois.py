@@ -16,7 +16,7 @@ from myelin.folders.ownership import masks_in
 from myelin.folders.packed import take_of
 from myelin.images.image import read_labels, read_record
 from myelin.pixels.outlines import fill, paint
-from myelin.runtime.cli import UserError, listed, progress
+from myelin.runtime.cli import UserError, progress, shortened_list
 
 READERS = {".zip": read_rois, ".roi": read_rois, ".geojson": read_geojson, ".json": read_geojson}
 # What a file's name may have after the image's id.
@@ -165,7 +165,7 @@ def read_outlines(result, path):
     """Return the outlines in a file; those of `<id>_nerve.*` are of a nerve."""
     found, passed_over = READERS[path.suffix.lower()](path)
     if passed_over:
-        result.warnings.append(f"no area, passed over: {listed(passed_over)}")
+        result.warnings.append(f"no area, passed over: {shortened_list(passed_over)}")
     for outline in found:
         if path.stem.endswith(NERVES) and outline.kind != FASCICLE:
             outline.kind = NERVE
@@ -200,7 +200,9 @@ def draw(result, outlines):
             pairs = [
                 " and ".join(outlines[indices[index]].name for index in pair) for pair in overlaps
             ]
-            result.warnings.append(f"{kind}s that overlap, the first keeps it: {listed(pairs)}")
+            result.warnings.append(
+                f"{kind}s that overlap, the first keeps it: {shortened_list(pairs)}"
+            )
         return labels
 
     if parts[NERVE] or parts[FASCICLE]:
@@ -215,7 +217,7 @@ def draw(result, outlines):
     inside = [index for index in parts[AXON] if fibers.ravel()[pixels[index]].any()]
     lost = [outlines[index].name for index in parts[AXON] if index not in set(inside)]
     if lost:
-        result.warnings.append(f"axons without a fiber, left out: {listed(lost)}")
+        result.warnings.append(f"axons without a fiber, left out: {shortened_list(lost)}")
     axons = painted(AXON, inside)
     with_axon = np.unique(fibers[axons > 0])
     empty = [
@@ -224,7 +226,9 @@ def draw(result, outlines):
         if number not in with_axon
     ]
     if empty:
-        result.warnings.append(f"fibers without an axon, myelin throughout: {listed(empty)}")
+        result.warnings.append(
+            f"fibers without an axon, myelin throughout: {shortened_list(empty)}"
+        )
     result.drawing = Drawing(
         fibers, axons, *(paint([pixels[i] for i in parts[k]], shape)[0] > 0 for k in (MYELIN, GAP))
     )
@@ -263,7 +267,7 @@ def fill_all(result, outlines):
                 "what is no fiber"
             )
     if leaving:
-        result.warnings.append(f"outlines that leave the image, cut off: {listed(leaving)}")
+        result.warnings.append(f"outlines that leave the image, cut off: {shortened_list(leaving)}")
     return pixels
 
 
@@ -309,12 +313,12 @@ def draw_labels(result, paths):
     lost = np.setdiff1d(axons[stray], axons[(axons > 0) & ~stray])
     if len(lost):
         result.warnings.append(
-            f"axons without a fiber, left out: {listed([str(number) for number in lost])}"
+            f"axons without a fiber, left out: {shortened_list([str(number) for number in lost])}"
         )
     axons = np.where(np.isin(axons, lost), 0, axons)
     empty = np.setdiff1d(fibers[fibers > 0], fibers[axons > 0])
     if len(empty):
         result.warnings.append(
-            f"fibers without an axon, myelin throughout: {listed([str(n) for n in empty])}"
+            f"fibers without an axon, myelin throughout: {shortened_list([str(n) for n in empty])}"
         )
     result.drawing = Drawing(fibers, axons, *np.zeros((2, *shape), bool))

@@ -23,7 +23,7 @@ from myelin.folders.naming import (
 from myelin.folders.ownership import MODELS_OWN, REPLACED, pixel_hash, read_run
 from myelin.images.image import read_image, read_record
 from myelin.images.plane_selection import parse_take
-from myelin.runtime.cli import UserError, listed, printable, progress
+from myelin.runtime.cli import UserError, printable, progress, shortened_list
 
 MAX_DEPTH = 40  # folders within folders; more are a mistake that no cycle of links shows
 
@@ -154,7 +154,7 @@ def find_images(given, out=None):
         found |= {join_id(inner, stem): path for stem, path in images.items()}
     mistakes += clashes(found)
     if not found and not mistakes:
-        none = f"{listed(given)}: no images, name folders that hold TIFF or PNG files"
+        none = f"{shortened_list(given)}: no images, name folders that hold TIFF or PNG files"
         mistakes += unread or [none]
     if mistakes:
         raise UserError(*dict.fromkeys(mistakes))

@@ -6,7 +6,7 @@ from myelin.folders.image_tree import find_images, source_of
 from myelin.folders.naming import images_among, list_tree, test_images
 from myelin.folders.ownership import facts_in, hash_of_mask, hashes_in, pixel_hash, read_run
 from myelin.images.mask_checks import check_way_round
-from myelin.runtime.cli import UserError, listed, one_line
+from myelin.runtime.cli import UserError, one_line, shortened_list
 
 
 @dataclass
@@ -124,8 +124,8 @@ def name_others(folder, masks, planned, found):
     ]
     if empty:
         print(
-            f"warning: find_myelin.py found no fibers in {listed(empty)}, measured as tissue "
-            "without any; remove their masks if they show some"
+            f"warning: find_myelin.py found no fibers in {shortened_list(empty)}, measured as "
+            "tissue without any; remove their masks if they show some"
         )
     # The myelin there is the model's, perhaps of a later run than the axons were drawn on.
     drawn = [
@@ -133,8 +133,8 @@ def name_others(folder, masks, planned, found):
     ]
     if drawn:
         print(
-            f"note: axons are taken from {folder}/<id>_axon.* in {listed(drawn)}, remove that to "
-            "find them anew"
+            f"note: axons are taken from {folder}/<id>_axon.* in {shortened_list(drawn)}, remove "
+            "that to find them anew"
         )
 
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from myelin.images.formats import LIBRARIES, SUFFIXES
-from myelin.runtime.cli import UserError, listed, printable
+from myelin.runtime.cli import UserError, printable, shortened_list
 
 RAW_TRAIN = Path("raw/train")
 RAW_TEST = Path("raw/test")
@@ -126,8 +126,8 @@ def is_stem(name):
 def unread_text(folder, names):
     """Return the message about images of a folder in formats that are not read."""
     return (
-        f"{folder}: cannot read the format of {listed(names)}, save as TIFF or PNG first, for "
-        "example with Fiji"
+        f"{folder}: cannot read the format of {shortened_list(names)}, save as TIFF or PNG first, "
+        "for example with Fiji"
     )
 
 
@@ -147,10 +147,14 @@ def note_others(folder, _resolved):
     files = [path.name for path in others if path.is_file() and path.suffix.lower() not in known]
     if inner:
         print(
-            f"note: {folder}: images in folders within are not read ({listed(inner)}), move them up"
+            f"note: {folder}: images in folders within are not read ({shortened_list(inner)}), "
+            "move them up"
         )
     if files:
-        print(f"note: {folder}: not read: {listed(files)}; images end in .tif, .png, .jpg or .bmp")
+        print(
+            f"note: {folder}: not read: {shortened_list(files)}; images end in .tif, "
+            ".png, .jpg or .bmp"
+        )
 
 
 def misnamed(stems, images):

@@ -10,7 +10,7 @@ from myelin.folders.packed import Stack, load_ids, load_texts, packed_take
 from myelin.images.image import read_image, read_mask, read_record
 from myelin.images.mask_checks import check_way_round
 from myelin.images.plane_selection import take_text
-from myelin.runtime.cli import UserError, listed, progress
+from myelin.runtime.cli import UserError, progress, shortened_list
 from myelin.runtime.disk import check_room
 from myelin.runtime.files import replacing, sha256
 from myelin.runtime.lock import holding
@@ -104,7 +104,7 @@ def changes(name):
         ],
         "gone": [stem for stem in packed if stem not in now],
     }
-    found = [f"{kind}: {listed(stems)}" for kind, stems in kinds.items() if stems]
+    found = [f"{kind}: {shortened_list(stems)}" for kind, stems in kinds.items() if stems]
     return f"has changed since it was packed ({'; '.join(found)})" if found else None
 
 
@@ -175,7 +175,7 @@ def doubles():
     for folders in places.values():
         for paths in folders.values():
             if len(paths) > 1:
-                notes.append(f"note: the same image {len(paths)} times: {listed(paths)}")
+                notes.append(f"note: the same image {len(paths)} times: {shortened_list(paths)}")
         if len(folders) > 1:
             one, other = (paths[0] for paths in folders.values())
             notes.append(

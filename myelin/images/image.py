@@ -21,7 +21,7 @@ from myelin.images.plane_selection import chosen, several_pages
 from myelin.images.tiff import is_tiff, tiff_header
 from myelin.images.tiff_writer import write_tiff
 from myelin.runtime.cli import UserError
-from myelin.runtime.files import replacing, settle
+from myelin.runtime.files import fsync_file, replacing
 
 # An image above this is refused before decoding: 23,000 x 23,000, more than any scan seen so far.
 MAX_PIXELS = 2**29
@@ -327,7 +327,7 @@ def write_image(path, image, pixel_size_um=None, settled=False):
     pixel_size_um : float, optional
         Kept in a TIFF: ImageJ tags, or OME-XML for uint32, which ImageJ's format lacks.
     settled : bool
-        Whether it is brought to the disk, see `files.settle`.
+        Whether it is brought to the disk, see `files.fsync_file`.
     """
     with replacing(path) as temporary:
         if not is_tiff(path):
@@ -338,4 +338,4 @@ def write_image(path, image, pixel_size_um=None, settled=False):
         else:
             write_tiff(temporary, image, pixel_size_um)
         if settled:
-            settle(temporary)
+            fsync_file(temporary)

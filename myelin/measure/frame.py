@@ -18,7 +18,7 @@ import numpy as np
 
 from myelin.measure.tissue import find_tissue
 from myelin.pixels.regions import edge_pixels, numbers_on, sum_pixels
-from myelin.runtime.cli import listed
+from myelin.runtime.cli import shortened_list
 
 # The outline of a margin is known to so many pixels; so near to it a fiber is cut.
 BORDER_PX = 2
@@ -142,7 +142,7 @@ def name_unseen(cases, whole_frame):
     unseen = [case.name for case in cases if case.image is None]
     if unseen and not whole_frame:
         print(
-            f"note: no image of {listed(unseen)} at hand (--images): blank margins "
+            f"note: no image of {shortened_list(unseen)} at hand (--images): blank margins "
             "cannot be told and count as tissue"
         )
 

@@ -17,7 +17,7 @@ import threading
 import time
 from pathlib import Path
 
-from myelin.runtime.stopping import State, politely, stop_line
+from myelin.runtime.stopping import State, interruptible, stop_line
 from myelin.runtime.version import suite_version
 
 MAX_SAID_BYTES = 2**16  # of a library's own messages, of which the first says enough
@@ -53,13 +53,13 @@ def script(main):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")
         try:
-            with politely():
+            with interruptible():
                 result = main(argv)
             if State.signal:  # where a library lost the exception
                 raise KeyboardInterrupt
             return result
         except BaseException as error:
-            code, lines = said_of(error)
+            code, lines = exit_code_and_messages(error)
             for message in lines:
                 print(message, file=sys.stderr)
             if code is None:
@@ -69,7 +69,7 @@ def script(main):
     return run
 
 
-def said_of(error):
+def exit_code_and_messages(error):
     """Return the exit code and the lines for what ended a command; None where it is a defect.
 
     Once a signal has come, that is what ended it, whatever a library made of it.
@@ -246,7 +246,16 @@ def printable(name):
     return name.encode("utf-8", "replace").decode()
 
 
-def listed(names):
+def shortened_list(names):
     """Return the first names of a list as a text."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(map(printable, names[:5])) + more
+
+
+def count_of(n: int, noun: str, plural: str | None = None) -> str:
+    """Return a count with its noun.
+
+    >>> count_of(1, "image"), count_of(2000, "image"), count_of(2, "axis", "axes")
+    ('1 image', '2,000 images', '2 axes')
+    """
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"

@@ -14,7 +14,7 @@ BLOCK_BYTES = 2**20
 MARGIN_BYTES = 2**17
 
 
-def standing_folder(path):
+def nearest_existing_folder(path):
     """Return the nearest folder above a path, or itself, that exists."""
     path = Path(path).absolute()
     while not path.is_dir():
@@ -34,7 +34,7 @@ def check_room(needed, remedy="make room on it"):
     """
     disks = {}
     for folder, size in needed.items():
-        standing = standing_folder(folder)
+        standing = nearest_existing_folder(folder)
         device = os.stat(standing).st_dev
         folders, _, total = disks.get(device, ([], standing, MARGIN_BYTES))
         disks[device] = [*folders, str(folder)], standing, total + size

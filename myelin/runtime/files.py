@@ -12,7 +12,7 @@ import re
 import time
 from pathlib import Path
 
-from myelin.runtime.cli import listed, running
+from myelin.runtime.cli import running, shortened_list
 from myelin.runtime.disk import FULL
 from myelin.runtime.stopping import temporary_files
 from myelin.runtime.version import suite_version
@@ -158,7 +158,7 @@ def name_leftovers(folder, before):
         if path.exists() and path.stat().st_mtime_ns == written
     ]
     if left:
-        print(f"note: {folder}/ also holds older files: {listed(left)}")
+        print(f"note: {folder}/ also holds older files: {shortened_list(left)}")
 
 
 def write_run_json(folder, **facts):
@@ -184,7 +184,7 @@ def run_facts(**facts):
     }
 
 
-def settle(path):
+def fsync_file(path):
     """Bring a written file to the disk, so that it is whole even if the power fails after that."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
@@ -194,4 +194,4 @@ def write_json(path, facts):
     """Write a JSON file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        settle(temporary)
+        fsync_file(temporary)

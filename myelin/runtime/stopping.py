@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM at any moment: one line, an exit code that says so, no temporary files.
 
 The package imports this first. Where a command of the suite is what runs, a signal during the
-imports ends it at once; while its `main` runs, within `politely`, the first signal raises
+imports ends it at once; while its `main` runs, within `interruptible`, the first signal raises
 KeyboardInterrupt, so that locks and files are given back, and what does not end by that is ended.
 """
 
@@ -101,7 +101,7 @@ def install():
 
 
 @contextlib.contextmanager
-def politely():
+def interruptible():
     """Let the first signal raise KeyboardInterrupt while a block runs; restore what was before.
 
     What a library or a thread prints of that exception is of no use to a user and left out.
@@ -132,7 +132,7 @@ def leave_to_parent():
 
 
 @contextlib.contextmanager
-def deaf_from_birth():
+def spawn_ignoring_sigint():
     """Let `multiprocessing` start processes that hear no Ctrl-C before they ignore it, on POSIX.
 
     What stops this process meanwhile waits, or what the new one is sent would be cut off.

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from myelin.folders.packed import TestSet
 from myelin.network.engine import WORKERS
-from myelin.runtime.cli import UserError, listed
+from myelin.runtime.cli import UserError, shortened_list
 from myelin.runtime.lock import mark_of
 from myelin.segment.dask_worker import Order, idle, probe, size_of, software, work_on
 from myelin.segment.segmenter import from_bits
@@ -164,7 +164,7 @@ def check_workers(client, where, order):
             mistakes.setdefault(reason(error, where), []).append(worker)
     if mistakes:
         raise UserError(
-            *(f"--dask: worker {listed(names)}: {text}" for text, names in mistakes.items())
+            *(f"--dask: worker {shortened_list(names)}: {text}" for text, names in mistakes.items())
         )
     return len(found)
 

@@ -6,7 +6,7 @@ versions and every image are the same: results of two settings never lie togethe
 """
 
 from myelin.folders.ownership import read_run
-from myelin.runtime.cli import UserError, listed
+from myelin.runtime.cli import UserError, shortened_list
 from myelin.runtime.files import versions
 from myelin.runtime.version import suite_version
 from myelin.segment.scale_groups import Choice
@@ -51,7 +51,7 @@ def run_to_resume(folder, facts, images):
     changed = [name for name in images if known.get(name, images[name]) != images[name]]
     new, gone = sorted(images.keys() - known.keys()), sorted(known.keys() - images.keys())
     others += [
-        f"{what} images ({listed(names)})"
+        f"{what} images ({shortened_list(names)})"
         for what, names in (("changed", changed), ("new", new), ("gone", gone))
         if names
     ]

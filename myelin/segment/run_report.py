@@ -1,7 +1,7 @@
 """What `find_myelin.py` says at its end: how images were segmented, what is doubtful or kept."""
 
 from myelin.folders.ownership import MODELS_OWN
-from myelin.runtime.cli import listed
+from myelin.runtime.cli import shortened_list
 
 
 def report(facts, model, folder):
@@ -34,7 +34,7 @@ def name_corrected(record):
         wheres = dict.fromkeys(f"{path.parent / MODELS_OWN}/" for path in kept)
         print(
             f"kept, corrected by hand: {names}; the model's are in "
-            f"{listed(list(wheres))}, --force replaces yours after a copy"
+            f"{shortened_list(list(wheres))}, --force replaces yours after a copy"
         )
     for why, paths in (("--force", record.replaced), ("the image has changed", record.outdated)):
         for where in dict.fromkeys(path.parent for path in paths):

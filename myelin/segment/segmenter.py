@@ -17,7 +17,7 @@ from myelin.folders.packed import Stack
 from myelin.images.image import read_mask, write_image
 from myelin.network.engine import WORKERS
 from myelin.runtime.cli import UserError
-from myelin.runtime.files import settle
+from myelin.runtime.files import fsync_file
 from myelin.segment.bands import in_bands, segment_scan
 from myelin.segment.overlay import overlay, reduced
 from myelin.segment.tiles import segment
@@ -107,7 +107,7 @@ class Segmenter:
         shown = users_mask(users, mask) if users else mask
         write_image(paths[1], overlay(*reduced(image, shown)), settled=True)
         if self.setup.probabilities:
-            settle(self.setup.probabilities)
+            fsync_file(self.setup.probabilities)
         return pixel_hash(image), mask
 
     def find(self, index, image, choice):

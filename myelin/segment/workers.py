@@ -16,7 +16,7 @@ from multiprocessing.connection import wait
 
 from myelin.network.engine import WORKERS, open_engine
 from myelin.runtime.cli import UserError, new_bar, shown
-from myelin.runtime.stopping import deaf_from_birth, leave_to_parent, temporary_files
+from myelin.runtime.stopping import leave_to_parent, spawn_ignoring_sigint, temporary_files
 from myelin.segment.segmenter import Segmenter, as_bits, from_bits, use_threads
 
 GRACE_S = 5  # for a process to end before it is killed
@@ -48,7 +48,7 @@ class Team:
             pairs = [context.Pipe() for _ in range(WORKERS)]
             theirs = [end for _, end in pairs]
             process = context.Process(target=serve, args=(theirs,), daemon=True)
-            with deaf_from_birth():
+            with spawn_ignoring_sigint():
                 process.start()
             for end in theirs:
                 end.close()  # so that a line ends with its process

@@ -42,7 +42,7 @@ TURNED = """
 HELD = """
         started = False
         try:
-            with stopping.deaf_from_birth():
+            with stopping.spawn_ignoring_sigint():
                 os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.1); started = True
         finally:
             if not started: os._exit(7)"""
