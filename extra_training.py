@@ -26,7 +26,6 @@ from myelin.runtime.disk import check_room
 from myelin.runtime.files import beside, sha256
 from myelin.runtime.lock import holding
 from myelin.segment.pipeline import room_if_packed, segment_if_packed
-from myelin.train.hosts import this_host, writing
 from myelin.train.pairs import Pairs
 from myelin.train.recipe import (
     Run,
@@ -48,27 +47,25 @@ def main(argv=None):
     _, settings, _ = read_model_file(old)
     run = Run.from_arguments(args, recipe_of(old, settings, args))
     run.check((settings.rows or 0) * (settings.cols or 0))
-    host = this_host(args.distribute)
-    keep_up_to_train(host.count)
-    with writing(new, host) as own, holding(NPYDATA, "imgs_train.npy", shared=True):
-        train(old, own, settings, run, args, host)
-    if host.number > 0:  # the first host does the rest
-        return
+    keep_up_to_train()
+    with (
+        holding(new.parent, new.name),
+        holding(NPYDATA, "imgs_train.npy", shared=True),
+    ):
+        train(old, new, settings, run, args)
     from myelin.train.calibration import calibrate_trained  # late: it imports all that draws
 
     calibrate_trained(new)
     segment_if_packed(new)
 
 
-def train(old, new, settings, run, args, host):
+def train(old, new, settings, run, args):
     """Train a model file, from the old one."""
     check_room(room_of_training(new, run.keep_optimizer) | room_if_packed())
     pairs = Pairs(settings.myelin == "bright", fiber_px=fiber_px_of(old, settings))
 
     from myelin.train import fit as training  # late: it imports Keras
 
-    if args.distribute:
-        training.distribute(run, pairs, host)
     if args.resume:
         progress = training.resumed_network(new, run)
     else:

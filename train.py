@@ -18,7 +18,6 @@ from myelin.runtime.cli import Parser, number, script
 from myelin.runtime.disk import check_room
 from myelin.runtime.lock import holding
 from myelin.segment.pipeline import room_if_packed, segment_if_packed
-from myelin.train.hosts import this_host, writing
 from myelin.train.pairs import Pairs
 from myelin.train.recipe import (
     Recipe,
@@ -37,27 +36,26 @@ def main(argv=None):
     args = parse(argv)
     run = Run.from_arguments(args, given_recipe(args, Recipe()))
     run.check((args.size or 0) ** 2)
-    path, host = model_path(args.model), this_host(args.distribute)
-    keep_up_to_train(host.count)
-    with writing(path, host) as own, holding(NPYDATA, "imgs_train.npy", shared=True):
-        train(own, run, args, host)
-    if host.number > 0:  # the first host does the rest
-        return
+    path = model_path(args.model)
+    keep_up_to_train()
+    with (
+        holding(path.parent, path.name),
+        holding(NPYDATA, "imgs_train.npy", shared=True),
+    ):
+        train(path, run, args)
     from myelin.train.calibration import calibrate_trained  # late: it imports all that draws
 
     calibrate_trained(path)
     segment_if_packed(path)
 
 
-def train(path, run, args, host):
+def train(path, run, args):
     """Train a model file."""
     check_room(room_of_training(path, run.keep_optimizer) | room_if_packed())
     pairs = Pairs(as_bright=bool(args.crop), fiber_px=FIBER_PX if args.crop else None)
 
     from myelin.train import fit as training  # late: it imports Keras
 
-    if args.distribute:
-        training.distribute(run, pairs, host)
     if args.resume:
         progress = training.resumed_network(path, run)
     else:

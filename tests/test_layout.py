@@ -77,7 +77,7 @@ def test_nothing_imports_a_command(path):
 @pytest.mark.parametrize("path", PACKAGE, ids=relative)
 def test_imports_between_folders_go_down(path):
     floor = FLOORS.get(path.parent.name, 0)
-    for name in imported(path):
+    for name in imported(path) - {"unet"}:  # the root may be named as one of the folders
         folder = MODULES[name].parent.name
         if folder in FLOORS and folder != path.parent.name and floor:
             assert FLOORS[folder] < floor, name

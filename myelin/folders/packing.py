@@ -66,15 +66,8 @@ def keep_up(name):
         print(f"{FOLDERS[name]} {change}: packed anew", *lines, sep="\n")
 
 
-def keep_up_to_train(hosts=1):
-    """Pack anew, as `keep_up`, what a training and the segmenting that follows it will read.
-
-    Several hosts read what is packed at once, so for them a folder that has changed is an error.
-    """
-    if hosts > 1:
-        if change := changes("train"):
-            raise UserError(f"{FOLDERS['train']} {change}, run python data.py first")
-        return
+def keep_up_to_train():
+    """Pack anew, as `keep_up`, what a training and the segmenting that follows it will read."""
     keep_up("train")
     if (NPYDATA / "imgs_test.npy").exists():  # now, for a mistake to end the run before it starts
         keep_up("test")

@@ -172,10 +172,7 @@ def start_keras():
         with silent_stderr():  # they are written below Python, before any setting is read
             import keras
 
-            # TensorFlow looks for a GPU, and reports, when first asked. JAX is not asked yet, as
-            # hosts that train together must meet before.
-            if keras.backend.backend() == "tensorflow":
-                keras_devices()
+            keras_devices()  # a backend looks for a GPU, and reports it, when first asked
     except ModuleNotFoundError as error:
         raise UserError(
             f"{error.name}: not installed, needed to train, run pip install -r requirements.txt"

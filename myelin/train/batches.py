@@ -25,14 +25,7 @@ class Batches(PyDataset):
     seed : int or None
     epoch : int
         The first, counted from 0.
-
-    Attributes
-    ----------
-    share : slice
-        Of the pairs of each batch, those that this host takes.
     """
-
-    share = slice(None)
 
     def __init__(self, seed=None, epoch=0):
         super().__init__()
@@ -47,7 +40,7 @@ class Batches(PyDataset):
         self.epoch += 1
 
     def __getitem__(self, step):
-        images, masks = zip(*self.batch(step)[self.share], strict=True)
+        images, masks = zip(*self.batch(step), strict=True)
         return (
             np.stack(images)[..., None].astype(np.float32),
             np.stack(masks)[..., None].astype(np.float32),

@@ -21,7 +21,6 @@ from myelin.train.pairs import split
 keras = start_keras()  # first: what it reports while it starts is kept from the terminal
 
 from myelin.train.batches import CropBatches, FrameBatches  # noqa: E402
-from myelin.train.devices import distribute, share_of_batches  # noqa: E402, F401
 from myelin.train.recorder import Recorder  # noqa: E402
 
 
@@ -188,7 +187,5 @@ def fit(path, progress, pairs, run):
 def training_batches(pairs, training, settings, run, start):
     """Return the batches to learn from, those of a run that has done `start` epochs."""
     if run.recipe.crop:
-        crops = CropBatches(pairs, training, settings, run.recipe, run.emphasis, run.seed, start)
-        crops.share = share_of_batches()
-        return crops
+        return CropBatches(pairs, training, settings, run.recipe, run.emphasis, run.seed, start)
     return FrameBatches(pairs, training, settings, run.recipe.batch_size, run.seed, start)

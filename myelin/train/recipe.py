@@ -283,13 +283,6 @@ def add_run_options(parser):
         help="start of the random numbers; the same seed repeats order and crops (default: 0)",
     )
     parser.add_argument(
-        "--distribute",
-        action="store_true",
-        help="share each batch among all GPUs of this machine, and with crops of several, see the "
-        "README; needs Keras on JAX (pip install jax, KERAS_BACKEND=jax); the loss stays that of "
-        "one (default: one device)",
-    )
-    parser.add_argument(
         "--resume",
         action="store_true",
         help="continue the interrupted run of the same command (default: start anew)",

@@ -49,16 +49,6 @@ def test_a_changed_mask_counts(both, write_sample, capsys):
     assert np.array_equal(packed.load_train().masks[1], mask)
 
 
-def test_for_several_hosts_a_changed_folder_is_an_error(both, write_sample):
-    before = stored_files()
-    packing.keep_up_to_train(hosts=2)
-    write_sample("raw/train/b_mask.tif", np.full((20, 30), 255, np.uint8))
-    wanted = r"changed since it was packed \(changed: b\), run python data.py first"
-    with pytest.raises(UserError, match=wanted):
-        packing.keep_up_to_train(hosts=2)
-    assert stored_files() == before
-
-
 def test_only_the_folder_that_changed_is_packed(both, write_sample):
     before = stored_files()
     write_sample("raw/test/c.png")
