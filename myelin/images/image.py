@@ -19,7 +19,7 @@ from myelin.images.mask_checks import label_mask
 from myelin.images.pixel_size import square_size
 from myelin.images.plane_selection import chosen, several_pages
 from myelin.images.tiff import is_tiff, tiff_header
-from myelin.images.tiff_writer import write_tiff
+from myelin.images.tiff_writer import RECORD_TAG, write_tiff
 from myelin.runtime.cli import UserError
 from myelin.runtime.files import fsync_file, replacing
 
@@ -313,10 +313,22 @@ def read_labels(path, shape=None):
     return labels.view(np.int32) if labels.dtype == np.uint32 else labels.astype(np.int32)
 
 
+def read_record_tag(path: Path) -> str | None:
+    """Return the JSON text in a TIFF's private record tag, None without one."""
+    from tifffile import TiffFile
+
+    try:
+        with open(path, "rb") as file, TiffFile(file, is_ome=False, _multifile=False) as tif:
+            tag = tif.pages[0].tags.get(RECORD_TAG)
+            return str(tag.value) if tag else None
+    except Exception:  # a damaged header can raise anything in the library
+        return None
+
+
 # ---------------------------------------------------------------- writing images
 
 
-def write_image(path, image, pixel_size_um=None, settled=False):
+def write_image(path, image, pixel_size_um=None, settled=False, record=None):
     """Write an image atomically as PNG or TIFF, by its suffix.
 
     Parameters
@@ -327,7 +339,9 @@ def write_image(path, image, pixel_size_um=None, settled=False):
     pixel_size_um : float, optional
         Kept in a TIFF: ImageJ tags, or OME-XML for uint32, which ImageJ's format lacks.
     settled : bool
-        Whether it is brought to the disk, see `files.fsync_file`.
+        Whether it is brought to the disk, see `files.settle`.
+    record : dict, optional
+        What made a mask; kept in a private tag of the TIFF, see `read_record_tag`.
     """
     with replacing(path) as temporary:
         if not is_tiff(path):
@@ -336,6 +350,6 @@ def write_image(path, image, pixel_size_um=None, settled=False):
             bgr = image[..., ::-1] if image.ndim == 3 else image
             temporary.write_bytes(cv2.imencode(".png", bgr)[1].data)
         else:
-            write_tiff(temporary, image, pixel_size_um)
+            write_tiff(temporary, image, pixel_size_um, record)
         if settled:
             fsync_file(temporary)

@@ -1,6 +1,7 @@
 """Write an image as TIFF; a grey one without tifffile, whose import takes as long as measuring."""
 
 import hashlib
+import json
 import struct
 import uuid
 import zlib
@@ -15,17 +16,18 @@ MAX_PLAIN_PX = 2**26
 TILE = 512
 LEAST_LEVEL_PX = 1024
 # The types of TIFF fields by the letters of `struct`: text, 16-bit, 32-bit, quotient of 32-bit.
+RECORD_TAG = 65200  # private: what made the image, as JSON
 TYPES = {"s": 2, "H": 3, "I": 4, "II": 5}
 
 
-def write_tiff(path, image, pixel_size_um):
+def write_tiff(path, image, pixel_size_um, record=None):
     """Write an image, array or `runs.Runs`, as TIFF, see `images.write_image`."""
     if image.ndim == 2 and image.size > MAX_PLAIN_PX:
-        write_pyramid(path, image, pixel_size_um)
+        write_pyramid(path, image, pixel_size_um, record)
         return
     image = image[:]
     if image.ndim == 2 and not (pixel_size_um and image.dtype == np.uint32):
-        path.write_bytes(grey_tiff(image, pixel_size_um))
+        path.write_bytes(grey_tiff(image, pixel_size_um, record))
         return
     from tifffile import imwrite
 
@@ -56,7 +58,7 @@ def ome_tags(image, pixel_size_um=None):
     return {"metadata": about, **resolution}
 
 
-def write_pyramid(path, image, pixel_size_um=None):
+def write_pyramid(path, image, pixel_size_um=None, record=None):
     """Write a scan as BigTIFF in tiles, with smaller levels, for viewers such as QuPath.
 
     Each level has every other pixel of the one above: of a mask or of numbers there are no means.
@@ -77,6 +79,8 @@ def write_pyramid(path, image, pixel_size_um=None):
         for step in steps:
             shape = tuple(-(-length // step) for length in image.shape)
             place = {"subfiletype": 1} if step > 1 else {"subifds": len(steps) - 1, **tags}
+            if record and step == 1:
+                place["extratags"] = [(RECORD_TAG, "s", 0, json.dumps(record), True)]
             file.write(tiles(image, step), shape=shape, dtype=image.dtype, **packed, **place)
 
 
@@ -92,7 +96,7 @@ def tiles(image, step):
             yield tile
 
 
-def grey_tiff(image, pixel_size_um=None):
+def grey_tiff(image, pixel_size_um=None, record=None):
     """Return the bytes of a TIFF of one grey image, packed with Adobe's deflate.
 
     Little-endian, after Adobe, TIFF revision 6.0, 1992, and its Technical Notes of 2002 (deflate).
@@ -124,6 +128,8 @@ def grey_tiff(image, pixel_size_um=None):
         whole = 10**9 if pixel_size_um < 4 else 10**7  # both parts of the quotient below 2**32
         fields += [(270, "s", [b"ImageJ=1.11a\nimages=1\nunit=um\n\0"]), (296, "H", [1])]
         fields += [(code, "II", [whole, round(pixel_size_um * whole)]) for code in (282, 283)]
+    if record:
+        fields.append((RECORD_TAG, "s", [json.dumps(record).encode() + b"\0"]))
     head = struct.pack("<2sHI", b"II", 42, ends[-1])
     return b"".join([head, *strips, pack_fields(sorted(fields), ends[-1])])
 

@@ -1,0 +1,149 @@
+"""The record in a mask's own TIFF, which tells the program's masks from those edited by the user.
+
+A mask whose pixels have the hash in its record is the program's. A mask without a record is the
+user's, as ImageJ drops the tag, unless `run.json` has the hash of its pixels: up to version 1.0.0
+that was the only record.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from myelin.folders.naming import is_id, join_id
+from myelin.images.image import read_mask, read_record_tag
+from myelin.runtime.cli import UserError
+
+MODELS_OWN = "model"  # folder beside the user's masks for those of the model
+REPLACED = "corrected"  # folder beside the masks for copies of the user's that were replaced
+# What masks of one run have in common.
+SETTINGS = ("model_sha256", "threshold", "options")
+
+
+def pixel_hash(pixels: np.ndarray) -> str:
+    """Return the SHA-256 of the pixels of an image or mask as hexadecimal text.
+
+    The hash of a mask stays the same if an editor saves it again unchanged.
+
+    Parameters
+    ----------
+    pixels : uint8 or bool array, (rows, cols)
+        A mask is hashed as 0 and 255, as it is stored.
+    """
+    if pixels.dtype == bool:
+        pixels = pixels.view(np.uint8) * np.uint8(255)
+    return hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()
+
+
+def hash_of_mask(path: Path, read: Callable[[Path], np.ndarray] = read_mask) -> str | None:
+    """Return the `pixel_hash` of a mask file, None if it cannot be read as a mask."""
+    try:
+        return pixel_hash(read(path))
+    except UserError:
+        return None
+
+
+def mask_record(path: Path) -> dict | None:
+    """Return the record in a mask's TIFF, None if it has none.
+
+    Returns
+    -------
+    dict or None
+        "mask_sha256" of the pixels that the program wrote, "image_sha256", "model_sha256",
+        "threshold", "options" (those that were given), "network_scale", "myelin" ("bright" or
+        "dark"), "has_fibers", "doubtful" and the other facts that `run.json` has of an image.
+    """
+    try:
+        record = json.loads(read_record_tag(path) or "null")
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def written_by_program(
+    path: Path,
+    run: dict | None = None,
+    name: str = "",
+    read: Callable[[Path], np.ndarray] = read_mask,
+) -> bool:
+    """Return whether a mask has the pixels that the program gave it.
+
+    Parameters
+    ----------
+    path : Path
+    run : dict, optional
+        From `read_run`; knows the hashes of masks that have no record.
+    name : str
+        Id of the image.
+    read : function
+        Returns the pixels of a mask file.
+    """
+    record = mask_record(path)
+    if record:
+        known = {record.get("mask_sha256")}
+    else:
+        listed = [(run or {}).get(key, {}).get(name, {}) for key in ("images", "earlier")]
+        known = {fact["mask_sha256"] for fact in listed if "mask_sha256" in fact}
+    return bool(known) and hash_of_mask(path, read) in known
+
+
+def read_run(folder: Path) -> dict | None:
+    """Return the summary of the run that wrote a folder of masks, None if no run did.
+
+    If `run.json` is missing, cannot be read, or is of a run that was stopped, the images are those
+    whose masks have a record of that run.
+
+    Returns
+    -------
+    dict or None
+        As `run.json`: the settings, "source", "complete", and "images", {id: record}.
+    """
+    run = read_summary(folder / "run.json")
+    if run is not None and run.get("complete") is not False:
+        return run
+    records = records_in(folder)
+    if run is None and not records:
+        return None
+    if run is None:
+        run = {"complete": False, "images": {}, **settings_of(records[0][1])}
+    same = {name: record for name, record in records if settings_of(record) == settings_of(run)}
+    return run | {"images": dict(sorted((run["images"] | same).items()))}
+
+
+def settings_of(facts: dict) -> dict:
+    """Return what the masks of one run have in common, from a record or a summary."""
+    return {key: facts.get(key) for key in SETTINGS}
+
+
+def read_summary(path: Path) -> dict | None:
+    """Return what `run.json` says, without entries that are no facts; None if it cannot be read."""
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError):
+        run = None
+    if not isinstance(run, dict):
+        print(f"note: {path}: cannot be read, the records in the masks are used instead")
+        return None
+    for key in ("images", "earlier"):
+        facts = run.get(key)
+        facts = facts.items() if isinstance(facts, dict) else ()
+        run[key] = {name: fact for name, fact in facts if is_id(name) and isinstance(fact, dict)}
+    return run
+
+
+def records_in(folder: Path) -> list[tuple[str, dict]]:
+    """Return (id, record) of the masks in a folder tree, the latest first."""
+    found = []
+    for path in folder.rglob("*_mask.tif"):
+        record = mask_record(path)
+        if record and REPLACED not in path.parts:
+            inner = path.parent.parent if path.parent.name == MODELS_OWN else path.parent
+            stem = path.stem.removesuffix("_mask")
+            found.append(
+                (path.stat().st_mtime_ns, join_id(str(inner.relative_to(folder)), stem), record)
+            )
+    return [(name, record) for _, name, record in sorted(found, key=lambda one: -one[0])]
