@@ -160,7 +160,13 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, doc, **options):
         formatter = argparse.RawDescriptionHelpFormatter
         super().__init__(description=doc, formatter_class=formatter, allow_abbrev=False, **options)
-        self.add_argument("--version", action=PrintVersion, nargs=0, help="print the version")
+        self.add_argument(
+            "--version",
+            action=PrintVersion,
+            nargs=0,
+            dest=argparse.SUPPRESS,
+            help="print the version",
+        )
 
     def error(self, message):
         raise UserError(f"{message}{self.meant(message)}, see python {self.prog} --help")
