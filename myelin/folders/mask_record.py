@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from myelin.folders.naming import is_id, join_id
-from myelin.images.image import read_mask, read_record_tag
+from myelin.images.image import read_mask, read_mask_record
 from myelin.runtime.cli import UserError
 
 MODELS_OWN = "model"  # folder beside the user's masks for those of the model
@@ -55,11 +55,7 @@ def mask_record(path: Path) -> dict | None:
         "threshold", "options" (those that were given), "network_scale", "myelin" ("bright" or
         "dark"), "has_fibers", "doubtful" and the other facts that `run.json` has of an image.
     """
-    try:
-        record = json.loads(read_record_tag(path) or "null")
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
+    return read_mask_record(path)
 
 
 def written_by_program(

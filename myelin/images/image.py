@@ -7,6 +7,7 @@ TIFF, PNG, JPEG and BMP are read, 8-bit, 16-bit or float, grey or colour; for mi
 formats see `formats`.
 """
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -313,43 +314,53 @@ def read_labels(path, shape=None):
     return labels.view(np.int32) if labels.dtype == np.uint32 else labels.astype(np.int32)
 
 
-def read_record_tag(path: Path) -> str | None:
-    """Return the JSON text in a TIFF's private record tag, None without one."""
-    from tifffile import TiffFile
-
-    try:
-        with open(path, "rb") as file, TiffFile(file, is_ome=False, _multifile=False) as tif:
-            tag = tif.pages[0].tags.get(RECORD_TAG)
-            return str(tag.value) if tag else None
-    except Exception:  # a damaged header can raise anything in the library
-        return None
-
-
 # ---------------------------------------------------------------- writing images
 
 
-def write_image(path, image, pixel_size_um=None, settled=False, record=None):
+def write_image(
+    path: str | Path,
+    pixels: np.ndarray,
+    pixel_size_um: float | None = None,
+    *,
+    fsync: bool = False,
+    record: dict | None = None,
+) -> None:
     """Write an image atomically as PNG or TIFF, by its suffix.
 
     Parameters
     ----------
     path : path
-    image : array
+    pixels : array
         uint8 (rows, cols) or RGB (rows, cols, 3); for TIFF also uint16, uint32 or float32 grey.
     pixel_size_um : float, optional
-        Kept in a TIFF: ImageJ tags, or OME-XML for uint32, which ImageJ's format lacks.
-    settled : bool
-        Whether it is brought to the disk, see `files.settle`.
+        Stored in a TIFF: as ImageJ tags, or as OME-XML for uint32, which ImageJ's format lacks.
+    fsync : bool
+        Whether to flush the file to disk before it gets its name.
     record : dict, optional
-        What made a mask; kept in a private tag of the TIFF, see `read_record_tag`.
+        JSON values that say what made a mask; stored in a TIFF, see `read_mask_record`.
     """
     with replacing(path) as temporary:
-        if not is_tiff(path):
+        if is_tiff(path):
+            write_tiff(temporary, pixels, pixel_size_um, record)
+        else:
             import cv2
 
-            bgr = image[..., ::-1] if image.ndim == 3 else image
+            bgr = pixels[..., ::-1] if pixels.ndim == 3 else pixels
             temporary.write_bytes(cv2.imencode(".png", bgr)[1].data)
-        else:
-            write_tiff(temporary, image, pixel_size_um, record)
-        if settled:
+        if fsync:
             fsync_file(temporary)
+
+
+def read_mask_record(path: str | Path) -> dict | None:
+    """Return the record that `write_image` stored in a TIFF; None for any other file.
+
+    The pixels are not decoded.
+    """
+    from tifffile import TiffFile
+
+    try:
+        with open(path, "rb") as file, TiffFile(file, _multifile=False) as tif:
+            record = json.loads(tif.pages.first.tags[RECORD_TAG].value)
+    except Exception:  # no such tag or file, or damage, which raises anything in tifffile
+        return None
+    return record if isinstance(record, dict) else None

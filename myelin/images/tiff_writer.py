@@ -1,53 +1,65 @@
-"""Write an image as TIFF; a grey one without tifffile, whose import takes as long as measuring."""
+"""Write an image as TIFF: its pixel size for ImageJ and QuPath, and a record of what made it."""
 
 import hashlib
 import json
-import struct
 import uuid
-import zlib
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
-LEVEL = 1  # of deflate: takes a quarter of the default's time
-STRIP_BYTES = 2**18  # of pixels, before they are packed
+COMPRESSION = {"compression": "zlib", "compressionargs": {"level": 1}}  # a quarter of 6's time
 # Larger images, above 8192 x 8192, are written as pyramids: tiles of this side, and levels down to
 # this longer side, which a viewer shows at once.
 MAX_PLAIN_PX = 2**26
-TILE = 512
-LEAST_LEVEL_PX = 1024
-# The types of TIFF fields by the letters of `struct`: text, 16-bit, 32-bit, quotient of 32-bit.
-RECORD_TAG = 65200  # private: what made the image, as JSON
-TYPES = {"s": 2, "H": 3, "I": 4, "II": 5}
+TILE_PX = 512
+SMALLEST_LEVEL_PX = 1024
+RECORD_TAG = 65200  # private, from the range that TIFF 6.0 leaves to users
 
 
-def write_tiff(path, image, pixel_size_um, record=None):
-    """Write an image, array or `runs.Runs`, as TIFF, see `images.write_image`."""
-    if image.ndim == 2 and image.size > MAX_PLAIN_PX:
-        write_pyramid(path, image, pixel_size_um, record)
-        return
-    image = image[:]
-    if image.ndim == 2 and not (pixel_size_um and image.dtype == np.uint32):
-        path.write_bytes(grey_tiff(image, pixel_size_um, record))
-        return
+def write_tiff(
+    path: Path,
+    image: np.ndarray,
+    pixel_size_um: float | None = None,
+    record: dict | None = None,
+) -> None:
+    """Write an image as TIFF; see `image.write_image` for the parameters.
+
+    The same input gives the same bytes.
+    """
     from tifffile import imwrite
 
-    tags = {}
-    if pixel_size_um and image.dtype == np.uint32:
-        tags = {"ome": True, **ome_tags(image, pixel_size_um)}
+    tags = {"software": False, **record_tag(record)}
+    if image.ndim == 2 and image.size > MAX_PLAIN_PX:
+        write_pyramid(path, image, pixel_size_um, tags)
+        return
+    image = image[:]
+    if pixel_size_um and image.dtype == np.uint32:  # a type that ImageJ's own TIFF lacks
+        tags |= {"ome": True, **ome_tags(image, pixel_size_um)}
     elif pixel_size_um:
-        tags = {"imagej": True, "metadata": {"unit": "um"}}
-        tags["resolution"] = (1 / pixel_size_um, 1 / pixel_size_um)
-    imwrite(path, image, compression="zlib", compressionargs={"level": LEVEL}, **tags)
+        resolution = (1 / pixel_size_um, 1 / pixel_size_um)
+        tags |= {"imagej": True, "metadata": {"unit": "um"}, "resolution": resolution}
+    else:
+        tags |= {"metadata": None}
+    imwrite(path, image, **COMPRESSION, **tags)
 
 
-def ome_tags(image, pixel_size_um=None):
-    """Return what `tifffile` is to write as OME-XML of an image and its pixel size.
+def record_tag(record: dict | None) -> dict:
+    """Return the option by which tifffile stores a record as ASCII JSON in a private tag."""
+    if record is None:
+        return {}
+    text = json.dumps(record, sort_keys=True)
+    return {"extratags": [(RECORD_TAG, "s", 0, text, True)]}
 
-    The file's UUID follows from both: the same image gives the same bytes each time.
+
+def ome_tags(image: np.ndarray, pixel_size_um: float | None = None) -> dict:
+    """Return the options by which tifffile writes OME-XML with the pixel size.
+
+    The UUID is derived from pixels and pixel size, so that equal images give equal files.
     """
     content = hashlib.sha256(str(pixel_size_um).encode())
-    for row in range(0, image.shape[0], TILE):
-        content.update(np.ascontiguousarray(image[row : row + TILE]))
+    for row in range(0, image.shape[0], TILE_PX):
+        content.update(np.ascontiguousarray(image[row : row + TILE_PX]))
     about = {"axes": "YX", "UUID": str(uuid.uuid5(uuid.NAMESPACE_OID, content.hexdigest()))}
     if not pixel_size_um:
         return {"metadata": about}
@@ -58,99 +70,38 @@ def ome_tags(image, pixel_size_um=None):
     return {"metadata": about, **resolution}
 
 
-def write_pyramid(path, image, pixel_size_um=None, record=None):
-    """Write a scan as BigTIFF in tiles, with smaller levels, for viewers such as QuPath.
+def write_pyramid(
+    path: Path, image: np.ndarray, pixel_size_um: float | None, first_tags: dict
+) -> None:
+    """Write a scan as tiled BigTIFF with smaller levels, for viewers such as QuPath.
 
-    Each level has every other pixel of the one above: of a mask or of numbers there are no means.
-
-    Parameters
-    ----------
-    path, image, pixel_size_um
-        As for `grey_tiff`; the image may be `runs.Runs`, of which a band is made at a time.
+    Each level takes every other pixel of the one above: masks and label images have no means.
     """
     from tifffile import TiffWriter
 
     steps = [1]
-    while -(-max(image.shape) // steps[-1]) > LEAST_LEVEL_PX:
+    while -(-max(image.shape) // steps[-1]) > SMALLEST_LEVEL_PX:
         steps.append(2 * steps[-1])
-    tags = ome_tags(image, pixel_size_um)
-    packed = {"compression": "zlib", "compressionargs": {"level": LEVEL}, "tile": (TILE, TILE)}
+    first_tags = {"subifds": len(steps) - 1, **first_tags, **ome_tags(image, pixel_size_um)}
     with TiffWriter(path, bigtiff=True, ome=True) as file:
         for step in steps:
-            shape = tuple(-(-length // step) for length in image.shape)
-            place = {"subfiletype": 1} if step > 1 else {"subifds": len(steps) - 1, **tags}
-            if record and step == 1:
-                place["extratags"] = [(RECORD_TAG, "s", 0, json.dumps(record), True)]
-            file.write(tiles(image, step), shape=shape, dtype=image.dtype, **packed, **place)
+            file.write(
+                tiles(image, step),
+                shape=tuple(-(-length // step) for length in image.shape),
+                dtype=image.dtype,
+                tile=(TILE_PX, TILE_PX),
+                **COMPRESSION,
+                **(first_tags if step == 1 else {"subfiletype": 1}),
+            )
 
 
-def tiles(image, step):
-    """Yield the tiles of every so-many-th row and column of an image."""
-    side = TILE * step
+def tiles(image: np.ndarray, step: int) -> Iterator[np.ndarray]:
+    """Yield the tiles of a level that has every `step`-th row and column of an image."""
+    side = TILE_PX * step
     for row in range(0, image.shape[0], side):
         band = image[row : row + side : step, ::step]
-        for col in range(0, band.shape[1], TILE):
-            part = band[:, col : col + TILE]
-            tile = np.zeros((TILE, TILE), image.dtype)
+        for col in range(0, band.shape[1], TILE_PX):
+            part = band[:, col : col + TILE_PX]
+            tile = np.zeros((TILE_PX, TILE_PX), image.dtype)
             tile[: part.shape[0], : part.shape[1]] = part
             yield tile
-
-
-def grey_tiff(image, pixel_size_um=None, record=None):
-    """Return the bytes of a TIFF of one grey image, packed with Adobe's deflate.
-
-    Little-endian, after Adobe, TIFF revision 6.0, 1992, and its Technical Notes of 2002 (deflate).
-
-    Parameters
-    ----------
-    image : uint8, uint16, uint32 or float32 array, (rows, cols)
-    pixel_size_um : float, optional
-        Kept in ImageJ's tags.
-    """
-    rows, cols = image.shape
-    image = np.ascontiguousarray(image, image.dtype.newbyteorder("<"))
-    high = max(1, STRIP_BYTES // max(image[0].nbytes, 1))
-    strips = [zlib.compress(image[row : row + high], LEVEL) for row in range(0, rows, high)]
-    ends = np.cumsum([8, *map(len, strips)]).tolist()
-    fields = [
-        (256, "I", [cols]),
-        (257, "I", [rows]),
-        (258, "H", [8 * image.itemsize]),
-        (259, "H", [8]),  # deflate
-        (262, "H", [1]),  # 0 is black
-        (273, "I", ends[:-1]),
-        (277, "H", [1]),  # one value per pixel
-        (278, "I", [high]),
-        (279, "I", [len(strip) for strip in strips]),
-        (339, "H", [3 if image.dtype.kind == "f" else 1]),
-    ]
-    if pixel_size_um:
-        whole = 10**9 if pixel_size_um < 4 else 10**7  # both parts of the quotient below 2**32
-        fields += [(270, "s", [b"ImageJ=1.11a\nimages=1\nunit=um\n\0"]), (296, "H", [1])]
-        fields += [(code, "II", [whole, round(pixel_size_um * whole)]) for code in (282, 283)]
-    if record:
-        fields.append((RECORD_TAG, "s", [json.dumps(record).encode() + b"\0"]))
-    head = struct.pack("<2sHI", b"II", 42, ends[-1])
-    return b"".join([head, *strips, pack_fields(sorted(fields), ends[-1])])
-
-
-def pack_fields(fields, start):
-    """Return a TIFF's list of fields, which begins at byte `start`, and the values beyond it.
-
-    Parameters
-    ----------
-    fields : list of (int, str, list)
-        Code, key of `TYPES`, and values of each, sorted.
-    start : int
-    """
-    entries, beyond = struct.pack("<H", len(fields)), b""
-    place = start + len(entries) + 12 * len(fields) + 4
-    for code, kind, values in fields:
-        packed = values[0] if kind == "s" else struct.pack(f"<{len(values)}{kind[0]}", *values)
-        count = len(packed) if kind == "s" else len(values) // len(kind)
-        if len(packed) > 4:  # no room in the list itself
-            reference = struct.pack("<I", place + len(beyond))
-            beyond += packed + b"\0" * (len(packed) % 2)
-            packed = reference
-        entries += struct.pack("<HHI4s", code, TYPES[kind], count, packed)
-    return entries + struct.pack("<I", 0) + beyond

@@ -103,9 +103,9 @@ class Segmenter:
             return mistake
         greys, mask = self.find(index, image, choice)
         paths = [self.setup.folder / f"{name}_{part}.png" for part in ("pred", "overlay")]
-        write_image(paths[0], greys, settled=True)
+        write_image(paths[0], greys, fsync=True)
         shown = users_mask(users, mask) if users else mask
-        write_image(paths[1], overlay(*reduced(image, shown)), settled=True)
+        write_image(paths[1], overlay(*reduced(image, shown)), fsync=True)
         if self.setup.probabilities:
             fsync_file(self.setup.probabilities)
         return pixel_hash(image), mask

@@ -14,6 +14,7 @@ from image_samples import BAD_IMAGES, LUMINANCE, png_bytes, ramp, refused, tiff_
 from PIL import Image
 
 from myelin.images import image as images
+from myelin.images import tiff_writer
 from myelin.runtime import cli
 
 
@@ -180,6 +181,33 @@ def test_tiff_is_read_back_with_its_pixel_size(tmp_path, dtype, pixel_size_um):
     assert found == (pixel_size_um and pytest.approx(pixel_size_um, rel=1e-5))
 
 
+@pytest.mark.parametrize("pixel_size_um", [None, 0.1])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint32])
+@pytest.mark.parametrize("plain_px", [2**26, 100])
+def test_the_record_of_a_mask_is_kept_in_its_tiff(
+    tmp_path, monkeypatch, dtype, pixel_size_um, plain_px
+):
+    monkeypatch.setattr(tiff_writer, "MAX_PLAIN_PX", plain_px)
+    record = {"model": "ab" * 32, "threshold": 0.5, "name": "Öl", "doubtful": [], "scale": None}
+    paths = tmp_path / "x.tif", tmp_path / "y.tif"
+    for path in paths:
+        images.write_image(path, ramp(dtype), pixel_size_um, record=record)
+    assert images.read_mask_record(paths[0]) == record
+    assert np.array_equal(images.read_stored(paths[0]), ramp(dtype))
+    assert images.read_record(paths[0]).pixel_size()[0] == pixel_size_um
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_files_without_a_record_have_none(tmp_path):
+    for name in ("x.tif", "x.png"):
+        images.write_image(tmp_path / name, ramp())
+    (tmp_path / "half.tif").write_bytes((tmp_path / "x.tif").read_bytes()[:30])
+    tifffile.imwrite(tmp_path / "list.tif", ramp(), extratags=[(65200, "s", 0, "[1]", True)])
+    for path in tmp_path.iterdir():
+        assert images.read_mask_record(path) is None
+    assert images.read_mask_record(tmp_path / "none.tif") is None
+
+
 @pytest.mark.parametrize("suffix", [".tif", ".png"])
 def test_colour_is_read_back(tmp_path, suffix):
     images.write_image(tmp_path / f"x{suffix}", ramp(channels=3), 0.25)
@@ -238,6 +266,7 @@ def test_an_image_that_changes_after_its_header_was_read_is_refused(tmp_path, wr
 COUNT_OPENS = """
 import json, os, sys
 from myelin.images import image as images
+from myelin.images import tiff_writer
 import cv2, PIL.Image, tifffile
 PIL.Image.init()
 opens = []

@@ -72,7 +72,7 @@ def test_small_images_and_networks_of_one_frame_go_in_one_piece(monkeypatch):
 @pytest.mark.parametrize("pixel_size_um", [None, 0.25])
 def test_a_large_tiff_is_a_pyramid_of_tiles(tmp_path, monkeypatch, dtype, pixel_size_um):
     monkeypatch.setattr(tiff_writer, "MAX_PLAIN_PX", 1000)
-    monkeypatch.setattr(tiff_writer, "LEAST_LEVEL_PX", 100)
+    monkeypatch.setattr(tiff_writer, "SMALLEST_LEVEL_PX", 100)
     numbers = np.random.default_rng(0).integers(0, 200, (333, 250)).astype(dtype)
     path = tmp_path / "a_mask.tif"
     images.write_image(path, numbers, pixel_size_um)
