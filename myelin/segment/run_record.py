@@ -164,7 +164,7 @@ class RunRecord:
         own = self.folder / f"{name}_mask.tif"
         beside = own.parent / MODELS_OWN / own.name
         pixels = mask.view(np.uint8) * np.uint8(255)
-        write_image(beside if users else own, pixels, fact["pixel_size_um"], True)
+        write_image(beside if users else own, pixels, fact["pixel_size_um"], fsync=True)
         if not users:
             beside.unlink(missing_ok=True)
         elif own not in users:  # one in another format counts; two of a name would not be measured
