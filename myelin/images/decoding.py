@@ -1,86 +1,92 @@
-"""From an image's file to its pixels as stored, whatever library has the codec."""
+"""Read the header and the pixels of TIFF, PNG, JPEG and BMP files."""
 
-import contextlib
 import re
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from myelin.images.formats import decode_foreign, is_foreign
-from myelin.images.size_limits import check_scans, tiff_room
-from myelin.images.tiff import black_is_0, check_colours, decode_tiff_page, is_tiff, open_page
-from myelin.images.tiff_planes import with_page_first
+from myelin.images.plane_selection import chosen, several_pages
+from myelin.images.tiff import decode_tiff_page, first_page_moved, is_tiff, open_tiff, tiff_header
+from myelin.images.tiff_planes import pick_page
 from myelin.runtime.cli import silent_stderr
 
-LIBTIFF = ("JPEG", "OJPEG", "LZW", "CCITTRLE", "CCITT_T4", "CCITT_T6")
-# How libjpeg and libtiff say that pixels are not what was written.
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Messages of libjpeg and libtiff about pixels that differ from what was written.
 DAMAGE = re.compile(
     "corrupt|premature|not enough data|not yet in table|bad code word|line length|TIFF_Error", re.I
 )
 
 
-def decode(path, take=None):
-    """Return an image as stored: (rows, cols) or (rows, cols, channels RGB[A]), any dtype.
+def read_header(path: Path, take: dict) -> dict:
+    """Return what a file's header says, as the fields of an `ImageRecord` and "channels"."""
+    with open(path, "rb") as file:
+        if not file.seek(0, 2):
+            raise ValueError("empty, 0 bytes")
+        file.seek(0)
+        if is_tiff(path):
+            return tiff_header(file, take)
+        with open_with_pillow(file, "PNG", "JPEG", "BMP") as opened:
+            count = getattr(opened, "n_frames", 1)
+            if count > 1:
+                raise several_pages(path, count)
+            chosen(path, {}, take)
+            facts = {"shape": opened.size[::-1], "bits": 8, "channels": len(opened.getbands())}
+            if opened.format == "PNG":
+                opened.verify()  # OpenCV would reserve the memory that a damaged chunk claims
+                file.seek(24)  # bit depth, PNG specification 11.2.1
+                facts["bits"] = file.read(1)[0]
+    return facts
 
-    What a decoder mends or guesses is an error: it goes on after most damage, and only says so.
+
+def decode(path: Path, take: dict) -> np.ndarray:
+    """Return an image as stored.
+
+    Returns
+    -------
+    array, (rows, cols) or (rows, cols, channels RGB[A]), any dtype
+
+    Raises
+    ------
+    ValueError
+        The decoder reported damage, even if it went on after it.
     """
-    with silent_stderr() as said:
-        image = decode_unheard(path, take)
-    for line in said:
+    with silent_stderr() as messages:
+        image = decode_tiff(path, take) if is_tiff(path) else decode_with_opencv(path.read_bytes())
+    for line in messages:
         if DAMAGE.search(line):
             raise ValueError(line.strip())
     return image
 
 
-def decode_unheard(path, take=None):
-    """Return as `decode`, whatever the decoder says."""
-    if is_foreign(path):
-        return decode_foreign(Path(path), take or {})
-    white_is_0 = False
-    with open(path, "rb") as file:
-        if is_tiff(path):
-            from tifffile import COMPRESSION, PHOTOMETRIC, TIFF
+def decode_tiff(path: Path, take: dict) -> np.ndarray:
+    """Return the chosen image of a TIFF, see `decode`.
 
-            page = open_page(file, take).page
-            if not tiff_room(page, page.parent.filehandle.size):
-                raise ValueError("cut short")
-            check_colours(page)
-            # The others Pillow or OpenCV has, whose libtiff says what is damaged: where imagecodecs
-            # is installed tifffile has them too, and does not.
-            others = [COMPRESSION[name] for name in LIBTIFF]
-            if page.compression in TIFF.DECOMPRESSORS and page.compression not in others:
-                return decode_tiff_page(page)
-            if page.offset != page.parent.pages.first.offset:
-                file = with_page_first(file, page)
-            if page.compression == COMPRESSION.JPEG:
-                check_jpeg_parts(file, page)
-            if page.bitspersample == 8:  # OpenCV would multiply colours by alpha
-                with open_with_pillow(file, "TIFF") as opened:
-                    return np.asarray(opened.convert("RGB") if opened.mode == "P" else opened)
-            white_is_0 = page.photometric == PHOTOMETRIC.MINISWHITE  # OpenCV leaves it so
-        file.seek(0)
-        content = file.read()
-    if content.startswith(b"\xff\xd8"):
-        check_scans(content)
-    image = decode_with_opencv(content)
-    return black_is_0(image) if white_is_0 else image
+    Pillow and OpenCV decode what libtiff compresses, as libtiff reports damage and tifffile does
+    not.
+    """
+    from tifffile import COMPRESSION, PHOTOMETRIC
+
+    with open(path, "rb") as file, open_tiff(file) as tif:
+        page = pick_page(tif, path, take).page
+        if page.compression not in {
+            COMPRESSION[name] for name in "JPEG OJPEG LZW CCITTRLE CCITT_T4 CCITT_T6".split()
+        }:
+            return decode_tiff_page(page)
+        whole = first_page_moved(file, page)
+        if page.bitspersample == 8:  # OpenCV would multiply colours by alpha
+            with open_with_pillow(whole, "TIFF") as opened:
+                return np.asarray(opened.convert("RGB") if opened.mode == "P" else opened)
+        image = decode_with_opencv(whole.read())
+        # OpenCV leaves white at 0.
+        return ~image if page.photometric == PHOTOMETRIC.MINISWHITE else image
 
 
-def check_jpeg_parts(file, page):
-    """Let OpenCV say what is damaged in a TIFF of JPEGs: Pillow, which reads them, does not."""
-    parts = []
-    for place, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-        file.seek(place)
-        parts.append(file.read(count))
-    check_scans(b"".join(parts), len(parts))
-    file.seek(0)
-    with contextlib.suppress(ValueError):  # not all that Pillow reads
-        decode_with_opencv(file.read())
-
-
-def decode_with_opencv(content):
-    """Return an image in memory as `decode`."""
+def decode_with_opencv(content: bytes) -> np.ndarray:
+    """Return an image in memory, see `decode`."""
     import cv2
 
     # imdecode of bytes, not imread: imread fails on non-ASCII paths on Windows.
@@ -92,13 +98,13 @@ def decode_with_opencv(content):
     return image
 
 
-def open_with_pillow(file, *formats):
+def open_with_pillow(file: BinaryIO, *formats: str) -> "Image":
+    """Open an image with Pillow as one of some formats."""
     from PIL import Image, UnidentifiedImageError
 
     Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is below ours
-    # Of damaged metadata that do not matter here; damaged pixels are an error.
-    warnings.filterwarnings("ignore", module="PIL")
+    warnings.filterwarnings("ignore", module="PIL")  # about damaged metadata, which is harmless
     try:
         return Image.open(file, formats=formats)
-    except UnidentifiedImageError:  # whose text names an object of Python
+    except UnidentifiedImageError:  # its text names a Python object
         raise ValueError(f"not a {' or '.join(formats)}") from None

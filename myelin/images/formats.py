@@ -19,7 +19,6 @@ import numpy as np
 
 from myelin.images.pixel_size import MICRONS, is_possible
 from myelin.images.plane_selection import NAMES, chosen, part
-from myelin.images.size_limits import LZMA_GAIN
 from myelin.runtime.cli import UserError
 
 SOURCES = {".czi": "CZI", ".lif": "LIF", ".nd2": "ND2", ".zarr": "OME-Zarr"}
@@ -82,16 +81,13 @@ def foreign_header(path, take):
             sizes = None
         else:
             sizes = tuple(float(f"{size:.9g}") for size in sizes)  # they were in m
-        values = math.prod(shape) * planes.sizes.get("S", 1)
-        facts = {
+        return {
             "shape": shape,
+            "channels": planes.sizes.get("S", 1),
             "bits": 8 * np.dtype(planes.dtype).itemsize,
             "pixel_sizes_um": sizes,
             "pixel_size_source": SOURCES[path.suffix.lower()] if sizes else "unknown",
         }
-        # Zarr leaves out chunks that are all of one value.
-        room = math.inf if path.is_dir() else path.stat().st_size * LZMA_GAIN
-        return values, room, facts
 
 
 def decode_foreign(path, take):

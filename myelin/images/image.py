@@ -3,34 +3,36 @@
     record = read_record("raw/test/a.tif")
     image = read_image(record)
 
-TIFF, PNG, JPEG and BMP are read, 8-bit, 16-bit or float, grey or colour; for microscopes' own
-formats see `formats`.
+TIFF, PNG, JPEG and BMP are read, 8-bit, 16-bit or float, grey or colour; images also in
+microscopes' own formats, see `formats`.
 """
 
+import contextlib
 import json
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from myelin.images import size_limits as claims
-from myelin.images.decoding import decode, open_with_pillow
-from myelin.images.formats import foreign_header, is_foreign
+from myelin.images.decoding import decode, read_header
+from myelin.images.formats import decode_foreign, foreign_header, is_foreign
 from myelin.images.mask_checks import label_mask
 from myelin.images.pixel_size import square_size
-from myelin.images.plane_selection import chosen, several_pages
-from myelin.images.tiff import is_tiff, tiff_header
+from myelin.images.tiff import is_tiff
 from myelin.images.tiff_writer import RECORD_TAG, write_tiff
 from myelin.runtime.cli import UserError
 from myelin.runtime.files import fsync_file, replacing
 
-# An image above this is refused before decoding: 23,000 x 23,000, more than any scan seen so far.
+# Larger images are refused before decoding: 23,000 x 23,000, more than any scan seen so far.
 MAX_PIXELS = 2**29
+MAX_CHANNELS = 4
+# Bytes of pixels that a byte of a file can hold: LZMA's best, above that of all other codecs.
+MAX_EXPANSION = 8000
 BAND_PX = 2**22  # scaled to 8 bits at a time
-# An editor may leave a few blended pixels in a mask; above this fraction it is no mask.
-STRAY_MASK_FRACTION = 2e-5
-
-# ---------------------------------------------------------------- header
+# Fraction of a mask's pixels that may have other values, as an editor blends a few of them.
+MAX_STRAY_FRACTION = 2e-5
 
 
 @dataclass(frozen=True)
@@ -49,25 +51,18 @@ class ImageRecord:
     pixel_size_source : str
         "OME-XML", "ImageJ tags", "Aperio", a microscope's format, or "unknown".
     take : dict of str to int
-        Which image of a file that holds several, as from `take.parse_take`.
+        Which image of a file that holds several, from `plane_selection.parse_take`.
     """
 
     path: Path
-    shape: tuple
+    shape: tuple[int, int]
     bits: int
-    pixel_sizes_um: tuple | None = None
+    pixel_sizes_um: tuple[float, float] | None = None
     pixel_size_source: str = "unknown"
     take: dict = field(default_factory=dict)
 
-    def pixel_size(self):
-        """Return the one pixel size of x and y, and where it was found.
-
-        Returns
-        -------
-        size : float or None
-            µm per pixel.
-        source : str
-            As `pixel_size_source`.
+    def pixel_size(self) -> tuple[float | None, str]:
+        """Return the pixel size in µm, None if unknown, and where it was found.
 
         Raises
         ------
@@ -79,12 +74,24 @@ class ImageRecord:
         return square_size(self.path, self.pixel_sizes_um), self.pixel_size_source
 
 
-def unreadable(path, why):
-    """Return the error for a file that is no image we can read."""
-    return UserError(f"{path}: cannot be read as an image ({why}), save it again or remove it")
+@contextlib.contextmanager
+def decoder_errors(path: Path) -> Iterator[None]:
+    """Turn whatever a library raises about a damaged file into a UserError that names it."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        raise unreadable(path, f"{kind}{error}") from None
 
 
-def read_record(path, take=None):
+def unreadable(path: Path, reason: str) -> UserError:
+    """Return the error for a file that cannot be read as an image."""
+    return UserError(f"{path}: cannot be read as an image ({reason}), save it again or remove it")
+
+
+def read_record(path: str | Path, take: dict | None = None) -> ImageRecord:
     """Read an image's header, without decoding its pixels.
 
     Parameters
@@ -93,77 +100,45 @@ def read_record(path, take=None):
     take : dict of str to int, optional
         Which image of a file that holds several.
 
-    Returns
-    -------
-    ImageRecord
-
     Raises
     ------
     UserError
-        Not a readable image, several and no choice between them, or a size above `MAX_PIXELS`.
+        The file cannot be read, holds several images with no choice between them, or claims more
+        pixels than `MAX_PIXELS` or than its bytes can hold.
     """
-    path, take = Path(path), take or {}
-    try:
-        if is_foreign(path):
-            values, room, facts = foreign_header(path, take)
-        else:
-            with open(path, "rb") as file:
-                if not file.seek(0, 2):
-                    raise unreadable(path, "empty, 0 bytes")
-                header = tiff_header if is_tiff(path) else other_header
-                values, room, facts = header(file, take)
-    except UserError:
-        raise
-    except Exception as error:  # a damaged header can raise anything in the two libraries
-        raise unreadable(path, f"{type(error).__name__}: {error}") from None
-    rows, cols = facts["shape"]
-    if min(rows, cols) < 1 or rows * cols > MAX_PIXELS or values > 4 * MAX_PIXELS:
+    path = Path(path)
+    return _record(path, take or {}, foreign_header if is_foreign(path) else read_header)
+
+
+def _record(path: Path, take: dict, read: Callable[[Path, dict], dict]) -> ImageRecord:
+    """Return the record of a header, after checking the size it claims."""
+    with decoder_errors(path):
+        facts = read(path, take)
+        channels = facts.pop("channels")
+        rows, cols = facts["shape"]
+        size = path.stat().st_size if path.is_file() else math.inf  # Zarr omits constant chunks
+        if min(rows, cols) < 1:
+            raise ValueError(f"{rows} x {cols} pixels")
+    if rows * cols > MAX_PIXELS or rows * cols * channels > MAX_CHANNELS * MAX_PIXELS:
         raise UserError(
-            f"{path}: claims {rows} x {cols} pixels ({values:,} values), the limit is "
-            f"{MAX_PIXELS:,} pixels of 4 values, crop it, or remove it if that size is wrong"
+            f"{path}: claims {rows} x {cols} pixels of {channels} values, the limit is "
+            f"{MAX_PIXELS:,} pixels of {MAX_CHANNELS}, crop it, or remove it if that size is wrong"
         )
-    if values * facts["bits"] > 8 * room:
+    if rows * cols * channels * facts["bits"] > 8 * MAX_EXPANSION * size:
         raise unreadable(path, f"cut short: it cannot hold {rows} x {cols} pixels")
     return ImageRecord(path, **facts, take=take)
 
 
-def as_record(source):
+def as_record(source: str | Path | ImageRecord) -> ImageRecord:
     """Return the record of a path, or the record itself."""
     return source if isinstance(source, ImageRecord) else read_record(source)
-
-
-def other_header(file, take):
-    """Return as `tiff_header` for an open PNG, JPEG or BMP; these state no pixel size in µm."""
-    size = file.seek(0, 2)
-    if plain := claims.plain_png_size(file):
-        count, (cols, rows), kind = 1, plain, "PNG"
-    else:
-        file.seek(0)
-        with open_with_pillow(file, "PNG", "JPEG", "BMP") as opened:
-            count, (cols, rows) = getattr(opened, "n_frames", 1), opened.size
-            kind = opened.format
-    if count > 1:
-        raise several_pages(file.name, count)
-    chosen(file.name, {}, take)
-    bits, channels, gain = 8, 1, claims.BMP_GAIN if kind == "BMP" else claims.JPEG_GAIN
-    if kind == "PNG":
-        claims.check_chunks(file)
-        file.seek(24)  # bit depth and colour type, PNG specification 11.2.1
-        bits, colour = file.read(2)
-        channels, gain = {2: 3, 4: 2, 6: 4}.get(colour, 1), claims.DEFLATE_GAIN
-    values = rows * cols * channels
-    return values, gain * size, {"shape": (rows, cols), "bits": bits}
 
 
 # ---------------------------------------------------------------- pixels
 
 
-def read_stored(source):
+def read_stored(source: str | Path | ImageRecord) -> np.ndarray:
     """Read one image as it is stored.
-
-    Parameters
-    ----------
-    source : path or ImageRecord
 
     Returns
     -------
@@ -172,18 +147,15 @@ def read_stored(source):
     Raises
     ------
     UserError
-        The file cannot be read, has several pages, or claims an absurd size.
+        The file cannot be read, see `read_record`.
     """
     record = as_record(source)
-    try:
-        return decode(record.path, record.take)
-    except UserError:
-        raise
-    except Exception as error:  # a damaged body can raise anything in the libraries
-        raise unreadable(record.path, f"{type(error).__name__}: {error}") from None
+    with decoder_errors(record.path):
+        read = decode_foreign if is_foreign(record.path) else decode
+        return read(record.path, record.take)
 
 
-def read_image(source):
+def read_image(source: str | Path | ImageRecord) -> np.ndarray:
     """Read one image as grey.
 
     Colour becomes luminance (ITU-R BT.601), alpha is ignored, 8-bit values stay as they are, and
@@ -201,10 +173,14 @@ def read_image(source):
     Raises
     ------
     UserError
-        As `read_stored`, or the image has NaN pixels.
+        The file cannot be read, see `read_record`, or has NaN pixels.
     """
     record = as_record(source)
-    image = read_stored(record)
+    return to_grey(read_stored(record), record)
+
+
+def to_grey(image: np.ndarray, record: ImageRecord) -> np.ndarray:
+    """Return an image as stored as grey uint8, see `read_image`."""
     if image.ndim == 3 and image.shape[2] in (3, 4):
         import cv2
 
@@ -219,7 +195,7 @@ def read_image(source):
     return image if image.dtype == np.uint8 else scale_to_uint8(image, record.path)
 
 
-def scale_to_uint8(image, path):
+def scale_to_uint8(image: np.ndarray, path: str | Path) -> np.ndarray:
     """Scale a (rows, cols) image of any number type from its own range to uint8 0..255.
 
     An image of one value becomes 0, or 255 where it is above 0, as an all-myelin mask needs.
@@ -240,16 +216,11 @@ def scale_to_uint8(image, path):
     return scaled
 
 
-def read_mask(source):
+def read_mask(source: str | Path | ImageRecord) -> np.ndarray:
     """Read one mask: the higher of its two values is myelin (or axon); one value means all or none.
 
-    Up to `STRAY_MASK_FRACTION` of the pixels may have other values; they go to the nearer one. Of a
-    label image, all regions are taken.
-
-    Parameters
-    ----------
-    source : path or ImageRecord
-        As for `read_image`.
+    Up to `MAX_STRAY_FRACTION` of the pixels may have other values; they go to the nearer one. All
+    regions of a label image belong to the mask.
 
     Returns
     -------
@@ -258,10 +229,12 @@ def read_mask(source):
     Raises
     ------
     UserError
-        As `read_image`, or the image has more than two values.
+        The file is no TIFF, PNG, JPEG or BMP of one image, or has more than two values.
     """
-    record = as_record(source)
-    image = read_image(record)
+    record = source if isinstance(source, ImageRecord) else _record(Path(source), {}, read_header)
+    with decoder_errors(record.path):
+        stored = decode(record.path, record.take)
+    image = to_grey(stored, record)
     lowest, highest = image.min(), image.max()
     if np.count_nonzero(image == lowest) + np.count_nonzero(image == highest) == image.size:
         return image == highest  # the usual case, quickly
@@ -271,8 +244,8 @@ def read_mask(source):
         return image > 0
     low, high = np.sort(np.argsort(counts)[-2:])
     strays = image.size - counts[low] - counts[high]
-    if strays > STRAY_MASK_FRACTION * image.size:
-        if (mask := label_mask(record.path, read_stored(record))) is not None:
+    if strays > MAX_STRAY_FRACTION * image.size:
+        if (mask := label_mask(record.path, stored)) is not None:
             return mask
         raise UserError(
             f"{record.path}: {len(values)} grey values in a mask, which has two (0 and 255), "
@@ -281,7 +254,7 @@ def read_mask(source):
     return image > (int(low) + int(high)) / 2
 
 
-def read_labels(path, shape=None):
+def read_labels(path: str | Path, shape: tuple[int, int] | None = None) -> np.ndarray:
     """Read a label image: the number of a region on each of its pixels, 0 elsewhere.
 
     Parameters
@@ -297,16 +270,17 @@ def read_labels(path, shape=None):
     Raises
     ------
     UserError
-        As `read_stored`, or not grey, of another shape, or with values that are no whole numbers.
+        The file cannot be read, is not grey, has another shape, or values that are not whole
+        numbers from 0.
     """
     labels = read_stored(path)
     whole = labels.ndim == 2 and labels.dtype.kind in "buif"
-    if whole and labels.dtype.kind == "f":  # ImageJ keeps 32-bit numbers as floats
+    if whole and labels.dtype.kind == "f":  # ImageJ stores 32-bit numbers as floats
         whole = bool((np.isfinite(labels) & (labels == np.floor(labels))).all())
     if not whole or labels.min() < 0 or labels.max() >= 2**31:
         raise UserError(
-            f"{path}: {labels.dtype} of shape {labels.shape} is no label image, which is grey with "
-            "whole numbers from 0, save it as 16- or 32-bit TIFF"
+            f"{path}: {labels.dtype} of shape {labels.shape} is not a label image, which is grey "
+            "with whole numbers from 0, save it as 16- or 32-bit TIFF"
         )
     if shape not in (None, labels.shape):
         own, wanted = ("{} x {}".format(*size) for size in (labels.shape, shape))

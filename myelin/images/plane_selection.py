@@ -1,21 +1,22 @@
-"""Which image of a file that holds several: `--take channel=2,plane=5`.
+"""Choose one image of a file that holds several: `--take channel=2,plane=5`.
 
 A choice is a dict {name: number}, numbers from 1 as microscopes' programs count.
 """
 
 import argparse
 import re
+from pathlib import Path
 
-from myelin.images.tiff_pages import MAX_PAGES
-from myelin.runtime.cli import UserError
+from myelin.runtime.cli import UserError, count_of
 
+MAX_PAGES = 10_000  # pages of a TIFF that are counted
 WORDS = ("page", "series", "channel", "plane", "time", "level")
-# By the letters that OME and the readers of microscopes' formats have for axes; others keep theirs.
+# By OME's letters of axes, which the readers of microscopes' formats share; others stay letters.
 NAMES = {"C": "channel", "Z": "plane", "T": "time", "P": "series", "I": "page", "Q": "page"}
 LETTER = re.compile(r"[^\W\d_]\d?")
 
 
-def parse_take(text):
+def parse_take(text: str) -> dict:
     """argparse type: NAME=N[,NAME=N...]."""
     take = {}
     for word in filter(None, text.split(",")):
@@ -29,17 +30,17 @@ def parse_take(text):
     return take
 
 
-def take_text(take):
-    """Return a choice as `parse_take` reads it."""
+def take_text(take: dict) -> str:
+    """Return a choice as the text that `parse_take` reads."""
     return ",".join(f"{name}={number}" for name, number in sorted(take.items()))
 
 
-def part(take, *names):
-    """Return what a choice says of some names."""
+def part(take: dict, *names: str) -> dict:
+    """Return the part of a choice that concerns some names."""
     return {name: take[name] for name in names if name in take}
 
 
-def add_take_option(parser):
+def add_take_option(parser: argparse.ArgumentParser) -> None:
     """Add `--take`."""
     parser.add_argument(
         "--take",
@@ -52,7 +53,7 @@ def add_take_option(parser):
     )
 
 
-def chosen(path, counts, take):
+def chosen(path: str | Path, counts: dict, take: dict) -> dict:
     """Return the place of the image to read, {name: index from 0}.
 
     Parameters
@@ -60,14 +61,14 @@ def chosen(path, counts, take):
     path : path
         For the messages.
     counts : dict of str to int
-        How many there are of each name.
+        Number of images along each axis.
     take : dict of str to int
+        The first and largest level is taken without a choice.
 
     Raises
     ------
     UserError
-        There are several and no choice between them, or fewer than the number chosen. Of levels,
-        the first and largest is taken without a choice.
+        There are several images and no choice between them, or fewer than the number chosen.
     """
     for name, number in take.items():
         count = counts.get(name, 1)
@@ -77,21 +78,24 @@ def chosen(path, counts, take):
             )
     several = {name: n for name, n in counts.items() if n > 1 and name not in ("level", *take)}
     if several:
+        found = ", ".join(counted(name, n) for name, n in several.items())
         raise UserError(
-            f"{path}: {', '.join(map(counted, several, several.values()))} in one file, choose "
-            f"with --take {','.join(f'{name}=N' for name in several)}, or save the one you "
-            "need as a file of its own"
+            f"{path}: {found} in one file, choose with --take "
+            f"{','.join(f'{name}=N' for name in several)}, or save the one you need as a file of "
+            "its own"
         )
     return {name: take.get(name, 1) - 1 for name in counts}
 
 
-def counted(name, count):
+def counted(name: str, count: int) -> str:
     """Return a count as a text."""
-    number = f"more than {MAX_PAGES:,}" if count > MAX_PAGES else count
-    return f"{number} {name if name == 'series' else name + 's'}"
+    plural = name if name == "series" else f"{name}s"
+    return (
+        f"more than {MAX_PAGES:,} {plural}" if count > MAX_PAGES else count_of(count, name, plural)
+    )
 
 
-def several_pages(path, count):
-    """Return the error for pages of which only the first could be read."""
+def several_pages(path: str | Path, count: int) -> UserError:
+    """Return the error for a file whose first page alone could be read."""
     pages = counted("page", count)
     return UserError(f"{path}: {pages} in one file, save each page as a file of its own")

@@ -94,19 +94,6 @@ def test_inches_in_imagej_tags_are_dots_per_inch_and_unknown(tmp_path):
     assert read_record(path).pixel_size() == (None, "unknown")
 
 
-@pytest.mark.parametrize(
-    "before",
-    [
-        '<!DOCTYPE OME [<!ENTITY a "0.25">]>',
-        '<!DOCTYPE OME SYSTEM "file:///etc/passwd">',
-        "<?a <!-- ?><!DOCTYPE OME [<!ENTITY b '1'>]><?a --> ?>",
-    ],
-)
-def test_xml_with_a_document_type_is_ignored(tmp_path, before):
-    path = ome_image(tmp_path / "x.tif", 'PhysicalSizeX="0.25"', before)
-    assert read_record(path).pixel_size() == (None, "unknown")
-
-
 def test_a_pixel_size_on_the_command_line_is_a_number_in_its_range():
     assert pixel_size.check_pixel_size("0.1") == 0.1
     for text in ("0", "-1", "nan", "inf", "100", "0.1um", ""):
