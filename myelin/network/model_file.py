@@ -126,9 +126,9 @@ def save_model(path, network, settings, optimizer=True):
     if trained and trained.built:
         plain.compile(optimizer="adam", loss=unet.dice_coef_loss, metrics=[unet.dice_coef])
         plain.optimizer.build(plain.trainable_variables)
-        values = [variable.numpy() for variable in trained.variables]
-        for variable, value in zip(plain.optimizer.variables, values, strict=True):
-            variable.assign(value)
+        states = zip(plain.optimizer.variables, adam_state(trained), strict=True)
+        for variable, value in states:
+            variable.assign(value.numpy())
     with replacing(path) as temporary:
         plain.save(temporary)
         if not optimizer:
@@ -287,7 +287,22 @@ def load_model(path):
 
 def restore_adam(network, adam):
     """Give a compiled network the state `load_model` returned; its learning rate stays."""
-    network.optimizer.build(network.trainable_variables)
-    for index, variable in enumerate(network.optimizer.variables):
+    optimizer = network.optimizer
+    optimizer.build(network.trainable_variables)
+    for index, (variable, value) in enumerate(zip(adam_state(optimizer), adam, strict=True)):
         if index != 1:  # the learning rate is this run's own
-            variable.assign(adam[index])
+            variable.assign(value)
+    # A moving average equals the weights at the end of an epoch, when files are written.
+    averages = filter(is_average, optimizer.variables)
+    for average, weights in zip(averages, network.get_weights(), strict=False):
+        average.assign(weights)
+
+
+def adam_state(optimizer):
+    """Return iteration, learning rate, and momentum and velocity of each weight, as variables."""
+    return [variable for variable in optimizer.variables if not is_average(variable)]
+
+
+def is_average(variable):
+    """Return whether an optimizer's variable is the moving average of a weight."""
+    return variable.name.endswith("_average")

@@ -114,7 +114,9 @@ def compile_network(network, recipe):
         reduced.set_weights(network.get_weights())
         network = reduced
     network.compile(
-        optimizer=keras.optimizers.Adam(recipe.learning_rate),
+        optimizer=keras.optimizers.Adam(
+            recipe.learning_rate, use_ema=recipe.average > 0, ema_momentum=recipe.average
+        ),
         loss=unet.LOSSES[recipe.loss],
         metrics=[unet.dice_coef],
     )

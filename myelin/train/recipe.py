@@ -36,6 +36,9 @@ class Recipe:
     learning_rate : float
     precision : "float32" or "bfloat16"
         What most layers compute in while training.
+    average : float
+        Momentum of an exponential moving average of the weights; 0 for none. Each epoch ends with
+        the average, is saved with it, and the next one goes on from it.
     """
 
     crop: int | None = None
@@ -46,6 +49,7 @@ class Recipe:
     schedule: str = "constant"
     learning_rate: float = 1e-3
     precision: str = "float32"
+    average: float = 0.0
 
     def rate(self, step, total):
         """Return Adam's step size at one step of `total`: constant, or a warmed-up cosine."""
@@ -246,6 +250,13 @@ def add_recipe_options(parser, continued=False):
         "numbers that training computes with: bfloat16 takes about 0.6 of the time on processors "
         "and GPUs that have it; weights and the model file stay float32",
         choices=list(PRECISIONS),
+    )
+    add(
+        "--average",
+        "momentum of a moving average of the weights, such as 0.97, with which each epoch ends; "
+        "0 for none",
+        type=number(float, 0, 0.9999),
+        metavar="M",
     )
 
 

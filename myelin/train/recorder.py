@@ -48,8 +48,10 @@ class Recorder(Callback):
         self.network.optimizer.learning_rate = self.rate = rate
 
     def on_train_batch_end(self, batch, logs=None):
-        """Say after four steps how long the training will take."""
+        """End each epoch with averaged weights; after four steps print the expected time."""
         self.step += 1
+        if self.run.recipe.average and self.step % self.steps == 0:  # before it is validated
+            self.network.optimizer.finalize_variable_values(self.network.trainable_variables)
         done = self.step - self.start * self.steps
         if done == 1:  # the first step builds the graph; time from the second on
             self.clock = time.monotonic()

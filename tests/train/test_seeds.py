@@ -8,6 +8,7 @@ import extra_training
 import train
 import unet
 from myelin.network import engine, model_file, preprocessing
+from myelin.train.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("small_network", "eager")
 
@@ -42,6 +43,22 @@ def test_a_seed_gives_one_model_resumed_or_not(pairs_only, monkeypatch):
     assert same_weights("a", "b")
     train.main(["c.h5", *call, "--seed", "1"])
     assert not same_weights("a", "c")
+
+
+def test_averaged_weights_are_saved_and_an_average_goes_on_from_them(pairs_only):
+    train.main("raw.h5 1 --size 32 --validation-split 0 --seed 3".split())
+    train.main("avg.h5 1 --size 32 --validation-split 0 --seed 3 --average 0.9".split())
+    raw, averaged = (model_file.read_model_file(f"models/{n}.h5") for n in ("raw", "avg"))
+    # The five steps are the same; the average lags behind the last one.
+    assert np.array_equal(raw[2][2], averaged[2][2]) and len(raw[2]) == len(averaged[2])
+    assert not np.allclose(raw[0][0], averaged[0][0], atol=1e-5)
+    network, _, adam = model_file.load_model("models/avg.h5")
+    from myelin.train import fit  # late: it imports Keras
+
+    network = fit.compile_network(network, Recipe(average=0.9))
+    model_file.restore_adam(network, adam)
+    network.optimizer.finalize_variable_values(network.trainable_variables)
+    assert all(map(np.array_equal, network.get_weights(), averaged[0]))
 
 
 def test_continued_training_shows_the_frames_in_the_order_of_the_seed(pairs_only):
