@@ -17,6 +17,7 @@ from myelin.images.pixel_size import check_pixel_size
 from myelin.runtime.cli import Parser, UserError, number, progress, script
 from myelin.runtime.disk import check_room
 from myelin.runtime.tables import write_table
+from myelin.synthetic.looks import LOOKS
 from myelin.synthetic.nerve import SCENES, TRUE_COLUMNS, draw_nerve
 
 
@@ -78,10 +79,13 @@ def build_parser():
     )
     add(
         "--look",
-        choices=("light", "electron", "mixed"),
+        choices=(*LOOKS, "mixed"),
         default="light",
         help="light: inverted light microscopy of peripheral nerve; electron: scanning electron "
-        "microscopy of white matter (default light)",
+        "microscopy of white matter; stained: toluidine blue in bright field, small and "
+        "regenerating fibers; osmium: black myelin on a dark ground; cars: dim, noisy rings; "
+        "transmission: electron microscopy with unmyelinated axons; mixed: chosen at random for "
+        "each image (default light)",
     )
     add(
         "--scenes",

@@ -2,19 +2,22 @@
 
     image, mask, fibers = draw_nerve(512, 512, 0.1, np.random.default_rng(1))
 
-The outlines of fibers and axons are drawn first (synthetic_shapes.py), then their look
-(synthetic_look.py). A pixel is myelin exactly if its centre lies between the two outlines of a
-fiber, and the grey edge is at half height there. The table holds the areas of these continuous
-outlines, not of pixels.
+Outlines of fibers and axons are drawn first (shapes.py), then tissue and image (tissue.py). A pixel
+is myelin exactly if its centre lies between the two outlines of a fiber; the grey edge is at half
+height there. Areas in the table are those of the continuous outlines, not of pixels.
 """
+
+from collections.abc import Collection
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from myelin.runtime.cli import UserError
 from myelin.synthetic.distractors import burn_in, draw_contents
-from myelin.synthetic.look import GREY, background, draw_bodies, photograph
-from myelin.synthetic.shapes import Fascicle, areas, draw_geometry
+from myelin.synthetic.looks import LOOKS, Array, Rng, Section
+from myelin.synthetic.shapes import Bodies, Fascicle, areas, draw_geometry
+from myelin.synthetic.tissue import background, draw_bodies, photograph
 
 # Difficult contents and the share of images that show each when nobody chooses. "diseased" puts
 # swollen and collapsed fibers among the healthy ones; "fat" brings its perineurium along, "blood"
@@ -28,21 +31,27 @@ TRUE_COLUMNS += ["fiber_diameter_um", "myelin_area_um2", "myelin_thickness_um", 
 TRUE_COLUMNS += ["touches_border", "kind"]
 
 
-def draw_nerve(rows, cols, pixel_size_um, rng, myelin="bright", look="light", scenes="random"):
+def draw_nerve(
+    rows: int,
+    cols: int,
+    pixel_size_um: float,
+    rng: Rng,
+    myelin: str = "bright",
+    look: str = "light",
+    scenes: str | Collection[str] = "random",
+) -> tuple[Array, Array, dict[str, Array]]:
     """Draw one nerve cross-section.
 
     Parameters
     ----------
     rows, cols : int
-        Size of the image.
     pixel_size_um : float
-        µm per pixel, 0.02 to 0.5.
+        0.02 to 0.5.
     rng : numpy.random.Generator
         The same state draws the same image.
     myelin : {"bright", "dark", "mixed"}
-    look : {"light", "electron", "mixed"}
-        Inverted light microscopy of a peripheral nerve, or scanning electron microscopy of white
-        matter. "mixed" chooses at random.
+    look : str
+        A name in `LOOKS`; "mixed" chooses one at random.
     scenes : "random" or collection of str
         Difficult contents, of `SCENES`; "random" takes each with its share there.
 
@@ -50,54 +59,46 @@ def draw_nerve(rows, cols, pixel_size_um, rng, myelin="bright", look="light", sc
     -------
     image : uint8 array, (rows, cols)
     mask : bool array, (rows, cols)
-        Myelin; splits and vacuoles within a sheath included, as when drawn by hand.
+        Myelin; splits and vacuoles within a sheath are included.
     fibers : dict of arrays
-        The columns of morphometry.py's table that apply: `TRUE_COLUMNS`. Areas are of the whole
-        outlines, also where `touches_border`: the image's edge, a margin, crack, dust or text cuts
-        it. x_px, y_px is a point in the axon. A collapsed fiber (`kind`) has no axon: NaN there.
-
-    Raises
-    ------
-    UserError
-        A name or a number out of range.
+        `TRUE_COLUMNS`, as in morphometry.py's table. Areas are those of the whole outlines, also
+        where `touches_border`. Collapsed fibers (`kind`) have no axon: NaN.
 
     Examples
     --------
     >>> image, mask, fibers = draw_nerve(200, 300, 0.1, np.random.default_rng(1))
-    >>> image.shape, mask.dtype
-    ((200, 300), dtype('bool'))
     >>> bool(np.median(image[mask]) > np.median(image[~mask]))
     True
     """
     myelin = choose("myelin", myelin, ("bright", "dark"), rng)
-    look = choose("look", look, tuple(GREY), rng)
-    scenes, shape = choose_scenes(scenes, rng), (rows, cols)
-    check_size(shape, pixel_size_um)
-    fascicle = draw_fascicle(shape, pixel_size_um, scenes, rng)
-    bodies = draw_geometry(rows, cols, pixel_size_um, look, scenes, fascicle, rng)
-    tones = {name: rng.uniform(*span) for name, span in GREY[look].items()}
-    ground = background(fascicle, pixel_size_um, tones, scenes, shape, rng)
-    grey, fiber, axon = draw_bodies(bodies, ground, tones, pixel_size_um, rng)
+    look = LOOKS[choose("look", look, tuple(LOOKS), rng)]
+    section = Section((rows, cols), pixel_size_um, look, choose_scenes(scenes, rng), rng)
+    check_size(section)
+    fascicle = Fascicle(section)
+    bodies = draw_geometry(section, fascicle)
+    section.tones = {name: rng.uniform(*span) for name, span in look.tones.items()}
+    grey, fiber, axon = draw_bodies(section, bodies, background(section, fascicle))
     mask = (fiber > 0) & (axon == 0)
-    # Random numbers of their own: without these contents all else is as if they were unknown.
-    within, above = rng.spawn(2)
-    covered = draw_contents(grey, bodies, mask, tones, pixel_size_um, look, scenes, within)
-    image = photograph(grey.astype(np.float32), pixel_size_um, look, rng)
+    # Random numbers of their own: all else stays the same with and without these contents.
+    within, above = (replace(section, rng=spawned) for spawned in rng.spawn(2))
+    covered = draw_contents(within, grey, bodies, mask)
+    image = photograph(section, grey.astype(np.float32))
     image = 255 - image if myelin == "dark" else image
-    covered |= draw_margins(image, myelin, scenes, rng)
-    covered |= burn_in(image, pixel_size_um, look, scenes, above)
+    covered |= draw_margins(section, image, myelin)
+    covered |= burn_in(above, image)
     return image, mask & ~covered, measure(bodies, fiber, covered, pixel_size_um)
 
 
-def check_size(shape, pixel_size_um):
-    """Raise where an image would be too small, too large, too fine or too coarse to draw."""
-    if not 0.02 <= pixel_size_um <= 0.5:
-        raise UserError(f"pixel size: {pixel_size_um:g} µm, choose 0.02 to 0.5")
-    if min(shape) < 64 or max(shape) > 8192:
-        raise UserError(f"size: {shape[0]} x {shape[1]}, choose 64 to 8192 rows and columns")
+def check_size(section: Section) -> None:
+    """Raise UserError if the image or its pixels are too small or too large to draw."""
+    if not 0.02 <= section.pixel_size_um <= 0.5:
+        raise UserError(f"pixel size: {section.pixel_size_um:g} µm, choose 0.02 to 0.5")
+    rows, cols = section.shape
+    if min(rows, cols) < 64 or max(rows, cols) > 8192:
+        raise UserError(f"size: {rows} x {cols}, choose 64 to 8192 rows and columns")
 
 
-def choose(what, value, choices, rng):
+def choose(what: str, value: str, choices: tuple[str, ...], rng: Rng) -> str:
     """Return `value`, one of `choices`, or for "mixed" one of them at random."""
     if value == "mixed":
         return str(rng.choice(choices))
@@ -106,26 +107,22 @@ def choose(what, value, choices, rng):
     return value
 
 
-def choose_scenes(scenes, rng):
-    """Return the names of difficult contents, of "random" ones each with its probability."""
+def choose_scenes(scenes: str | Collection[str], rng: Rng) -> set[str]:
+    """Return the names of difficult contents; "random" takes each with its probability."""
     if isinstance(scenes, str) and scenes == "random":
         return {name for name, share in SCENES.items() if rng.random() < share}
     if unknown := sorted(set(scenes) - set(SCENES)):
         raise UserError(f"scenes: {', '.join(unknown)}, choose from {', '.join(SCENES)}")
-    return scenes
+    return set(scenes)
 
 
-def draw_fascicle(shape, pixel_size_um, scenes, rng):
-    """Return the `Fascicle` of an image; no wall in view unless a scene has one."""
-    bundled = not {"perineurium", "fat"}.isdisjoint(scenes)
-    reach = (-0.25, 0.05) if "fat" in scenes else (-0.05, 0.3)  # fat cells need room outside
-    return Fascicle(*shape, pixel_size_um, bundled, reach, rng)
-
-
-def draw_margins(image, myelin, scenes, rng):
+def draw_margins(section: Section, image: Array, myelin: str) -> Array:
     """Empty one or two edges of `image`, in place, the second one in part; return where."""
+    rng = section.rng
     empty = np.zeros(image.shape, bool)
-    parts = (1.0, rng.uniform(0.3, 0.7))[: rng.integers(1, 3)] if "margin" in scenes else ()
+    parts = (
+        (1.0, rng.uniform(0.3, 0.7))[: rng.integers(1, 3)] if "margin" in section.contents else ()
+    )
     for part in parts:
         turn = int(rng.integers(4))
         side = np.rot90(empty, turn)  # a view: what is set here is set in `empty`
@@ -135,7 +132,7 @@ def draw_margins(image, myelin, scenes, rng):
     return empty
 
 
-def measure(bodies, fiber, covered, pixel_size_um):
+def measure(bodies: Bodies, fiber: Array, covered: Array, pixel_size_um: float) -> dict[str, Array]:
     """Return the table of the fibers in view, dict of columns."""
     shown = np.unique(fiber[~covered])
     index = shown[shown > 0] - 1

@@ -1,4 +1,4 @@
-"""The shapes in a drawn nerve: which fibers and cells there are, where, and their outlines.
+"""Shapes in a synthetic nerve: which fibers and cells there are, where, and their outlines.
 
 Discs with the diameters of nerve fibers are pushed apart until they hardly overlap; each is
 deformed and cut at its power cell, which presses neighbours flat against each other as in a nerve;
@@ -10,35 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Fiber diameters, µm: (share, median, standard deviation of the logarithm) of each population.
-# Light: a group of small and one of large fibers, as in motor branches of the tibial nerve (Fraher
-# et al. 1990, Acta Neuropathol 79:364, rat) and ventral roots (Berthold et al. 1983, J Anat
-# 136:483, cat); medians and spreads set by eye to the study's mouse nerves.
-# Electron: white matter of the spinal cord, many thin fibers, as in the SEM set of Zaimi et al.
-# 2018, Sci Rep 8:3816, doi:10.1038/s41598-018-22181-4.
-DIAMETERS_UM = {
-    "light": ((0.5, 3.6, 0.28), (0.5, 7.8, 0.20)),
-    "electron": ((0.7, 2.2, 0.40), (0.3, 4.8, 0.40)),
-}
+from myelin.synthetic.looks import Array, Rng, Section
+
 # How far the shares, and all diameters by a factor, differ between images; set by eye.
 SHARE_SHIFT, SCALE_RANGE = 0.2, (0.8, 1.2)
 DIAMETER_RANGE_UM = (0.8, 16.0)
-# g-ratio against fiber diameter (µm). Light: sheaths are relatively thicker on smaller fibers
-# (Berthold: 30 lamellae per µm of axon in the small group, 15 in the large), but relatively thin on
-# the smallest (Fraher); the turning point at 3 to 4 µm and the values are set by eye.
-# Electron: the square root of axon over fiber area is 0.61 to 0.69 in the hand-drawn masks of the
-# nine images of the SEM set.
-G_RATIO = {
-    "light": ((1.5, 3.5, 6.0, 12.0), (0.68, 0.57, 0.62, 0.70)),
-    "electron": ((0.8, 2.5, 5.0, 10.0), (0.72, 0.63, 0.65, 0.71)),
-}
-G_SHIFT = {"light": (-0.10, 0.04), "electron": (-0.05, 0.05)}  # between images, by eye
 G_SPREAD = 0.045  # between fibers of one size, by eye
-# Part of the area that discs (fibers and cells) fill; chosen by eye against the study's nerves.
-PACKING = {"light": (0.88, 1.02), "electron": (0.70, 0.92)}
-# Shares of the discs that are cells or bundles of thin axons, none of them myelin.
-OTHERS = {"light": {"share": (0.08, 0.03), "diameter_um": (2.5, 7.0)}}
-OTHERS["electron"] = {"share": (0.06, 0.04), "diameter_um": (1.5, 5.0)}
 # What a scene brings along: kind, number, diameters (µm), largest part of the image's side.
 GUESTS = {"vessel": ("vessel", 2, (7, 14), np.inf)}
 GUESTS |= {"blood": ("vessel", 4, (6, 26), 0.25), "mast": ("mast", 3, (7, 13), 0.2)}
@@ -55,7 +32,7 @@ FIBER_KINDS = ("healthy", "infolded", "swollen", "collapsed")
 # ---------------------------------------------------------------- outlines
 
 
-def waves(count, spreads, rng):
+def waves(count: int, spreads: dict[int, float], rng: Rng) -> Array:
     """Return sums of random cosines, (count, DIRECTIONS); `spreads` is {frequency: deviation}."""
     total = np.zeros((count, DIRECTIONS))
     for frequency, spread in spreads.items():
@@ -64,20 +41,20 @@ def waves(count, spreads, rng):
     return total
 
 
-def smooth(radii, frequencies):
+def smooth(radii: Array, frequencies: float) -> Array:
     """Return radii (n, DIRECTIONS) with directions averaged: a Gaussian low-pass."""
     spectrum = np.fft.rfft(radii, axis=1)
     spectrum *= np.exp(-0.5 * (np.arange(spectrum.shape[1]) / frequencies) ** 2)
     return np.fft.irfft(spectrum, DIRECTIONS, axis=1)
 
 
-def slopes(radii):
+def slopes(radii: Array) -> Array:
     """Return the cosine of the angle between outline normal and radius, (n, DIRECTIONS)."""
     slope = (np.roll(radii, -1, 1) - np.roll(radii, 1, 1)) / (4 * np.pi / DIRECTIONS)
     return 1 / np.sqrt(1 + (slope / radii) ** 2)
 
 
-def areas(radii):
+def areas(radii: Array) -> Array:
     """Return the area within outlines whose radius is linear between directions, (n,) px²."""
     after = np.roll(radii, -1, 1)
     return (radii**2 + radii * after + after**2).sum(1) * (2 * np.pi / DIRECTIONS) / 6
@@ -87,19 +64,21 @@ def areas(radii):
 
 
 class Fascicle:
-    """The border of the nerve bundle: a wavy circle, seen in part; or none, all is inside."""
+    """The border of the nerve bundle, a wavy circle seen in part; all is inside if not present."""
 
-    def __init__(self, rows, cols, pixel_size_um, present, reach, rng):
-        self.present = present
-        self.radius = rng.uniform(60, 250) / pixel_size_um
+    def __init__(self, section: Section) -> None:
+        rng, contents = section.rng, section.contents
+        self.present = not {"perineurium", "fat"}.isdisjoint(contents)
+        self.radius = section.px(rng.uniform(60, 250))
         heading = rng.uniform(0, 2 * np.pi)
         outward = np.array([np.cos(heading), np.sin(heading)])
-        reach = rng.uniform(*reach) * min(rows, cols)
-        self.center = np.array([cols, rows]) / 2 + (reach - self.radius) * outward
+        reach = (-0.25, 0.05) if "fat" in contents else (-0.05, 0.3)  # fat cells need room outside
+        reach = rng.uniform(*reach) * min(section.shape)
+        self.center = np.array(section.shape[::-1]) / 2 + (reach - self.radius) * outward
         self.waves = [(k, rng.normal(0, 0.04 / k), rng.uniform(0, 6.3)) for k in (3, 5, 9, 14)]
 
-    def depth(self, x, y):
-        """Return how far (px) points lie inside the border; negative outside."""
+    def depth(self, x: Array, y: Array) -> Array:
+        """Return the distance (px) of points from the border; negative outside."""
         if not self.present:
             return np.full(np.shape(x), np.inf)
         dx, dy = x - self.center[0], y - self.center[1]
@@ -110,54 +89,36 @@ class Fascicle:
 
 @dataclass
 class Discs:
-    """Discs that are to become bodies.
+    """Discs that are to become bodies; lengths in px, the middle of the first pixel is 0, 0."""
 
-    Attributes
-    ----------
-    kind : str array, (n,)
-    radius : float array, (n,)
-        px.
-    centers : float array, (n, 2)
-        x, y in px; the middle of the first pixel is 0, 0.
-    low, high : float arrays, (2,)
-        Corners of the area that they lie in.
-    """
-
-    kind: np.ndarray
-    radius: np.ndarray
-    centers: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    kind: Array  # str, (n,)
+    radius: Array  # (n,)
+    centers: Array  # x, y, (n, 2)
+    low: Array  # corners of the area that they lie in, (2,)
+    high: Array
 
 
 @dataclass
 class Bodies:
-    """Fibers and cells of one image.
+    """Fibers and cells of one image; lengths in px."""
 
-    Attributes
-    ----------
-    kind : str array, (n,)
-    centers : float array, (n, 2)
-        x, y of the point that the radii go out from, px.
-    outer, inner : float arrays, (n, DIRECTIONS)
-        Outlines of the body and of its axon, px; 0 for a body without axon.
-    """
-
-    kind: np.ndarray
-    centers: np.ndarray
-    outer: np.ndarray
-    inner: np.ndarray
+    kind: Array  # str, (n,)
+    centers: Array  # x, y of the point that the radii go out from, (n, 2)
+    outer: Array  # outline of the body, (n, DIRECTIONS)
+    inner: Array  # outline of its axon, (n, DIRECTIONS); 0 for a body without axon
 
 
-def draw_discs(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
-    """Choose the `Discs` that fill the fascicle in the image and in a rim around it, at random."""
-    rim = (8 if look == "light" else 4) / pixel_size_um  # a large fiber: the edge looks like within
+def draw_discs(section: Section, fascicle: Fascicle) -> Discs:
+    """Choose at random the discs that fill the fascicle in the image and in a rim around it."""
+    rng, look, contents = section.rng, section.look, section.contents
+    pixel_size_um, rim = section.pixel_size_um, section.px(look.rim_um)
+    rows, cols = section.shape
     low, high = np.array([-rim, -rim]), np.array([cols + rim, rows + rim])
     spots = rng.uniform(low, high, (20000, 2))
     inside = fascicle.depth(*spots.T) > 0
-    area = np.prod(high - low) * inside.mean() * rng.uniform(*PACKING[look])
+    area = np.prod(high - low) * inside.mean() * rng.uniform(*look.packing)
 
-    small, large = np.array(DIAMETERS_UM[look])
+    small, large = np.array(look.diameters_um)
     share = small[0] + rng.uniform(-SHARE_SHIFT, SHARE_SHIFT)
     count = int(2 * area * (pixel_size_um / small[1]) ** 2) + 20  # more than will find room
     _, median, spread = np.where(rng.random(count) < share, small[:, None], large[:, None])
@@ -166,23 +127,22 @@ def draw_discs(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
 
     kind = np.full(count, "healthy", dtype="<U9")
     kind[(diameter > np.median(diameter)) & (rng.random(count) < 0.15)] = "infolded"
-    if "diseased" in scenes:
+    if "diseased" in contents:
         sick = rng.random(count) < rng.uniform(0.1, 0.3)
         kind[sick] = rng.choice(["swollen", "collapsed"], sick.sum(), p=[0.7, 0.3])
         diameter[kind == "collapsed"] *= 0.75
         diameter[kind == "swollen"] *= rng.uniform(1.1, 1.5, (kind == "swollen").sum())
-    remak, cell = OTHERS[look]["share"]
     dice = rng.random(count)
-    other = dice < remak + cell
+    other = dice < look.remak_share + look.cell_share
     kind[other] = "cell"
-    kind[dice < remak] = "remak"
-    diameter[other] = rng.uniform(*OTHERS[look]["diameter_um"], other.sum())
+    kind[dice < look.remak_share] = "remak"
+    diameter[other] = rng.uniform(*look.cell_um, other.sum())
     first = 0
-    for name, number, span, part in (GUESTS[scene] for scene in GUESTS if scene in scenes):
+    for name, number, span, part in (GUESTS[scene] for scene in GUESTS if scene in contents):
         here, first = slice(first, first + number), first + number
         kind[here], largest = name, part * np.sqrt(area) * pixel_size_um
         diameter[here] = np.minimum(rng.uniform(*span, number), largest)
-    # What could not be resolved in such an image is left out.
+    # Fibers too small to be resolved are left out.
     seen = diameter > (THINNEST_AXON_PX + 2 * THINNEST_SHEATH_PX) * pixel_size_um
     kind, radius = kind[seen], diameter[seen] / 2 / pixel_size_um
     room = np.cumsum(np.pi * radius**2) < area
@@ -198,7 +158,7 @@ def draw_discs(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
     return Discs(kind, radius, centers, low, high)
 
 
-def push_apart(discs, fascicle):
+def push_apart(discs: Discs, fascicle: Fascicle) -> Array:
     """Push overlapping discs apart, within their area and the fascicle; return new centers."""
     centers, true_radius = discs.centers.copy(), discs.radius
     for step in range(200):
@@ -222,7 +182,7 @@ def push_apart(discs, fascicle):
     return centers
 
 
-def neighbours(centers, radius, reach):
+def neighbours(centers: Array, radius: Array, reach: float) -> tuple[Array, Array]:
     """Return indices i, j of discs nearer to each other than `reach` times the sum of radii.
 
     Each pair once, i the larger disc: it is looked for within the larger disc's own reach, as one
@@ -240,9 +200,10 @@ def neighbours(centers, radius, reach):
     return i[close], j[close]
 
 
-def draw_geometry(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
-    """Return the `Bodies` of one image."""
-    discs = draw_discs(rows, cols, pixel_size_um, look, scenes, fascicle, rng)
+def draw_geometry(section: Section, fascicle: Fascicle) -> Bodies:
+    """Return the fibers and cells of one image."""
+    rng, look = section.rng, section.look
+    discs = draw_discs(section, fascicle)
     kind, radius, centers = discs.kind, discs.radius, push_apart(discs, fascicle)
     inside = fascicle.depth(*centers.T) > 0.6 * radius
     kind, radius, centers = kind[inside], radius[inside], centers[inside]
@@ -251,8 +212,8 @@ def draw_geometry(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
     kind, radius, centers, limit = kind[keep], radius[keep], centers[keep], limit[keep]
     outer = fiber_outlines(radius, kind, limit, rng)
 
-    size_um = 2 * np.sqrt(areas(outer) / np.pi) * pixel_size_um
-    g_ratio = np.interp(size_um, *G_RATIO[look]) + rng.uniform(*G_SHIFT[look])
+    size_um = 2 * np.sqrt(areas(outer) / np.pi) * section.pixel_size_um
+    g_ratio = np.interp(size_um, *look.g_ratio) + rng.uniform(*look.g_shift)
     g_ratio += G_SPREAD * rng.standard_normal(len(kind))
     swollen, vessel = kind == "swollen", kind == "vessel"
     g_ratio[kind == "mast"] = 0.45  # the nucleus
@@ -260,9 +221,9 @@ def draw_geometry(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
     g_ratio[vessel] = rng.uniform(0.72, 0.82, vessel.sum())
     inner = axon_outlines(outer, kind, np.clip(g_ratio, 0.28, 0.84), rng)
     inner[np.isin(kind, ("collapsed", "remak", "cell"))] = 0
-    # What a person could not resolve is not drawn, so that the table holds no invisible fiber.
+    # Axons too small to be seen are left out: the table holds no invisible fiber.
     seen = (inner[:, 0] == 0) | (2 * np.sqrt(areas(inner) / np.pi) >= THINNEST_AXON_PX)
-    # A small fiber crushed between large ones gives way along the nerve: not seen, either.
+    # Small fibers crushed between large ones are left out too.
     seen &= areas(outer) > 0.75 * np.pi * radius**2
     seen &= (outer - inner).min(axis=1) >= 0.99 * THINNEST_SHEATH_PX
     return Bodies(kind[seen], centers[seen], outer[seen], inner[seen])
@@ -271,7 +232,7 @@ def draw_geometry(rows, cols, pixel_size_um, look, scenes, fascicle, rng):
 # ---------------------------------------------------------------- from discs to fibers
 
 
-def power_cells(centers, radius, gap_px):
+def power_cells(centers: Array, radius: Array, gap_px: Array) -> tuple[Array, Array]:
     """Return the radius of each disc's power cell less half the gap, (n, DIRECTIONS), and a flag.
 
     Sides of power cells (Aurenhammer 1987, SIAM J Comput 16:78) lie where the powers of two discs
@@ -300,7 +261,7 @@ def power_cells(centers, radius, gap_px):
     return limit, alive & (limit.min(axis=1) > 0.3 * radius)
 
 
-def fiber_outlines(radius, kind, limit, rng):
+def fiber_outlines(radius: Array, kind: Array, limit: Array, rng: Rng) -> Array:
     """Return the outer outlines, radii (n, DIRECTIONS) in px: wavy discs within their cells."""
     count = len(radius)
     spreads = {2: 0.10, 3: 0.06, 4: 0.04, 5: 0.03, 6: 0.022, 7: 0.018, 9: 0.012, 11: 0.008}
@@ -316,7 +277,7 @@ def fiber_outlines(radius, kind, limit, rng):
     return np.minimum(smooth(np.minimum(round_cell * (1 + wave), limit), 10), limit)
 
 
-def axon_outlines(outer, kind, g_ratio, rng):
+def axon_outlines(outer: Array, kind: Array, g_ratio: Array, rng: Rng) -> Array:
     """Return the axon outlines, radii (n, DIRECTIONS) in px, whose areas give `g_ratio`."""
     count = len(outer)
     uneven = waves(count, {1: 0.12, 2: 0.08, 3: 0.06, 5: 0.03, 7: 0.025, 9: 0.02}, rng)
@@ -334,7 +295,7 @@ def axon_outlines(outer, kind, g_ratio, rng):
         buds = np.maximum(buds, np.where(hit, outer - near, 0))
     least = np.maximum(0.12 * outer, 1.3)
 
-    def inner(depth):
+    def inner(depth: Array) -> Array:
         sheath = np.maximum(smooth(np.maximum(depth[:, None] * profile, buds), 16), 0.0)
         sheath = np.maximum(sheath, THINNEST_SHEATH_PX / np.maximum(slopes(outer), 0.4))
         return np.maximum(outer - sheath, least)
