@@ -251,13 +251,8 @@ def add_recipe_options(parser, continued=False):
         "and GPUs that have it; weights and the model file stay float32",
         choices=list(PRECISIONS),
     )
-    add(
-        "--average",
-        "momentum of a moving average of the weights, such as 0.97, with which each epoch ends; "
-        "0 for none",
-        type=number(float, 0, 0.9999),
-        metavar="M",
-    )
+    average = "end each epoch with a moving average of the weights of this momentum, such as 0.9"
+    add("--average", average, type=number(float, 0, 0.9999), metavar="M")
 
 
 def add_run_options(parser):
