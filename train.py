@@ -3,12 +3,15 @@
     python train.py newmyelin.h5 100
     python train.py newmyelin.h5 40 --crop 256 --augment --normalize image --loss dice+gaps
 
-The first call is the procedure of 2018: whole frames of 1024 x 1024, minus Dice, Adam at 1e-3, the
-last 20 % of the frames for validation. The second learns from random crops, in which images of any
-magnification come to one width of fibers; its model takes images of any size. Writes
-models/newmyelin.h5 (after each better epoch), newmyelin_history.csv and newmyelin_curve.png; until
-the run is complete also newmyelin_resume.h5, from which --resume goes on.
+The first call is the procedure of 2018: whole frames of 1024 x 1024 pixels, minus the Dice
+coefficient, Adam at 1e-3, the last 20 % of the frames for validation. The second trains on random
+crops, in which all images are rescaled to one fiber width; its model takes images of any size.
+Writes models/newmyelin.h5 (after each better epoch), newmyelin_history.csv and newmyelin_curve.png.
+Until the training is complete, --resume continues it from newmyelin_resume.h5.
 """
+
+import argparse
+from pathlib import Path
 
 from myelin.folders.naming import NPYDATA
 from myelin.folders.packing import keep_up_to_train
@@ -18,76 +21,64 @@ from myelin.runtime.cli import Parser, number, script
 from myelin.runtime.disk import check_room
 from myelin.runtime.lock import holding
 from myelin.segment.pipeline import room_if_packed, segment_if_packed
+from myelin.train import recipe
 from myelin.train.pairs import Pairs
-from myelin.train.recipe import (
-    Recipe,
-    Run,
-    add_recipe_options,
-    add_run_options,
-    given_recipe,
-    multiple,
-)
 from unet import DEFAULT_SIZE
 
 
 @script
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Train a new model."""
     args = parse(argv)
-    run = Run.from_arguments(args, given_recipe(args, Recipe()))
+    run = recipe.Run.from_arguments(args, recipe.given_recipe(args, recipe.Recipe()))
     run.check((args.size or 0) ** 2)
     path = model_path(args.model)
     keep_up_to_train()
-    with (
-        holding(path.parent, path.name),
-        holding(NPYDATA, "imgs_train.npy", shared=True),
-    ):
-        train(path, run, args)
-    from myelin.train.calibration import calibrate_trained  # late: it imports all that draws
+    with holding(path.parent, path.name), holding(NPYDATA, "imgs_train.npy", shared=True):
+        train(path, run, args.resume)
+    from myelin.train.calibration import calibrate_if_openvino  # late, for a fast --help
 
-    calibrate_trained(path)
+    calibrate_if_openvino(path)
     segment_if_packed(path)
 
 
-def train(path, run, args):
+def train(path: Path, run: recipe.Run, resume: bool) -> None:
     """Train a model file."""
-    check_room(room_of_training(path, run.keep_optimizer) | room_if_packed())
-    pairs = Pairs(as_bright=bool(args.crop), fiber_px=FIBER_PX if args.crop else None)
+    check_room(room_of_training(path) | room_if_packed())
+    crops = run.recipe.crop is not None
+    pairs = Pairs(as_bright=crops, fiber_px=FIBER_PX if crops else None)
 
     from myelin.train import fit as training  # late: it imports Keras
 
-    if args.resume:
-        progress = training.resumed_network(path, run)
-    else:
-        progress = training.new_network(run, pairs)
-    training.fit(path, progress, pairs, run)
+    state = training.resumed_network(path, run) if resume else training.new_network(run, pairs)
+    training.fit(path, state, pairs, run)
 
 
-def parse(argv):
+def parse(argv: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = Parser(__doc__)
-    parser.add_argument("model", help="model file to write, into models/ when a bare name")
-    parser.add_argument("epochs", type=number(int, 1), help="how often to go through the data")
+    parser.add_argument("model", help="model file to write, in models/ if a bare name")
+    parser.add_argument("epochs", type=number(int, 1), help="passes through the training images")
     parser.add_argument(
         "--size",
-        type=multiple,
+        type=recipe.multiple,
         metavar="PX",
-        help=f"whole frames are resized to PX x PX pixels (default: {DEFAULT_SIZE})",
+        help=f"side to which whole frames are resized, pixels (default: {DEFAULT_SIZE})",
     )
     parser.add_argument(
         "--normalize",
         choices=["dataset", "image"],
         default="dataset",
         help="subtract the mean and divide by the standard deviation of the whole training set, "
-        "or of each image by itself (default: dataset)",
+        "or of each image (default: dataset)",
     )
-    add_recipe_options(parser)
-    add_run_options(parser)
+    recipe.add_recipe_options(parser)
+    recipe.add_run_options(parser)
     args = parser.parse_args(argv)
     if args.augment and not args.crop:
         parser.error("--augment needs --crop")
     if args.crop and args.size:
-        parser.error("--size is of whole frames, leave it out with --crop")
+        parser.error("--size is for whole frames, leave it out with --crop")
     args.size = None if args.crop else args.size or DEFAULT_SIZE
     return args
 

@@ -5,53 +5,44 @@
     network.compile("adam", unet.dice_coef_loss, metrics=[unet.dice_coef])
 
 The U-Net follows Ronneberger, Fischer and Brox (2015), doi:10.1007/978-3-319-24574-4_28, with
-half its filters and same-padded convolutions. `layers` describes it once: from this description
-`get_unet` builds it in Keras, and a model file is checked against it.
+half its filters and same-padded convolutions. `layers` describes it once: from this description it
+is built in Keras (`get_unet`) and OpenVINO, and model files are checked against it.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+    from keras import KerasTensor as Tensor
 
 FILTERS = (32, 64, 128, 256)
 BOTTOM_FILTERS = 512
 STRIDE = 2 ** len(FILTERS)  # rows and cols must be multiples of this: each level halves them
 DEFAULT_SIZE = 1024
-# A gap as narrow as the median sheath, of fibers 35 px wide, see `myelin/measure/fiber_width.py`.
-GAP_PX, GAP_RIM_PX = 7, 2
+GAP_PX = 7  # the median sheath of fibers 35 px wide, see `myelin/measure/fiber_width.py`
+GAP_RIM_PX = 2
 GAP_WEIGHT = 3
 SMOOTH = 1.0
-PRECISIONS = ("float32", "bfloat16")
+TRAINING_PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One layer of the network.
+    """One layer of the network."""
 
-    Attributes
-    ----------
-    kind : str
-        The name of its class in Keras.
-    sources : tuple of int
-        Places in the list of layers of those that feed it.
-    channels : int
-        Channels that it gives, which are the filters of a convolution.
-    inputs : int
-        Channels that it takes.
-    kernel : int
-        Side of a convolution's kernel, px; 0 for layers without weights.
-    activation : str
-        Of a convolution.
-    """
-
-    kind: str
-    sources: tuple = ()
-    channels: int = 1
-    inputs: int = 0
-    kernel: int = 0
-    activation: str = "linear"
+    kind: str  # name of its class in Keras
+    sources: tuple[int, ...] = ()  # places of its inputs in the list of layers
+    channels: int = 1  # output channels; the filters of a convolution
+    inputs: int = 0  # input channels
+    kernel: int = 0  # side of a convolution's kernel, px; 0 for layers without weights
+    activation: str = "linear"  # of a convolution
 
     @property
-    def weight_shapes(self):
-        """Shapes of the kernel and the bias; nothing for layers without weights."""
+    def weight_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the kernel and the bias; empty for layers without weights."""
         if not self.kernel:
             return []
         ends = (self.inputs, self.channels)
@@ -60,17 +51,17 @@ class Layer:
         return [(self.kernel, self.kernel, *ends), (self.channels,)]
 
 
-def layers():
-    """Return the network's layers in order, list of `Layer`."""
+def layers() -> list[Layer]:
+    """Return the network's layers in order."""
     plan = [Layer("InputLayer")]
 
-    def add(kind, channels, *sources, **convolution):
+    def add(kind: str, channels: int, *sources: int, **convolution: object) -> int:
         sources = sources or (len(plan) - 1,)
         inputs = sum(plan[place].channels for place in sources)
         plan.append(Layer(kind, sources, channels, inputs, **convolution))
         return len(plan) - 1
 
-    def convolve_twice(filters):
+    def convolve_twice(filters: int) -> int:
         add("Conv2D", filters, kernel=3, activation="relu")
         return add("Conv2D", filters, kernel=3, activation="relu")
 
@@ -87,78 +78,77 @@ def layers():
     return plan
 
 
-def weight_shapes():
+def weight_shapes() -> list[tuple[int, ...]]:
     """Return the shape of every weight array in order: kernel and bias of each convolution."""
     return [shape for layer in layers() for shape in layer.weight_shapes]
 
 
-def precise_convolutions():
+def precise_convolutions() -> dict[str, type]:
     """Return Keras's two convolutions with biases added in float32, {name: class}.
 
-    A bias's gradient is the sum over all pixels. In bfloat16 TensorFlow stops adding once a summand
-    is less than 1/256 of the sum; in float32, as here, the sum is right. The convolution itself
-    stays in the layer's own precision.
+    The gradient of a bias is a sum over all pixels. TensorFlow adds it up in bfloat16, where the
+    sum stops growing once a summand is below 1/256 of it; in float32 the sum is right. The
+    convolution itself keeps the layer's own precision.
     """
     from keras import layers, ops
 
-    def finish(layer, found):
-        found = ops.cast(found, "float32") + ops.cast(layer.bias, "float32")
-        return layer.activation(ops.cast(found, layer.compute_dtype))
+    def finish(layer: layers.Layer, result: Tensor) -> Tensor:
+        result = ops.cast(result, "float32") + ops.cast(layer.bias, "float32")
+        return layer.activation(ops.cast(result, layer.compute_dtype))
 
     class Conv2D(layers.Conv2D):
-        def call(self, inputs):
+        def call(self, inputs: Tensor) -> Tensor:
             return finish(self, self.convolution_op(inputs, self.kernel))
 
     class Conv2DTranspose(layers.Conv2DTranspose):
-        def call(self, inputs):
-            found = ops.conv_transpose(inputs, self.kernel, list(self.strides), self.padding)
-            return finish(self, found)
+        def call(self, inputs: Tensor) -> Tensor:
+            result = ops.conv_transpose(inputs, self.kernel, list(self.strides), self.padding)
+            return finish(self, result)
 
     return {"Conv2D": Conv2D, "Conv2DTranspose": Conv2DTranspose}
 
 
 def get_unet(
-    rows=DEFAULT_SIZE, cols=DEFAULT_SIZE, initializer="glorot_uniform", precision="float32"
-):
+    rows: int | None = DEFAULT_SIZE,
+    cols: int | None = DEFAULT_SIZE,
+    initializer: str = "glorot_uniform",
+    precision: str = "float32",
+) -> keras.Model:
     """Build the U-Net in Keras.
 
     Parameters
     ----------
     rows, cols : int or None
-        Frame size, multiples of 16; None takes frames of any such size.
+        Size of the network input, multiples of 16; None allows any such size.
     initializer : str
-        How untrained kernels are drawn, a name that Keras knows; Keras's own choice was that of
-        2018. "he_normal" (He et al. 2015, doi:10.1109/ICCV.2015.123) keeps the signal's size
-        through layers of ReLU.
+        Keras's name for the distribution of untrained kernels. "glorot_uniform" is that of 2018;
+        "he_normal" (doi:10.1109/ICCV.2015.123) keeps the signal's size through ReLU layers.
     precision : "float32" or "bfloat16"
-        What the layers compute in, but for the last one, whose output is always float32. Weights
-        are float32 either way.
+        Precision of all layers but the last. Weights are float32 in both cases.
 
     Returns
     -------
     keras.Model
-        (batch, rows, cols, 1) float32 -> myelin probability, same shape. 7,759,521 parameters.
+        (batch, rows, cols, 1) float32 -> myelin probability, same shape; 7,759,521 parameters.
     """
     import keras
 
     reduced = precision == "bfloat16"
     dtype = "mixed_bfloat16" if reduced else "float32"
-    kinds = {name: getattr(keras.layers, name) for name in ("Conv2D", "Conv2DTranspose")}
-    if reduced:
-        kinds = precise_convolutions()
+    kinds = precise_convolutions() if reduced else vars(keras.layers)
 
-    def convolution(layer):
-        return {
-            "dtype": "float32" if layer.activation == "sigmoid" else dtype,
-            "filters": layer.channels,
-            "kernel_size": layer.kernel,
-            "activation": layer.activation,
-            "padding": "same",
-            # He's is for ReLU; the sigmoid at the end keeps Keras's own.
-            "kernel_initializer": "glorot_uniform"
-            if layer.activation == "sigmoid"
-            else initializer,
-        }
+    def convolution(layer: Layer, **options: object) -> keras.layers.Layer:
+        last = layer.activation == "sigmoid"
+        return kinds[layer.kind](
+            layer.channels,
+            layer.kernel,
+            activation=layer.activation,
+            padding="same",
+            dtype="float32" if last else dtype,
+            # He's initializer is for ReLU; the sigmoid keeps Keras's own.
+            kernel_initializer="glorot_uniform" if last else initializer,
+            **options,
+        )
 
     tensors = []
     for layer in layers():
@@ -167,9 +157,9 @@ def get_unet(
             case "InputLayer":
                 tensor = keras.layers.Input((rows, cols, layer.channels))
             case "Conv2D":
-                tensor = kinds[layer.kind](**convolution(layer))(*inputs)
+                tensor = convolution(layer)(*inputs)
             case "Conv2DTranspose":
-                tensor = kinds[layer.kind](**convolution(layer), strides=2)(*inputs)
+                tensor = convolution(layer, strides=2)(*inputs)
             case "MaxPooling2D":
                 tensor = keras.layers.MaxPooling2D(2, dtype=dtype)(*inputs)
             case "Concatenate":
@@ -178,28 +168,29 @@ def get_unet(
     return keras.Model(tensors[0], tensors[-1])
 
 
-def dice_coef(y_true, y_pred):
+def dice_coef(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Return the Dice coefficient over the flattened batch, smoothing term 1.
 
     (2 |A B| + 1) / (|A| + |B| + 1), Dice (1945), doi:10.2307/1932409, for probabilities.
     """
     from keras import ops
 
-    y_true, y_pred = ops.reshape(y_true, (-1,)), ops.reshape(y_pred, (-1,))
+    y_true = ops.reshape(y_true, (-1,))
+    y_pred = ops.reshape(y_pred, (-1,))
     y_true = ops.cast(y_true, y_pred.dtype)
     overlap = ops.sum(y_true * y_pred)
     return (2 * overlap + SMOOTH) / (ops.sum(y_true) + ops.sum(y_pred) + SMOOTH)
 
 
-def dice_coef_loss(y_true, y_pred):
+def dice_coef_loss(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Return minus the Dice coefficient."""
     return -dice_coef(y_true, y_pred)
 
 
-def dice_crossentropy_loss(y_true, y_pred):
+def dice_crossentropy_loss(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Return minus the Dice coefficient plus the mean binary cross-entropy.
 
-    The cross-entropy gives every pixel a gradient, also where a crop has no myelin at all.
+    The cross-entropy gives every pixel a gradient, also if a crop has no myelin at all.
     """
     from keras import ops
 
@@ -207,12 +198,12 @@ def dice_crossentropy_loss(y_true, y_pred):
     return dice_coef_loss(y_true, y_pred) + ops.mean(ops.binary_crossentropy(y_true, y_pred))
 
 
-def dice_gaps_loss(y_true, y_pred):
-    """Return minus the Dice coefficient plus a cross-entropy that counts narrow gaps more.
+def dice_gaps_loss(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Return minus the Dice coefficient plus a cross-entropy that gives narrow gaps more weight.
 
-    Lines between touching sheaths and the axons of small fibers are few pixels: left to a plain
-    mean they are closed, which makes sheaths too thick and loses fibers. Pixels at such a gap count
-    `1 + GAP_WEIGHT`, of the sheaths beside it as of the gap, so that no outline is moved.
+    Lines between touching sheaths and axons of small fibers are few pixels: a plain mean closes
+    them, which thickens sheaths and loses fibers. Pixels at such a gap have the weight
+    `1 + GAP_WEIGHT`, in the sheaths beside it as in the gap, so that outlines do not move.
     """
     from keras import ops
 
@@ -222,14 +213,14 @@ def dice_gaps_loss(y_true, y_pred):
     return dice_coef_loss(y_true, y_pred) + ops.sum(weights * entropy) / ops.sum(weights)
 
 
-def narrow_gaps(myelin):
-    """Return where myelin leaves a gap narrower than `GAP_PX`, and `GAP_RIM_PX` around it, 0 to 1.
+def narrow_gaps(myelin: Tensor) -> Tensor:
+    """Return 1 in gaps of the myelin narrower than `GAP_PX` and `GAP_RIM_PX` around, else 0.
 
-    The gaps are what a morphological closing of the myelin by a square fills.
+    A morphological closing of the myelin by a square fills these gaps.
     """
     from keras import ops
 
-    def dilated(x, side):
+    def dilated(x: Tensor, side: int) -> Tensor:
         return ops.max_pool(x, side, strides=1, padding="same")
 
     closed = -dilated(-dilated(myelin, GAP_PX), GAP_PX)

@@ -1,11 +1,10 @@
-"""What 8-bit numbers do to masks of real images: their Dice against the masks of float32.
+"""Compare int8 masks of real images with float32 masks, by their Dice coefficient.
 
     python benchmarks/eight_bit_masks.py ../shared/data/nerve ../shared/data/sem ../shared/data/tem
 
-The images of each folder are segmented as they are, at half their size, and inverted at half their
-size, in either precision at the scale and polarity that float32 finds. Printed are the lowest and
-the median Dice, the image of the lowest, and for how many images 8-bit numbers find another scale
-or polarity.
+The images of each folder are segmented unchanged, at half their size, and inverted at half their
+size, in both precisions at the scale and polarity that float32 finds. Prints the lowest Dice with
+its image, the median, and for how many images int8 finds another scale or polarity.
 """
 
 import argparse
@@ -33,16 +32,16 @@ def halved(image):
     return cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
-FORMS = {"as it is": lambda x: x, "half": halved, "half, inverted": lambda x: 255 - halved(x)}
+FORMS = {"unchanged": lambda x: x, "half": halved, "half, inverted": lambda x: 255 - halved(x)}
 
 
 def compare(engines, settings, images):
-    """Return the Dice of each image with fibers, and how many images are seen otherwise.
+    """Return the Dice of each image, and how many get another scale or polarity in int8.
 
     Parameters
     ----------
     engines : (OpenVinoEngine, OpenVinoEngine)
-        In float32 and in 8-bit numbers.
+        In float32 and in int8.
     settings : preprocessing.Preprocessing
     images : list of uint8 arrays, (rows, cols)
     """
@@ -72,7 +71,7 @@ def main():
     model = model_path(args.model, reading=True)
     weights, settings, _ = read_model_file(model)
     scales = read_scales(model, sha256(model))
-    engines = OpenVinoEngine(weights, "float32"), OpenVinoEngine(weights, "int8", scales)
+    engines = (OpenVinoEngine(weights, "float32"), OpenVinoEngine(weights, "int8", scales))
     for folder in args.folders:
         paths = test_images(folder)
         images = [read_image(path) for path in paths]
@@ -81,7 +80,7 @@ def main():
             print(
                 f"{folder.name:8s} {form:15s} {len(dice):3d} images: lowest {min(dice):.4f} "
                 f"({paths[int(np.argmin(dice))].stem}), median {np.median(dice):.4f}, "
-                f"seen otherwise {changed}",
+                f"other scale or polarity: {changed}",
                 flush=True,
             )
 

@@ -5,18 +5,18 @@
     python benchmarks/gradients.py FOLDER --eager
     python benchmarks/gradients.py FOLDER --initial he_normal
 
-Prints, for each way of computing, seconds a step (steps of all ways take turns, so that whatever
-else the machine does slows all of them) and how many weight arrays have a right gradient: cosine
-with float32's at least 0.99 and 0.95 to 1.05 times its length. Arrays that have not are listed.
+Prints, for each variant, the seconds per step (variants take turns, so that other load on the
+machine slows all of them) and how many weight arrays have a correct gradient: cosine with that in
+float32 at least 0.99, and 0.95 to 1.05 times its length. Wrong arrays are listed.
 
-The batch is 4 crops of 256 x 256 pixels of the pairs in FOLDER (x.tif, x_mask.tif), the loss that
-of training on crops, the weights those of a model file or freshly drawn.
+The batch has 4 crops of 256 x 256 pixels of the pairs in FOLDER (x.tif, x_mask.tif); the loss is
+that of training on crops; the weights come from a model file or an initializer.
 
-What it found (TensorFlow 2.21, Keras 3.15, AMD EPYC with AVX-512 bf16): kernels' gradients are
-right in bfloat16, also below and at the bottom of the U. Biases' are not: TensorFlow's BiasAddGrad
-adds up a bfloat16 gradient in bfloat16, and a sum over 262,144 pixels stops growing once a summand
-is below 1/256 of it. Where oneDNN fuses bias and convolution (`Conv2D` in a compiled step) the sum
-is taken in float32; for `Conv2DTranspose`, and everywhere in eager mode, it is not.
+Result (TensorFlow 2.21, Keras 3.15, AMD EPYC with AVX-512 bf16): gradients of kernels are correct
+in bfloat16, also at the bottom of the U. Those of biases are not: TensorFlow's BiasAddGrad adds up
+a bfloat16 gradient in bfloat16, and a sum over 262,144 pixels stops growing once a summand is below
+1/256 of it. If oneDNN fuses bias and convolution (`Conv2D` in a compiled step), the sum is in
+float32; for `Conv2DTranspose`, and in eager mode for both, it is not.
 """
 
 import argparse
@@ -38,17 +38,16 @@ from myelin.network.preprocessing import Preprocessing, normalize
 NATIVE = Preprocessing(frame="native", rows=None, cols=None, normalize="image")
 CROPS, CROP_PX = 4, 256
 MIN_COSINE, LENGTH_RATIO = 0.99, (0.95, 1.05)
-# What is meaningful: arrays whose gradient is at least this share of the longest one.
-MEANINGFUL = 1e-4
+MIN_RELATIVE_LENGTH = 1e-4  # of a gradient that is compared, relative to the longest one
 
 
-def in_precision(network, way):
-    """Return a copy of a float32 U-Net, weights included, that computes in another way.
+def in_precision(network, variant):
+    """Return a copy of a float32 U-Net, weights included, that computes in another variant.
 
     Parameters
     ----------
     network : keras.Model
-    way : {"float32", "policy", "output", "upward", "biases"}
+    variant : {"float32", "policy", "output", "upward", "biases"}
         "policy": all layers with `mixed_bfloat16`. "output": the last layer in float32.
         "upward": the last and the transposed convolutions in float32.
         "biases": the last layer in float32, all others with biases added in float32; what
@@ -61,11 +60,11 @@ def in_precision(network, way):
     def clone(layer):
         kind, config = type(layer), layer.get_config()
         last = config.get("activation") == "sigmoid"
-        whole = last and way != "policy"
-        whole |= way == "upward" and kind.__name__ == "Conv2DTranspose"
-        if way != "float32" and not whole:
+        whole = last and variant != "policy"
+        whole |= variant == "upward" and kind.__name__ == "Conv2DTranspose"
+        if variant != "float32" and not whole:
             config["dtype"] = "mixed_bfloat16"
-        if way == "biases" and not last:
+        if variant == "biases" and not last:
             kind = precise.get(kind.__name__, kind)
         return kind.from_config(config)
 
@@ -116,44 +115,46 @@ def array_names():
 
 
 def step_times(networks, images, masks, rounds):
-    """Return {way: seconds of each step}, the ways taking turns after two steps to warm up."""
-    times = {way: [] for way in networks}
+    """Return {variant: seconds of each step}, in turns, after two steps to warm up."""
+    times = {variant: [] for variant in networks}
     for turn in range(rounds + 2):
-        for way, network in networks.items():
+        for variant, network in networks.items():
             start = time.perf_counter()
             network.train_on_batch(images, masks)
             if turn >= 2:
-                times[way].append(time.perf_counter() - start)
+                times[variant].append(time.perf_counter() - start)
     return times
 
 
-def report(way, times, found, reference, everything):
-    """Print one way's times and its wrong arrays, or all of them."""
+def report(variant, times, found, reference, everything):
+    """Print the times of a variant and its wrong arrays, or all arrays."""
     longest = max(np.linalg.norm(gradient) for gradient in reference)
     rows = []
     for name, gradient, true in zip(array_names(), found, reference, strict=True):
-        if np.linalg.norm(true) >= MEANINGFUL * longest:
+        if np.linalg.norm(true) >= MIN_RELATIVE_LENGTH * longest:
             rows.append((name, *agreement(gradient, true)))
     wrong = [
         row for row in rows if row[1] < MIN_COSINE or not LENGTH_RATIO[0] < row[2] < LENGTH_RATIO[1]
     ]
     seconds = f"{min(times):.2f} s at best, median {np.median(times):.2f} s" if times else ""
-    print(f"{way:8} {seconds}  right: {len(rows) - len(wrong)} of {len(rows)}")
+    print(f"{variant:8} {seconds}  correct: {len(rows) - len(wrong)} of {len(rows)}")
     for name, cosine, ratio in rows if everything else wrong:
         print(f"    {name:28} cosine {cosine:7.4f}, length {ratio:6.3f}")
 
 
 def main(argv=None):
-    """Compare all ways."""
+    """Compare all variants."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="bestmyelin.h5")
-    parser.add_argument("--initial", help="draw the weights anew by this Keras initializer")
+    parser.add_argument("--initial", help="initialize the weights with this Keras initializer")
     parser.add_argument("--eager", action="store_true", help="without a compiled graph")
     parser.add_argument("--all", action="store_true", help="list every weight array")
-    parser.add_argument("--rounds", type=int, default=10, help="steps to time; 0: none")
+    parser.add_argument(
+        "--rounds", type=int, default=10, help="steps to time (default 10; 0: none)"
+    )
     args = parser.parse_args(argv)
 
     keras = start_keras()
@@ -163,15 +164,16 @@ def main(argv=None):
     if not args.initial:
         network.set_weights(read_model_file(model_path(args.model, reading=True))[0])
     loss = unet.dice_crossentropy_loss
-    networks, found = {}, {}
-    for way in ("float32", "policy", "output", "upward", "biases"):
-        networks[way] = in_precision(network, way)
-        found[way] = gradients(networks[way], images, masks, loss, args.eager)
+    networks = {}
+    found = {}
+    for variant in ("float32", "policy", "output", "upward", "biases"):
+        networks[variant] = in_precision(network, variant)
+        found[variant] = gradients(networks[variant], images, masks, loss, args.eager)
         # Adam does all its work, but the weights stay as they are.
-        networks[way].compile(keras.optimizers.Adam(0.0), loss, run_eagerly=args.eager)
+        networks[variant].compile(keras.optimizers.Adam(0.0), loss, run_eagerly=args.eager)
     times = step_times(networks, images, masks, args.rounds) if args.rounds else {}
-    for way in networks:
-        report(way, times.get(way), found[way], found["float32"], args.all)
+    for variant in networks:
+        report(variant, times.get(variant), found[variant], found["float32"], args.all)
 
 
 if __name__ == "__main__":

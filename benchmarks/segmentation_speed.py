@@ -3,14 +3,14 @@
     python benchmarks/segmentation_speed.py ../shared/data/nerve
     python benchmarks/segmentation_speed.py FOLDER --images 1 --runs 5
 
-Each round runs, one after the other on the same images: find_myelin.py as a whole; the procedure of
-2018 as a program of its own (our own writing of its steps: scikit-image's resize to 1024 x 1024,
-Keras at batch size 1, resize back, PNG); both on the first image alone; and the engine alone on
-frames already in memory (OpenVINO in the command's precision, in bfloat16 and in float32). Rounds
-are repeated, as a machine's speed drifts; printed are the median seconds, their range, and the
-ratios to the command of the same round. Needs the complete requirements. With the environment
-variable ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI and `--precisions auto float32` it stands in for a
-processor without AMX.
+Each round runs on the same images, one after the other: find_myelin.py; the procedure of 2018 as a
+separate program (its steps rewritten: scikit-image's resize to 1024 x 1024, Keras at batch size 1,
+resize back, PNG); both on the first image alone; and the engine alone on network inputs already in
+memory (OpenVINO in the command's precision, in bfloat16 and in float32). Rounds are repeated, since
+a machine's speed drifts. Prints the median seconds, their range, and the ratio to the command of
+the same round. Needs requirements.txt. The environment variable
+ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI with `--precisions auto float32` simulates a processor without
+AMX.
 """
 
 import argparse
@@ -63,14 +63,14 @@ for name, one in zip(ids, found):
 
 
 def seconds(call):
-    """Return how long a call takes, s."""
+    """Return the duration of a call, s."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
 def run(folder, *command):
-    """Run a Python program in a folder, quietly."""
+    """Run a Python program in a folder, without its output."""
     subprocess.run([sys.executable, *command], cwd=folder, check=True, capture_output=True)
 
 
@@ -85,8 +85,8 @@ def packed(folder, images):
 
 def one_round(folder, single, model, engines, frames):
     """Return the seconds of each contender, {name: s}."""
-    command = str(ROOT / "find_myelin.py"), str(model)
-    procedure = "-c", PROCEDURE_2018, str(ROOT), str(model)
+    command = (str(ROOT / "find_myelin.py"), str(model))
+    procedure = ("-c", PROCEDURE_2018, str(ROOT), str(model))
     found = {}
     for name, place, call in (
         ("find_myelin.py", folder, command),
@@ -110,8 +110,8 @@ def main():
     )
     parser.add_argument("folder", type=Path, help="images of one size")
     parser.add_argument("--model", default="bestmyelin.h5")
-    parser.add_argument("--images", type=int, default=20, help="how many (default 20)")
-    parser.add_argument("--runs", type=int, default=3, help="rounds (default 3)")
+    parser.add_argument("--images", type=int, default=20, help="number of images (default 20)")
+    parser.add_argument("--runs", type=int, default=3, help="number of rounds (default 3)")
     parser.add_argument(
         "--precisions",
         nargs="*",

@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers")]
 def calibrated(monkeypatch):
     """Spare tests half a minute of drawing after each training; return the models it was due to."""
     models = []
-    monkeypatch.setattr("myelin.train.calibration.calibrate_trained", models.append)
+    monkeypatch.setattr("myelin.train.calibration.calibrate_if_openvino", models.append)
     return models
 
 

@@ -15,7 +15,7 @@ SCRIPTS = [
     *("data", "train", "extra_training", "find_myelin"),
     *("morphometry", "evaluate", "rois", "synthetic"),
 ]
-# Calibrating the network after each training takes half a minute: here it sees few, small images.
+# Calibrating int8 after each training takes half a minute; here with few, small images.
 CALIBRATE_LITTLE = f"""
 import runpy, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -57,6 +57,7 @@ def test_help_is_quick_and_comes_without_the_heavy_libraries(script, tmp_path):
     assert "python " in done.stdout and said.get(script, "default") in done.stdout
 
 
+@pytest.mark.slow
 def test_the_four_calls_and_the_measuring(tmp_path):
     """Pack, train, continue, segment, measure and evaluate, with the network in full size."""
     steps = [
@@ -83,6 +84,7 @@ def test_the_four_calls_and_the_measuring(tmp_path):
     assert (tmp_path / "evaluation/evaluation.csv").exists()
 
 
+@pytest.mark.slow
 def test_the_bundled_model_segments_the_bundled_examples(tmp_path):
     shutil.copytree(ROOT / "raw", tmp_path / "raw")
     for script in ("data", "find_myelin", "evaluate"):

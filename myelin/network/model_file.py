@@ -1,9 +1,11 @@
 """The model file: where it lies, how it is saved, and how it is loaded without trusting it.
 
-A model file is a standard Keras HDF5 file plus one attribute that says how images are prepared for
-the network. Loading never runs or follows anything in it: the network is built by `unet.py`, and
-arrays are read only where they are exactly as expected.
+A model file is a standard Keras HDF5 file plus one attribute with the preprocessing of images.
+Loading never runs or follows anything in it: the network is built by `unet.py`, and arrays are read
+after checking name, shape and dtype.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import difflib
@@ -11,36 +13,50 @@ import io
 import json
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import unet
-from myelin.images.formats import SUFFIXES
-from myelin.network.architecture import check_architecture
-from myelin.network.hdf5 import ModelFileError, check_texts, member, read_array, read_attribute
+from myelin.network.model_checks import (
+    ModelFileError,
+    check_architecture,
+    member,
+    read_array,
+    read_attribute,
+)
 from myelin.network.preprocessing import Preprocessing
 from myelin.runtime.cli import UserError
-from myelin.runtime.files import beside, replacing
+from myelin.runtime.files import replacing
+
+if TYPE_CHECKING:
+    import h5py
+    import keras
 
 PREPROCESSING = "myelin_preprocessing"
 MODELS = Path("models")
-NO_MODEL_NAME = "not the name of a model file, give one that ends in .h5"
-RESUME = "_resume.h5"  # ending of the file that holds the last epoch until a run is complete
+RESUME = "_resume.h5"  # ending of the file that holds the last epoch until a training is complete
 
 
-def model_path(name, reading=False):
+def model_path(name: str | Path, reading: bool = False) -> Path:
     """Return where a model lies: a bare name in `models/`, a name with a path as given.
 
     For reading, the current directory's `models/` comes first, then the one beside the scripts.
     """
     path = Path(name)
+    if path.suffix not in (".h5", ".hdf5"):  # Keras accepts these, in lower case
+        raise UserError(
+            f"{name}: not the name of a model file, give one that ends in .h5; images are given "
+            "to find_myelin.py with --images"
+        )
     if not reading and path.name.endswith(RESUME):
-        raise UserError(f"{name}: such names are of interrupted runs, choose another, or --resume")
+        raise UserError(
+            f"{name}: {RESUME} is the ending of interrupted trainings, choose another name, or "
+            "continue with --resume"
+        )
     places = [MODELS, Path(unet.__file__).resolve().parent / MODELS]
     if path.name != str(name):
         places = [path.parent]
-    if path.suffix not in (".h5", ".hdf5"):  # Keras looks for these, in lower case
-        raise UserError(f"{name}: {no_model_name(path, places) if reading else NO_MODEL_NAME}")
     candidates = [place / path.name for place in places]
     if not reading:
         if candidates[0].is_dir():
@@ -49,77 +65,44 @@ def model_path(name, reading=False):
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    shown = " or ".join(map(str, places))
-    raise UserError(
-        f"{name}: no such model in {shown}, {similar(path, places)}train one with "
-        f"python train.py {name} 100"
-    )
+    known = [file.name for place in places for file in place.glob("*.h5")]
+    near = difflib.get_close_matches(path.name, known, 1)
+    remedy = f"did you mean {near[0]}?" if near else f"train one with python train.py {name} 100"
+    raise UserError(f"{name}: no such model in {' or '.join(map(str, places))}, {remedy}")
 
 
-def no_model_name(path, places):
-    """Return what is wrong with the name of a model file that does not end in .h5."""
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        return "a folder, not a model file; find_myelin.py --images segments it"
-    if suffix in SUFFIXES:
-        return (
-            "an image, not a model file; put it into raw/test and run python find_myelin.py "
-            "without its name"
-        )
-    if suffix == ".npy":
-        return "a packed array, not a model file; arrays in npydata are read without their names"
-    if suffix == ".csv":
-        return "a table, not a model file; morphometry.py reads it with --groups"
-    near = similar(path, places)
-    return NO_MODEL_NAME.replace(", ", f", {near}", 1)
+def room_of_training(path: Path) -> dict[Path, int]:
+    """Return the bytes that a training needs on disk, by folder.
 
-
-def similar(path, places):
-    """Return the models of nearly the name that is not there, as a part of a sentence."""
-    found = {
-        file.name: None
-        for place in places
-        for pattern in ("*.h5", "*.hdf5")
-        for file in sorted(place.glob(pattern))
-        if not file.name.endswith(RESUME)
-    }
-    lower = {name.lower(): name for name in found}
-    wanted = [f"{path.stem}.h5".lower(), path.name.lower()]
-    near = [one for name in wanted for one in difflib.get_close_matches(name, lower, cutoff=0.7)]
-    names = " or ".join(dict.fromkeys(lower[one] for one in near))
-    return f"did you mean {names}? Else " if names else ""
-
-
-def room_of_training(path, optimizer=True):
-    """Return the most bytes that a training has on disk at once, beyond what is there, by folder.
-
-    That is the model, the file to go on from, and the temporary one of either.
+    These are the model, the file for `--resume`, and the temporary file of either, each with the
+    weights and Adam's two numbers per weight in float32.
     """
-    weights = 4 * sum(map(math.prod, unet.weight_shapes()))
-    whole = 3 * weights  # Adam keeps two numbers per weight
-    files = [path, beside(path, RESUME)]
-    there = sum(file.stat().st_size for file in files if file.exists())
-    return {path.parent: max(2 * whole + (whole if optimizer else weights // 2) - there, whole)}
+    return {path.parent: 3 * 3 * 4 * sum(map(math.prod, unet.weight_shapes()))}
 
 
-def save_model(path, network, settings, optimizer=True):
+# ---------------------------------------------------------------- saving
+
+
+def save_model(
+    path: Path, network: keras.Model, settings: Preprocessing, optimizer: bool = True
+) -> None:
     """Write a model file atomically: Keras HDF5 with Adam's state, plus the preprocessing.
 
     Parameters
     ----------
-    path : path
+    path : Path
     network : keras.Model
         From `unet.get_unet`.
     settings : Preprocessing
     optimizer : bool
-        Whether to keep Adam's state too, where the network is compiled. Without it the weights are
-        rounded to float16: 16 MB instead of 93.
+        Keep Adam's state of a compiled network too. Without it the weights are rounded to float16:
+        16 MB instead of 93.
     """
     import h5py
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)  # Keras prefers its own format; this one is the contract
-    # A plain twin, whose configuration opens anywhere whatever loss and options trained it.
+    # A plain copy, which opens anywhere, whatever loss and options trained the network.
     plain = unet.get_unet(settings.rows, settings.cols)
     plain.set_weights(network.get_weights())
     trained = optimizer and getattr(network, "optimizer", None)  # absent before compile()
@@ -132,19 +115,19 @@ def save_model(path, network, settings, optimizer=True):
     with replacing(path) as temporary:
         plain.save(temporary)
         if not optimizer:
-            halve(temporary)
+            round_to_float16(temporary)
         with h5py.File(temporary, "a") as file:
             file.attrs[PREPROCESSING] = json.dumps(dataclasses.asdict(settings))
 
 
-def halve(path):
+def round_to_float16(path: Path) -> None:
     """Round the arrays of a Keras file to float16, which Keras loads as float32."""
     import h5py
 
     whole = io.BytesIO(path.read_bytes())
     with h5py.File(whole) as full, h5py.File(path, "w") as half:
 
-        def copy(name, item):
+        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
             if isinstance(item, h5py.Dataset):
                 half.create_dataset(name, data=item[()].astype(np.float16))
             else:
@@ -155,13 +138,16 @@ def halve(path):
         full.visititems(copy)
 
 
-def read_weights(group):
+# ---------------------------------------------------------------- loading
+
+
+def read_weights(group: h5py.Group) -> list[np.ndarray]:
     """Return the weight arrays of a weights group by position, checked against `unet.layers`."""
     names = []
     for layer in read_attribute(group, "layer_names") or []:
         layer_names = read_attribute(member(group, layer), "weight_names") or []
         kinds = [name.split("/")[-1].split(":")[0] for name in layer_names]
-        # Layers without weights count too: one that is not ours means another network.
+        # A layer without weights can mean another network too.
         known = layer.startswith(("conv2d", "input", "max_pooling2d", "concatenate"))
         if kinds not in ([], ["kernel", "bias"]) or not (kinds or known):
             raise ModelFileError(f"layer {layer} with weights {layer_names} is not of this U-Net")
@@ -172,17 +158,15 @@ def read_weights(group):
     return [read_array(group, name, shape) for name, shape in zip(names, shapes, strict=True)]
 
 
-def read_adam(file):
+def read_adam(file: h5py.File) -> list[np.ndarray] | None:
     """Return Adam's state as [iteration, learning rate, then momentum, velocity per weight].
 
-    None where the file has none, or has that of another Keras version, which orders it otherwise.
+    None if the file has no such state, or that of another Keras version, in another order.
     """
-    if "optimizer_weights" not in file:
+    if file.get("optimizer_weights", getlink=True) is None:
         return None
     group = member(file, "optimizer_weights")
     names = read_attribute(group, "weight_names") or []
-    for name in names:
-        member(group, name)  # refuse links whatever the layout
     shapes = [shape for shape in unet.weight_shapes() for _ in range(2)]
     if len(names) != 2 + len(shapes) or not names[0].endswith("/iteration"):
         return None
@@ -192,15 +176,15 @@ def read_adam(file):
     return [iteration, rate, *moments]
 
 
-def read_preprocessing(text):
+def read_preprocessing(text: str) -> Preprocessing:
     """Return the `Preprocessing` of a model file's attribute, checked field by field."""
     try:
         settings = Preprocessing(**json.loads(text))
-        dataclasses.asdict(settings)  # fails where it is nested too deep to be written again
+        dataclasses.asdict(settings)  # fails if it is nested too deep to be written again
     except (ValueError, TypeError, RecursionError):
         raise ModelFileError(f"its {PREPROCESSING} cannot be read") from None
 
-    def positive(value):
+    def positive(value: object) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e6
 
     dataset = settings.normalize == "dataset"
@@ -216,68 +200,59 @@ def read_preprocessing(text):
         "training": isinstance(settings.training, dict),
         "provenance": isinstance(settings.provenance, dict),
     }
-    for field, fits in checks.items():
-        if not fits:
+    for field, valid in checks.items():
+        if not valid:
             raise ModelFileError(f"its {PREPROCESSING} has {field} {getattr(settings, field)!r}")
     return settings
 
 
-def read_model_file(path):
-    """Return (weights, Preprocessing, Adam's state or None) of a model file, executing nothing.
+def read_model_file(
+    path: Path,
+) -> tuple[list[np.ndarray], Preprocessing, list[np.ndarray] | None]:
+    """Return weights, preprocessing and Adam's state (or None) of a model file, running nothing.
 
     Raises
     ------
     UserError
-        Anything in the file is not exactly as expected.
+        The file is damaged, or not a model of this network.
     """
     try:
         import h5py
 
-        check_texts(path)
         with h5py.File(path, "r") as file:
             config = read_attribute(file, "model_config")
-            rows, cols = (
-                check_architecture(config) if config else (unet.DEFAULT_SIZE, unet.DEFAULT_SIZE)
-            )
+            rows = cols = unet.DEFAULT_SIZE
+            if config:
+                rows, cols = check_architecture(config)
             weights = read_weights(member(file, "model_weights") if config else file)
             text = read_attribute(file, PREPROCESSING)
-            if text is not None:
-                settings = read_preprocessing(text)
-                resized = settings.frame == "resize"
-                if (settings.rows, settings.cols) != (rows, cols) or resized != bool(rows and cols):
-                    raise ModelFileError(f"its {PREPROCESSING} has another frame than its input")
-                settings.rows, settings.cols = rows, cols  # whole numbers, where JSON may not be
-            else:  # a file of 2018
-                frame = "resize" if rows and cols else "native"
+            frame = "resize" if rows and cols else "native"
+            if text is None:  # a file of 2018
                 settings = Preprocessing(frame=frame, rows=rows, cols=cols, normalize="test set")
+            else:
+                settings = read_preprocessing(text)
+                if (settings.rows, settings.cols, settings.frame) != (rows, cols, frame):
+                    raise ModelFileError(f"its {PREPROCESSING} has another frame than its input")
+                settings.rows, settings.cols = rows, cols  # integers, which JSON may not have
             return weights, settings, read_adam(file)
     except ModelFileError as mistake:
         found = str(mistake)
-    except Exception as error:  # damaged HDF5 can raise anything in h5py
+    except Exception as error:  # h5py raises exceptions of many types for a damaged file
         found = f"not a readable HDF5 file ({type(error).__name__})"
     raise UserError(
         f"{path}: {found[:200]}, use a model file written by train.py or extra_training.py"
     ) from None
 
 
-def load_model(path):
-    """Load a model file of this suite, or of 2018, whole or weights only.
+def load_model(path: Path) -> tuple[keras.Model, Preprocessing, list[np.ndarray] | None]:
+    """Return network, preprocessing and Adam's state (for `restore_adam`, or None) of a model file.
 
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    network : keras.Model
-    settings : Preprocessing
-    adam : list of arrays or None
-        Adam's state for `restore_adam`.
+    Files of 2018 are read too, whole or weights only.
 
     Raises
     ------
     UserError
-        Anything in the file is not exactly as expected.
+        The file is damaged, or not a model of this network.
     """
     weights, settings, adam = read_model_file(path)
     network = unet.get_unet(settings.rows, settings.cols)
@@ -285,12 +260,12 @@ def load_model(path):
     return network, settings, adam
 
 
-def restore_adam(network, adam):
-    """Give a compiled network the state `load_model` returned; its learning rate stays."""
+def restore_adam(network: keras.Model, adam: list[np.ndarray]) -> None:
+    """Give a compiled network the state that `load_model` returned, but not its learning rate."""
     optimizer = network.optimizer
     optimizer.build(network.trainable_variables)
     for index, (variable, value) in enumerate(zip(adam_state(optimizer), adam, strict=True)):
-        if index != 1:  # the learning rate is this run's own
+        if index != 1:  # the learning rate is set by the present options
             variable.assign(value)
     # A moving average equals the weights at the end of an epoch, when files are written.
     averages = filter(is_average, optimizer.variables)
@@ -298,11 +273,11 @@ def restore_adam(network, adam):
         average.assign(weights)
 
 
-def adam_state(optimizer):
-    """Return iteration, learning rate, and momentum and velocity of each weight, as variables."""
+def adam_state(optimizer: keras.Optimizer) -> list[keras.Variable]:
+    """Return iteration, learning rate, and momentum and velocity of each weight."""
     return [variable for variable in optimizer.variables if not is_average(variable)]
 
 
-def is_average(variable):
+def is_average(variable: keras.Variable) -> bool:
     """Return whether an optimizer's variable is the moving average of a weight."""
     return variable.name.endswith("_average")

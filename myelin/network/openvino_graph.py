@@ -1,7 +1,7 @@
-"""The network as an OpenVINO graph, built straight from the weights of a model file."""
+"""The network as an OpenVINO graph, built directly from the weights of a model file."""
 
 import numpy as np
-from openvino import Model
+from openvino import Model, Node, Output
 from openvino import opset13 as ops
 
 import unet
@@ -9,14 +9,18 @@ from myelin.network.quantization import (
     STEPS,
     WEIGHT_STEPS,
     convolutions,
-    even_out,
+    equalized,
     low_end,
+    quantized_places,
     round_kernel,
-    stored_places,
 )
 
 
-def build_graph(weights, scales=None, shown=()):
+def build_graph(
+    weights: list[np.ndarray],
+    scales: dict[int, np.ndarray] | None = None,
+    extra_outputs: list[int] | None = None,
+) -> Model:
     """Build the network.
 
     Parameters
@@ -24,55 +28,59 @@ def build_graph(weights, scales=None, shown=()):
     weights : list of float32 arrays
         Kernel and bias of each convolution, as from `model_file.read_model_file`.
     scales : dict of int to float32 array, optional
-        With these, of `quantization.py`, it computes in 8-bit numbers.
-    shown : sequence of int
-        Places in `unet.layers` whose outputs it returns too.
+        As from `quantization.read_scales`; with them the network computes in int8.
+    extra_outputs : list of int, optional
+        Places in `unet.layers` whose outputs are returned too.
 
     Returns
     -------
     openvino.Model
-        (1, 1, rows, cols) float32 -> myelin probability, same shape, and what is `shown`.
+        (1, 1, rows, cols) float32 -> myelin probability, same shape, then the extra outputs.
     """
-    stored, coarse = [], []
+    int8_tensors = []
+    int8_kernels = []
     if scales is not None:
-        weights, stored, coarse = even_out(weights, scales), stored_places(), convolutions()[1:-1]
-    arrays, nodes = iter(weights), []
+        weights = equalized(weights, scales)
+        int8_tensors = quantized_places()
+        int8_kernels = convolutions()[1:-1]
+    arrays = iter(weights)
+    nodes = []
     for place, layer in enumerate(unet.layers()):
         inputs = [nodes[source] for source in layer.sources]
         match layer.kind:
             case "InputLayer":
                 node = ops.parameter([1, layer.channels, -1, -1], np.float32)
             case "Conv2D" | "Conv2DTranspose":
-                node = convolution(layer, *inputs, next(arrays), next(arrays), place in coarse)
+                int8 = place in int8_kernels
+                node = convolution(layer, *inputs, next(arrays), next(arrays), int8)
             case "MaxPooling2D":
                 node = ops.max_pool(*inputs, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
             case "Concatenate":
                 node = ops.concat(inputs, 1)
-        if place in stored:
-            node = in_steps(node, low_end(place), 1.0, STEPS)
+        if place in int8_tensors:
+            node = quantized(node, low_end(place), 1.0, STEPS)
         nodes.append(node)
-    return Model([nodes[-1], *(nodes[place] for place in shown)], [nodes[0]])
+    return Model([nodes[-1], *(nodes[place] for place in extra_outputs or [])], [nodes[0]])
 
 
-def convolution(layer, source, kernel, bias, coarse=False):
+def convolution(
+    layer: unet.Layer,
+    source: Node | Output,
+    kernel: np.ndarray,
+    bias: np.ndarray,
+    int8: bool = False,
+) -> Node:
     """Return the node of one convolution with its bias and its activation.
 
-    Parameters
-    ----------
-    layer : unet.Layer
-    source : openvino.Node
-    kernel : float32 array
-        In Keras's order: (rows, cols, in, out), or (rows, cols, out, in) of a transposed one.
-    bias : float32 array, (channels,)
-    coarse : bool
-        Whether the kernel is rounded to 8-bit numbers.
+    The kernel is in Keras's order: (rows, cols, in, out), or (rows, cols, out, in) if transposed;
+    `int8` rounds it.
     """
     transposed = layer.kind == "Conv2DTranspose"
-    # The same turn gives either kind the order that OpenVINO wants.
+    # One permutation gives the kernels of both kinds the order of OpenVINO.
     kernel = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
-    if coarse:
-        kernel, most = round_kernel(kernel, int(transposed))
-        kernel = in_steps(ops.constant(kernel), -most, most, 2 * WEIGHT_STEPS)
+    if int8:
+        kernel, largest = round_kernel(kernel, int(transposed))
+        kernel = quantized(ops.constant(kernel), -largest, largest, 2 * WEIGHT_STEPS)
     else:
         kernel = ops.constant(kernel)
     if transposed:
@@ -85,14 +93,12 @@ def convolution(layer, source, kernel, bias, coarse=False):
     return activations[layer.activation](node)
 
 
-def in_steps(node, low, high, steps):
-    """Return a node rounded to so many steps from `low` to `high`, which OpenVINO stores as such.
+def quantized(
+    node: Node | Output, low: float | np.ndarray, high: float | np.ndarray, steps: int
+) -> Node:
+    """Return a node rounded to steps from `low` to `high`, which OpenVINO stores as int8.
 
-    Parameters
-    ----------
-    node : openvino.Node
-    low, high : float, or float32 array of the node's rank
-    steps : int
+    `low` and `high` are numbers, or arrays of the node's rank.
     """
     ends = [
         ops.constant(np.asarray(end, np.float32).reshape(np.shape(end) or (1, 1, 1, 1)))

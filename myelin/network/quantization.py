@@ -1,23 +1,22 @@
-"""The network in 8-bit numbers: what is known of each channel, and how weights are rounded.
+"""The network in int8: the scale of each channel, and how weights are rounded.
 
-Processors that multiply 8-bit numbers (VNNI, AMX) do so several times faster. Between the first and
-the last convolution, which stay as they are, every tensor is then stored in 256 steps. Three things
-keep the masks:
+Processors that multiply 8-bit integers (VNNI, AMX) do so several times faster. Between the first
+and the last convolution, which stay in floating point, every tensor is then stored in 256 steps.
+Three measures keep the masks as they are:
 
-- Channels are evened out: each is divided by its own largest value, so that none drowns in the
-  steps of another, and the weights that use it are multiplied by that instead (after Nagel et al.
-  2019, doi:10.1109/ICCV.2019.00141). ReLU lets factors pass, so the network computes the same.
-- Tensors that are joined share their steps. Upsampled ones have negative values too: their channels
-  are turned so that the smaller side is negative, and get a third of the steps for it.
-- Weights are rounded so that the sum of each kernel stays: neighbouring pixels are much alike, so
-  the sum is what counts.
+- Channels are equalized: each is divided by its own largest value, so that none is lost in the
+  steps of another, and the weights that use it are multiplied by that value (after Nagel et al.
+  2019, doi:10.1109/ICCV.2019.00141). ReLU commutes with these factors, so the result is the same.
+- Tensors that are concatenated share their steps. Upsampled tensors have negative values too: the
+  sign of each channel is chosen so that its smaller side is negative, with a third of the steps.
+- Weights are rounded so that the sum of each kernel stays the same: neighbouring pixels are
+  similar, so the sum matters most.
 
-The largest values come from drawn images (calibration.py) and lie beside the model file, as
-numbers only.
+The scales come from synthetic images (`myelin/train/calibration.py`) and lie beside the model file.
 """
 
 import json
-import math
+from pathlib import Path
 
 import numpy as np
 
@@ -27,159 +26,147 @@ from myelin.runtime.files import beside
 ENDING = "_8bit.json"  # of the file beside the model file
 MAX_BYTES = 2**20
 STEPS = 255
-JOINED_LOW = -0.5  # 85 of the 255 steps: 0 must lie on a step
+CONCATENATED_LOW = -0.5  # 85 of the 255 steps: 0 must be one of them
 WEIGHT_STEPS = 127  # to either side of 0
-LEAST = 0.2  # of a tensor's largest channel that the others are divided by at least
+MIN_RELATIVE_SCALE = 0.2  # smallest scale of a channel, relative to the largest of its tensor
 
 
-def convolutions():
+def convolutions() -> list[int]:
     """Return the places of all convolutions in `unet.layers`."""
     return [place for place, layer in enumerate(unet.layers()) if layer.kernel]
 
 
-def stored_places():
+def quantized_places() -> list[int]:
     """Return the places of the convolutions whose output is stored in 8 bits."""
     return convolutions()[:-2]
 
 
-def joined_places():
-    """Return the places of the layers whose outputs are joined."""
-    return {
-        source for layer in unet.layers() if layer.kind == "Concatenate" for source in layer.sources
-    }
+def concatenated_places() -> set[int]:
+    """Return the places of the layers whose outputs are concatenated."""
+    concatenations = [layer for layer in unet.layers() if layer.kind == "Concatenate"]
+    return {source for layer in concatenations for source in layer.sources}
 
 
-def low_end(place):
-    """Return the lowest value of an evened tensor in 8 bits; the highest is 1."""
-    return JOINED_LOW if place in joined_places() else 0.0
+def low_end(place: int) -> float:
+    """Return the lowest value of an equalized tensor in 8 bits; the highest is 1."""
+    return CONCATENATED_LOW if place in concatenated_places() else 0.0
 
 
-def scales_from(extremes):
-    """Return what each channel is to be divided by, so that its values fit the steps.
+def scales_from(ranges: dict[int, tuple[np.ndarray, np.ndarray]]) -> dict[int, np.ndarray]:
+    """Return the divisors of all channels, which bring their values into the range of the steps.
 
-    Parameters
-    ----------
-    extremes : dict of int to (float array, float array)
-        Lowest and highest value of each channel, by place.
-
-    Returns
-    -------
-    dict of int to float32 array, (channels,)
-        Negative where an upsampled channel is turned.
+    `ranges` has the lowest and the highest value of each channel, by place; a scale is negative for
+    an upsampled channel whose sign changes.
     """
-    layers, scales = unet.layers(), {}
-    for place, (lowest, highest) in extremes.items():
+    layers = unet.layers()
+    scales = {}
+    for place, (lowest, highest) in ranges.items():
         sign = np.ones(len(highest))
         top = np.maximum(highest, 0)
         if layers[place].activation == "linear":
             sides = np.sort([np.maximum(-lowest, 0), top], axis=0)
             sign[-lowest > highest] = -1
-            top = np.maximum(sides[1], sides[0] / -JOINED_LOW)
-        scales[place] = (sign * np.maximum(top, max(LEAST * top.max(), 1e-3))).astype(np.float32)
+            top = np.maximum(sides[1], sides[0] / -CONCATENATED_LOW)
+        smallest = max(MIN_RELATIVE_SCALE * top.max(), 1e-3)
+        scales[place] = (sign * np.maximum(top, smallest)).astype(np.float32)
     return scales
 
 
-def even_out(weights, scales):
-    """Return the weights of a network that gives the same, its channels divided by their scales.
-
-    Parameters
-    ----------
-    weights : list of float32 arrays
-        As from `model_file.read_model_file`.
-    scales : dict of int to float32 array
-        As from `scales_from`.
-    """
-    divided, evened, arrays = [], [], iter(weights)
+def equalized(weights: list[np.ndarray], scales: dict[int, np.ndarray]) -> list[np.ndarray]:
+    """Return weights that give the same output, each channel divided by its scale."""
+    divisors = []
+    result = []
+    arrays = iter(weights)
     for place, layer in enumerate(unet.layers()):
-        sources = [divided[source] for source in layer.sources]
+        sources = [divisors[source] for source in layer.sources]
+        inputs = np.concatenate(sources or [np.ones(1, np.float32)])
         if layer.kernel:
-            kernel, bias = next(arrays), next(arrays)
+            kernel = next(arrays)
+            bias = next(arrays)
             out = scales.get(place, np.ones(layer.channels, np.float32))
-            (taken,) = sources
             if layer.kind == "Conv2DTranspose":
-                kernel = kernel * taken / out[:, None]
+                kernel = kernel * inputs / out[:, None]
             else:
-                kernel = kernel * taken[:, None] / out
-            evened += [kernel, bias / out]
-            divided.append(out)
+                kernel = kernel * inputs[:, None] / out
+            result += [kernel, bias / out]
+            divisors.append(out)
         else:
-            divided.append(np.concatenate(sources) if sources else np.ones(1, np.float32))
-    return evened
+            divisors.append(inputs)
+    return result
 
 
-def round_kernel(kernel, axis):
-    """Round a convolution's kernel to steps, 127 to either side, of each channel that it gives.
+def round_kernel(kernel: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Round a convolution's kernel to `WEIGHT_STEPS` steps to either side, per output channel.
 
-    Each slice of rows x cols keeps its sum to half a step; those where rounding has least to say
-    between two steps give way.
+    Each slice of rows x cols keeps its sum to half a step: weights closest to a rounding tie are
+    rounded the other way.
 
     Parameters
     ----------
     kernel : float32 array, (channels, channels, rows, cols)
     axis : int
-        Of the channels that it gives.
+        Axis of the output channels.
 
     Returns
     -------
     rounded : float32 array
-    most : float32 array
-        The largest value of each channel, `WEIGHT_STEPS` steps; the other axes have length 1.
+    largest : float32 array
+        Largest absolute value of each output channel; the other axes have length 1.
     """
     others = tuple(number for number in range(4) if number != axis)
-    most = np.maximum(np.abs(kernel).max(axis=others, keepdims=True), 1e-12)
-    exact = (kernel * (WEIGHT_STEPS / most)).reshape(-1, kernel.shape[2] * kernel.shape[3])
+    largest = np.maximum(np.abs(kernel).max(axis=others, keepdims=True), 1e-12)
+    exact = (kernel * (WEIGHT_STEPS / largest)).reshape(-1, kernel.shape[2] * kernel.shape[3])
     rounded = np.rint(exact)
     rest = exact - rounded
     missing = np.rint(rest.sum(1))
-    while len(rows := np.flatnonzero(missing)):
+    while missing.any():
+        rows = np.flatnonzero(missing)
         step = np.sign(missing[rows])
         places = np.argmax(rest[rows] * step[:, None], axis=1)
         rounded[rows, places] += step
-        rest[rows, places] -= step  # chosen once, it is the last to be chosen again
+        rest[rows, places] -= step  # so that no weight is chosen twice before all others
         missing[rows] -= step
     rounded = np.clip(rounded, -WEIGHT_STEPS, WEIGHT_STEPS).reshape(kernel.shape)
-    return (rounded * (most / WEIGHT_STEPS)).astype(np.float32), most.astype(np.float32)
+    return (rounded * (largest / WEIGHT_STEPS)).astype(np.float32), largest.astype(np.float32)
 
 
 # ---------------------------------------------------------------- the file beside the model
 
 
-def scales_path(model):
-    """Return where the scales of a model file lie."""
+def scales_path(model: Path) -> Path:
+    """Return the path of the scales of a model file."""
     return beside(model, ENDING)
 
 
-def read_scales(model, model_sha256):
-    """Return the scales beside a model file; None where there are none for exactly this file.
+def read_scales(model: Path, model_sha256: str) -> dict[int, np.ndarray] | None:
+    """Return the scales beside a model file; None if there are none for exactly this file.
 
-    What is there and cannot be used is named on stdout: segmenting goes on without.
+    A file that cannot be used is named on stdout; segmentation goes on without it.
     """
     path = scales_path(model)
     try:
         with open(path, "rb") as file:
-            found = json.loads(file.read(MAX_BYTES + 1)[:MAX_BYTES])
-        if found["model_sha256"] != model_sha256:
+            facts = json.loads(file.read(MAX_BYTES + 1)[:MAX_BYTES])
+        if facts["model_sha256"] != model_sha256:
             raise ValueError("it belongs to another model file")
-        return checked_scales(found["scales"])
+        return checked_scales(facts["scales"])
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        print(f"note: {path} is not used, {error or type(error).__name__}")
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+        print(f"note: {path}: not used, {error or type(error).__name__}")
         return None
 
 
-def checked_scales(lists):
-    """Return scales from JSON's lists; raise a ValueError where a network could not use them."""
-    layers, places = unet.layers(), stored_places()
-    if not isinstance(lists, list) or len(lists) != len(places):
-        raise ValueError("it has not one list for each layer")
+def checked_scales(lists: list[list[float]]) -> dict[int, np.ndarray]:
+    """Return scales from the lists of a JSON file; raise a ValueError if they cannot be right."""
+    layers = unet.layers()
     scales = {}
-    for place, numbers in zip(places, lists, strict=True):
-        fits = isinstance(numbers, list) and len(numbers) == layers[place].channels
-        if not fits or not all(type(number) in (int, float) for number in numbers):
+    for place, numbers in zip(quantized_places(), lists, strict=True):
+        scale = np.array(numbers, np.float64)
+        if scale.shape != (layers[place].channels,):
             raise ValueError("its lists do not fit the network")
-        least = -math.inf if layers[place].activation == "linear" else 0
-        if not all(1e-6 < abs(number) < 1e6 and number > least for number in numbers):
+        positive = layers[place].activation == "linear" or (scale > 0).all()
+        if not positive or not ((np.abs(scale) > 1e-6) & (np.abs(scale) < 1e6)).all():
             raise ValueError("it has impossible numbers")
-        scales[place] = np.array(numbers, np.float32)
+        scales[place] = scale.astype(np.float32)
     return scales

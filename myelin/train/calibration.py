@@ -1,133 +1,127 @@
-"""Find the scales of a model's 8-bit numbers on drawn images, and prove what they do to masks.
+"""Find the int8 scales of a model on synthetic images, and check how they change its masks.
 
     calibrate(Path("models/ourlab.h5"))
 
-The images are drawn (synthetic_nerve.py) from a fixed seed, of every kind: light and electron
-microscopy, bright and dark myelin, fine and coarse, with margins and other contents. Others than
-those that gave the scales prove them: where the mask of one kind differs from that of float32 by
-more than `LEAST_DICE` allows, the model gets no scales and stays with longer numbers.
+The images come from a fixed seed: light and electron microscopy, bright and dark myelin, fine and
+coarse. Other images, also with margins, are the check: if the Dice coefficient of int8 masks
+against float32 masks falls below `MIN_DICE` for any, the model gets no scales and keeps bfloat16 or
+float32.
 """
 
 import importlib.util
 import itertools
 import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 
 from myelin.measure.agreement import overlap
 from myelin.network.engine import OpenVinoEngine, start_openvino
 from myelin.network.model_file import read_model_file
-from myelin.network.preprocessing import normalize
-from myelin.network.quantization import scales_from, scales_path, stored_places
+from myelin.network.preprocessing import Preprocessing, normalize
+from myelin.network.quantization import quantized_places, scales_from, scales_path
 from myelin.runtime.cli import progress
 from myelin.runtime.files import replacing, sha256
 from myelin.synthetic.nerve import draw_nerve
 
 SEED = 8
-SIZE = 320  # px, of the drawn images
+SIZE = 320  # px, side of the synthetic images
 PIXEL_SIZES_UM = (0.08, 0.12, 0.18, 0.27)  # from wide fibers to narrow ones
 LOOKS = ("light", "electron")
-LEAST_DICE = 0.995
+MIN_DICE = 0.995
 
 
-def calibrate_trained(path):
-    """Calibrate a model file that was just trained, where OpenVINO is there to use it."""
+def calibrate_if_openvino(path: Path) -> None:
+    """Calibrate a model file that was just trained, if OpenVINO is installed."""
     if importlib.util.find_spec("openvino"):
         calibrate(path)
 
 
-def calibrate(path):
-    """Write the scales of a model file beside it, if they keep its masks; say so if they do not.
-
-    Parameters
-    ----------
-    path : Path
+def calibrate(path: Path) -> dict[str, float]:
+    """Write the int8 scales of a model file beside it, if its masks stay the same.
 
     Returns
     -------
     dict of str to float
-        Dice of the masks in 8-bit numbers against float32, by kind of image.
+        Dice coefficient of int8 masks against float32 masks, by kind of image.
     """
     weights, settings, _ = read_model_file(path)
-    scales = scales_from(extremes(weights, calibration_frames(settings)))
-    dice = prove(weights, scales, proof_frames(settings), settings.threshold)
+    scales = scales_from(channel_ranges(weights, calibration_frames(settings)))
+    dice = compare_masks(weights, scales, check_frames(settings), settings.threshold)
     worst = min(dice, key=dice.get)
     scales_path(path).unlink(missing_ok=True)
-    if dice[worst] < LEAST_DICE:
+    if dice[worst] < MIN_DICE:
         print(
-            f"note: {path} stays without 8-bit numbers: with them the Dice of its masks against "
-            f"those without falls to {dice[worst]:.4f} ({worst})"
+            f"note: {path}: used without int8, which would change its masks (Dice "
+            f"{dice[worst]:.4f} on synthetic images: {worst})"
         )
         return dice
     facts = {
         "model_sha256": sha256(path),
         "dice": {kind: round(value, 5) for kind, value in dice.items()},
-        # Five digits: a scale a little larger or smaller serves as well.
-        "scales": [[float(f"{x:.5g}") for x in scales[place]] for place in stored_places()],
+        # Five digits: a slightly larger or smaller scale serves as well.
+        "scales": [[float(f"{x:.5g}") for x in scales[place]] for place in quantized_places()],
     }
     with replacing(scales_path(path)) as temporary:
         temporary.write_text(json.dumps(facts) + "\n", encoding="utf-8")
     return dice
 
 
-def calibration_frames(settings):
-    """Yield what a network is to be ready for: every kind, the right way round and the wrong."""
+def calibration_frames(settings: Preprocessing) -> Iterator[np.ndarray]:
+    """Yield network inputs of every kind, in the right and in the wrong polarity."""
     kinds = list(itertools.product(LOOKS, PIXEL_SIZES_UM, (False, True)))
-    for number, (look, pixel_size_um, wrong) in enumerate(progress(kinds, "calibrating")):
+    for number, kind in enumerate(progress(kinds, "preparing int8")):
+        look, pixel_size_um, wrong = kind
         rng = np.random.default_rng([SEED, number])
         image, _, _ = draw_nerve(SIZE, SIZE, pixel_size_um, rng, "bright", look)
         yield normalize(image, settings, wrong)
 
 
-def proof_frames(settings):
-    """Yield other images, shown the right way round, each with what kind it is of."""
+def check_frames(settings: Preprocessing) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and network input of other images of every kind, in the right polarity."""
     kinds = list(itertools.product(LOOKS, PIXEL_SIZES_UM, ("bright", "dark"), ((), ("margin",))))
-    for number, kind in enumerate(progress(kinds, "proving")):
+    for number, kind in enumerate(progress(kinds, "checking int8")):
         look, pixel_size_um, myelin, scenes = kind
         rng = np.random.default_rng([SEED, 1000 + number])
         image, _, _ = draw_nerve(SIZE, SIZE, pixel_size_um, rng, myelin, look, scenes)
-        name = f"{look}, {myelin}, {pixel_size_um:g} µm{', margin' * bool(scenes)}"
+        name = ", ".join([look, myelin, f"{pixel_size_um:g} µm", *scenes])
         yield name, normalize(image, settings, myelin == "dark")
 
 
-def extremes(weights, frames):
-    """Return the lowest and highest value of each channel that is stored in 8 bits.
-
-    Parameters
-    ----------
-    weights : list of float32 arrays
-    frames : iterable of float32 arrays, (rows, cols)
-
-    Returns
-    -------
-    dict of int to (float array, float array)
-    """
-    core, places = start_openvino().Core(), stored_places()
+def channel_ranges(
+    weights: list[np.ndarray], frames: Iterable[np.ndarray]
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Return the lowest and highest value of each channel that is stored in 8 bits, by place."""
+    core = start_openvino().Core()
+    places = quantized_places()
     from myelin.network.openvino_graph import build_graph
 
-    network = core.compile_model(
-        build_graph(weights, shown=places), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )
-    found = dict.fromkeys(places, (np.inf, -np.inf))
+    graph = build_graph(weights, extra_outputs=places)
+    network = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    ranges = dict.fromkeys(places, (np.inf, -np.inf))
     for frame in frames:
         outputs = network(frame[None, None])
         for number, place in enumerate(places, 1):
             values = outputs[number][0]
-            low, high = found[place]
-            found[place] = (
+            low, high = ranges[place]
+            ranges[place] = (
                 np.minimum(low, values.min(axis=(1, 2))),
                 np.maximum(high, values.max(axis=(1, 2))),
             )
-    return found
+    return ranges
 
 
-def prove(weights, scales, frames, threshold):
-    """Return the Dice of the masks in 8-bit numbers against float32, {kind: Dice}.
-
-    Of those at the model's own threshold, which `find_myelin.py` takes.
-    """
-    engines = OpenVinoEngine(weights, "float32"), OpenVinoEngine(weights, "int8", scales)
+def compare_masks(
+    weights: list[np.ndarray],
+    scales: dict[int, np.ndarray],
+    frames: Iterable[tuple[str, np.ndarray]],
+    threshold: float,
+) -> dict[str, float]:
+    """Return the Dice coefficient of int8 masks against float32 masks, by name of the frame."""
+    exact = OpenVinoEngine(weights, "float32")
+    int8 = OpenVinoEngine(weights, "int8", scales)
     return {
-        name: overlap(*(engine.predict(frame) >= threshold for engine in engines))[0]
+        name: overlap(exact.predict(frame) >= threshold, int8.predict(frame) >= threshold)[0]
         for name, frame in frames
     }

@@ -1,4 +1,4 @@
-"""Train a network: start or go on, fit, keep the best.
+"""Train a network: start or resume, fit, keep the best epoch.
 
 Importing this module imports Keras.
 """
@@ -7,78 +7,54 @@ import dataclasses
 import datetime
 import math
 import sys
-import tempfile
+from pathlib import Path
 
 import unet
 from myelin.network.engine import keras_devices, start_keras
 from myelin.network.model_file import RESUME, load_model, restore_adam, save_model
 from myelin.network.preprocessing import Preprocessing, dataset_statistics
-from myelin.runtime.cli import UserError, running
+from myelin.runtime.cli import UserError, count_of, running
 from myelin.runtime.files import beside
-from myelin.train.history import draw_curve
-from myelin.train.pairs import split
+from myelin.train.pairs import Pairs, split
+from myelin.train.recipe import Recipe, Run
 
-keras = start_keras()  # first: what it reports while it starts is kept from the terminal
+keras = start_keras()  # first, since it keeps TensorFlow's start-up messages from the terminal
 
-from myelin.train.batches import CropBatches, FrameBatches  # noqa: E402
-from myelin.train.recorder import Recorder  # noqa: E402
+from myelin.train.batches import Batches, CropBatches, FrameBatches  # noqa: E402
+from myelin.train.recorder import Recorder, draw_curve  # noqa: E402
 
 
 @dataclasses.dataclass
-class Progress:
-    """How far a training has come.
+class TrainingState:
+    """A network in training."""
 
-    Attributes
-    ----------
-    network : keras.Model
-        Compiled.
-    settings : Preprocessing
-    epochs : int
-        Done already.
-    best : float
-        Validation loss that an epoch must fall below to be kept.
-    """
-
-    network: object
+    network: keras.Model  # compiled
     settings: Preprocessing
-    epochs: int = 0
-    best: float = math.inf
+    epochs: int = 0  # done already
+    best: float = math.inf  # validation loss below which an epoch is kept
 
 
-def new_network(run, pairs):
-    """Return an untrained, compiled network for a run, `Progress`.
-
-    Parameters
-    ----------
-    run : recipe.Run
-    pairs : pairs.Pairs
-    """
-    recipe, size = run.recipe, run.size
+def new_network(run: Run, pairs: Pairs) -> TrainingState:
+    """Return an untrained, compiled network."""
+    recipe = run.recipe
     settings = Preprocessing(
         frame="native" if recipe.crop else "resize",
-        rows=size,
-        cols=size,
+        rows=run.size,
+        cols=run.size,
         myelin="bright" if recipe.crop else "as it is",
         normalize=run.normalize,
     )
     if run.normalize == "dataset":
         settings.mean, settings.std = dataset_statistics(pairs.all_images(), settings)
-    # The original's start shrinks the signal by half at each level, and the bottom, which sees
-    # most of the surroundings, learned nothing from crops: its output stayed below 0.01.
+    # With the initial weights of 2018 the signal halves at each level, and from crops the bottom,
+    # which sees most of the surroundings, learned nothing: its output stayed below 0.01.
     keras.utils.set_random_seed(run.seed)
-    network = unet.get_unet(size, size, "he_normal" if recipe.crop else "glorot_uniform")
-    network = compile_network(network, recipe)
-    return Progress(network, settings)
+    network = unet.get_unet(run.size, run.size, "he_normal" if recipe.crop else "glorot_uniform")
+    return TrainingState(compile_network(network, recipe), settings)
 
 
-def resumed_network(path, run):
-    """Return the `Progress` of an interrupted run.
-
-    Parameters
-    ----------
-    path : Path
-        The model file that the run was to write.
-    run : recipe.Run
+def resumed_network(path: Path, run: Run) -> TrainingState:
+    """Return the state of an interrupted run that was to write the model file `path`.
 
     Raises
     ------
@@ -91,7 +67,9 @@ def resumed_network(path, run):
     network, settings, adam = load_model(last)
     state = settings.provenance.pop("state", None)
     try:
-        options, epochs, best = dict(state["options"]), int(state["epoch"]), float(state["best"])
+        options = dict(state["options"])
+        epochs = int(state["epoch"])
+        best = float(state["best"])
     except (TypeError, ValueError, KeyError):
         options = {}
     if not options or not adam:
@@ -104,10 +82,10 @@ def resumed_network(path, run):
             )
     network = compile_network(network, run.recipe)
     restore_adam(network, adam)
-    return Progress(network, settings, epochs, best)
+    return TrainingState(network, settings, epochs, best)
 
 
-def compile_network(network, recipe):
+def compile_network(network: keras.Model, recipe: Recipe) -> keras.Model:
     """Return the network in the recipe's precision, compiled with its loss and Dice as metric."""
     if recipe.precision != "float32":
         reduced = unet.get_unet(*network.input_shape[1:3], precision=recipe.precision)
@@ -123,61 +101,56 @@ def compile_network(network, recipe):
     return network
 
 
-def validate(progress, pairs, run):
-    """Return loss and Dice of a network on the validation frames; infinity and None without any."""
-    _, held = split(pairs, run.validation_split, run.validate_on)
-    if not held:
+def validate(state: TrainingState, pairs: Pairs, run: Run) -> tuple[float, float | None]:
+    """Return loss and Dice on the validation frames; infinity and None without any."""
+    _, held_out = split(pairs, run.validation_split, run.validate_on)
+    if not held_out:
         return math.inf, None
-    batches = FrameBatches(pairs, held, progress.settings)
-    found = progress.network.evaluate(batches, verbose=int(sys.stdout.isatty()), return_dict=True)
-    return found["loss"], found["dice_coef"]
+    batches = FrameBatches(pairs, held_out, state.settings)
+    verbose = int(sys.stdout.isatty())
+    results = state.network.evaluate(batches, verbose=verbose, return_dict=True)
+    return results["loss"], results["dice_coef"]
 
 
-def fit(path, progress, pairs, run):
-    """Train; `path` holds the best epoch whenever this ends or is stopped.
+def fit(path: Path, state: TrainingState, pairs: Pairs, run: Run) -> None:
+    """Train; `path` holds the best epoch, also after Ctrl-C.
 
-    Parameters
-    ----------
-    path : Path
-        The model file to write.
-    progress : Progress
-        Its settings go into the file, and their provenance is completed.
-    pairs : pairs.Pairs
-    run : recipe.Run
+    The settings of `state` go into the file, and their provenance is completed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent):  # a folder that cannot be written: say so now
-        pass
     if path.exists():
-        print(f"note: {path} is replaced by the first epoch that is kept")
-    network, settings = progress.network, progress.settings
-    training, held = split(pairs, run.validation_split, run.validate_on)
-    batches = training_batches(pairs, training, settings, run, progress.epochs)
-    validation = FrameBatches(pairs, held, settings) if held else None
+        print(f"note: {path}: will be replaced by the first epoch that is kept")
+    network = state.network
+    settings = state.settings
+    training, held_out = split(pairs, run.validation_split, run.validate_on)
+    batches = training_batches(pairs, training, settings, run, state.epochs)
+    validation = FrameBatches(pairs, held_out, settings) if held_out else None
     settings.training = dataclasses.asdict(run.recipe)
     settings.provenance |= {
         "date": datetime.date.today().isoformat(),
         "command": running["command"],
         "training_images": len(training),
-        "validation_images": [pairs.ids[i] for i in held],
+        "validation_images": [pairs.ids[i] for i in held_out],
     }
     print(f"device: {', '.join(keras_devices())}; {network.count_params():,} parameters")
-    print(f"{len(training)} training and {len(held)} validation images, {run.epochs} epochs")
-    if progress.epochs == 0 and progress.best < math.inf:  # an old model stays until one is better
-        settings.provenance |= {"epochs": 0, "best_validation_loss": progress.best}
+    print(
+        f"{count_of(len(training), 'training image')}, "
+        f"{count_of(len(held_out), 'validation image')}, {count_of(run.epochs, 'epoch')}"
+    )
+    if state.epochs == 0 and state.best < math.inf:  # the old model is kept until one is better
+        settings.provenance |= {"epochs": 0, "best_validation_loss": state.best}
         save_model(path, network, settings, run.keep_optimizer)
-    # These images' own, no longer the old model's.
-    settings.pixel_size_um, settings.fiber_px = run.pixel_size_um, pairs.fiber_px
+    # From here on those of these images, not of the old model's.
+    settings.pixel_size_um = run.pixel_size_um
+    settings.fiber_px = pairs.fiber_px
     settings.threshold = run.threshold or settings.threshold
-    steps = len(batches)
-    recorder = Recorder(path, network, settings, run, steps, progress.epochs, progress.best)
+    recorder = Recorder(path, network, settings, run, len(batches), state.epochs, state.best)
     try:
         network.fit(
             batches,
             validation_data=validation,
-            initial_epoch=progress.epochs,
+            initial_epoch=state.epochs,
             epochs=run.epochs,
-            shuffle=False,  # the batches are random by themselves, by the run's seed
+            shuffle=False,  # batches are shuffled by the seed of the run
             callbacks=[recorder],
             verbose=1 if sys.stdout.isatty() else 2,
         )
@@ -186,8 +159,11 @@ def fit(path, progress, pairs, run):
         draw_curve(path)
 
 
-def training_batches(pairs, training, settings, run, start):
-    """Return the batches to learn from, those of a run that has done `start` epochs."""
+def training_batches(
+    pairs: Pairs, training: list[int], settings: Preprocessing, run: Run, start: int
+) -> Batches:
+    """Return the batches to train on, of a run that has done `start` epochs."""
+    random = {"seed": run.seed, "epoch": start}
     if run.recipe.crop:
-        return CropBatches(pairs, training, settings, run.recipe, run.emphasis, run.seed, start)
-    return FrameBatches(pairs, training, settings, run.recipe.batch_size, run.seed, start)
+        return CropBatches(pairs, training, settings, run.recipe, run.emphasis, **random)
+    return FrameBatches(pairs, training, settings, run.recipe.batch_size, **random)

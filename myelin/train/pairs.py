@@ -1,11 +1,12 @@
-"""The packed training pairs, and which of them train, validate, and how often each is shown.
+"""The packed training pairs: which train or validate, and how often each is sampled.
 
 pairs = Pairs(as_bright=True)
-training, held = split(pairs, 0.2)
+training, held_out = split(pairs, 0.2)
 """
 
 import fnmatch
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -13,43 +14,42 @@ from myelin.folders.naming import NPYDATA
 from myelin.folders.packed import load_train
 from myelin.measure.fiber_width import fiber_scale
 from myelin.network.preprocessing import histogram
-from myelin.runtime.cli import UserError, progress
+from myelin.runtime.cli import UserError, count_of, progress
 
 
 class Pairs:
-    """The packed training pairs, one at a time.
+    """The packed training pairs, read one at a time.
 
     Parameters
     ----------
     as_bright : bool
-        Invert the images whose myelin is darker than the rest, as their masks tell, so that one
-        network serves both; else take all as they are, as the original did.
+        Invert images whose myelin is darker than the rest, as their masks show, so that one
+        network serves both; False keeps all as they are, as in 2018.
     fiber_px : float, optional
-        Width that the fibers of each pair come to, see `fiber_scale`; None takes all pairs at
-        their own pixels, as the original did.
-
-    Attributes
-    ----------
-    scales : list of float
-        Magnification of each pair.
+        Fiber width to which `scales` brings each pair, see `fiber_scale`; None keeps the pixels of
+        all pairs, as in 2018.
     """
 
-    def __init__(self, as_bright, fiber_px=None):
+    def __init__(self, as_bright: bool, fiber_px: float | None = None) -> None:
         packed = load_train()
-        self.images, self.masks = packed.images, packed.masks
-        self.ids, self.shapes = packed.ids, packed.shapes
+        self.images = packed.images
+        self.masks = packed.masks
+        self.ids = packed.ids
+        self.shapes = packed.shapes
         self.fiber_px = fiber_px
-        self.dark, self.histograms, self.scales = [], [], []
+        self.dark = []
+        self.histograms = []
+        self.scales = []
         for index in progress(range(len(self)), "reading pairs"):
             self.dark.append(as_bright and self.is_dark(index))
             self.histograms.append(histogram(self.image(index)))
             self.scales.append(fiber_scale(self.mask(index) > 127, fiber_px) if fiber_px else 1.0)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
-    def is_dark(self, index):
-        """Whether the myelin of a pair is darker than the rest, margins left out."""
+    def is_dark(self, index: int) -> bool:
+        """Return whether the myelin of a pair is darker than the rest, without margins."""
         rows, cols = self.shapes[index]
         image = np.array(self.images.mapped(index)[:rows, :cols])
         mask = self.masks.mapped(index)[:rows, :cols] > 0
@@ -60,51 +60,51 @@ class Pairs:
             return False
         return bool(image[mask & content].mean() < image[~mask & content].mean())
 
-    def all_images(self):
+    def all_images(self) -> Iterator[np.ndarray]:
         """Yield every image, uint8 (rows, cols)."""
         return map(self.image, progress(range(len(self)), "averaging"))
 
-    def image(self, index, window=np.s_[:, :]):
+    def image(self, index: int, window: tuple[slice, slice] = np.s_[:, :]) -> np.ndarray:
         """Return the image, uint8 (rows, cols), or a window of it."""
         rows, cols = self.shapes[index]
         image = self.images.mapped(index)[:rows, :cols][window]
         return 255 - image if self.dark[index] else np.array(image)
 
-    def mask(self, index, window=np.s_[:, :]):
+    def mask(self, index: int, window: tuple[slice, slice] = np.s_[:, :]) -> np.ndarray:
         """Return the mask, uint8 0/255 (rows, cols), or a window of it."""
         rows, cols = self.shapes[index]
         return np.array(self.masks.mapped(index)[:rows, :cols][window])
 
-    def scaled_shapes(self):
-        """Return the rows and columns of the pairs at their scales, int array (n, 2)."""
+    def scaled_shapes(self) -> np.ndarray:
+        """Return rows and columns of the pairs at their scales, int (n, 2)."""
         shapes = np.rint(self.shapes * np.array(self.scales)[:, None])
         return np.maximum(shapes, 1).astype(int)
 
 
-def split(pairs, fraction, pattern=None):
-    """Return (training, validation) indices.
+def split(pairs: Pairs, fraction: float, pattern: str | None = None) -> tuple[list, list]:
+    """Return the indices to train on and the indices to validate on.
 
-    Validation takes the frames whose id fits one of the comma-separated patterns, or else the
+    Validation takes the frames whose id matches one of the comma-separated patterns, or else the
     last `fraction` of all frames (never crops of a training frame).
     """
     count = len(pairs)
     if pattern:
         patterns = [pattern] if pattern in pairs.ids else pattern.split(",")
-        held = {i for p in patterns for i in matching(pairs, p, "--validate-on")}
+        held_out = {i for p in patterns for i in matching(pairs, p, "--validate-on")}
     else:
-        held = set(range(math.floor(count * (1 - fraction) + 1e-9), count))  # as Keras splits
-    training = [i for i in range(count) if i not in held]
-    if not training or (fraction and not held):
+        held_out = set(range(math.floor(count * (1 - fraction) + 1e-9), count))  # as Keras splits
+    training = [i for i in range(count) if i not in held_out]
+    if not training or (fraction and not held_out):
         raise UserError(
-            f"{NPYDATA}/imgs_train.npy: {count} pairs, which leaves {len(training)} to train on "
-            f"and {len(held)} to validate on, add pairs to raw/train and run python data.py"
+            f"{NPYDATA}/imgs_train.npy: {count_of(count, 'pair')}, {len(training)} to train on and "
+            f"{len(held_out)} to validate on, add pairs to raw/train and run python data.py"
         )
-    return training, sorted(held)
+    return training, sorted(held_out)
 
 
-def matching(pairs, pattern, option):
-    """Return the indices of the images whose id fits a pattern; none is an error."""
-    # A name may hold what a pattern uses, such as [1]: it stands for itself first.
+def matching(pairs: Pairs, pattern: str, option: str) -> list[int]:
+    """Return the indices of the images whose id matches a pattern; raise if there are none."""
+    # An id may contain characters of a pattern, such as [1]: the exact id comes first.
     found = [i for i, name in enumerate(pairs.ids) if name == pattern]
     found = found or [i for i, n in enumerate(pairs.ids) if fnmatch.fnmatchcase(n, pattern)]
     if not found:
@@ -113,10 +113,13 @@ def matching(pairs, pattern, option):
     return found
 
 
-def sampling_weights(pairs, training, emphasis):
-    """Return the probability of each training frame in a crop: its area times its emphasis.
+def sampling_weights(
+    pairs: Pairs, training: list[int], emphasis: list[tuple[str, float]]
+) -> np.ndarray:
+    """Return the probability of each training frame in a crop.
 
-    The area is that at the network's scale.
+    It is proportional to the frame's area at the network's scale, times the factors of `emphasis`,
+    (pattern of ids, factor).
     """
     weights = np.prod(pairs.scaled_shapes(), axis=1).astype(float)
     for pattern, factor in emphasis:

@@ -1,58 +1,40 @@
-"""How to train: the recipe that a model file keeps, the options of one run, and both as options."""
+"""How to train: the recipe that a model file keeps, the options of one run, and their parsers."""
 
 import argparse
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 from myelin.images.pixel_size import check_pixel_size
-from myelin.network.architecture import MAX_FRAME_SIDE
+from myelin.network.model_checks import MAX_FRAME_SIDE
 from myelin.runtime.cli import Parser, UserError, number
-from unet import LOSSES, PRECISIONS, STRIDE
+from unet import LOSSES, STRIDE, TRAINING_PRECISIONS
 
-# A pixel of a training step takes about 2.6 kB; this many, 87 GB: more is a mistake in the options.
+# A training step takes about 2.6 kB per pixel, so 87 GB here: more is a mistake in the options.
 MAX_STEP_PIXELS = 2**25
 WARM_UP_STEPS = 200  # of the cosine schedule: full steps at random weights can kill ReLUs
 
 
 @dataclasses.dataclass
 class Recipe:
-    """What shapes a training: kept in the model file, so that extra_training.py goes on the same.
+    """Options kept in the model file, so that extra_training.py continues with the same.
 
     The defaults are those of 2018.
-
-    Attributes
-    ----------
-    crop : int or None
-        Side of the random crops, px; None trains on whole frames.
-    augment : bool
-        Vary the crops.
-    loss : str
-        A name in `unet.LOSSES`.
-    batch_size : int
-    steps : int
-        Steps per epoch with crops.
-    schedule : "constant" or "cosine"
-    learning_rate : float
-    precision : "float32" or "bfloat16"
-        What most layers compute in while training.
-    average : float
-        Momentum of an exponential moving average of the weights; 0 for none. Each epoch ends with
-        the average, is saved with it, and the next one goes on from it.
     """
 
-    crop: int | None = None
-    augment: bool = False
-    loss: str = "dice"
+    crop: int | None = None  # side of the random crops, px; None trains on whole frames
+    augment: bool = False  # vary the crops
+    loss: str = "dice"  # a name in `unet.LOSSES`
     batch_size: int = 1
-    steps: int = 250
-    schedule: str = "constant"
+    steps: int = 250  # per epoch, with crops
+    schedule: str = "constant"  # or "cosine"
     learning_rate: float = 1e-3
-    precision: str = "float32"
-    average: float = 0.0
+    precision: str = "float32"  # or "bfloat16": of most layers in training
+    average: float = 0.0  # momentum of a moving average of the weights, which ends each epoch
 
-    def rate(self, step, total):
-        """Return Adam's step size at one step of `total`: constant, or a warmed-up cosine."""
+    def rate(self, step: int, total: int) -> float:
+        """Return the learning rate at one step of `total`: constant, or a warmed-up cosine."""
         if self.schedule == "constant":
             return self.learning_rate
         warm = min(1.0, (step + 1) / WARM_UP_STEPS)
@@ -61,46 +43,23 @@ class Recipe:
 
 @dataclasses.dataclass
 class Run:
-    """One call of train.py or extra_training.py.
-
-    Attributes
-    ----------
-    recipe : Recipe
-    epochs : int
-    size : int or None
-        Side of the frames of a new model, px.
-    normalize : "dataset", "image" or None
-        How a new model's frames are normalised; None for one that goes on.
-    pixel_size_um : float or None
-        µm per pixel of the training images.
-    validation_split : float
-        Fraction of the frames, the last ones, to validate on.
-    validate_on : str or None
-        Patterns of the ids to validate on instead.
-    emphasis : list of (str, float)
-        Patterns of ids, and how many times as often their crops are taken.
-    seed : int
-    keep_optimizer : bool
-        Whether Adam's state goes into the model file.
-    threshold : float or None
-        Probability from which a pixel is myelin; None leaves the model's.
-    """
+    """One call of train.py or extra_training.py."""
 
     recipe: Recipe
     epochs: int
-    size: int | None = None
-    normalize: str | None = None
-    pixel_size_um: float | None = None
-    validation_split: float = 0.2
-    validate_on: str | None = None
-    emphasis: list = dataclasses.field(default_factory=list)
+    size: int | None = None  # side of the network input of a new model, px
+    normalize: str | None = None  # "dataset" or "image" for a new model; None continues one
+    pixel_size_um: float | None = None  # of the training images
+    validation_split: float = 0.2  # fraction of the frames, the last ones, to validate on
+    validate_on: str | None = None  # patterns of ids to validate on instead
+    emphasis: list = dataclasses.field(default_factory=list)  # (pattern of ids, factor)
     seed: int = 0
-    keep_optimizer: bool = True
-    threshold: float | None = None
+    keep_optimizer: bool = True  # keep Adam's state in the model file
+    threshold: float | None = None  # probability from which a pixel is myelin; None: the model's
 
     @classmethod
-    def from_arguments(cls, args, recipe):
-        """Return the run that the arguments of a command line ask for."""
+    def from_arguments(cls, args: argparse.Namespace, recipe: Recipe) -> "Run":
+        """Return the run that a command line asks for."""
         return cls(
             recipe,
             args.epochs,
@@ -115,8 +74,8 @@ class Run:
             args.threshold,
         )
 
-    def fixed(self):
-        """Return what must be the same when an interrupted run goes on, {option: JSON value}."""
+    def fixed(self) -> dict:
+        """Return the options that a resumed run must repeat, {option: JSON value}."""
         values = dataclasses.asdict(self)
         values |= values.pop("recipe")
         free = ("epochs", "keep_optimizer")
@@ -128,14 +87,14 @@ class Run:
         }
         return json.loads(json.dumps(values))
 
-    def check(self, frame_pixels):
-        """Raise where options do not go together, or a step would fill any memory.
+    def check(self, frame_pixels: int) -> None:
+        """Raise if options exclude each other, or a step needs too much memory.
 
-        Called before images are read or a model is validated, which may take minutes.
+        This comes first: reading images and validating a model may take minutes.
         """
         recipe = self.recipe
         if self.emphasis and not recipe.crop:
-            raise UserError("--emphasis: only works on crops, leave it out or add --crop 256")
+            raise UserError("--emphasis: works on crops only, leave it out or add --crop 256")
         pixels = recipe.batch_size * (recipe.crop**2 if recipe.crop else frame_pixels)
         if pixels > MAX_STEP_PIXELS:
             raise UserError(
@@ -144,25 +103,15 @@ class Run:
             )
 
 
-def stated_recipe(old, training, doc):
-    """Return the recipe that a model file states, checked as a command line: it may say anything.
-
-    Parameters
-    ----------
-    old : path
-        The file, for the message.
-    training : dict
-        From its preprocessing.
-    doc : str
-        Docstring of the command.
-    """
+def stated_recipe(old: Path, training: dict) -> Recipe:
+    """Return the recipe in the `training` of a model file, checked like a command line."""
     arguments = []
     for field in dataclasses.fields(Recipe):
         value = training.get(field.name)
         if value is not None and value is not False:
             option = f"--{field.name.replace('_', '-')}"
             arguments.append(option if value is True else f"{option}={value}")
-    parser = Parser(doc)
+    parser = Parser("")
     add_recipe_options(parser)
     try:
         return Recipe(**vars(parser.parse_args(arguments)))
@@ -170,16 +119,16 @@ def stated_recipe(old, training, doc):
         raise UserError(f"{old}: its training options: {mistake}") from None
 
 
-def given_recipe(args, stated):
-    """Return a recipe: the options that were given, and for the others what is stated already."""
+def given_recipe(args: argparse.Namespace, default: Recipe) -> Recipe:
+    """Return a recipe of the options that were given, and else of a default."""
     given = {field.name: getattr(args, field.name) for field in dataclasses.fields(Recipe)}
-    return dataclasses.replace(stated, **{k: v for k, v in given.items() if v is not None})
+    return dataclasses.replace(default, **{k: v for k, v in given.items() if v is not None})
 
 
 # ---------------------------------------------------------------- command line
 
 
-def multiple(text):
+def multiple(text: str) -> int:
     """argparse type: a frame or crop size, a multiple of 16."""
     value = number(int, STRIDE, MAX_FRAME_SIDE)(text)
     if value % STRIDE:
@@ -187,7 +136,7 @@ def multiple(text):
     return value
 
 
-def emphasis(text):
+def emphasis(text: str) -> tuple[str, float]:
     """argparse type: PATTERN=FACTOR."""
     pattern, sign, factor = text.rpartition("=")
     if not sign:
@@ -195,76 +144,87 @@ def emphasis(text):
     return pattern, number(float, 0.001, 1000)(factor)
 
 
-def add_recipe_options(parser, continued=False):
-    """Add the options of a `Recipe`.
+def add_recipe_options(parser: argparse.ArgumentParser, continued: bool = False) -> None:
+    """Add the options of a `Recipe`; if `continued`, options not given stay None (the model's)."""
 
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-    continued : bool
-        Leave those that are not given at None: the old model says them.
-    """
-
-    def add(name, help, **settings):
+    def add(name: str, help: str, **settings: object) -> None:
         default = getattr(Recipe, name[2:].replace("-", "_"))
-        said = {None: "whole frames", False: "no"}.get(default, default)
-        said = "the old model's" if continued else said
-        default = None if continued else default
-        parser.add_argument(name, default=default, help=f"{help} (default: {said})", **settings)
+        shown = {None: "whole frames", False: "no"}.get(default, default)
+        if continued:
+            default = None
+            shown = "that of the old model"
+        parser.add_argument(name, default=default, help=f"{help} (default: {shown})", **settings)
 
     add(
         "--crop",
-        "learn from random crops of PX x PX pixels, myelin always bright, at a magnification at "
-        "which the fibers of each mask come to one width; the model then takes images of any size",
+        "train on random crops of PX x PX pixels, inverted to bright myelin and rescaled to one "
+        "fiber width; the model then takes images of any size",
         type=multiple,
         metavar="PX",
     )
     add(
         "--augment",
-        "vary the crops: turn, flip, scale, grey values, illumination, sharpness, noise; needs "
-        "--crop",
+        "vary the crops (rotation, flips, scale, grey values, illumination, sharpness, noise); "
+        "needs --crop",
         action="store_true",
     )
     add(
         "--loss",
-        "what training lowers: minus Dice; minus Dice plus cross-entropy, which is steadier on "
-        "crops with little myelin; or with gaps, where lines between touching sheaths and the "
-        "axons of small fibers count more",
+        "what training minimises: dice = minus the Dice coefficient; dice+crossentropy = plus "
+        "cross-entropy, steadier on crops with little myelin; dice+gaps = with more weight on gaps "
+        "between touching sheaths and on small axons",
         choices=list(LOSSES),
     )
     add("--batch-size", "frames or crops per step", type=number(int, 1, 4096), metavar="N")
     add(
         "--steps",
-        "steps per epoch with --crop; whole frames are each shown once",
+        "steps per epoch with --crop; whole frames are used once per epoch",
         type=number(int, 1),
         metavar="N",
     )
-    add("--learning-rate", "Adam's step size", type=number(float, 1e-8, 1), metavar="R")
+    add("--learning-rate", "step size of Adam", type=number(float, 1e-8, 1), metavar="R")
     add(
         "--schedule",
-        "learning rate over the run: constant, or falling to 0 along a cosine",
+        "learning rate over the training: constant, or falling to 0 along a cosine",
         choices=["constant", "cosine"],
     )
     add(
         "--precision",
-        "numbers that training computes with: bfloat16 takes about 0.6 of the time on processors "
-        "and GPUs that have it; weights and the model file stay float32",
-        choices=list(PRECISIONS),
+        "numbers to compute with: bfloat16 takes about 0.6 of the time on processors and GPUs that "
+        "support it; weights and the model file stay float32",
+        choices=list(TRAINING_PRECISIONS),
     )
-    average = "end each epoch with a moving average of the weights of this momentum, such as 0.9"
-    add("--average", average, type=number(float, 0, 0.9999), metavar="M")
+    add(
+        "--average",
+        "momentum of a moving average of the weights, such as 0.97, that ends each epoch; 0: none",
+        type=number(float, 0, 0.9999),
+        metavar="M",
+    )
 
 
-def add_run_options(parser):
+def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a `Run` that train.py and extra_training.py share."""
     parser.add_argument(
         "--pixel-size",
         type=check_pixel_size,
         metavar="UM",
-        help="µm per pixel of the training images, noted in the model file; changes nothing else "
+        help="µm per pixel of the training images, kept in the model file for information "
         "(default: unknown)",
     )
-    add_validation_options(parser)
+    parser.add_argument(
+        "--validation-split",
+        type=number(float, 0, 0.9),
+        default=0.2,
+        metavar="F",
+        help="fraction of the images, the last ones by name, held back to choose the best epoch; "
+        "0 keeps the last epoch (default: 0.2)",
+    )
+    parser.add_argument(
+        "--validate-on",
+        metavar="IDS",
+        help="images to hold back instead: ids separated by commas, * matches anything, "
+        "such as rat3_*,rat8_* (default: see --validation-split)",
+    )
     parser.add_argument(
         "--emphasis",
         type=emphasis,
@@ -272,48 +232,30 @@ def add_run_options(parser):
         default=[],
         metavar="IDS=F",
         help="with --crop: take F times as many crops from these images; may be repeated "
-        "(default: by area)",
+        "(default: in proportion to area)",
     )
     parser.add_argument(
         "--threshold",
         type=number(float, 0.01, 0.99),
         metavar="P",
-        help="kept in the model file: probability from which find_myelin.py calls a pixel myelin; "
-        "choose it on images that were left out (default: 0.5, or the old model's)",
+        help="probability from which find_myelin.py calls a pixel myelin, kept in the model file; "
+        "choose it on images that were held back (default: 0.5, or that of the old model)",
     )
     parser.add_argument(
         "--seed",
         type=number(int, 0, 2**32 - 1),
         default=0,
         metavar="N",
-        help="start of the random numbers; the same seed repeats order and crops (default: 0)",
+        help="seed of the random numbers; the same seed repeats order and crops (default: 0)",
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="continue the interrupted run of the same command (default: start anew)",
+        help="continue the interrupted run of the same command (default: start from the beginning)",
     )
     parser.add_argument(
         "--without-optimizer",
         action="store_true",
         help="leave Adam's state out of the model file: 16 MB instead of 93, but "
-        "extra_training.py then starts Adam anew (default: keep it)",
-    )
-
-
-def add_validation_options(parser):
-    """Add the options that say which frames are kept from training."""
-    parser.add_argument(
-        "--validation-split",
-        type=number(float, 0, 0.9),
-        default=0.2,
-        metavar="F",
-        help="fraction of the frames, the last ones, kept from training to choose the best epoch; "
-        "0 keeps the last epoch (default: 0.2)",
-    )
-    parser.add_argument(
-        "--validate-on",
-        metavar="IDS",
-        help="validate on these images instead: ids separated by commas, * stands for anything, "
-        "such as rat3_*,rat8_* (default: see --validation-split)",
+        "extra_training.py then starts Adam from zero (default: keep it)",
     )

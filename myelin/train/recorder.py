@@ -1,44 +1,54 @@
-"""Watch a training: its learning rate, its best epoch, its history, and where it could go on."""
+"""Watch a training: its learning rate, its best epoch, its history table and learning curve."""
 
+import contextlib
 import dataclasses
 import math
 import time
+from pathlib import Path
 
 import keras
 from keras.callbacks import Callback
 
 from myelin.network.model_file import RESUME, save_model
-from myelin.runtime.cli import UserError
-from myelin.runtime.files import beside
-from myelin.train.history import append_history
+from myelin.network.preprocessing import Preprocessing
+from myelin.runtime.cli import UserError, count_of
+from myelin.runtime.files import beside, replacing
+from myelin.runtime.tables import read_table, write_table
+from myelin.train.recipe import Run
+
+COLUMNS = ["epoch", "loss", "dice", "validation_loss", "validation_dice"]
 
 
 class Recorder(Callback):
     """Set the learning rate of each step; keep the best epoch, the last one and the history.
 
-    Parameters
-    ----------
-    path : Path
-        The model file.
-    network : keras.Model
-    settings : preprocessing.Preprocessing
-        Written into the file; its provenance tells of the epoch.
-    run : recipe.Run
-    steps : int
-        Steps per epoch.
-    start : int
-        Epochs already done.
-    best : float
-        Validation loss that an epoch must fall below to be kept.
+    `steps` are those of an epoch, `start` epochs are done already, and an epoch is kept if its
+    validation loss is below `best`. The provenance in `settings` names the epoch that is kept.
     """
 
-    def __init__(self, path, network, settings, run, steps, start, best):
+    def __init__(
+        self,
+        path: Path,
+        network: keras.Model,
+        settings: Preprocessing,
+        run: Run,
+        steps: int,
+        start: int,
+        best: float,
+    ) -> None:
         super().__init__()
-        self.path, self.network, self.settings, self.run = path, network, settings, run
-        self.steps, self.start, self.best = steps, start, best
-        self.step, self.rate, self.clock = start * steps, None, None
+        self.path = path
+        self.network = network
+        self.settings = settings
+        self.run = run
+        self.steps = steps
+        self.start = start
+        self.best = best
+        self.step = start * steps
+        self.rate = None
+        self.clock = None
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Set the learning rate."""
         rate = self.run.recipe.rate(self.step, self.run.epochs * self.steps)
         if rate == self.rate:
@@ -47,7 +57,7 @@ class Recorder(Callback):
             self.model.jax_state_sync()  # within an epoch it trains on copies of the variables
         self.network.optimizer.learning_rate = self.rate = rate
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """End each epoch with averaged weights; after four steps print the expected time."""
         self.step += 1
         if self.run.recipe.average and self.step % self.steps == 0:  # before it is validated
@@ -57,18 +67,20 @@ class Recorder(Callback):
             self.clock = time.monotonic()
         elif done == 4:
             epoch = (time.monotonic() - self.clock) / 3 * self.steps
-            left = epoch * (self.run.epochs - self.start) / 60
-            print(f"about {epoch:.0f} s per epoch, {left:.0f} minutes in all", flush=True)
+            minutes = round(epoch * (self.run.epochs - self.start) / 60)
+            total = count_of(minutes, "minute")
+            print(f"about {epoch:.0f} s per epoch, {total} in total", flush=True)
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Keep the epoch where it is the best so far, and what a resumed run needs."""
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Keep the epoch if it is the best so far, and the file for `--resume`."""
         if not math.isfinite(logs["loss"]):
             raise UserError(
-                f"epoch {epoch + 1}: the training diverged (loss {logs['loss']}), start again "
-                "with a lower --learning-rate"
+                f"{self.path}: the training diverged in epoch {epoch + 1} (loss {logs['loss']}), "
+                "start again with a lower --learning-rate"
             )
-        loss, dice = logs.get("val_loss"), logs.get("val_dice_coef")
-        if loss is None or loss < self.best:  # without validation the last epoch stays
+        loss = logs.get("val_loss")
+        dice = logs.get("val_dice_coef")
+        if loss is None or loss < self.best:  # without validation the last epoch is kept
             self.best = self.best if loss is None else loss
             self.settings.provenance |= {
                 "epochs": epoch + 1,
@@ -76,16 +88,55 @@ class Recorder(Callback):
                 "best_validation_dice": dice,
             }
             save_model(self.path, self.network, self.settings, self.run.keep_optimizer)
-        self.keep_state(epoch + 1)
-        try:
-            row = [epoch + 1, logs["loss"], logs["dice_coef"], loss, dice]
-            append_history(beside(self.path, "_history.csv"), row)
-        except OSError as error:  # open in Excel, say: not worth a day's training
-            print(f"note: {error.filename}: {error.strerror}, this epoch is not in it")
-
-    def keep_state(self, epochs):
-        """Write the file from which `--resume` goes on."""
-        state = {"epoch": epochs, "best": self.best, "options": self.run.fixed()}
+        state = {"epoch": epoch + 1, "best": self.best, "options": self.run.fixed()}
         provenance = {**self.settings.provenance, "state": state}
         last = dataclasses.replace(self.settings, provenance=provenance)
         save_model(beside(self.path, RESUME), self.network, last)
+        try:
+            row = [epoch + 1, logs["loss"], logs["dice_coef"], loss, dice]
+            append_history(beside(self.path, "_history.csv"), row)
+        except OSError as error:  # such as open in Excel: no reason to lose a training
+            print(f"note: {error.filename}: {error.strerror}, epoch {epoch + 1} is missing in it")
+
+
+def append_history(path: Path, row: list) -> None:
+    """Add one epoch to the history table; a repeated epoch replaces its row and later ones."""
+    rows = read_history(path) if row[0] > 1 else []
+    rows = [old for old in rows if int(old[0]) < row[0]] + [row]
+    write_table(path, COLUMNS, rows)
+
+
+def read_history(path: Path) -> list[list[str]]:
+    """Return the rows of a history table; none if it is missing or damaged."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        _, rows = read_table(path)
+        for epoch, *values in rows:
+            [int(epoch), *(float(value) for value in values if value)]
+        if all(len(row) == len(COLUMNS) for row in rows):
+            return rows
+    return []
+
+
+def draw_curve(path: Path) -> None:
+    """Plot Dice against epochs, beside the model."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    rows = read_history(beside(path, "_history.csv"))
+    if not rows:
+        return
+    epochs = [int(row[0]) for row in rows]
+    figure, axes = plt.subplots(figsize=(5, 3.5), layout="constrained")
+    marker = "." if len(rows) < 30 else ""
+    for column, label, colour in ((2, "training", "#0072B2"), (4, "validation", "#D55E00")):
+        if rows[0][column]:
+            values = [float(row[column]) for row in rows]
+            axes.plot(epochs, values, color=colour, label=label, marker=marker)
+    axes.set(xlabel="epoch", ylabel="Dice coefficient", title=path.name.replace("$", r"\$"))
+    axes.legend(loc="lower right", frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    with replacing(beside(path, "_curve.png")) as temporary:
+        figure.savefig(temporary, dpi=200)
+    plt.close(figure)

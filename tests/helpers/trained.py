@@ -8,7 +8,7 @@ import h5py
 from myelin.network import model_file
 from myelin.network.preprocessing import Preprocessing
 from myelin.train import fit as training
-from myelin.train import history, recorder
+from myelin.train import recorder
 from myelin.train.recipe import Recipe, Run
 
 SIZE = 32
@@ -23,11 +23,11 @@ def epochs_of(name):
 
 
 def evaluated_loss(name, training_set):
-    """Return the validation loss of a model file, computed anew."""
+    """Return the validation loss of a model file."""
     network, settings, _ = model_file.load_model(f"models/{name}.h5")
     training.compile_network(network, Recipe())
-    progress = training.Progress(network, settings)
-    return training.validate(progress, training_set, Run(Recipe(), epochs=1))[0]
+    state = training.TrainingState(network, settings)
+    return training.validate(state, training_set, Run(Recipe(), epochs=1))[0]
 
 
 def altered(model, folder, change):
@@ -44,7 +44,7 @@ def interrupt_in_epoch(monkeypatch, name, wanted):
     save = model_file.save_model
 
     def stop(*arguments):
-        if len(history.read_history(Path(f"models/{name}_history.csv"))) == wanted - 1:
+        if len(recorder.read_history(Path(f"models/{name}_history.csv"))) == wanted - 1:
             raise KeyboardInterrupt
         save(*arguments)
 

@@ -32,12 +32,6 @@ def test_openvino_gives_what_keras_gives(weights, shape):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_what_a_processor_computes_by_default_is_close_to_float32(weights):
-    frame = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
-    exact = engine.OpenVinoEngine(weights, "float32").predict(frame)
-    np.testing.assert_allclose(engine.OpenVinoEngine(weights).predict(frame), exact, atol=0.05)
-
-
 def test_a_result_is_not_overwritten_by_the_next(weights):
     frames = np.random.default_rng(0).normal(size=(2, 32, 32)).astype(np.float32)
     running = engine.OpenVinoEngine(weights, "float32")
@@ -49,7 +43,7 @@ def test_a_result_is_not_overwritten_by_the_next(weights):
 
 @pytest.mark.parametrize("side", [64, 384])
 def test_threads_get_their_own_results(weights, side):
-    """Of small frames, which are computed side by side, and of large ones, one by one."""
+    """Small inputs are computed side by side, large ones one by one."""
     running = engine.OpenVinoEngine(weights, "float32")
     assert 64**2 <= engine.SMALL_PX < 384**2
     frames = np.random.default_rng(0).normal(size=(8, side, side)).astype(np.float32)
@@ -84,9 +78,9 @@ def test_auto_takes_openvino_else_keras(weights, monkeypatch):
 @pytest.mark.parametrize(
     ("installed", "choice", "message"),
     [
-        ([], "auto", "openvino: not installed, run pip install -r requirements-light.txt"),
-        (["openvino"], "keras", "keras: not installed, run pip install -r requirements.txt, or"),
-        (["keras"], "openvino", "or choose --engine keras"),
+        ([], "auto", "openvino: .* -r requirements-light.txt"),
+        (["openvino"], "keras", "keras: .* -r requirements.txt, .*--engine openvino"),
+        (["keras"], "openvino", "openvino: .*--engine keras"),
     ],
 )
 def test_a_missing_engine_is_one_line(weights, monkeypatch, installed, choice, message):
@@ -97,10 +91,11 @@ def test_a_missing_engine_is_one_line(weights, monkeypatch, installed, choice, m
 
 def test_missing_keras_says_what_training_needs(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras", None)
-    with pytest.raises(UserError, match=r"keras: not installed, needed to train, run pip"):
+    with pytest.raises(UserError, match=r"keras: .* -r requirements.txt"):
         engine.start_keras()
 
 
+@pytest.mark.slow
 def test_segmenting_opens_no_socket_and_imports_no_tensorflow(tmp_path):
     """In a process of its own, in which any use of the network is an error."""
     code = (

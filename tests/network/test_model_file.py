@@ -13,10 +13,11 @@ import pytest
 from trained import SETTINGS, SIZE, altered
 
 import unet
-from myelin.network import hdf5, model_file, preprocessing
+from myelin.network import model_checks, model_file, preprocessing
 from myelin.runtime.cli import UserError
 
 ROOT = Path(unet.__file__).parent
+pytestmark = pytest.mark.usefixtures("small_network")
 
 
 def test_a_bare_model_name_lies_in_models(tmp_path, monkeypatch):
@@ -24,7 +25,7 @@ def test_a_bare_model_name_lies_in_models(tmp_path, monkeypatch):
     monkeypatch.setattr(unet, "__file__", str(tmp_path / "scripts" / "unet.py"))
     here, beside = tmp_path / "models/a.h5", tmp_path / "scripts/models/a.h5"
     assert model_file.model_path("a.h5") == Path("models/a.h5")
-    with pytest.raises(UserError, match=r"a\.h5: no such model in models or .*scripts.models, tra"):
+    with pytest.raises(UserError, match=r"a\.h5: no such model in models or .*scripts.models"):
         model_file.model_path("a.h5", reading=True)
     beside.parent.mkdir(parents=True)
     beside.touch()
@@ -45,12 +46,11 @@ def test_a_model_name_with_a_path_is_taken_as_given(tmp_path, monkeypatch):
         model_file.model_path(os.path.join("other", "b.h5"), reading=True)
 
 
-@pytest.mark.parametrize("name", ["100", "model.keras", "model", "", "MODEL.H5"])
-def test_a_model_name_must_end_in_h5(name):
-    with pytest.raises(
-        UserError, match=r"not the name of a model file, give one that ends in \.h5"
-    ):
-        model_file.model_path(name)
+@pytest.mark.parametrize("name", ["100", "model.keras", "model", "", "MODEL.H5", "nerve.tif"])
+@pytest.mark.parametrize("reading", [False, True])
+def test_a_model_name_must_end_in_h5(name, reading):
+    with pytest.raises(UserError, match=r"not the name of a model file, .*\.h5"):
+        model_file.model_path(name, reading)
 
 
 def test_a_saved_model_loads_with_equal_predictions_and_settings(trained, saved, frame):
@@ -115,6 +115,7 @@ def test_an_interrupted_save_keeps_the_old_file(trained, tmp_path, monkeypatch):
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_start_keras_is_silent():
     code = "from myelin.network import engine; print(engine.start_keras().__name__)"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -135,13 +136,13 @@ folder = sys.argv[1]
 def get_unet(rows, cols):
     x = inputs = layers.Input((rows, cols, 1))
     skips = []
-    for filters in (32, 64, 128, 256, 512):
+    for filters in (4, 8, 8, 8, 16):
         for _ in range(2):
             x = layers.Conv2D(filters, (3, 3), activation="relu", padding="same")(x)
-        if filters < 512:
+        if len(skips) < 4:
             skips.append(x)
             x = layers.MaxPooling2D(pool_size=(2, 2))(x)
-    for filters in (256, 128, 64, 32):
+    for filters in (8, 8, 8, 4):
         up = layers.Conv2DTranspose(filters, (2, 2), strides=(2, 2), padding="same")(x)
         x = layers.concatenate([up, skips.pop()], axis=3)
         for _ in range(2):
@@ -180,6 +181,7 @@ def files_2018(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["small", "older", "large", "weights"])
 def test_files_of_2018_load_and_predict_as_they_did(files_2018, frame, name):
     network, settings, adam = model_file.load_model(files_2018 / f"{name}.h5")
@@ -194,11 +196,12 @@ def test_files_of_2018_load_and_predict_as_they_did(files_2018, frame, name):
     assert np.abs(np.asarray(small(frame)) - prediction).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_files_of_2018_have_names_of_the_old_style_and_any_number(files_2018):
     with h5py.File(files_2018 / "weights.h5") as file:
-        layers = hdf5.read_attribute(file, "layer_names")
+        layers = model_checks.read_attribute(file, "layer_names")
         assert layers[1] == "conv2d_19"
-        names = hdf5.read_attribute(file["conv2d_19"], "weight_names")
+        names = model_checks.read_attribute(file["conv2d_19"], "weight_names")
     assert names == ["conv2d_19/kernel:0", "conv2d_19/bias:0"]
     for name in ("small", "older"):
         with h5py.File(files_2018 / f"{name}.h5") as file:
@@ -207,10 +210,10 @@ def test_files_of_2018_have_names_of_the_old_style_and_any_number(files_2018):
 
 def test_a_file_of_2018_in_older_names_loads(saved, tmp_path):
     def older(file):
-        layers = hdf5.read_attribute(file["model_weights"], "layer_names")
+        layers = model_checks.read_attribute(file["model_weights"], "layer_names")
         for index, layer in enumerate(layers):
             group = file["model_weights"][layer]
-            names = hdf5.read_attribute(group, "weight_names")
+            names = model_checks.read_attribute(group, "weight_names")
             for name in names:
                 group.move(name, f"{layer}_{index}/{name.split('/')[-1]}:0")
             kinds = [f"{layer}_{index}/{name.split('/')[-1]}:0" for name in names]
@@ -226,24 +229,16 @@ def test_a_file_of_2018_in_older_names_loads(saved, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("bestmyelim.h5", "no such model in models or .*, did you mean bestmyelin.h5. Else train"),
-        ("BestMyelin.h5", "did you mean bestmyelin.h5"),
-        ("bestmyelin", "not the name of a model file, did you mean bestmyelin.h5. Else give one"),
-        ("ourlba.h5", "did you mean ourlab.h5. Else train one"),
-        ("nothing_like_it.h5", r"no such model in models or \S+, train one with"),
-        ("raw/test/nerve.tif", "an image, not a model file; put it into raw/test and run python"),
-        ("imgs_test.npy", "a packed array, not a model file"),
-        ("groups.csv", "a table, not a model file; morphometry.py reads it with --groups"),
-        ("raw/test", "a folder, not a model file; find_myelin.py --images segments it"),
-        ("models/ourlba.h5", "no such model in models, did you mean ourlab.h5"),
+        ("bestmyelim.h5", "bestmyelin.h5"),
+        ("ourlba.h5", "ourlab.h5"),
+        ("models/ourlba.h5", "ourlab.h5"),
+        ("nothing_like_it.h5", "train.py nothing_like_it.h5"),
     ],
 )
-def test_what_is_no_model_is_told_what_it_is_and_what_is_near(tmp_path, monkeypatch, name, text):
+def test_a_missing_model_is_an_error_that_names_a_similar_one(tmp_path, monkeypatch, name, text):
     monkeypatch.chdir(tmp_path)
-    Path("raw/test").mkdir(parents=True)
     Path("models").mkdir()
-    for model in ("ourlab.h5", "ourlab_resume.h5", "zebra.h5"):
+    for model in ("ourlab.h5", "zebra.h5"):
         (Path("models") / model).touch()
-    with pytest.raises(UserError, match=text) as error:
+    with pytest.raises(UserError, match=f"no such model in .*{text}"):
         model_file.model_path(name, reading=True)
-    assert "resume" not in str(error.value) and "zebra" not in str(error.value)

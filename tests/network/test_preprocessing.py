@@ -20,12 +20,7 @@ def test_resizing_equals_that_of_scikit_image():
     assert exact.dtype == np.float32 and np.abs(exact - expected).max() < 0.01
 
 
-def test_resizing_to_the_same_size_changes_nothing():
-    image = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    assert np.array_equal(preprocessing.resize(image, 3, 4), image)
-
-
-def test_histogram_and_statistics_of_a_image():
+def test_histogram_and_statistics_of_an_image():
     image = np.array([[0, 0, 10], [30, 255, 255]], np.uint8)
     counts = preprocessing.histogram(image)
     assert counts.shape == (256,) and counts[[0, 10, 30, 255]].tolist() == [2, 1, 1, 2]
@@ -36,7 +31,7 @@ def test_histogram_and_statistics_of_a_image():
     assert preprocessing.image_statistics(preprocessing.histogram(margins)) == (127.5, 127.5)
 
 
-def test_a_image_of_one_grey_value_has_a_deviation_to_divide_by():
+def test_an_image_of_one_grey_value_has_a_deviation_to_divide_by():
     grey = np.full((4, 4), 90, np.uint8)
     assert preprocessing.image_statistics(preprocessing.histogram(grey)) == (90, 1)
     assert preprocessing.dataset_statistics(

@@ -34,23 +34,23 @@ def frames():
 
 @pytest.fixture(scope="module")
 def scales(weights, frames):
-    return quantization.scales_from(calibration.extremes(weights, frames))
+    return quantization.scales_from(calibration.channel_ranges(weights, frames))
 
 
-def test_evened_channels_compute_the_same(weights, frames, scales):
+def test_equalized_channels_give_the_same_output(weights, frames, scales):
     layers = unet.layers()
     turned = {layers[place].kind for place, scale in scales.items() if (scale < 0).any()}
     assert turned == {"Conv2DTranspose"}  # a turned channel would not pass a ReLU
-    evened = quantization.even_out(weights, scales)
+    evened = quantization.equalized(weights, scales)
     expected = engine.OpenVinoEngine(weights, "float32").predict(frames[0])
     found = engine.OpenVinoEngine(evened, "float32").predict(frames[0])
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_evened_channels_fill_their_steps(weights, frames, scales):
-    evened = quantization.even_out(weights, scales)
-    found = calibration.extremes(evened, frames)
-    joined = quantization.joined_places()
+def test_equalized_channels_fill_their_steps(weights, frames, scales):
+    evened = quantization.equalized(weights, scales)
+    found = calibration.channel_ranges(evened, frames)
+    joined = quantization.concatenated_places()
     assert len(joined) == 2 * len(unet.FILTERS) and len(found) == len(scales)
     for place, (lowest, highest) in found.items():
         low = quantization.low_end(place)
@@ -73,7 +73,9 @@ def test_rounded_kernels_keep_their_sums(axis):
 def test_masks_in_8_bit_numbers_are_nearly_those_of_float32(weights, frames, scales):
     running = engine.OpenVinoEngine(weights, "int8", scales)
     assert running.name == "openvino, int8"
-    dice = calibration.prove(weights, scales, [(str(i), f) for i, f in enumerate(frames)], 0.5)
+    dice = calibration.compare_masks(
+        weights, scales, [(str(i), f) for i, f in enumerate(frames)], 0.5
+    )
     assert 0.97 < min(dice.values()) <= max(dice.values()) < 1  # of a network without training
 
 
@@ -87,23 +89,24 @@ def test_masks_are_compared_at_the_models_threshold(monkeypatch):
 
     monkeypatch.setattr(calibration, "OpenVinoEngine", Engine)
     frames = [("one", np.array([[0.48, 0.6, 0.7]]))]
-    assert calibration.prove(None, None, frames, 0.55) == {"one": 1}
-    assert calibration.prove(None, None, frames, 0.5) == {"one": 0.8}
+    assert calibration.compare_masks(None, None, frames, 0.55) == {"one": 1}
+    assert calibration.compare_masks(None, None, frames, 0.5) == {"one": 0.8}
 
 
 def test_8_bit_numbers_are_taken_where_the_processor_has_them(weights, scales, monkeypatch):
-    monkeypatch.setattr(engine, "multiplies_8_bit", lambda core: True)
+    monkeypatch.setattr(engine, "multiplies_int8", lambda core: True)
     assert engine.open_engine(weights, NATIVE, scales=scales).name == "openvino, int8"
     exact = engine.open_engine(weights, NATIVE, precision="float32", scales=scales)
     assert exact.name == "openvino, float32"
-    monkeypatch.setattr(engine, "multiplies_8_bit", lambda core: False)
+    monkeypatch.setattr(engine, "multiplies_int8", lambda core: False)
     assert engine.open_engine(weights, NATIVE, scales=scales).name != "openvino, int8"
 
 
+@pytest.mark.slow
 def test_a_processor_whose_sums_overflow_is_found_out():
     code = (
-        "from myelin.network.engine import multiplies_8_bit, start_openvino\n"
-        "print(multiplies_8_bit(start_openvino().Core()))"
+        "from myelin.network.engine import multiplies_int8, start_openvino\n"
+        "print(multiplies_int8(start_openvino().Core()))"
     )
     limited = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
     done = subprocess.run(
@@ -121,7 +124,7 @@ def made(saved):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibration, "SIZE", 64)
         patch.setattr(calibration, "PIXEL_SIZES_UM", (0.27,))
-        patch.setattr(calibration, "LEAST_DICE", 0.0)
+        patch.setattr(calibration, "MIN_DICE", 0.0)
         calibration.calibrate(saved)
         yield saved
 
@@ -138,12 +141,17 @@ def beside_model(made, tmp_path):
 def test_scales_are_read_for_exactly_the_file_they_were_made_for(beside_model, capsys):
     model, path, facts = beside_model
     scales = quantization.read_scales(model, sha256(model))
-    assert list(scales) == quantization.stored_places() and len(facts["dice"]) == 8
+    assert list(scales) == quantization.quantized_places() and len(facts["dice"]) == 8
     assert quantization.read_scales(model, "0" * 64) is None
     assert "note: " in capsys.readouterr().out
     path.unlink()
     assert quantization.read_scales(model, sha256(model)) is None
     assert not capsys.readouterr().out
+
+
+def with_scales(facts, number):
+    """Return the file's text with one number in place of all scales."""
+    return json.dumps(facts | {"scales": [[number] * len(row) for row in facts["scales"]]})
 
 
 @pytest.mark.parametrize(
@@ -153,13 +161,11 @@ def test_scales_are_read_for_exactly_the_file_they_were_made_for(beside_model, c
         lambda facts: "[" * 100_000,
         lambda facts: json.dumps(facts | {"scales": facts["scales"][:-1]}),
         lambda facts: json.dumps(facts | {"scales": [row[1:] for row in facts["scales"]]}),
-        lambda facts: json.dumps(facts | {"scales": [["1"] * len(r) for r in facts["scales"]]}),
-        lambda facts: json.dumps(facts | {"scales": [[0] * len(row) for row in facts["scales"]]}),
-        lambda facts: json.dumps(facts | {"scales": [[-1] * len(r) for r in facts["scales"]]}),
-        lambda facts: json.dumps(
-            facts | {"scales": [[math.nan] * len(r) for r in facts["scales"]]}
-        ),
-        lambda facts: json.dumps(facts | {"scales": [[1e99] * len(r) for r in facts["scales"]]}),
+        lambda facts: with_scales(facts, 0),
+        lambda facts: with_scales(facts, -1),
+        lambda facts: with_scales(facts, math.nan),
+        lambda facts: with_scales(facts, 10**400),
+        lambda facts: with_scales(facts, "text"),
         lambda facts: " " * quantization.MAX_BYTES + json.dumps(facts),
         lambda facts: "[]",
         lambda facts: "\ud800",
@@ -170,17 +176,17 @@ def test_damaged_or_hostile_scales_are_not_used(beside_model, capsys, damage):
     path.write_text(damage(facts), encoding="utf-8", errors="surrogatepass")
     capsys.readouterr()
     assert quantization.read_scales(model, sha256(model)) is None
-    assert capsys.readouterr().out.startswith(f"note: {path} is not used, ")
+    assert capsys.readouterr().out.startswith(f"note: {path}: ")
 
 
 def test_a_model_whose_masks_would_change_gets_no_scales(beside_model, monkeypatch, capsys):
     model, path, _ = beside_model
-    monkeypatch.setattr(calibration, "LEAST_DICE", 1.1)
+    monkeypatch.setattr(calibration, "MIN_DICE", 1.1)
     calibration.calibrate(model)
-    assert not path.exists() and "stays without 8-bit numbers" in capsys.readouterr().out
+    assert not path.exists() and str(model) in capsys.readouterr().out
 
 
 def test_the_bundled_scales_are_of_the_bundled_model():
     facts = json.loads(quantization.scales_path(BUNDLED).read_text(encoding="utf-8"))
     assert facts["model_sha256"] == sha256(BUNDLED)
-    assert len(facts["dice"]) == 32 and min(facts["dice"].values()) >= calibration.LEAST_DICE
+    assert len(facts["dice"]) == 32 and min(facts["dice"].values()) >= calibration.MIN_DICE

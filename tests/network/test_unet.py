@@ -95,15 +95,6 @@ def test_pixels_at_a_gap_count_four_times_in_the_loss_with_gaps():
     assert float(unet.LOSSES["dice+gaps"](true, found)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_without_gaps_the_loss_with_gaps_is_that_with_crossentropy():
-    true = two_sheaths(20)
-    found = np.where(true == 1, 0.7, 0.2).astype(np.float32)
-    plain, gaps = (
-        float(unet.LOSSES[f"dice+{kind}"](true, found)) for kind in ("crossentropy", "gaps")
-    )
-    assert gaps == pytest.approx(plain, rel=1e-5)
-
-
 def gradients(network, frame, mask):
     """Return the gradient of every weight array, read from one step of plain descent."""
     keras = training.keras
@@ -113,6 +104,7 @@ def gradients(network, frame, mask):
     return [old - new for old, new in zip(before, network.get_weights(), strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_network")
 def test_bfloat16_has_the_gradients_of_float32():
     """A bias's gradient is a sum over all pixels, which stagnates where bfloat16 adds it up."""
@@ -134,6 +126,7 @@ def test_bfloat16_has_the_gradients_of_float32():
             assert 0.95 <= np.linalg.norm(found) / length <= 1.05
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_network")
 def test_a_network_trained_in_bfloat16_is_saved_like_any_other(tmp_path):
     network = training.compile_network(unet.get_unet(32, 32), Recipe(precision="bfloat16"))

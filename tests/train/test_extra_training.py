@@ -12,16 +12,26 @@ import unet
 from myelin.measure.fiber_width import FIBER_PX
 from myelin.network import engine, model_file, preprocessing
 from myelin.runtime import files
+from myelin.runtime.cli import UserError
 from myelin.train import fit as training
 from myelin.train import pairs
+from myelin.train.recipe import Recipe, stated_recipe
 
 pytestmark = pytest.mark.usefixtures("small_network", "eager")
-NATIVE = preprocessing.Preprocessing(
-    frame="native", rows=None, cols=None, myelin="bright", normalize="image"
-)
 
 
-def test_continuing_never_makes_a_model_worse_and_leaves_the_old_alone(packed, calibrated):
+def save_untrained(name, **settings):
+    """Save an untrained model, by default for whole frames of 32 x 32."""
+    engine.start_keras()
+    settings = preprocessing.Preprocessing(
+        **{"rows": 32, "cols": 32, "mean": 1.0, "std": 2.0, **settings}
+    )
+    network = unet.get_unet(settings.rows, settings.cols)
+    model_file.save_model(Path("models", name), network, settings, optimizer=False)
+
+
+@pytest.mark.slow
+def test_continuing_never_makes_a_model_worse_and_keeps_the_old_one(packed, calibrated):
     train.main(["old.h5", "2", "--size", "32"])
     before = files.sha256("models/old.h5")
     old_loss = evaluated_loss("old", pairs.Pairs(False))
@@ -33,18 +43,14 @@ def test_continuing_never_makes_a_model_worse_and_leaves_the_old_alone(packed, c
     assert calibrated[-1] == Path("models/new.h5")
     assert files.sha256("models/old.h5") == before
     steps = {name: model_file.read_model_file(f"models/{name}.h5")[2][0] for name in ("old", "new")}
-    assert steps["new"] >= steps["old"]  # Adam's state went on, it did not start anew
+    assert steps["new"] >= steps["old"]  # Adam's state continued, it did not start from zero
     settings = model_file.read_model_file("models/new.h5")[1]
     assert settings.provenance["old_sha256"] == before and settings.rows == 32
 
 
+@pytest.mark.slow
 def test_a_file_of_2018_is_continued_with_the_statistics_of_the_training_set(packed):
-    engine.start_keras()
-    model_file.save_model(
-        "models/y2018.h5",
-        unet.get_unet(32, 32),
-        preprocessing.Preprocessing(rows=32, cols=32, mean=1.0, std=2.0),
-    )
+    save_untrained("y2018.h5")
     import h5py
 
     with h5py.File("models/y2018.h5", "a") as file:
@@ -54,35 +60,36 @@ def test_a_file_of_2018_is_continued_with_the_statistics_of_the_training_set(pac
     assert settings.normalize == "dataset" and settings.mean > 50
 
 
-def test_a_model_of_any_size_goes_on_as_it_was_trained(packed, capsys):
-    train.main("c.h5 1 --crop 32 --augment --normalize image --steps 2 --pixel-size 0.1".split())
-    extra_training.main(["c.h5", "d.h5", "1"])
-    settings = model_file.read_model_file("models/d.h5")[1]
-    assert settings.training["crop"] == 32
-    assert settings.pixel_size_um is None  # that of the new images, which was not given
-    assert "from here on" not in capsys.readouterr().out
-
-
-def test_an_older_model_starts_to_learn_at_one_fiber_scale_and_says_so(packed, capsys):
-    engine.start_keras()
-    network = unet.get_unet(None, None)
-    model_file.save_model("models/c.h5", network, NATIVE, optimizer=False)
+@pytest.mark.slow
+def test_a_model_of_any_size_continues_with_its_recipe(packed, capsys):
+    native = {"frame": "native", "rows": None, "cols": None, "myelin": "bright"}
+    save_untrained("c.h5", normalize="image", **native)
     split = ["--validation-split", "0"]
     extra_training.main(["c.h5", "d.h5", "1", "--crop", "32", "--steps", "2", *split])
-    assert "from here on their fibers come to 35 pixels" in capsys.readouterr().out
+    assert "c.h5: was trained at the images' own scales" in capsys.readouterr().out
     assert model_file.read_model_file("models/d.h5")[1].fiber_px == FIBER_PX
+    extra_training.main(["d.h5", "e.h5", "1", *split])
+    settings = model_file.read_model_file("models/e.h5")[1]
+    assert settings.training["crop"] == 32 and settings.training["steps"] == 2
+    assert "own scales" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_old_model_that_stays_the_better_keeps_its_pixel_size(packed, monkeypatch):
     train.main("c.h5 1 --crop 32 --normalize image --steps 2 --pixel-size 0.1".split())
-    monkeypatch.setattr(training, "validate", lambda *_: (-2.0, 1.0))  # none is as low
+    monkeypatch.setattr(training, "validate", lambda *_: (-2.0, 1.0))  # no epoch is as good
     extra_training.main(["c.h5", "d.h5", "1"])
     settings = model_file.read_model_file("models/d.h5")[1]
     assert settings.provenance["epochs"] == 0 and settings.pixel_size_um == 0.1
     assert settings.provenance["best_validation_dice"] == 1.0
-    extra_training.main(["d.h5", "e.h5", "1"])
-    earlier = model_file.read_model_file("models/e.h5")[1].provenance["earlier"]
-    assert [old["command"].split()[1] for old in earlier] == ["extra_training.py", "train.py"]
+    earlier = settings.provenance["earlier"]
+    assert [old["command"].split()[1] for old in earlier] == ["train.py"]
+
+
+def test_the_recipe_of_a_model_file_is_read():
+    recipe = Recipe(crop=64, augment=True, loss="dice+gaps", schedule="cosine")
+    assert stated_recipe("m.h5", vars(recipe)) == recipe
+    assert stated_recipe("m.h5", {}) == Recipe()
 
 
 @pytest.mark.parametrize(
@@ -100,48 +107,25 @@ def test_an_old_model_that_stays_the_better_keeps_its_pixel_size(packed, monkeyp
         ("precision", "float8"),
     ],
 )
-def test_training_options_of_a_model_file_are_checked(packed, capsys, option, value):
-    engine.start_keras()
-    settings = preprocessing.Preprocessing(
-        rows=32, cols=32, mean=1.0, std=2.0, training={option: value}
-    )
-    model_file.save_model("models/m.h5", unet.get_unet(32, 32), settings)
-    with pytest.raises(SystemExit) as stop:
-        extra_training.main(["m.h5", "n.h5", "1"])
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and "m.h5: its training options: argument --" in said
+def test_the_recipe_of_a_model_file_is_checked(option, value):
+    with pytest.raises(UserError, match=f"m.h5: .* --{option.replace('_', '-')}"):
+        stated_recipe("m.h5", {option: value})
 
 
-def test_names_of_interrupted_runs_are_kept_for_them(packed, capsys):
-    train.main(["m.h5", "1", "--size", "32"])
-    Path("models/m.h5").rename("models/n_resume.h5")
-    for call in (
-        (train.main, ["x_resume.h5", "1"]),
-        (extra_training.main, ["n_resume.h5", "n.h5", "1"]),
-    ):
-        with pytest.raises(SystemExit) as stop:
-            call[0](call[1])
-        assert stop.value.code == 2 and "--resume" in capsys.readouterr().err
-    assert Path("models/n_resume.h5").exists()
-    Path("models/folder.h5").mkdir()
-    with pytest.raises(SystemExit):
-        train.main(["folder.h5", "1"])
-    assert "folder.h5: is a folder" in capsys.readouterr().err
-
-
-def test_continuing_refuses_one_name_for_both_and_crops_for_whole_frames(packed, capsys):
-    engine.start_keras()
-    model_file.save_model(
-        "models/m.h5",
-        unet.get_unet(32, 32),
-        preprocessing.Preprocessing(rows=32, cols=32, mean=1.0, std=2.0),
-    )
-    for arguments, message in (
-        (["m.h5", "m.h5", "1"], "error: m.h5: both the old and the new model"),
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["m.h5", "m.h5", "1"], "error: m.h5: is the old model"),
         (["m.h5", "n.h5", "1", "--crop", "32"], "error: --crop: models"),
         (["m.h5", "n.h5", "1", "--augment"], "error: --augment: models"),
-    ):
-        with pytest.raises(SystemExit) as stop:
-            extra_training.main(arguments)
-        assert stop.value.code == 2
-        assert message in capsys.readouterr().err.replace("\\", "/")
+        (["n_resume.h5", "n.h5", "1"], "error: n_resume.h5: belongs to an interrupted run"),
+    ],
+)
+def test_mistakes_end_with_a_message_and_code_2(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ("m.h5", "n_resume.h5"):
+        save_untrained(name)
+    with pytest.raises(SystemExit) as stop:
+        extra_training.main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err.replace("\\", "/")

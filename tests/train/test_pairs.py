@@ -12,7 +12,6 @@ from myelin.network import preprocessing
 from myelin.train import batches, crops, pairs
 from myelin.train.recipe import Recipe
 
-pytestmark = pytest.mark.usefixtures("small_network")
 NATIVE = preprocessing.Preprocessing(
     frame="native", rows=None, cols=None, myelin="bright", normalize="image"
 )

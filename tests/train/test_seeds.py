@@ -10,7 +10,7 @@ import unet
 from myelin.network import engine, model_file, preprocessing
 from myelin.train.recipe import Recipe
 
-pytestmark = pytest.mark.usefixtures("small_network", "eager")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small_network", "eager")]
 
 
 def same_weights(name, other):
@@ -45,7 +45,7 @@ def test_a_seed_gives_one_model_resumed_or_not(pairs_only, monkeypatch):
     assert not same_weights("a", "c")
 
 
-def test_averaged_weights_are_saved_and_an_average_goes_on_from_them(pairs_only):
+def test_averaged_weights_are_saved_and_an_average_continues_from_them(pairs_only):
     train.main("raw.h5 1 --size 32 --validation-split 0 --seed 3".split())
     train.main("avg.h5 1 --size 32 --validation-split 0 --seed 3 --average 0.9".split())
     raw, averaged = (model_file.read_model_file(f"models/{n}.h5") for n in ("raw", "avg"))
@@ -61,12 +61,12 @@ def test_averaged_weights_are_saved_and_an_average_goes_on_from_them(pairs_only)
     assert all(map(np.array_equal, network.get_weights(), averaged[0]))
 
 
-def test_continued_training_shows_the_frames_in_the_order_of_the_seed(pairs_only):
+def test_continued_training_depends_on_its_seed_alone(pairs_only):
     keras = engine.start_keras()
     keras.utils.set_random_seed(0)
     settings = preprocessing.Preprocessing(rows=32, cols=32, mean=120.0, std=60.0)
     model_file.save_model("models/old.h5", unet.get_unet(32, 32), settings)
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        keras.utils.set_random_seed(ord(name))  # nothing of the process plays a part
+        keras.utils.set_random_seed(ord(name))  # the state of the process has no effect
         extra_training.main(["old.h5", f"{name}.h5", "1", "--seed", str(seed), *LAST])
     assert same_weights("a", "b") and not same_weights("a", "c")
