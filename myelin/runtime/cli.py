@@ -15,14 +15,15 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from myelin.runtime.stopping import State, interruptible, stop_line
 from myelin.runtime.version import suite_version
 
-MAX_SAID_BYTES = 2**16  # of a library's own messages, of which the first says enough
+MAX_STDERR_BYTES = 2**16  # kept of a library's own messages, the first of which suffice
 
-# The script's command line, for provenance, and its arguments.
+# The call of the command that runs, for `run.json`, locks and the report.
 running = {"command": "called from Python", "arguments": []}
 shown = threading.local()  # `shown.bar`: what makes the bars of a thread, see `new_bar`
 
@@ -32,19 +33,18 @@ class UserError(Exception):
 
 
 class PartlyDone(UserError):
-    """Mistakes that a run has gone past: the rest is done, and the exit code is 3."""
+    """Mistakes in some images; the rest is done, and the exit code is 3."""
 
 
-def script(main):
+def script(main: Callable) -> Callable:
     """Decorate a script's `main(argv=None)`: mistakes become `error:` lines and exit code 2.
 
     Mistakes are `UserError`s, and files that the system will not read or write.
     """
-
     name = Path(main.__code__.co_filename).name
 
     @functools.wraps(main)
-    def run(argv=None):
+    def run(argv: Sequence[str] | None = None) -> object:
         arguments = sys.argv[1:] if argv is None else argv
         running["command"] = quote(["python", name, *arguments])
         running["arguments"] = list(map(str, arguments))
@@ -55,12 +55,12 @@ def script(main):
         try:
             with interruptible():
                 result = main(argv)
-            if State.signal:  # where a library lost the exception
+            if State.signal:  # a library has lost the exception
                 raise KeyboardInterrupt
             return result
         except BaseException as error:
-            code, lines = exit_code_and_messages(error)
-            for message in lines:
+            code, messages = exit_code_and_messages(error)
+            for message in messages:
                 print(message, file=sys.stderr)
             if code is None:
                 raise
@@ -69,10 +69,11 @@ def script(main):
     return run
 
 
-def exit_code_and_messages(error):
-    """Return the exit code and the lines for what ended a command; None where it is a defect.
+def exit_code_and_messages(error: BaseException) -> tuple[int | None, list[str]]:
+    """Return the exit code and the lines for the error that ended a command.
 
-    Once a signal has come, that is what ended it, whatever a library made of it.
+    The exit code is None for a defect of the program. After a signal, the signal is the reason,
+    whatever error a library made of it.
     """
     if State.signal or isinstance(error, KeyboardInterrupt):
         number = State.signal or signal.SIGINT
@@ -88,16 +89,13 @@ def exit_code_and_messages(error):
     return None, []
 
 
-def one_line(message):
-    """Return a text as one line that a terminal shows as it is: names and cells can hold anything.
-
-    What a terminal would obey, such as a change of direction, becomes a question mark.
-    """
+def one_line(message: object) -> str:
+    """Return a text as one line; what a terminal would interpret becomes a question mark."""
     line = " ".join(str(message).split())
     return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
-def system_text(error):
+def system_text(error: OSError) -> str:
     """Return what an OSError means for a user: which file, and what to do."""
     path = error.filename or "files"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -112,7 +110,25 @@ def system_text(error):
     )
 
 
-def size_text(size):
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception of Python, TensorFlow or OpenCV means too little memory."""
+    named = type(error).__name__ in ("MemoryError", "ResourceExhaustedError")
+    return named or "Insufficient memory" in str(error)
+
+
+# ---------------------------------------------------------------- words of messages
+
+
+def count_of(n: int, noun: str, plural: str | None = None) -> str:
+    """Return a count with its noun.
+
+    >>> count_of(1, "image"), count_of(2000, "image"), count_of(2, "axis", "axes")
+    ('1 image', '2,000 images', '2 axes')
+    """
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def size_text(size: float) -> str:
     """Return a number of bytes in the unit that fits it.
 
     >>> size_text(12), size_text(3_712_000), size_text(120_000_000_000)
@@ -123,19 +139,28 @@ def size_text(size):
     for unit in ("kB", "MB", "GB", "TB"):
         size /= 1000
         if size < 999.5 or unit == "TB":
-            return f"{size:.3g} {unit}" if size >= 10 else f"{size:.1f} {unit}"
+            break
+    return f"{size:.3g} {unit}" if size >= 10 else f"{size:.1f} {unit}"
 
 
-def quote(words):
+def quote(words: Iterable[object]) -> str:
     """Return a command line that a terminal of this system takes."""
     join = subprocess.list2cmdline if os.name == "nt" else shlex.join
     return join(map(str, words))
 
 
-def out_of_memory(error):
-    """Whether an exception is Python's, TensorFlow's or OpenCV's way to say so."""
-    named = type(error).__name__ in ("MemoryError", "ResourceExhaustedError")
-    return named or "Insufficient memory" in str(error)
+def printable(name: object) -> str:
+    """Return a file name with a question mark for each byte that is not text."""
+    return str(name).encode("utf-8", "replace").decode()
+
+
+def shortened_list(names: Sequence[object]) -> str:
+    """Return the first five names of a list, and how many more there are, as a text."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(printable, names[:5])) + more
+
+
+# ---------------------------------------------------------------- options
 
 
 class PrintVersion(argparse.Action):
@@ -157,56 +182,71 @@ class Parser(argparse.ArgumentParser):
         As for `ArgumentParser`, which makes the parsers of sub-commands with `prog`.
     """
 
-    def __init__(self, doc, **options):
+    def __init__(self, doc: str, **options: object) -> None:
         formatter = argparse.RawDescriptionHelpFormatter
         super().__init__(description=doc, formatter_class=formatter, allow_abbrev=False, **options)
-        self.add_argument(
-            "--version",
-            action=PrintVersion,
-            nargs=0,
-            dest=argparse.SUPPRESS,
-            help="print the version",
-        )
+        self.add_argument("--version", action=PrintVersion, nargs=0, help="print the version")
 
-    def error(self, message):
-        raise UserError(f"{message}{self.meant(message)}, see python {self.prog} --help")
-
-    def meant(self, message):
-        """Return the option that a mistyped one is near to, as text; mostly none."""
+    def error(self, message: str) -> None:
+        """Raise a UserError that suggests the option a mistyped one is near to."""
         typed = message.removeprefix("unrecognized arguments: ").split(maxsplit=1)[0]
         near = difflib.get_close_matches(typed.partition("=")[0], self._option_string_actions, 1)
-        return f" (did you mean {near[0]}?)" if typed != message.split()[0] and near else ""
+        meant = f" (did you mean {near[0]}?)" if near and typed != message.split()[0] else ""
+        raise UserError(f"{message}{meant}, see python {self.prog} --help")
 
+
+def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], float]:
+    """Return an argparse type: a number of `kind` (int, float) from low to high."""
+
+    def check(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            value = kind(text)
+            if low <= value <= high and value != math.inf:
+                return value
+        what = "whole number" if kind is int else "number"
+        top = f" to {high:g}" if high < math.inf else " or more"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a {what} of {low:g}{top}")
+
+    return check
+
+
+# ---------------------------------------------------------------- the terminal
 
 # There is one stderr: a thread that took it beside another would give back the other's silence.
-taking_stderr = threading.RLock()
+stderr_lock = threading.RLock()
 
 
 @contextlib.contextmanager
-def silent_stderr():
-    """Keep from the terminal what libraries in C write to stderr, whatever Python does.
+def silent_stderr() -> Iterator[list[str]]:
+    """Keep what libraries in C write to stderr from the terminal.
 
     Yields
     ------
     list of str
         Filled at the end: the lines that were written.
     """
-    lines = []
-    with taking_stderr, tempfile.TemporaryFile() as said:
+    lines: list[str] = []
+    with stderr_lock, tempfile.TemporaryFile() as written:
         sys.stderr.flush()
-        kept = os.dup(2)
+        terminal = os.dup(2)
         try:
-            os.dup2(said.fileno(), 2)
+            os.dup2(written.fileno(), 2)
             yield lines
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            said.seek(0)
-            lines += said.read(MAX_SAID_BYTES).decode(errors="replace").splitlines()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            written.seek(0)
+            lines += written.read(MAX_STDERR_BYTES).decode(errors="replace").splitlines()
 
 
-def progress(items, description, unit="image", delay_s=2, total=None):
-    """Return `items` with a progress bar on stderr; no bar for a loop that ends within a delay."""
+def progress(
+    items: Iterable,
+    description: str,
+    unit: str = "image",
+    delay_s: float = 2,
+    total: int | None = None,
+) -> Iterator:
+    """Yield `items`, with a progress bar on stderr once the loop has taken longer than a delay."""
     start, bar = time.monotonic(), None
     try:
         for index, item in enumerate(items, 1):
@@ -222,7 +262,7 @@ def progress(items, description, unit="image", delay_s=2, total=None):
             bar.close()
 
 
-def new_bar(**facts):
+def new_bar(**facts: object) -> object:
     """Return a progress bar, of tqdm if this thread has no other way to show one."""
     make = getattr(shown, "bar", None)
     if make is None:
@@ -230,38 +270,3 @@ def new_bar(**facts):
 
         return tqdm(leave=False, **facts)
     return make(**facts)
-
-
-def number(kind, low, high=math.inf):
-    """Return an argparse type: a number of `kind` (int, float) from low to high."""
-
-    def check(text):
-        with contextlib.suppress(ValueError):
-            value = kind(text)
-            if low <= value <= high and value != math.inf:
-                return value
-        what = "whole number" if kind is int else "number"
-        top = f" to {high:g}" if high < math.inf else " or more"
-        raise argparse.ArgumentTypeError(f"{text!r} is not a {what} of {low:g}{top}")
-
-    return check
-
-
-def printable(name):
-    """Return a file name with a question mark for each byte that is not text."""
-    return name.encode("utf-8", "replace").decode()
-
-
-def shortened_list(names):
-    """Return the first names of a list as a text."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(map(printable, names[:5])) + more
-
-
-def count_of(n: int, noun: str, plural: str | None = None) -> str:
-    """Return a count with its noun.
-
-    >>> count_of(1, "image"), count_of(2000, "image"), count_of(2, "axis", "axes")
-    ('1 image', '2,000 images', '2 axes')
-    """
-    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"

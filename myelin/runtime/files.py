@@ -1,4 +1,4 @@
-"""Write files safely: atomic replacing, and the record of a run, `run.json`."""
+"""Write files atomically, and the record of a run, `run.json`."""
 
 import contextlib
 import datetime
@@ -10,40 +10,45 @@ import os
 import platform
 import re
 import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from myelin.runtime.cli import running, shortened_list
-from myelin.runtime.disk import FULL
 from myelin.runtime.stopping import temporary_files
 from myelin.runtime.version import suite_version
 
-# The end of a temporary file's name: its process, its computer, its kind.
-TEMPORARY = re.compile(r"\.tmp-(\d+)-([0-9a-f]{8})(\.\w+)*$")
+TEMPORARY = re.compile(r"^\..*\.tmp-[0-9a-f]{8}(\.\w+)*$")
 DAY_S = 24 * 3600
+# Messages of libraries about a full disk that lack the system's error number.
+DISK_FULL = re.compile(r"No space left|errno = 28\b|free space to write|requested and \d+ written")
+# Packages that shape results.
+PACKAGES = "tensorflow torch jax keras numpy scipy opencv-python scikit-image tifffile h5py".split()
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, renamed onto it on success, removed on failure.
 
-    The folder is made when absent. The temporary name keeps the suffix, which writers look at.
+    The folder is created if absent. The temporary name keeps the suffix, by which writers choose a
+    format.
 
     Raises
     ------
     OSError
-        It cannot be written; `filename` is then that of the file to be, and a full disk is
-        `ENOSPC`, whatever a library calls it.
+        The file cannot be written; `filename` is that of the final file, and a full disk is
+        `ENOSPC`, whatever a library raised.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_path(path)
     remove_leftovers(path.parent.resolve())
+    temporary = path.with_name(f".{path.stem}.tmp-{uuid.uuid4().hex[:8]}{path.suffix}")
     temporary_files.add(temporary)
     try:
         yield temporary
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        if FULL.search(str(error)):
+        if DISK_FULL.search(str(error)):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
             error.filename = str(path)
@@ -53,62 +58,34 @@ def replacing(path):
         temporary_files.discard(temporary)
 
 
-# ---------------------------------------------------------------- what killed runs left
-
-
-def temporary_path(path):
-    """Return the name that a file has until it is complete; it says whose it is."""
-    return path.with_name(f".{path.stem}.tmp-{os.getpid()}-{computer()}{path.suffix}")
-
-
 @functools.cache
-def computer():
-    """Return eight letters that tell this computer from others on a network drive."""
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-
-
-@functools.cache
-def remove_leftovers(folder):
-    """Remove the temporary files of runs that were killed, once for a folder.
-
-    Whether a run still lives can only be told on its own computer, where its number may be another
-    program's by now; a file that nothing was written to for a day is nobody's.
-    """
-    for path in folder.glob(".*.tmp-*-*"):
-        owner = TEMPORARY.search(path.name)
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of killed runs: those that nobody wrote to for a day."""
+    for path in folder.glob(".*.tmp-*"):
         with contextlib.suppress(OSError):
-            if not owner:
-                continue
-            dead = owner[2] == computer() and not is_running(int(owner[1]))
-            if dead or time.time() - path.stat().st_mtime > DAY_S:
+            if TEMPORARY.match(path.name) and time.time() - path.stat().st_mtime > DAY_S:
                 path.unlink()
 
 
-def is_running(number):
-    """Whether a process of this number runs on this computer."""
-    if os.name == "nt":  # where os.kill would end it
-        import ctypes
-
-        synchronize, timeout = 0x100000, 0x102
-        handle = ctypes.windll.kernel32.OpenProcess(synchronize, False, number)
-        runs = bool(handle) and ctypes.windll.kernel32.WaitForSingleObject(handle, 0) == timeout
-        ctypes.windll.kernel32.CloseHandle(handle)
-        return runs
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):  # somebody else's
-        pass
-    return True
+def fsync_file(path: str | Path) -> None:
+    """Flush a written file to disk, so that it is whole even if the power fails after that."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
-def beside(path, ending):
+def write_json(path: str | Path, facts: dict) -> None:
+    """Write a JSON file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        fsync_file(temporary)
+
+
+def beside(path: Path, ending: str) -> Path:
     """Return a file's companion: models/x.h5 and "_history.csv" give models/x_history.csv."""
     return path.with_name(path.stem + ending)
 
 
-def sha256(path):
+def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file, or of all files in a folder, as hexadecimal text."""
     if os.path.isdir(path):
         files = sorted(file for file in Path(path).rglob("*") if file.is_file())
@@ -118,40 +95,33 @@ def sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def versions():
-    """Return the versions of Python and of the installed packages that shape results."""
-    from importlib import metadata
-
-    found = {"python": platform.python_version()}
-    shaping = "tensorflow torch jax keras numpy scipy opencv-python scikit-image tifffile h5py"
-    for name in [*shaping.split(), "openvino"]:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+# ---------------------------------------------------------------- the record of a run
 
 
-def start_run(folder):
-    """Take away the `run.json` of an earlier run, which would speak for files it did not make.
+def start_run(folder: Path) -> dict:
+    """Remove the `run.json` of an earlier run; return `times_written`.
 
-    Nothing else is removed, as files may have been edited by hand; `name_leftovers` names it.
-
-    Returns
-    -------
-    dict of Path to int
-        As `times_written`.
+    Other files stay, as they may have been edited by hand; `name_leftovers` lists them.
     """
     (folder / "run.json").unlink(missing_ok=True)
     return times_written(folder)
 
 
-def times_written(folder):
-    """Return {path: when it was written, in ns} of the files in a folder, for `name_leftovers`."""
+def times_written(folder: Path) -> dict:
+    """Return {path: time in ns} when the files of a folder were written."""
     files = [path for path in folder.glob("*") if path.is_file() and path.name[0] != "."]
     return {path: path.stat().st_mtime_ns for path in files}
 
 
-def name_leftovers(folder, before):
-    """Say which files of the folder a run has left as they were before it."""
+def name_leftovers(folder: Path, before: dict) -> None:
+    """Print which files of a folder a run did not write.
+
+    Parameters
+    ----------
+    folder : Path
+    before : dict
+        `times_written` before the run.
+    """
     left = [
         path.name
         for path, written in sorted(before.items())
@@ -161,20 +131,13 @@ def name_leftovers(folder, before):
         print(f"note: {folder}/ also holds older files: {shortened_list(left)}")
 
 
-def write_run_json(folder, **facts):
-    """Write `folder/run.json`: command, date, versions and `facts`, enough to repeat a run.
-
-    Parameters
-    ----------
-    folder : path
-    **facts
-        JSON values to keep, such as `threshold=0.5`.
-    """
+def write_run_json(folder: str | Path, **facts: object) -> None:
+    """Write `folder/run.json`: `run_facts`, which suffice to repeat a run."""
     write_json(Path(folder) / "run.json", run_facts(**facts))
 
 
-def run_facts(**facts):
-    """Return what `run.json` says: command, date, versions and `facts`."""
+def run_facts(**facts: object) -> dict:
+    """Return the command, version and date of this run, `facts`, and the versions of packages."""
     return {
         "command": running["command"],
         "version": suite_version(),
@@ -184,14 +147,12 @@ def run_facts(**facts):
     }
 
 
-def fsync_file(path):
-    """Bring a written file to the disk, so that it is whole even if the power fails after that."""
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
+def versions() -> dict:
+    """Return the versions of Python and of the installed packages that shape results."""
+    from importlib import metadata
 
-
-def write_json(path, facts):
-    """Write a JSON file atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        fsync_file(temporary)
+    found = {"python": platform.python_version()}
+    for name in [*PACKAGES, "openvino"]:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found

@@ -1,13 +1,13 @@
-"""Tables as CSV: written so that spreadsheets open them right, and read from there."""
+"""Write tables as CSV that spreadsheets open correctly, and read them back."""
 
 import csv
 import io
-import itertools
 import math
 import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from myelin.runtime.cli import UserError
+from myelin.runtime.cli import UserError, count_of
 from myelin.runtime.files import replacing
 
 # First letters of formulas; the last four are those of East Asian keyboards.
@@ -16,8 +16,10 @@ FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 MAX_MISTAKES = 20
 
 
-def write_table(path, header, rows, decimal="point"):
-    """Write a CSV file atomically, in UTF-8 with the mark by which Excel knows it.
+def write_table(
+    path: str | Path, header: Sequence[str], rows: Iterable, decimal: str = "point"
+) -> None:
+    """Write a CSV file atomically, in UTF-8 with the byte-order mark that Excel needs.
 
     Parameters
     ----------
@@ -32,11 +34,11 @@ def write_table(path, header, rows, decimal="point"):
     """
     comma = decimal == "comma"
 
-    def cell(value):
+    def cell(value: object) -> object:
         if isinstance(value, float):
             text = "" if math.isnan(value) else f"{value:.6g}"
             return text.replace(".", ",") if comma else text
-        return no_formula(value) if isinstance(value, str) else value
+        return without_formula(value) if isinstance(value, str) else value
 
     rows = ([row[name] for name in header] if isinstance(row, dict) else row for row in rows)
     with (
@@ -48,52 +50,53 @@ def write_table(path, header, rows, decimal="point"):
         writer.writerows([cell(value) for value in row] for row in rows)
 
 
-def read_table(path):
-    """Return the header and the rows of a table, as texts, from `write_table` or a spreadsheet.
+def read_table(path: str | Path) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of a table from `write_table` or a spreadsheet, as texts.
 
     Columns may be separated by comma, semicolon or tab; decimal commas become points, and the
-    apostrophe before a formula is taken away.
+    apostrophe before a formula is removed.
 
     Raises
     ------
     ValueError
-        It is no table in UTF-8.
+        The file is not a table in UTF-8.
     """
+    header, rows, separator = _parse(path)
+    return header, [[_original(cell, separator != ",") for cell in row] for row in rows]
+
+
+def _parse(path: str | Path, **options: object) -> tuple[list[str], list[list[str]], str]:
+    """Return header, rows and column separator of a table; a ValueError if it is not one."""
     with open(path, newline="", encoding="utf-8-sig") as file:
-        first = file.readline()
-        file.seek(0)
-        try:
-            rows = list(csv.reader(file, delimiter=separator(first)))
-        except csv.Error as error:
-            raise ValueError(str(error)) from None
-    comma = separator(first) != ","
+        text = file.read()
+    first_line = text.partition("\n")[0]
+    separator = max(",;\t", key=first_line.count)
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, **options))
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
     header, *rows = rows or [[]]
-    return header, [[as_written(cell, comma) for cell in row] for row in rows]
+    return header, rows, separator
 
 
-def separator(first_line):
-    """Return what separates the columns of a table, by its first line."""
-    return max(",;\t", key=first_line.count)
-
-
-def no_formula(text):
-    """Return a text with an apostrophe in front where a spreadsheet would calculate it.
+def without_formula(text: str) -> str:
+    """Return a text with an apostrophe in front if a spreadsheet would calculate it.
 
     See OWASP, CSV Injection. A number stays as it is.
     """
     return f"'{text}" if text[:1] in FORMULA_STARTS and not is_number(text) else text
 
 
-def as_written(cell, comma=False):
-    """Return what `write_table` was given for a cell, as text; `comma`: decimals have one."""
+def _original(cell: str, decimal_comma: bool = False) -> str:
+    """Return the value that `write_table` wrote into a cell, as text."""
     if cell[:1] == "'" and cell[1:2] in FORMULA_STARTS:
         return cell[1:]
     number = cell.replace(",", ".", 1)
-    return number if comma and is_number(number) else cell
+    return number if decimal_comma and is_number(number) else cell
 
 
-def is_number(text):
-    """Whether a text is a number with a decimal point, and no infinity."""
+def is_number(text: str) -> bool:
+    """Return whether a text is a finite number with a decimal point."""
     try:
         return math.isfinite(float(text))
     except ValueError:
@@ -103,8 +106,10 @@ def is_number(text):
 # ---------------------------------------------------------------- tables that a user makes
 
 
-def read_rows(path, needed, what, least=1):
-    """Yield (line number, row) of a user's table with some columns at least.
+def read_rows(
+    path: str | Path, needed: Sequence[str], what: str, least: int = 1
+) -> Iterator[tuple[int, dict]]:
+    """Yield (line number, row) of a user's table.
 
     A row is a dict of texts by column, in lower case; a missing cell is empty.
 
@@ -112,7 +117,7 @@ def read_rows(path, needed, what, least=1):
     ----------
     path : path
     needed : sequence of str
-        The columns.
+        Columns that the table must have.
     what : str
         What a row is about, for the message.
     least : int
@@ -121,40 +126,35 @@ def read_rows(path, needed, what, least=1):
     Raises
     ------
     UserError
-        It cannot be read, is no table, or lacks columns or rows.
+        The file cannot be read, is not a table, or lacks columns or rows.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        header, rows, _ = _parse(path, skipinitialspace=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file, check the name") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}), save it as CSV in UTF-8") from None
-    delimiter = separator(text.partition("\n")[0])
-    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
-    try:
-        columns = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-        start = list(itertools.islice(reader, least))
-        if not set(needed) <= set(columns) or len(start) < least:
-            raise UserError(
-                f"{path}: columns {', '.join(columns)[:200]} and {len(start)} rows, give it the "
-                f"columns {', '.join(needed)} and a row per {what}"
-            )
-        for row in itertools.chain(start, reader):
-            cells = {name: as_written((row[name] or "").strip()) for name in columns}
-            yield reader.line_num, cells
-    except csv.Error as error:
-        raise UserError(f"{path}: not a table ({error}), save it as CSV in UTF-8") from None
+    columns = [name.strip().lower() for name in header]
+    lines = [(line, row) for line, row in enumerate(rows, 2) if row]
+    if not set(needed) <= set(columns) or len(lines) < least:
+        raise UserError(
+            f"{path}: columns {', '.join(columns)[:200]} and {count_of(len(lines), 'row')}, "
+            f"give it the columns {', '.join(needed)} and a row per {what}"
+        )
+    for line, row in lines:
+        cells = row + [""] * (len(columns) - len(row))
+        yield line, {name: _original(cells[k].strip()) for k, name in enumerate(columns)}
 
 
-def image_ids(names):
-    """Return a function from an image's name as written in a table to its id, None if unknown.
+def image_ids(names: Iterable[str]) -> Callable[[str], str | None]:
+    """Return a function that finds the id of an image by its name in a table, None if unknown.
 
-    A file's name will do as well, with its ending and `_mask`.
+    The name of a file is accepted too, with its suffix and `_mask`.
     """
     # macOS may write the ä of a file name as two letters, and a spreadsheet as one.
     composed = {unicodedata.normalize("NFC", name): name for name in names}
 
-    def find(given):
+    def find(given: str) -> str | None:
         name = unicodedata.normalize("NFC", given).replace("\\", "/")
         path = PurePosixPath(name)
         stem = path.stem.removesuffix("_mask")

@@ -130,6 +130,9 @@ class Workplace:
             if not hidden(name) and found not in (before.get(name), wanted.get(name))
         ]
         self.run(command, *COMMANDS[command], *(["--resume"] if kept and seed % 2 else []))
+        if number == signal.SIGKILL:  # a run of the next day removes them
+            for path in self.folder.rglob(".*.tmp-*"):
+                path.unlink()
         after = self.contents()
         names = sorted(set(after) | set(wanted))
         wrong += [f"{n} is not as it should be" for n in names if after.get(n) != wanted.get(n)]

@@ -3,6 +3,7 @@
 import pytest
 
 from myelin.runtime import tables
+from myelin.runtime.cli import UserError
 
 ROWS = [
     ["=1+1", -0.5, 3, "-0.25"],
@@ -44,3 +45,17 @@ def test_empty_and_broken_tables(tmp_path):
     (tmp_path / "x.csv").write_bytes(b"a;b\n\xe4;1\n")
     with pytest.raises(ValueError):
         tables.read_table(tmp_path / "x.csv")
+
+
+def test_a_table_that_a_user_made(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('Image ; group;dose\n\na; "b; c";0,5\nd\n', encoding="utf-8-sig")
+    assert list(tables.read_rows(path, ["image", "group"], "image")) == [
+        (3, {"image": "a", "group": "b; c", "dose": "0,5"}),
+        (4, {"image": "d", "group": "", "dose": ""}),
+    ]
+    for needed, least in ((["animal"], 1), (["image"], 3)):
+        with pytest.raises(UserError, match=r"x\.csv: columns image, group, dose and 2 rows"):
+            list(tables.read_rows(path, needed, "image", least))
+    with pytest.raises(UserError, match=r"none\.csv: no such file"):
+        list(tables.read_rows(tmp_path / "none.csv", [], "image"))
