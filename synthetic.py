@@ -2,29 +2,30 @@
 
     python synthetic.py --train 6 --test 2 --seed 1
 
-fills `raw/train` with `synthetic_01.tif`, `synthetic_01_mask.tif` (myelin 255) and
-`synthetic_01_fibers.csv` (every true fiber in µm), and `raw/test` with `synthetic_test_01.tif` and
-so on, the mask there being a reference for evaluate.py. From Python, `draw_nerve` of
-myelin/synthetic/nerve.py draws one image.
+writes `synthetic_01.tif`, `synthetic_01_mask.tif` (myelin 255) and `synthetic_01_fibers.csv` (true
+measures of every fiber, µm) to `raw/train`, and `synthetic_test_01.tif` and so on to `raw/test`,
+where the mask is a reference for evaluate.py. From Python, call `draw_nerve` of
+myelin/synthetic/nerve.py.
 """
 
 import math
+from pathlib import Path
 
 from myelin.folders.naming import RAW_TEST, RAW_TRAIN
 from myelin.images.formats import SUFFIXES
 from myelin.images.image import write_image
 from myelin.images.pixel_size import check_pixel_size
-from myelin.runtime.cli import Parser, UserError, number, progress, script
+from myelin.runtime.cli import Parser, UserError, count_of, number, progress, script
 from myelin.runtime.disk import check_room
 from myelin.runtime.tables import write_table
 from myelin.synthetic.looks import LOOKS
 from myelin.synthetic.nerve import SCENES, TRUE_COLUMNS, draw_nerve
 
 
-def refuse_to_overwrite(folder, stems):
-    """Raise a UserError naming every file in the way that this script did not write.
+def refuse_to_overwrite(folder: Path, stems: list[str]) -> None:
+    """Raise a UserError that names every existing file not written by this script.
 
-    Its own images are those with its table beside them.
+    Images written by this script have its table beside them.
     """
     mistakes = []
     for stem in stems:
@@ -43,7 +44,7 @@ def refuse_to_overwrite(folder, stems):
         raise UserError(*mistakes)
 
 
-def build_parser():
+def build_parser() -> Parser:
     """Return the command line's parser."""
     parser = Parser(__doc__)
     add, count = parser.add_argument, number(int, 0, 9999)
@@ -105,7 +106,7 @@ def build_parser():
 
 
 @script
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Draw images, masks and tables into `raw/train` and `raw/test`."""
     args = build_parser().parse_args(argv)
     if args.train + args.test == 0:
@@ -113,8 +114,8 @@ def main(argv=None):
     scenes = {"random": "random", "none": (), "all": SCENES}.get(args.scenes[0], args.scenes)
     if len(args.scenes) > 1 and not set(args.scenes) <= set(SCENES):
         raise UserError(
-            f"--scenes {' '.join(args.scenes)}: random, none and all stand alone, give one of them "
-            "or names"
+            f"--scenes {' '.join(args.scenes)}: random, none and all cannot be combined, give one "
+            "of them or names"
         )
 
     jobs = []
@@ -126,9 +127,9 @@ def main(argv=None):
         if not args.force:
             refuse_to_overwrite(folder, stems)
         jobs += [(folder, stem, index) for index, stem in enumerate(stems, 1)]
-    pixels = math.prod(args.size)  # a byte each in the image, hardly any in mask and table
+    pixels = math.prod(args.size)  # a byte each in the image; masks and tables are small
     check_room({RAW_TRAIN: args.train * pixels, RAW_TEST: args.test * pixels})
-    import numpy as np  # late: Ctrl-C is heard once the package is imported
+    import numpy as np  # late: Ctrl-C is handled once the package is imported
 
     total = 0
     for folder, stem, index in progress(jobs, "drawing"):
@@ -137,14 +138,14 @@ def main(argv=None):
         image, mask, fibers = draw_nerve(
             *args.size, args.pixel_size, rng, args.myelin, args.look, scenes
         )
-        # The table first: it marks the images as ours should the next lines be interrupted.
+        # The table first: it marks the images as ours if the next lines are interrupted.
         rows = zip(*fibers.values(), strict=True)
         write_table(folder / f"{stem}_fibers.csv", list(fibers), rows)
         write_image(folder / f"{stem}.tif", image, args.pixel_size)
         write_image(folder / f"{stem}_mask.tif", mask * np.uint8(255), args.pixel_size)
         total += len(fibers["fiber"])
     print(
-        f"{len(jobs)} images with {total:,} fibers drawn: {args.train} in {RAW_TRAIN}, "
+        f"{count_of(len(jobs), 'image')} with {count_of(total, 'fiber')}: {args.train} in {RAW_TRAIN}, "
         f"{args.test} in {RAW_TEST}"
     )
 

@@ -6,12 +6,12 @@
 Call it in a folder of its own with models/start.h5, the model to start from, and raw/train, which
 holds pairs of these kinds, image and mask each (the model card tells how they were made):
 
-    sem_* tem_*                    hand-drawn
-    nerve_*                        masks by models/derive_nerve_masks.py
-    optic_* osmium_* cars_*        masks by models/teacher_masks.py
+    sem_* tem_*                        hand-drawn
+    nerve_*                            masks by models/derive_nerve_masks.py
+    optic_* osmium_* cars_* survey_*   masks by models/teacher_masks.py
 
-Synthetic images are drawn beside them. Validation takes no images: the last epoch is kept, so that
-nothing is chosen on images by which the model could be judged. To judge it, leave pairs out.
+Synthetic images are drawn beside them if there are none. Validation takes no images and the last
+epoch is kept, so nothing is chosen on images by which the model is judged: leave those pairs out.
 """
 
 import argparse
@@ -28,12 +28,13 @@ TRAIN = Path("raw/train")
 START = Path("models/start.h5")
 # Share of each kind among the crops. Within a kind, images count by their area at network scale.
 SHARES = {
-    "sem_*": 0.25,
+    "sem_*": 0.24,
     "tem_*": 0.17,
     "nerve_*": 0.08,
-    "optic_*": 0.16,
+    "optic_*": 0.14,
     "osmium_*": 0.03,
     "cars_*": 0.03,
+    "survey_*": 0.03,
     "synthetic_*": 0.28,
 }
 # Look, images, µm per pixel: fibers from 8 px wide, since small sheaths are what is missed.
@@ -98,8 +99,9 @@ def main() -> None:
     args = parser.parse_args()
     if not START.exists() or not list(TRAIN.glob("*_mask.*")):
         raise SystemExit(f"error: {START} and pairs in {TRAIN} are needed, see --help")
-    if not args.resume:
+    if not list(TRAIN.glob("synthetic_*")):
         draw()
+    if not args.resume:
         call("data.py")
     resume = ["--resume"] if args.resume else []
     call("extra_training.py", START, args.model, args.epochs, *TRAINING, *emphasis(), *resume)
