@@ -145,8 +145,8 @@ def main(argv: list[str] | None = None) -> None:
         write_image(folder / f"{stem}_mask.tif", mask * np.uint8(255), args.pixel_size)
         total += len(fibers["fiber"])
     print(
-        f"{count_of(len(jobs), 'image')} with {count_of(total, 'fiber')}: {args.train} in {RAW_TRAIN}, "
-        f"{args.test} in {RAW_TEST}"
+        f"{count_of(len(jobs), 'image')} with {count_of(total, 'fiber')}: "
+        f"{args.train} in {RAW_TRAIN}, {args.test} in {RAW_TEST}"
     )
 
 

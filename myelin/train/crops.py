@@ -12,9 +12,9 @@ import numpy as np
 from myelin.network.preprocessing import Preprocessing, image_statistics
 from myelin.train.pairs import Pairs
 
-UPRIGHT_PROBABILITY = 0.5  # crops turned by right angles only, at their pair's scale, neither
+UPRIGHT_PROBABILITY = 0.4  # crops turned by right angles only, at their pair's scale, neither
 # blurred nor noisy: in all others, interpolation removes the grain of real images
-SCALE = (0.6, 1.8)  # relative to the pair's scale: covers the error of the scale in segmentation
+SCALE = (0.55, 2.0)  # relative to the pair's scale: covers the error of the scale in segmentation
 GAMMA = (0.6, 1.6)
 CONTRAST = (0.75, 1.35)  # factor on the normalised image: margins and cells shift statistics
 MAX_BRIGHTNESS = 0.3  # shift, in standard deviations of the image
