@@ -1,5 +1,6 @@
 """What several test files share: import path, a quiet TensorFlow, and tiny images."""
 
+import contextlib
 import functools
 import os
 import sys
@@ -61,14 +62,21 @@ def write_pair(write_sample):
     return write
 
 
-@pytest.fixture(scope="module")
-def small_network():
-    """Give the U-Net few filters: its shape is the same, and training it takes a moment."""
+@contextlib.contextmanager
+def small():
+    """Give the U-Net few filters: the layers are the same, and training takes a moment."""
     import unet
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unet, "FILTERS", (4, 8, 8, 8))
         patch.setattr(unet, "BOTTOM_FILTERS", 16)
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_network():
+    """Give the U-Net few filters in all tests of a file."""
+    with small():
         yield
 
 
@@ -99,7 +107,7 @@ def packed(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def frame():
     """One frame of noise, as a batch."""
     from trained import SIZE
@@ -107,24 +115,25 @@ def frame():
     return np.random.default_rng(0).normal(size=(1, SIZE, SIZE, 1)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trained(frame):
-    """A compiled network after two steps of Adam."""
+    """A compiled network, as small as in `small_network`, after two steps of Adam."""
     from trained import SIZE
 
     import unet
     from myelin.network import engine
 
     engine.start_keras()
-    network = unet.get_unet(SIZE, SIZE)
-    loss, dice = unet.dice_coef_loss, unet.dice_coef
-    network.compile(optimizer="adam", loss=loss, metrics=[dice], run_eagerly=True)
+    with small():
+        network = unet.get_unet(SIZE, SIZE)
+    loss = unet.dice_coef_loss
+    network.compile(optimizer="adam", loss=loss, metrics=[unet.dice_coef], run_eagerly=True)
     for _ in range(2):
         network.train_on_batch(frame, (frame > 0).astype(np.float32))
     return network
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def saved(trained, tmp_path_factory):
     """The model file of `trained`."""
     from trained import SETTINGS
@@ -132,5 +141,6 @@ def saved(trained, tmp_path_factory):
     from myelin.network import model_file
 
     path = tmp_path_factory.mktemp("models") / "saved.h5"
-    model_file.save_model(path, trained, SETTINGS)
+    with small():
+        model_file.save_model(path, trained, SETTINGS)
     return path

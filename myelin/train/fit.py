@@ -76,8 +76,9 @@ def resumed_network(path: Path, run: Run) -> TrainingState:
         raise UserError(f"{last}: not of an interrupted run, start it without --resume")
     for name, value in run.fixed().items():
         if options.get(name) != value:
+            option = name.removesuffix("_um").replace("_", "-")
             raise UserError(
-                f"--{name}: {value}, but the interrupted run had {options.get(name)}, give the "
+                f"--{option}: {value}, but the interrupted run had {options.get(name)}, give the "
                 "same options with --resume"
             )
     network = compile_network(network, run.recipe)

@@ -75,16 +75,10 @@ class Run:
         )
 
     def fixed(self) -> dict:
-        """Return the options that a resumed run must repeat, {option: JSON value}."""
+        """Return the options that a resumed run must repeat, {name: JSON value}."""
         values = dataclasses.asdict(self)
         values |= values.pop("recipe")
-        free = ("epochs", "keep_optimizer")
-        names = {"pixel_size_um": "pixel-size"}
-        values = {
-            names.get(name, name.replace("_", "-")): value
-            for name, value in values.items()
-            if name not in free
-        }
+        del values["epochs"], values["keep_optimizer"]
         return json.loads(json.dumps(values))
 
     def check(self, frame_pixels: int) -> None:

@@ -23,22 +23,13 @@ def weights(small_network):
     return random_network().get_weights()
 
 
-@pytest.mark.parametrize("shape", [(16, 16), (48, 80), (160, 128)])
+@pytest.mark.parametrize("shape", [(48, 80), (160, 128)])
 def test_openvino_gives_what_keras_gives(weights, shape):
     frame = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     expected = engine.KerasEngine(weights, None, None).predict(frame)
     found = engine.OpenVinoEngine(weights, "float32").predict(frame)
     assert expected.std() > 0.01
     np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_a_result_is_not_overwritten_by_the_next(weights):
-    frames = np.random.default_rng(0).normal(size=(2, 32, 32)).astype(np.float32)
-    running = engine.OpenVinoEngine(weights, "float32")
-    first = running.predict(frames[0])
-    kept = first.copy()
-    running.predict(frames[1])
-    np.testing.assert_array_equal(first, kept)
 
 
 @pytest.mark.parametrize("side", [64, 384])

@@ -56,6 +56,8 @@ def test_a_model_name_must_end_in_h5(name, reading):
 def test_a_saved_model_loads_with_equal_predictions_and_settings(trained, saved, frame):
     network, settings, _ = model_file.load_model(saved)
     assert settings == SETTINGS
+    with h5py.File(saved) as file:
+        assert json.loads(file.attrs["myelin_preprocessing"]) == dataclasses.asdict(SETTINGS)
     assert np.array_equal(np.asarray(network(frame)), np.asarray(trained(frame)))
 
 
@@ -67,11 +69,6 @@ def test_plain_keras_opens_a_saved_model(trained, saved, frame):
     assert np.array_equal(np.asarray(network(frame)), np.asarray(trained(frame)))
     assert network.loss is unet.dice_coef_loss
     assert int(network.optimizer.iterations.numpy()) == 2
-
-
-def test_the_preprocessing_is_a_json_attribute(saved):
-    with h5py.File(saved) as file:
-        assert json.loads(file.attrs["myelin_preprocessing"]) == dataclasses.asdict(SETTINGS)
 
 
 def test_adam_is_restored_bit_by_bit_except_its_learning_rate(trained, saved):
@@ -194,18 +191,6 @@ def test_files_of_2018_load_and_predict_as_they_did(files_2018, frame, name):
     prediction = np.load(files_2018 / "prediction.npy")
     assert np.ptp(prediction) > 1e-3
     assert np.abs(np.asarray(small(frame)) - prediction).max() < 1e-5
-
-
-@pytest.mark.slow
-def test_files_of_2018_have_names_of_the_old_style_and_any_number(files_2018):
-    with h5py.File(files_2018 / "weights.h5") as file:
-        layers = model_checks.read_attribute(file, "layer_names")
-        assert layers[1] == "conv2d_19"
-        names = model_checks.read_attribute(file["conv2d_19"], "weight_names")
-    assert names == ["conv2d_19/kernel:0", "conv2d_19/bias:0"]
-    for name in ("small", "older"):
-        with h5py.File(files_2018 / f"{name}.h5") as file:
-            assert len(file["optimizer_weights"].attrs["weight_names"]) == 93
 
 
 def test_a_file_of_2018_in_older_names_loads(saved, tmp_path):

@@ -79,20 +79,6 @@ def test_masks_in_8_bit_numbers_are_nearly_those_of_float32(weights, frames, sca
     assert 0.97 < min(dice.values()) <= max(dice.values()) < 1  # of a network without training
 
 
-def test_masks_are_compared_at_the_models_threshold(monkeypatch):
-    class Engine:
-        def __init__(self, _, precision, scales=None):
-            self.shift = 0.04 * (precision == "int8")
-
-        def predict(self, frame):
-            return frame + self.shift
-
-    monkeypatch.setattr(calibration, "OpenVinoEngine", Engine)
-    frames = [("one", np.array([[0.48, 0.6, 0.7]]))]
-    assert calibration.compare_masks(None, None, frames, 0.55) == {"one": 1}
-    assert calibration.compare_masks(None, None, frames, 0.5) == {"one": 0.8}
-
-
 def test_8_bit_numbers_are_taken_where_the_processor_has_them(weights, scales, monkeypatch):
     monkeypatch.setattr(engine, "multiplies_int8", lambda core: True)
     assert engine.open_engine(weights, NATIVE, scales=scales).name == "openvino, int8"
@@ -118,35 +104,40 @@ def test_a_processor_whose_sums_overflow_is_found_out():
 # ---------------------------------------------------------------- the file beside the model
 
 
-@pytest.fixture(scope="module")
-def made(saved):
-    """A model file with its scales beside it, found on a few tiny images."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibration, "SIZE", 64)
-        patch.setattr(calibration, "PIXEL_SIZES_UM", (0.27,))
-        patch.setattr(calibration, "MIN_DICE", 0.0)
-        calibration.calibrate(saved)
-        yield saved
-
-
 @pytest.fixture
-def beside_model(made, tmp_path):
-    """A copy of `made`, its file of scales, and what is in it."""
-    model = Path(shutil.copy(made, tmp_path))
+def beside_model(saved, tmp_path):
+    """A copy of `saved`, the path of its scales, and their file's content."""
+    model = Path(shutil.copy(saved, tmp_path))
     path = quantization.scales_path(model)
-    shutil.copy(quantization.scales_path(made), path)
-    return model, path, json.loads(path.read_text(encoding="utf-8"))
+    channels = [unet.layers()[place].channels for place in quantization.quantized_places()]
+    facts = {"model_sha256": sha256(model), "scales": [[2.0] * count for count in channels]}
+    path.write_text(json.dumps(facts), encoding="utf-8")
+    return model, path, facts
 
 
 def test_scales_are_read_for_exactly_the_file_they_were_made_for(beside_model, capsys):
-    model, path, facts = beside_model
+    model, path, _ = beside_model
     scales = quantization.read_scales(model, sha256(model))
-    assert list(scales) == quantization.quantized_places() and len(facts["dice"]) == 8
+    assert list(scales) == quantization.quantized_places() and set(scales[1]) == {2}
     assert quantization.read_scales(model, "0" * 64) is None
     assert "note: " in capsys.readouterr().out
     path.unlink()
     assert quantization.read_scales(model, sha256(model)) is None
     assert not capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_calibration_writes_scales_unless_they_change_the_masks(beside_model, monkeypatch, capsys):
+    model, path, _ = beside_model
+    monkeypatch.setattr(calibration, "SIZE", 64)
+    monkeypatch.setattr(calibration, "PIXEL_SIZES_UM", (0.27,))
+    monkeypatch.setattr(calibration, "MIN_DICE", 0.0)
+    dice = calibration.calibrate(model)
+    scales = quantization.read_scales(model, sha256(model))
+    assert len(dice) == 8 and any((scale != 2).any() for scale in scales.values())
+    monkeypatch.setattr(calibration, "MIN_DICE", 1.1)
+    calibration.calibrate(model)
+    assert not path.exists() and f"note: {model}: " in capsys.readouterr().out
 
 
 def with_scales(facts, number):
@@ -177,13 +168,6 @@ def test_damaged_or_hostile_scales_are_not_used(beside_model, capsys, damage):
     capsys.readouterr()
     assert quantization.read_scales(model, sha256(model)) is None
     assert capsys.readouterr().out.startswith(f"note: {path}: ")
-
-
-def test_a_model_whose_masks_would_change_gets_no_scales(beside_model, monkeypatch, capsys):
-    model, path, _ = beside_model
-    monkeypatch.setattr(calibration, "MIN_DICE", 1.1)
-    calibration.calibrate(model)
-    assert not path.exists() and str(model) in capsys.readouterr().out
 
 
 def test_the_bundled_scales_are_of_the_bundled_model():

@@ -36,6 +36,7 @@ def test_a_skip_is_concatenated_behind_the_upsampled():
             assert before.startswith("conv2d_transpose") and not behind.startswith("conv2d_tr")
 
 
+@pytest.mark.usefixtures("small_network")
 def test_the_network_takes_any_frame_of_multiples_of_16(trained, frame):
     free = unet.get_unet(None, None)
     free.set_weights(trained.get_weights())
@@ -55,11 +56,7 @@ def test_dice_coefficient_and_losses_by_hand():
     entropy = -np.mean(np.log([0.9, 0.8, 0.6, 0.5]))
     combined = float(unet.LOSSES["dice+crossentropy"](true, found))
     assert combined == pytest.approx(entropy - dice, abs=1e-6)
-
-
-def test_dice_of_two_empty_masks_is_1():
-    empty = np.zeros((1, 4, 4, 1), np.float32)
-    assert float(unet.dice_coef(empty, empty)) == 1
+    assert float(unet.dice_coef(0 * found, 0 * found)) == 1
 
 
 def two_sheaths(gap):
@@ -77,7 +74,7 @@ def test_gaps_are_found_with_a_rim_of_two_pixels(gap, narrow):
     assert list(columns) == (list(range(18, 22 + gap)) if narrow else [])
 
 
-def test_the_axon_of_a_small_fiber_is_a_gap_and_that_of_a_large_one_is_none():
+def test_the_axon_of_a_small_fiber_is_a_gap_and_that_of_a_large_one_is_not():
     mask = np.zeros((1, 64, 64, 1), np.float32)
     mask[:, 4:15, 4:15] = mask[:, 24:60, 24:60] = 1
     mask[:, 7:12, 7:12] = mask[:, 30:54, 30:54] = 0

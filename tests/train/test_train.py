@@ -1,5 +1,6 @@
 """train.py: best epoch, resuming, history, messages."""
 
+import json
 import math
 import types
 from pathlib import Path
@@ -8,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from drawings import fiber_image
-from trained import epochs_of, evaluated_loss, interrupt_in_epoch
+from trained import altered, epochs_of, evaluated_loss, interrupt_in_epoch
 
 import data
 import extra_training
@@ -17,6 +18,7 @@ import unet
 from myelin.images import image as images
 from myelin.measure.fiber_width import FIBER_PX
 from myelin.network import engine, model_file, preprocessing
+from myelin.runtime.cli import UserError
 from myelin.train import batches, pairs, recorder
 from myelin.train.recipe import WARM_UP_STEPS, Recipe, Run
 
@@ -196,17 +198,30 @@ def test_a_history_that_a_spreadsheet_changed_starts_again(tmp_path, row):
     assert recorder.read_history(tmp_path / "m_history.csv") == []
 
 
-@pytest.mark.parametrize(
-    "state", [None, "text", {"options": None}, {"options": {"a": 1}, "epoch": "x"}]
-)
-def test_a_damaged_file_of_an_interrupted_run_is_an_error(packed, capsys, state):
+@pytest.fixture(scope="module")
+def resume_file(small_network, tmp_path_factory):
+    """The file of an interrupted run, but for its state."""
     keras = engine.start_keras()
     network = unet.get_unet(32, 32)
     network.compile(keras.optimizers.Adam(1e-3), unet.dice_coef_loss)
     network.optimizer.build(network.trainable_variables)
+    path = tmp_path_factory.mktemp("models") / "m_resume.h5"
     settings = preprocessing.Preprocessing(rows=32, cols=32, mean=1.0, std=2.0)
-    settings.provenance = {"state": state} if state else {}
-    model_file.save_model("models/m_resume.h5", network, settings)
-    capsys.readouterr()
-    message = error_of(capsys, train, ["m.h5", "2", "--size", "32", "--resume"])
-    assert "m_resume.h5: not of an interrupted run" in message
+    model_file.save_model(path, network, settings)
+    return path
+
+
+@pytest.mark.parametrize(
+    "state", [None, "text", {"options": None}, {"options": {"a": 1}, "epoch": "x"}]
+)
+def test_a_damaged_file_of_an_interrupted_run_is_an_error(resume_file, tmp_path, state):
+    def change(file):
+        settings = json.loads(file.attrs[model_file.PREPROCESSING])
+        settings["provenance"] = {"state": state}
+        file.attrs[model_file.PREPROCESSING] = json.dumps(settings)
+
+    altered(resume_file, tmp_path, change).rename(tmp_path / "m_resume.h5")
+    from myelin.train import fit  # late: it imports Keras
+
+    with pytest.raises(UserError, match=r"m_resume\.h5: not of an interrupted run"):
+        fit.resumed_network(tmp_path / "m.h5", Run(Recipe(), epochs=2, size=32))
