@@ -15,7 +15,6 @@ two fat cells in 5554 (column 1190, row 940), and slivers of a neighbouring tile
 5512, 5554, 5556 and 5598.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -27,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from myelin.folders.naming import PREDS, RAW_TEST, RAW_TRAIN, test_images
 from myelin.images.image import read_image, read_mask, write_image
-from myelin.runtime.cli import progress
+from myelin.runtime.cli import Parser, progress
 
 RIM_PX = 2.5  # either side of the segmentation's outline, where the edge is searched
 SIGMA_PX = 1.0  # of the gradient: less follows the grain, more rounds thin sheaths
@@ -65,16 +64,12 @@ def core(depth: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     """Write the pairs."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--preds", type=Path, default=PREDS, help="(default: preds)")
-    args = parser.parse_args()
+    Parser(__doc__).parse_args()
     for path in progress(test_images(RAW_TEST), "deriving"):
         if path.stem in LEFT_OUT:
             continue
         image = read_image(path)
-        myelin = derive(image, read_mask(args.preds / f"{path.stem}_mask.tif") > 0)
+        myelin = derive(image, read_mask(PREDS / f"{path.stem}_mask.tif") > 0)
         write_image(RAW_TRAIN / f"nerve_{path.stem}.tif", image)
         write_image(RAW_TRAIN / f"nerve_{path.stem}_mask.tif", myelin * np.uint8(255))
 

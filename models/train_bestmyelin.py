@@ -14,16 +14,17 @@ Synthetic images are drawn beside them if there are none. Validation takes no im
 epoch is kept, so nothing is chosen on images by which the model is judged: leave those pairs out.
 """
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 
-SUITE = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(SUITE))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from myelin.runtime.cli import Parser, UserError, script
+
+SUITE = Path(__file__).resolve().parent.parent
 TRAIN = Path("raw/train")
 START = Path("models/start.h5")
 # Share of each kind among the crops. Within a kind, images count by their area at network scale.
@@ -88,17 +89,16 @@ def emphasis() -> list[str]:
     return options
 
 
-def main() -> None:
+@script
+def main(argv: list[str] | None = None) -> None:
     """Check what is needed, draw, pack and train."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("model", type=Path, help="model file to write, such as models/newbest.h5")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"(default: {EPOCHS})")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if not START.exists() or not list(TRAIN.glob("*_mask.*")):
-        raise SystemExit(f"error: {START} and pairs in {TRAIN} are needed, see --help")
+        raise UserError(f"{START} or pairs in {TRAIN}: missing, see --help")
     if not list(TRAIN.glob("synthetic_*")):
         draw()
     if not args.resume:
