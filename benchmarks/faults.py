@@ -1,13 +1,13 @@
-"""Damaged files and killed runs in full number: what the tests try in small.
+"""Read damaged files and kill runs in full number; the tests try a few of each.
 
     python benchmarks/faults.py
     python benchmarks/faults.py images --count 500 --seed 7
 
-reads 10,000 damaged images, 2,000 arrays, 1,000 model files, 500 tables and 2,000 files of
-outlines, each in a process that may hang or die, kills 300 runs of all commands at random moments,
-has 20 run on a disk that is almost full (on Linux, as root), and prints what became of them. Goes
-on where it was stopped: faults_<kind>_<seed>.jsonl has a line for each, with its number, from which
-tests/mutations.py makes the file anew, and tests/kills.py the moment.
+Reads 10,000 damaged images, 2,000 arrays, 1,000 model files, 500 tables and 2,000 files of
+outlines, in processes that may hang or die; kills 300 runs of all commands at random moments; has
+20 run on a disk that is almost full (on Linux, as root). Prints the outcomes, and goes on where it
+was stopped: faults_<kind>_<seed>.jsonl has a line for each, with its number, from which
+`tests/helpers/mutations.py` makes the file again, and `kills.py` the moment.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Have damaged files read in a process of its own, and say what became of each.
+"""Have damaged files read in a process of its own, and report what became of each.
 
-    python tests/fuzzing.py images 0 0 100 FOLDER
+    python tests/helpers/fuzzing.py images 0 0,1,2 FOLDER ROOT
 
-reads the images 0 to 99 of seed 0 in an empty folder and prints a line of JSON per file, before and
-after; `run` calls it and survives what kills it.
+reads the images 0 to 2 of seed 0 in an empty folder with the suite in ROOT and prints a line of
+JSON per file, before and after; `run` calls it and survives what kills it.
 """
 
 import contextlib
@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -23,78 +22,41 @@ BYTES_PER_PIXEL = 60  # of an image that is read: colours as float, and their pa
 GOOD = ("read", "refused")
 STOP_SECONDS = 12  # of CPU time, then the system ends the reader where it can: signal 27
 PROFILING = 27
-START_PATIENCE_S = 120  # until a reader has imported its libraries and read the first file
+BATCH = 250  # files read by one process
 MAX_MISTAKES = 21  # lines for a table, which may have several mistakes
 
 
-def run(kind, seed, numbers, root=ROOT, patience_s=60):
+def run(kind, seed, numbers, root=ROOT, patience_s=600):
     """Yield what became of each damaged file, dicts of number, name, outcome, seconds, bytes.
 
-    The outcome is one of `GOOD`, or says what is wrong: "slow", "memory", "TypeError", "signal 11",
-    "two lines", "unnamed".
+    The outcome is one of `GOOD`, or says what is wrong: "slow", "memory", "TypeError", "exit -11",
+    "2 lines", "unnamed".
     """
     numbers = list(numbers)
     while numbers:
-        with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, __file__, kind, str(seed), str(numbers[0])]
-            command += [str(numbers[-1] + 1), folder, str(root)]
-            begun = None
-            for facts in facts_of(command, patience_s):
-                if "outcome" in facts:
-                    yield facts
-                    numbers.remove(facts["number"])
-                    begun = None
-                elif "number" in facts:
-                    begun = facts
-                elif begun:
-                    late = facts["end"] in ("too late", -PROFILING)
-                    yield begun | {"outcome": "slow" if late else f"exit {facts['end']}", **facts}
-                    numbers.remove(begun["number"])
-                elif facts["end"]:
-                    raise RuntimeError(f"no {kind} were read: {facts['said']}")
-
-
-def facts_of(command, patience_s):
-    """Yield a program's lines of JSON, and at last its exit code, as "end", and what it said."""
-    with tempfile.TemporaryFile("w+") as said:
-        reader = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
-        late = []
-
-        def stop():
-            late.append(True)
-            reader.kill()
-
-        begun = False
-        try:
-            while True:
-                timer = threading.Timer(patience_s if begun else START_PATIENCE_S, stop)
-                timer.start()
-                line = reader.stdout.readline()
-                timer.cancel()
-                if not line:
-                    break
-                begun = True
-                if line.startswith("{"):
-                    yield json.loads(line)
-        finally:
-            reader.kill()
-        code = reader.wait()
-        said.seek(0)
-        yield {"end": "too late" if late else code, "said": said.read()[-300:]}
+        batch = numbers[:BATCH]
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as output:
+            command = [sys.executable, __file__, kind, str(seed), ",".join(map(str, batch))]
+            command += [folder, str(root)]
+            try:
+                call = {"stdout": output, "stderr": subprocess.STDOUT, "timeout": patience_s}
+                code = subprocess.run(command, **call).returncode
+            except subprocess.TimeoutExpired:
+                code = -PROFILING
+            output.seek(0)
+            lines = output.read().splitlines()
+        facts = [json.loads(line) for line in lines if line.startswith("{")]
+        done = [fact for fact in facts if "outcome" in fact]
+        yield from done
+        numbers = numbers[len(done) :]
+        if len(done) < len(batch):
+            if not facts or "outcome" in facts[-1]:
+                raise RuntimeError(f"no {kind} were read: {lines[-5:]}")
+            yield {**facts[-1], "outcome": "slow" if code == -PROFILING else f"exit {code}"}
+            numbers = numbers[1:]
 
 
 # ---------------------------------------------------------------- in the process that reads
-
-
-def readers():
-    """Return {kind: function that prepares a folder and returns what reads a file in it}."""
-    return {
-        "images": lambda: read_image,
-        "arrays": prepare_arrays,
-        "models": lambda: read_model,
-        "tables": lambda: read_table,
-        "outlines": prepare_outlines,
-    }
 
 
 def read_image(path):
@@ -102,14 +64,6 @@ def read_image(path):
 
     record = images.read_record(path)
     return images.read_image(record).size
-
-
-def prepare_arrays():
-    import whole_files
-
-    for name, content in whole_files.array_samples().items():
-        Path("npydata", name).write_bytes(content)
-    return read_arrays
 
 
 def read_arrays(path):
@@ -135,14 +89,6 @@ def read_table(path):
     return 0
 
 
-def prepare_outlines():
-    import whole_files
-
-    Path("raw/test").mkdir(parents=True)
-    Path("raw/test/one.png").write_bytes(whole_files.encoded(whole_files.drawing(), ".png"))
-    return read_outlines
-
-
 def read_outlines(path):
     from myelin.exchange import import_rois as rois_import
 
@@ -150,8 +96,17 @@ def read_outlines(path):
     return 0
 
 
-def main(kind, seed, first, last, folder, root):
-    sys.path[:0] = [root, str(ROOT / "tests")]
+READERS = {
+    "images": read_image,
+    "arrays": read_arrays,
+    "models": read_model,
+    "tables": read_table,
+    "outlines": read_outlines,
+}
+
+
+def main(kind, seed, numbers, folder, root):
+    sys.path[:0] = [root, str(ROOT / "tests" / "helpers")]
     import unet
 
     unet.FILTERS, unet.BOTTOM_FILTERS = (4, 8, 8, 8), 16  # model files of 200 kB
@@ -161,9 +116,15 @@ def main(kind, seed, first, last, folder, root):
     bound_memory()
     os.chdir(folder)
     Path("npydata").mkdir()
-    read = readers()[kind]()
     whole = whole_files.SAMPLES[kind]()
-    for number, name, content in mutations.cases(kind, seed, range(first, last)):
+    if kind == "arrays":
+        for name, content in whole.items():
+            Path("npydata", name).write_bytes(content)
+    if kind == "outlines":
+        Path("raw/test").mkdir(parents=True)
+        Path("raw/test/one.png").write_bytes(whole_files.encoded(whole_files.drawing(), ".png"))
+    read = READERS[kind]
+    for number, name, content in mutations.cases(kind, seed, numbers):
         path = Path("npydata", name) if kind == "arrays" else Path(f"{number}{Path(name).suffix}")
         path.write_bytes(content)
         print(json.dumps({"number": number, "name": name}), flush=True)
@@ -262,4 +223,4 @@ def peak_bytes(reset=False):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:5]), *sys.argv[5:7])
+    main(sys.argv[1], int(sys.argv[2]), map(int, sys.argv[3].split(",")), *sys.argv[4:6])

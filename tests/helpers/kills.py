@@ -1,6 +1,6 @@
-"""Kill or interrupt a command at a random moment and see what is left.
+"""Kill or interrupt a command at a random moment and check what is left.
 
-`tests/test_stopping.py` does it once for each command, `benchmarks/faults.py kills` 300 times.
+`tests/runtime/test_stopping.py` does it once a command, `benchmarks/faults.py kills` 300 times.
 """
 
 import contextlib
@@ -107,28 +107,19 @@ class Workplace:
         run = self.start(command, *COMMANDS[command])
         time.sleep(late)
         run.send_signal(number)
-        said = run.communicate(timeout=PATIENCE_S)[1]
-        now, wanted = self.contents(), before | self.written[command]
-        kept = self.take_unfinished(now)
-        if command == "data.py":  # takes away what was found in the images packed before
-            wanted.pop("npydata/imgs_mask_test.npy", None)
-        wrong = []
+        stderr = run.communicate(timeout=PATIENCE_S)[1]
+        now, wanted, kept = self.contents_after(command, before)
+        wrong = lost_or_half(before, now, wanted)
         # Before the package is imported, and when Python has closed down, signals are the system's.
         outside = run.returncode == -number and now in (before, wanted)
         if run.returncode not in (0, CODES[number]) and not outside:
-            wrong.append(f"exit code {run.returncode}, {said[-300:]}")
-        elif run.returncode > 0 and last_line(said).removesuffix(GO_ON) != stop_line(number):
-            wrong.append(f"says {said[-300:]!r}")
-        elif "Traceback" in said:
-            wrong.append(said[-300:])
+            wrong.append(f"exit code {run.returncode}, {stderr[-300:]}")
+        elif run.returncode > 0 and last_line(stderr).removesuffix(GO_ON) != stop_line(number):
+            wrong.append(f"prints {stderr[-300:]!r}")
+        elif "Traceback" in stderr:
+            wrong.append(stderr[-300:])
         if number != signal.SIGKILL:
             wrong += [f"left {name}" for name in now if hidden(name)]
-        wrong += [f"{name} is lost" for name in before if name not in now and not made_anew(name)]
-        wrong += [
-            f"{name} is half"
-            for name, found in now.items()
-            if not hidden(name) and found not in (before.get(name), wanted.get(name))
-        ]
         self.run(command, *COMMANDS[command], *(["--resume"] if kept and seed % 2 else []))
         if number == signal.SIGKILL:  # a run of the next day removes them
             for path in self.folder.rglob(".*.tmp-*"):
@@ -138,13 +129,6 @@ class Workplace:
         wrong += [f"{n} is not as it should be" for n in names if after.get(n) != wanted.get(n)]
         return [f"{command}, {number.name} after {late:.2f} s: {what}" for what in wrong]
 
-    def take_unfinished(self, contents):
-        """Take from contents what a stopped run may keep for --resume; return what it was."""
-        path = self.folder / "preds/run.json"
-        if not path.exists() or json.loads(path.read_text())["complete"]:
-            return {}
-        return {name: contents.pop(name) for name in UNFINISHED if name in contents}
-
     def try_full(self, command, free):
         """Run a command with so many bytes free on its disk; return exit code and what is wrong."""
         if command not in self.seconds:
@@ -153,27 +137,39 @@ class Workplace:
         ballast = self.folder / "ballast"
         ballast.write_bytes(bytes(max(shutil.disk_usage(self.folder).free - free, 0)))
         run = self.start(command, *COMMANDS[command])
-        said = run.communicate(timeout=PATIENCE_S)[1]
+        stderr = run.communicate(timeout=PATIENCE_S)[1]
         ballast.unlink()
-        now, wanted = self.contents(), before | self.written[command]
-        self.take_unfinished(now)
-        if command == "data.py":
-            wanted.pop("npydata/imgs_mask_test.npy", None)
-        lines = [line for line in said.splitlines() if line.startswith("error: ")]
-        wrong = [f"left {name}" for name in now if hidden(name)]
-        wrong += [f"{name} is lost" for name in before if name not in now and not made_anew(name)]
-        wrong += [
-            f"{name} is half"
-            for name, found in now.items()
-            if found not in (before.get(name), wanted.get(name))
-        ]
-        if run.returncode not in (0, 2) or "Traceback" in said:
-            wrong.append(f"exit code {run.returncode}, {said[-300:]}")
+        now, wanted, _ = self.contents_after(command, before)
+        lines = [line for line in stderr.splitlines() if line.startswith("error: ")]
+        wrong = lost_or_half(before, now, wanted) + [f"left {name}" for name in now if hidden(name)]
+        if run.returncode not in (0, 2) or "Traceback" in stderr:
+            wrong.append(f"exit code {run.returncode}, {stderr[-300:]}")
         elif run.returncode == 2 and not (len(lines) == 1 and str(self.folder) in lines[0]):
-            wrong.append(f"says {said[-300:]!r}")
+            wrong.append(f"prints {stderr[-300:]!r}")
         elif run.returncode == 0 and now != wanted:
             wrong.append("not all is written")
         return run.returncode, [f"{command}, {free} bytes free: {what}" for what in wrong]
+
+    def contents_after(self, command, before):
+        """Return the contents now and after a whole run, and what a stopped run keeps to go on."""
+        now, wanted, kept = self.contents(), before | self.written[command], {}
+        if command == "data.py":  # removes what was found in the images packed before
+            wanted.pop("npydata/imgs_mask_test.npy", None)
+        path = self.folder / "preds/run.json"
+        if path.exists() and not json.loads(path.read_text()).get("complete"):
+            kept = {name: now.pop(name) for name in UNFINISHED if name in now}
+        return now, wanted, kept
+
+
+def lost_or_half(before, now, wanted):
+    """Return which files are lost, or are neither as before nor as a whole run writes them."""
+    lost = [name for name in before if name not in now and not made_anew(name)]
+    half = [
+        name
+        for name, found in now.items()
+        if not hidden(name) and found not in (before.get(name), wanted.get(name))
+    ]
+    return [f"{name} is lost" for name in lost] + [f"{name} is half" for name in half]
 
 
 @contextlib.contextmanager
@@ -208,8 +204,8 @@ def content(path):
     return path.read_bytes()
 
 
-def last_line(said):
-    return (said.strip().splitlines() or [""])[-1]
+def last_line(text):
+    return (text.strip().splitlines() or [""])[-1]
 
 
 def stop_line(number):

@@ -1,4 +1,4 @@
-"""Damaged and hostile files, the same for the same seed."""
+"""Damaged files, the same for the same seed."""
 
 import re
 import struct
@@ -11,14 +11,9 @@ LIMITS = (0, 1, 2, 3, 5, 127, 255, 256, 4097, 65535, 2**20, 2**31 - 1, 2**31, 2*
 
 
 def cases(kind, seed, numbers):
-    """Yield (number, name, content) of damaged files.
+    """Yield (number, name, content) of damaged files of a kind of `SAMPLES`.
 
-    Parameters
-    ----------
-    kind : "images", "arrays", "models", "tables" or "outlines"
-    seed : int
-    numbers : iterable of int
-        Which; each depends on its number and the seed alone.
+    Each depends on its number and the seed alone.
     """
     whole = SAMPLES[kind]()
     names = sorted(whole)
@@ -32,12 +27,25 @@ def cases(kind, seed, numbers):
         yield number, name, bytes(content)
 
 
+def pick(rng, choices):
+    return choices[int(rng.integers(len(choices)))]
+
+
 def place_in(content, rng):
     """Return a place, half of them near the start or the end, where headers are."""
     if rng.random() < 0.5:
         place = int(rng.integers(min(len(content), 400)))
         return place if rng.random() < 0.7 else len(content) - 1 - place
     return int(rng.integers(len(content)))
+
+
+def put(content, place, new):
+    """Overwrite bytes at a place; what would leave the file is cut off."""
+    content[place : place + len(new)] = new[: max(len(content) - place, 0)]
+    return content
+
+
+# ---------------------------------------------------------------- any file
 
 
 def flip_bits(content, _, rng):
@@ -47,19 +55,15 @@ def flip_bits(content, _, rng):
 
 
 def overwrite(content, _, rng):
-    place, length = place_in(content, rng), int(rng.integers(1, 17))
-    fill = (rng.bytes(length), bytes(length), b"\xff" * length)[int(rng.integers(3))]
-    content[place : place + length] = fill[: len(content) - place]
-    return content
+    length = int(rng.integers(1, 17))
+    fill = pick(rng, (rng.bytes(length), bytes(length), b"\xff" * length))
+    return put(content, place_in(content, rng), fill)
 
 
 def set_number(content, _, rng):
-    place = place_in(content, rng)
-    number, order = LIMITS[int(rng.integers(len(LIMITS)))], "<>"[int(rng.integers(2))]
-    code = "BHIQ"[int(rng.integers(4))]
-    value = struct.pack(order + code, number % 2 ** (8 * struct.calcsize(code)))
-    content[place : place + len(value)] = value[: len(content) - place]
-    return content
+    code = pick(rng, "<>") + pick(rng, "BHIQ")
+    value = struct.pack(code, pick(rng, LIMITS) % 2 ** (8 * struct.calcsize(code)))
+    return put(content, place_in(content, rng), value)
 
 
 def cut(content, _, rng):
@@ -72,104 +76,64 @@ def leave_out(content, _, rng):
     return content
 
 
-def repeat(content, _, rng):
-    place, length = place_in(content, rng), int(rng.integers(1, 500))
-    return (
-        content[:place]
-        + content[place : place + length] * int(rng.integers(2, 6))
-        + content[place:]
-    )
-
-
 def join(content, other, rng):
     return content[: place_in(content, rng)] + other[place_in(other, rng) :]
 
 
-def is_tiff(content):
-    return content[:4] in (b"II*\0", b"MM\0*") and len(content) >= 20
-
-
-def first_page(content):
-    """Return byte order, place and count of tags of a TIFF's first page; None without one."""
-    order = "<" if content[:2] == b"II" else ">"
-    start = struct.unpack(f"{order}I", content[4:8])[0]
-    if start + 2 > len(content):
-        return None
-    return order, start, struct.unpack(f"{order}H", content[start : start + 2])[0]
+# ---------------------------------------------------------------- images
 
 
 def change_tag(content, other, rng):
-    """Change kind, count or value of one tag of a TIFF's first page."""
-    if not is_tiff(content):
+    """Change kind, count or value of a tag of a TIFF's first page, or the place of its next."""
+    if content[:4] not in (b"II*\0", b"MM\0*") or len(content) < 20:
         return set_number(content, other, rng)
-    if not (page := first_page(content)):
+    order = "<" if content[:2] == b"II" else ">"
+    start = struct.unpack(f"{order}I", content[4:8])[0]
+    if start + 2 > len(content):
         return content
-    order, start, count = page
-    place = start + 2 + 12 * int(rng.integers(max(count, 1)))
-    field, code = ((0, "H"), (2, "H"), (4, "I"), (8, "I"), (8, "H"))[int(rng.integers(5))]
-    number = int(rng.choice([*LIMITS, 4, 8, start, len(content) - 1, int(rng.integers(70))]))
+    count = struct.unpack(f"{order}H", content[start : start + 2])[0]
+    if rng.random() < 0.25:
+        following = pick(rng, (start, 8, int(rng.integers(len(content)))))
+        return put(content, start + 2 + 12 * count, struct.pack(f"{order}I", following))
+    field, code = pick(rng, ((0, "H"), (2, "H"), (4, "I"), (8, "I"), (8, "H")))
+    number = pick(rng, (*LIMITS, 4, 8, start, len(content) - 1, int(rng.integers(70))))
     value = struct.pack(order + code, number % 2 ** (8 * struct.calcsize(code)))
-    place += field
-    content[place : place + len(value)] = value[: max(len(content) - place, 0)]
-    return content
-
-
-def change_next(content, other, rng):
-    """Let a TIFF's first page be followed by another place."""
-    if not is_tiff(content):
-        return leave_out(content, other, rng)
-    if not (page := first_page(content)):
-        return content
-    order, start, count = page
-    place = start + 2 + 12 * count
-    following = struct.pack(
-        f"{order}I", int(rng.choice([start, 8, int(rng.integers(len(content)))]))
-    )
-    content[place : place + 4] = following[: max(len(content) - place, 0)]
-    return content
+    return put(content, start + 2 + 12 * int(rng.integers(max(count, 1))) + field, value)
 
 
 def seal_png(content, other, rng):
-    """Change a byte of a PNG and set the checksums right again."""
-    if content[:4] != b"\x89PNG":
-        return overwrite(content, other, rng)
-    content = set_number(content, other, rng)
-    place = 8
-    while place + 12 <= len(content):
+    """Change a number of a PNG and set the checksums right again."""
+    content, place = set_number(content, other, rng), 8
+    while content[:4] == b"\x89PNG" and place + 12 <= len(content):
         length = int.from_bytes(content[place : place + 4], "big")
-        if place + 12 + length > len(content):
+        end = place + 8 + length
+        if end + 4 > len(content):
             break
-        checksum = zlib.crc32(content[place + 4 : place + 8 + length])
-        content[place + 8 + length : place + 12 + length] = struct.pack(">I", checksum)
-        place += 12 + length
+        put(content, end, struct.pack(">I", zlib.crc32(content[place + 4 : end])))
+        place = end + 4
     return content
 
 
-BYTES = [flip_bits, overwrite, set_number, cut, leave_out, repeat, join]
+# ---------------------------------------------------------------- arrays and texts
 
-HEADERS = [
-    *("()", "(2,)", "(-1, 4, 5)", "(2, 4, 5", "(2, 4, 5))", "(2.5, 4, 5)", "(2, 4, 5, 1)"),
-    *("(99999999999999999999, 4, 5)", "(2**70, 4, 5)", "('a', 4, 5)", "(True, 4, 5)", "(2, 4, 0)"),
-    *("(4294967296, 4294967296, 4)", "(" * 300, "[2, 4, 5]", "None", "(0, 4, 5)"),
-]
-KINDS = [
-    *("'|O'", "'|u1'", "'<f4'", "'<f8'", "'<U999999999'", "'<U0'", "'|V7'", "'<c16'", "'<M8[s]'"),
-    *("[('a', '<f4')]", "'no'", "7", "'<U3', 'x': 1", "'|b1'", "'<i8'", "('<i8', (3,))"),
-]
+SHAPES = """() (2,) (-1,4,5) (2,4,5 (2,4,5)) (2.5,4,5) (2,4,5,1) (99999999999999999999,4,5)
+    (2**70,4,5) ('a',4,5) (True,4,5) (2,4,0) (4294967296,4294967296,4)
+    [2,4,5] None (0,4,5)""".split()
+DTYPES = """'|O' '|u1' '<f4' '<f8' '<U999999999' '<U0' '|V7' '<c16' '<M8[s]' [('a','<f4')] 'no' 7
+    '<U3','x':1 '|b1' '<i8' ('<i8',(3,))""".split()
 
 
-def change_header(content, other, rng):
+def change_header(content, _, rng):
     """Put another shape or type into the header of an array."""
     if content[:6] != b"\x93NUMPY" or len(content) < 10:
         return content
     length = struct.unpack("<H", content[8:10])[0]
     header = content[10 : 10 + length].decode("latin1")
+    shape, dtype = pick(rng, [*SHAPES, "(" * 300]), pick(rng, DTYPES)
     if rng.random() < 0.5:
-        new = HEADERS[int(rng.integers(len(HEADERS)))]
-        header = re.sub(r"\([\d, ]*\)(?=, })", lambda _: new, header)
+        header = re.sub(r"\([\d, ]*\)(?=, })", lambda _: shape, header)
     else:
-        new = KINDS[int(rng.integers(len(KINDS)))]
-        header = re.sub(r"(?<='descr': )'[^']*'", lambda _: new, header)
+        header = re.sub(r"(?<='descr': )'[^']*'", lambda _: dtype, header)
     header = header.encode("latin1")
     return content[:8] + struct.pack("<H", len(header)) + header + content[10 + length :]
 
@@ -177,58 +141,67 @@ def change_header(content, other, rng):
 def change_text(content, _, rng):
     """Change one letter of a long text of a model file: its description or its settings."""
     places = [match.start() for match in re.finditer(rb"[\w\"{}\[\]:, ]{30,}", bytes(content))]
-    if places:
-        place = places[int(rng.integers(len(places)))] + int(rng.integers(30))
-        letters = b'0123456789"{}[],:-eEtnN\\ \0\xff/'
-        content[place] = letters[int(rng.integers(len(letters)))]
-    return content
+    if not places:
+        return content
+    letter = pick(rng, b'0123456789"{}[],:-eEtnN\\ \0\xff/')
+    return put(content, pick(rng, places) + int(rng.integers(30)), bytes([letter]))
+
+
+ODD_CELLS = [
+    *(
+        b'"',
+        b"'",
+        b"\0",
+        b"\r",
+        b"\n\n\n",
+        b",,,",
+        b";;;",
+        b"\t",
+        b"\xff\xfe",
+        b"\xef\xbb\xbf",
+        b"=1+1",
+    ),
+    *(b"\xe2\x80\xae", b"\xc3\xa4", b"a\xcc\x88", b"x" * 200_000, b"\nn1,wild,m0" * 300, b"\n,,\n"),
+    *(b"image,group,animal\n", b"n1", b"../", b"\\", b" ", b"\xc2\x85", b"\n" * 3000),
+]
+ODD_JSON = [
+    *(
+        b"null",
+        b"true",
+        b"NaN",
+        b"-Infinity",
+        b"1e999",
+        b"9" * 400,
+        b'"7"',
+        b"{}",
+        b"[]",
+        b"3.5",
+        b"",
+    ),
+    *(b"[" * 2000, b"-1e300", b'"\\ud800"', b"[[1,2],[3,4],[5,6],[1,2]]"),
+]
 
 
 def change_table(content, _, rng):
     """Put something odd between the cells of a table."""
-    odd = [
-        *(b'"', b"'", b"\0", b"\r", b"\n\n\n", b",,,", b";;;", b"\t", b"\xff\xfe", b"\xef\xbb\xbf"),
-        *(
-            b"=1+1",
-            b"\xe2\x80\xae",
-            b"\xc3\xa4",
-            b"a\xcc\x88",
-            b"x" * 200_000,
-            b"\nn1,wild,m0" * 300,
-        ),
-        *(
-            b"image,group,animal\n",
-            b"\n,,\n",
-            b"n1",
-            b"../",
-            b"\\",
-            b" ",
-            b"\xc2\x85",
-            b"\n" * 3000,
-        ),
-    ]
     place = int(rng.integers(len(content) + 1))
-    return content[:place] + odd[int(rng.integers(len(odd)))] + content[place:]
+    return content[:place] + pick(rng, ODD_CELLS) + content[place:]
 
 
 def change_json(content, other, rng):
     """Put something odd in the place of a number, a text or a bracket of GeoJSON."""
-    if content[:1] != b"{":
-        return set_number(content, other, rng)
-    odd = [b"null", b"true", b"NaN", b"-Infinity", b"1e999", b"9" * 400, b'"7"', b"{}", b"[]"]
-    odd += [b"[" * 2000, b"-1e300", b"3.5", b"", b'"\\ud800"', b"[[1,2],[3,4],[5,6],[1,2]]"]
     places = list(re.finditer(rb"[\d.]+|\"[^\"]*\"|[\[\]{},:]", bytes(content)))
-    if not places:
-        return content
-    found = places[int(rng.integers(len(places)))]
-    new = odd[int(rng.integers(len(odd)))]
-    return content[: found.start()] + new + content[found.end() :]
+    if content[:1] != b"{" or not places:
+        return set_number(content, other, rng)
+    found = pick(rng, places)
+    return content[: found.start()] + pick(rng, ODD_JSON) + content[found.end() :]
 
 
+BYTES = [flip_bits, overwrite, set_number, cut, leave_out, join]
 CHANGES = {
-    "images": [*BYTES, change_tag, change_tag, change_tag, change_next, seal_png],
-    "arrays": [*BYTES, change_header, change_header, change_header, change_header],
-    "models": [*BYTES, change_text, change_text, change_text],
-    "tables": [*BYTES, *[change_table] * 7],
-    "outlines": [*BYTES, *[change_json] * 7],
+    "images": [*BYTES, *[change_tag] * 4, seal_png],
+    "arrays": [*BYTES, *[change_header] * 4],
+    "models": [*BYTES, *[change_text] * 3],
+    "tables": [*BYTES, *[change_table] * 6],
+    "outlines": [*BYTES, *[change_json] * 6],
 }

@@ -209,7 +209,7 @@ def test_a_reader_that_hangs_dies_or_fails_is_told_from_one_that_refuses(tmp_pat
         "    if path.name == '2.csv': raise TypeError\n"
         "    if path.name == '3.csv': raise SystemExit(2)\n"
     )
-    found = list(fuzzing.run("tables", 1, range(5), suite, patience_s=2))
+    found = list(fuzzing.run("tables", 1, range(5), suite, patience_s=20))
     outcomes = [facts["outcome"] for facts in found]
     assert outcomes[1].startswith("exit")
     assert [outcomes[0], *outcomes[2:]] == ["read", "TypeError", "0 lines", "slow"]
