@@ -176,8 +176,7 @@ def test_damaged_files_are_read_or_refused_by_one_line(kind, count):
     found = list(fuzzing.run(kind, 1, range(count)))
     assert [facts for facts in found if facts["outcome"] not in fuzzing.GOOD] == []
     assert len(found) == count
-    shares = [sum(f["outcome"] == outcome for f in found) / count for outcome in fuzzing.GOOD]
-    assert min(shares) > 0.02, "neither all were whole nor all beyond reading"
+    assert {facts["outcome"] for facts in found} == set(fuzzing.GOOD)
 
 
 @pytest.mark.slow
@@ -209,7 +208,7 @@ def test_a_reader_that_hangs_dies_or_fails_is_told_from_one_that_refuses(tmp_pat
         "    if path.name == '2.csv': raise TypeError\n"
         "    if path.name == '3.csv': raise SystemExit(2)\n"
     )
-    found = list(fuzzing.run("tables", 1, range(5), suite, patience_s=20))
+    found = list(fuzzing.run("tables", 1, range(5), suite, patience_s=12))
     outcomes = [facts["outcome"] for facts in found]
     assert outcomes[1].startswith("exit")
     assert [outcomes[0], *outcomes[2:]] == ["read", "TypeError", "0 lines", "slow"]
