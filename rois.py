@@ -1,42 +1,40 @@
-"""Correct fibers in ImageJ, QuPath or napari: take them there, and take the corrected ones back.
+"""Correct fibers in ImageJ, QuPath or napari: export outlines, and import the corrected ones.
 
     python rois.py export
 
 writes `rois/<id>.zip` for each image in `morphometry/`: an ImageJ ROI set with two outlines per
 fiber, `0001_axon` and `0001_fiber`. Open the image in ImageJ or Fiji and drop the zip on it.
-`--format qupath` writes `rois/<id>.geojson` instead, each fiber a cell with its numbers, whose
-nucleus is the axon; `--format napari` the label images `rois/<id>_labels.tif` and `<id>_axons.tif`
-with the numbers in `<id>_features.csv`. Outlines run along the edges of pixels, so nothing is lost.
+`--format qupath` writes `rois/<id>.geojson`, with fibers as cells and axons as their nuclei,
+`--format napari` label images and a table. Outlines run along pixel edges, so nothing is lost.
 
     python rois.py import rois/nerve1.zip
 
-makes `preds/nerve1_mask.tif` and `preds/nerve1_axon.tif` from the outlines as they are now, for
-morphometry.py to measure. Move, delete and add outlines; of new ones, name none: one that lies in
-another is its axon. The file is named after its image: `<id>.zip`, `<id>.geojson` (also of class
-nerve or fascicle, which give `preds/<id>_nerve.tif`), or `<id>_labels.tif` and `<id>_axons.tif`.
-
-    python rois.py import rois/nerve1.zip --train
-
-makes the pair `raw/train/nerve1.*`, `nerve1_mask.tif` as well, for extra_training.py.
+writes `preds/nerve1_mask.tif` and `preds/nerve1_axon.tif` from the corrected outlines, for
+morphometry.py. New outlines need no name: an outline within another is its axon. The file has the
+name of its image: `<id>.zip`, `<id>.geojson`, or `<id>_labels.tif` and `<id>_axons.tif`. Outlines
+named nerve or fascicle become `preds/<id>_nerve.tif`. `--train` also writes the training pair
+`raw/train/nerve1.*` and `nerve1_mask.tif`.
 
     python rois.py restore nerve1
 
-brings the model's own mask back. What a mask has besides fibers goes to `rois/<id>_rest.tif` (1 is
-myelin of no fiber, 2 a gap in a sheath) and comes back from there; remove the file to be rid of it.
+restores the model's own mask. Parts of a mask that are not fibers are exported to
+`rois/<id>_rest.tif` (1 is myelin outside fibers, 2 a gap in a sheath) and imported from there;
+remove the file to drop them.
 """
 
+import argparse
 import glob
 from pathlib import Path
 
 from myelin.folders.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS
 from myelin.measure.cases import add_out_option, add_pixel_size_option, check_out
-from myelin.runtime.cli import Parser, UserError, progress, script
+from myelin.runtime.cli import Parser, UserError, count_of, progress, script
 from myelin.runtime.lock import holding
 
 FORMATS = ("imagej", "qupath", "napari")
 
 
-def parse(argv):
+def parse(argv: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = Parser(__doc__)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -46,7 +44,7 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
-def add_export(actions):
+def add_export(actions: argparse._SubParsersAction) -> None:
     """Add the options of `export`."""
     text = "from measured fibers to outlines"
     export = actions.add_parser("export", help=text, doc=f"Export: {text}.")
@@ -62,15 +60,15 @@ def add_export(actions):
         "--masks",
         type=Path,
         metavar="DIR",
-        help="folder of myelin masks, <id>_mask.* or else <id>.*, with optional axon masks "
-        "<id>_axon.*, whose fibers are found anew (default: the fibers in morphometry/)",
+        help="folder of myelin masks, <id>_mask.* or <id>.*, with optional axon masks "
+        "<id>_axon.*; their fibers are measured now (default: the fibers in morphometry/)",
     )
-    add_pixel_size_option(export, "with --masks what images record, else that of the measuring")
+    add_pixel_size_option(export, "from the images with --masks, otherwise as measured")
     add_out_option(export, ROIS)
     export.set_defaults(run=export_all)
 
 
-def add_import(actions):
+def add_import(actions: argparse._SubParsersAction) -> None:
     """Add the options of `import`."""
     text = "from corrected outlines to masks"
     take = actions.add_parser("import", help=text, doc=f"Import: {text}.")
@@ -78,67 +76,67 @@ def add_import(actions):
         "files",
         nargs="+",
         metavar="FILE",
-        help="ROI zip or .roi, .geojson, or label image; several of one image are put together",
+        help="ROI zip, .roi, .geojson or label image; several files of one image are combined",
     )
     take.add_argument(
-        "--id", metavar="ID", help="the image that all FILEs are of (default: by their names)"
+        "--id", metavar="ID", help="image that all FILEs belong to (default: from their names)"
     )
     take.add_argument(
         "--train",
         action="store_true",
-        help="make a pair for training as well, of the image in raw/test and the corrected mask "
-        "(default: the masks in preds/ alone)",
+        help="also write a training pair, the image in raw/test and the corrected mask "
+        "(default: only the masks in preds/)",
     )
     take.add_argument(
         "--force",
         action="store_true",
         help="replace masks and pairs that were made or corrected by hand, after a copy to the "
-        "folder corrected/ beside them (default: they are kept, with an error)",
+        "folder corrected/ beside them (default: stop with an error)",
     )
     take.set_defaults(run=import_all)
 
 
-def add_restore(actions):
+def add_restore(actions: argparse._SubParsersAction) -> None:
     """Add the options of `restore`."""
-    text = "the model's mask instead of the corrected one"
+    text = "from corrected masks to the model's"
     back = actions.add_parser("restore", help=text, doc=f"Restore: {text}.")
-    back.add_argument("ids", nargs="+", metavar="ID", help="images, by their id")
+    back.add_argument("ids", nargs="+", metavar="ID", help="ids of images")
     back.set_defaults(run=restore_all)
 
 
 @script
-def main(argv=None):
-    """Do what the first word asks for."""
+def main(argv: list[str] | None = None) -> None:
+    """Run the action that the command line names."""
     args = parse(argv)
     args.run(args)
 
 
-def export_all(args):
-    """Write the outlines of all images asked for."""
+def export_all(args: argparse.Namespace) -> None:
+    """Write the outlines of all requested images."""
     from myelin.exchange.export_rois import export, from_masks, from_morphometry
 
     check_out(args.out, MORPHOMETRY, PREDS, RAW_TEST, *filter(None, [args.masks]))
     if args.masks:
         sources = from_masks(args.masks, args.ids, args.pixel_size)
+    elif args.pixel_size:
+        raise UserError(
+            f"--pixel-size: the fibers in {MORPHOMETRY} are measured already, use it with "
+            "python morphometry.py or with --masks"
+        )
     else:
-        if args.pixel_size:
-            raise UserError(
-                f"--pixel-size: the fibers in {MORPHOMETRY} are measured already, give it to "
-                "python morphometry.py or with --masks"
-            )
         sources = from_morphometry(args.ids)
     with holding(args.masks or MORPHOMETRY, shared=True), holding(args.out):
         for source in progress(sources, "exporting"):
-            paths = export(source, args.format, args.out)
-            print(f"{source.name}: {source.fiber_count} fibers in {', '.join(map(str, paths))}")
+            paths = ", ".join(map(str, export(source, args.format, args.out)))
+            print(f"{source.name}: {count_of(source.fiber_count, 'fiber')} in {paths}")
 
 
-def import_all(args):
-    """Write the masks that the outlines of all files draw."""
+def import_all(args: argparse.Namespace) -> None:
+    """Write the masks of the corrected outlines."""
     from myelin.exchange.corrections import write_corrected
     from myelin.exchange.import_rois import read_all
 
-    # PowerShell hands on patterns as they are.
+    # PowerShell does not expand patterns.
     files = [Path(path) for name in args.files for path in sorted(glob.glob(name)) or [name]]
     found = read_all(files, args.id)
     with holding(PREDS):
@@ -150,14 +148,14 @@ def import_all(args):
         print(f"{image.name}: {image.content} -> {paths or 'the same as before'}")
 
 
-def restore_all(args):
-    """Bring back the model's masks."""
+def restore_all(args: argparse.Namespace) -> None:
+    """Restore the model's masks."""
     from myelin.exchange.corrections import restore
 
     with holding(PREDS):
         for name in args.ids:
-            copies = ", ".join(map(str, restore(name)))
-            print(f"{name}: the model's mask is back; what was corrected is now {copies}")
+            moved = ", ".join(map(str, restore(name)))
+            print(f"{name}: the model's mask is restored, the corrected one is now {moved}")
 
 
 if __name__ == "__main__":

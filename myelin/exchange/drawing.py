@@ -1,7 +1,7 @@
-"""The fibers of one image as outlines that a person corrects: what is exported and taken back.
+"""Fibers of one image as outlines: what `rois.py` exports and imports.
 
-A `Drawing` holds all that is needed to make the mask again to the pixel: fibers and axons, and what
-a mask has beside them, myelin of no fiber and gaps within a sheath.
+A `Drawing` holds all that is needed to rebuild the mask to the pixel: fibers and axons, and also
+myelin outside fibers and gaps within a sheath.
 """
 
 import re
@@ -11,18 +11,16 @@ import numpy as np
 
 from myelin.pixels.outlines import trace
 
-# What an outline can be. Myelin is that of no fiber, a gap is within one; both are only read.
-KINDS = FIBER, AXON, NERVE, FASCICLE, MYELIN, GAP = (
-    "fiber",
-    "axon",
-    "nerve",
-    "fascicle",
-    "myelin",
-    "gap",
-)
-# Names as files of other programs have them, anywhere in a text, those that count more first:
-# "Axon", "0012_fibre-1", "nerve fibers".
-NAMES = {
+FIBER = "fiber"
+AXON = "axon"
+NERVE = "nerve"
+FASCICLE = "fascicle"
+MYELIN = "myelin"  # outside all fibers; only imported
+GAP = "gap"  # within a fiber; only imported
+KINDS = (FIBER, AXON, NERVE, FASCICLE, MYELIN, GAP)
+# Words that tell the kind of an outline anywhere in its name ("Axon", "0012_fibre-1", "nerve
+# fibers"). The first in this list counts.
+WORDS = {
     "axon": AXON,
     "fiber": FIBER,
     "fibre": FIBER,
@@ -31,7 +29,7 @@ NAMES = {
     "gap": GAP,
     "myelin": MYELIN,
 }
-# Okabe and Ito's colour-blind-safe palette.
+# From the colour-blind-safe palette of Okabe and Ito.
 COLOURS = {
     FIBER: (230, 159, 0),
     AXON: (86, 180, 233),
@@ -42,53 +40,53 @@ COLOURS = {
 
 @dataclass
 class Outline:
-    """One region as a person sees and moves it.
+    """Outline of one region.
 
     Attributes
     ----------
     kind : str
-        One of `KINDS`; "" where a file does not say.
+        One of `KINDS`; "" if unknown.
     name : str
-        Such as "0012_axon".
+        For example "0012_axon".
     polygons : list of list of array, (points, 2)
-        Rings as from `outlines.trace`; within one polygon the even-odd rule holds.
+        Rings as from `outlines.trace`; the even-odd rule holds within a polygon.
     number : int
-        Fiber and axon of one number belong together; 0 where there is none.
+        Number of the fiber that it belongs to; 0 if none.
     """
 
     kind: str
     name: str
-    polygons: list
+    polygons: list[list[np.ndarray]]
     number: int = 0
 
     @property
-    def rings(self):
+    def rings(self) -> list[np.ndarray]:
         return [ring for polygon in self.polygons for ring in polygon]
 
 
-def kind_of(*texts):
-    """Return the kind of outline that the first text which names one means, "" where none does.
+def kind_of(*texts: object) -> str:
+    """Return the kind of outline that the first text with one of `WORDS` names, otherwise "".
 
     >>> kind_of("0012-0345", "Axon"), kind_of("Nerve fibres"), kind_of("taxonomy")
     ('axon', 'fiber', '')
     """
     for text in texts:
-        for name, kind in NAMES.items():
-            if re.search(rf"(^|[^a-z]){name}s?($|[^a-z])", str(text).lower()):
+        for word, kind in WORDS.items():
+            if re.search(rf"(^|[^a-z]){word}s?($|[^a-z])", str(text).lower()):
                 return kind
     return ""
 
 
 @dataclass
 class Drawing:
-    """What is drawn in one image.
+    """Fibers of one image, and the rest of its mask.
 
     Attributes
     ----------
     fibers, axons : int arrays, (rows, cols)
         The number of a fiber on its myelin and axon, and on its axon alone.
     myelin, gaps : bool arrays, (rows, cols)
-        Myelin of no fiber; what is neither myelin nor axon within a fiber.
+        Myelin outside all fibers; pixels of a fiber that are neither myelin nor axon.
     """
 
     fibers: np.ndarray
@@ -97,24 +95,24 @@ class Drawing:
     gaps: np.ndarray
 
     @classmethod
-    def of(cls, fibers, axons, mask=None):
-        """Return the drawing of two label images and, where it is known, their myelin mask."""
+    def of(cls, fibers: np.ndarray, axons: np.ndarray, mask: np.ndarray | None = None) -> "Drawing":
+        """Return the drawing of two label images and their myelin mask, if that is known."""
         if mask is None:
             mask = (fibers > 0) & (axons == 0)
         return cls(fibers, axons, mask & (fibers == 0), (fibers > 0) & (axons == 0) & ~mask)
 
     @property
-    def mask(self):
-        """The myelin mask, bool (rows, cols); an axon is never myelin."""
+    def mask(self) -> np.ndarray:
+        """Myelin mask, bool (rows, cols); an axon is never myelin."""
         return (self.axons == 0) & (((self.fibers > 0) & ~self.gaps) | self.myelin)
 
     @property
-    def rest(self):
-        """1 on myelin of no fiber, 2 on gaps within one, 0 elsewhere, (rows, cols)."""
+    def rest(self) -> np.ndarray:
+        """1 on myelin outside fibers, 2 on gaps within a fiber, otherwise 0; uint8 (rows, cols)."""
         return self.myelin + np.uint8(2) * self.gaps
 
-    def outlines(self):
-        """Return the `Outline`s of its fibers, axon and fiber by number."""
+    def outlines(self) -> list[Outline]:
+        """Return the outlines of axons and fibers by number."""
         fibers, axons = trace(self.fibers), trace(self.axons)
         digits = max(4, len(str(max(fibers, default=0))))
         return [

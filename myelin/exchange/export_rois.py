@@ -1,8 +1,9 @@
-"""`rois.py export`: reads measured fibers or masks, writes for ImageJ, QuPath or napari."""
+"""Export measured fibers, or the fibers of masks, to ImageJ, QuPath or napari."""
 
 import itertools
 import json
 import math
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,11 +34,11 @@ class Source:
     name : str
         The image's id.
     drawing : drawing.Drawing
-    measurements : dict of int to dict
-        By fiber number, columns of `<id>_fibers.csv` with their values.
+    measurements : dict of int to dict of str to float
+        Columns of `<id>_fibers.csv` by fiber number.
     pixel_size_um : float or None
     nerves : int32 array, (rows, cols), or None
-        Numbers of fascicles, as from `nerve.read_nerve`.
+        Numbers of fascicles, from `nerve.read_nerve`.
     """
 
     name: str
@@ -46,8 +47,8 @@ class Source:
     pixel_size_um: float | None
     nerves: np.ndarray | None = None
 
-    def outlines(self):
-        """Return all its `drawing.Outline`s, those of nerves last."""
+    def outlines(self) -> list[Outline]:
+        """Return the outlines of fibers, then those of nerves."""
         found = {} if self.nerves is None else trace(self.nerves)
         kind = FASCICLE if len(found) > 1 else NERVE
         return self.drawing.outlines() + [
@@ -55,23 +56,23 @@ class Source:
         ]
 
     @property
-    def fiber_count(self):
+    def fiber_count(self) -> int:
         return np.count_nonzero(np.bincount(self.drawing.fibers.ravel())[1:])
 
 
 # ---------------------------------------------------------------- what to export
 
 
-def from_morphometry(ids):
-    """Yield the `Source`s of the last run of `morphometry.py`; all where `ids` is empty."""
+def from_morphometry(ids: Collection[str]) -> Iterator[Source]:
+    """Yield the images of the last run of `morphometry.py`; all if `ids` is empty."""
     path = MORPHOMETRY / "run.json"
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
-        folder, names, hashes = Path(run["masks"]), list(run["fibers"]), run["mask_sha256"]
+        folder, names, hashes = Path(run["masks"]), list(run["fibers"]), dict(run["mask_sha256"])
         if not all(map(is_id, names)):
             raise ValueError
     except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: not there or not whole, run python morphometry.py") from None
+        raise UserError(f"{path}: missing or damaged, run python morphometry.py") from None
     masks = find_masks(folder, names=names) if folder.is_dir() else {}
     nerves = find_nerves(names, folder, source_of(run.get("segmentation")))
     for name in chosen(ids, names, MORPHOMETRY):
@@ -79,22 +80,22 @@ def from_morphometry(ids):
         fibers, mask = read_labels(labels), None
         if name in masks:
             mask, axon = (path and read_mask(path) for path in masks[name])
-            if mask_hash(mask, axon) != hashes.get(name) or mask.shape != fibers.shape:
+            if mask_hash(mask, axon) != hashes.get(name):
                 raise UserError(
                     f"{masks[name][0]}: changed since it was measured, run python morphometry.py"
                 )
         else:
-            print(f"note: no mask of {name} in {folder}, outlines of whole fibers alone")
+            print(f"note: {folder}: no mask of {name}, only its whole fibers are exported")
         drawing = Drawing.of(fibers, read_labels(axons, fibers.shape), mask)
         size, _ = read_record(labels).pixel_size()
-        table = read_table(MORPHOMETRY / f"{name}_fibers.csv")
+        table = read_measurements(MORPHOMETRY / f"{name}_fibers.csv")
         yield Source(name, drawing, table, size, nerves.get(name) and read_nerve(nerves[name]))
 
 
-def from_masks(folder, ids, pixel_size_um):
-    """Yield the `Source`s of a folder of masks, measured now; all where `ids` is empty.
+def from_masks(folder: Path, ids: Collection[str], pixel_size_um: float | None) -> Iterator[Source]:
+    """Measure a folder of masks, and yield its images; all if `ids` is empty.
 
-    Without a pixel size there are no measurements, as these are in µm.
+    Images without a pixel size have no measurements.
     """
     from myelin.measure.fibers import measure_fibers
 
@@ -111,93 +112,98 @@ def from_masks(folder, ids, pixel_size_um):
         frame = find_frame(myelin, image, reader.nerve(case.nerve))
         fibers = measure_fibers(myelin, size or 1.0, axon, image, frame=frame)
         rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
-        rows = (dict(zip(fibers.columns, row, strict=True)) for row in rows)
-        table = {row["fiber"]: numbers(row) for row in rows} if size else {}
+        table = measurements_of(fibers.columns, rows) if size else {}
         drawing = Drawing.of(fibers.labels[:], fibers.axons[:], myelin)
         yield Source(case.name, drawing, table, size, reader.nerve(case.nerve))
 
 
-def chosen(ids, found, folder):
-    """Return the ids asked for, or all."""
+def chosen(ids: Collection[str], found: Collection[str], folder: Path) -> list[str]:
+    """Return the requested ids, or all that were found if none is requested."""
     unknown = [name for name in ids if name not in found]
     if unknown:
         raise UserError(
             f"{shortened_list(unknown)}: not in {folder}, which has "
             f"{shortened_list(list(found))}; check the name"
         )
-    return ids or list(found)
+    return list(ids or found)
 
 
-def read_table(path):
-    """Return a table `<id>_fibers.csv` as `Source.measurements`."""
+def read_measurements(path: Path) -> dict[int, dict[str, float]]:
+    """Return the numbers in a table `<id>_fibers.csv` by fiber number."""
     try:
-        header, rows = tables.read_table(path)
-    except ValueError as error:
-        raise UserError(f"{path}: no table ({error}), run python morphometry.py") from None
-    rows = [numbers(dict(zip(header, row, strict=False))) for row in rows]
-    return {int(row["fiber"]): row for row in rows if "fiber" in row}
+        return measurements_of(*tables.read_table(path))
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"{path}: not a table of fibers ({error}), run python morphometry.py"
+        ) from None
 
 
-def numbers(row):
-    """Return the cells of a table's row that are numbers, as floats; yes and no are 1 and 0."""
+def measurements_of(header: Collection[str], rows: Iterable) -> dict[int, dict[str, float]]:
+    """Return the finite numbers of each row by its fiber number; yes and no become 1 and 0."""
     found = {}
-    for name, value in row.items():
-        try:
-            value = float({"True": 1, "False": 0}.get(value, value))
-        except (TypeError, ValueError):
-            continue  # text, or an empty cell
-        if math.isfinite(value):
-            found[name] = value
+    for row in rows:
+        numbers = {}
+        for name, value in zip(header, row, strict=False):
+            try:
+                number = float({"True": 1, "False": 0}.get(value, value))
+            except (TypeError, ValueError):
+                continue  # text, or an empty cell
+            if math.isfinite(number):
+                numbers[name] = number
+        found[int(numbers["fiber"])] = numbers
     return found
 
 
 # ---------------------------------------------------------------- writing
 
 
-def export(source, kind, folder):
-    """Write one image for "imagej", "qupath" or "napari"; return the paths written.
+def export(source: Source, program: str, folder: Path) -> list[Path]:
+    """Write one image for "imagej", "qupath" or "napari", and return the paths written.
 
-    What its mask has besides fibers is the label image `<id>_rest.tif`: 1 is myelin of no fiber,
-    2 a gap within one.
+    What its mask has besides fibers goes to the label image `<id>_rest.tif`: 1 is myelin outside
+    fibers, 2 a gap within a fiber.
     """
-    write = {"imagej": write_imagej, "qupath": write_qupath, "napari": write_napari}[kind]
-    paths, rest = write(source, folder), folder / f"{source.name}_rest.tif"
-    if not source.drawing.rest.any():
-        rest.unlink(missing_ok=True)  # of an earlier mask
-        return paths
-    write_image(rest, source.drawing.rest.astype(np.uint32), source.pixel_size_um)
-    return [*paths, rest]
+    write = {"imagej": write_imagej, "qupath": write_qupath, "napari": write_napari}[program]
+    paths = write(source, folder)
+    path, rest = folder / f"{source.name}_rest.tif", source.drawing.rest
+    path.unlink(missing_ok=True)  # of an earlier export
+    if rest.any():
+        write_image(path, rest.astype(np.uint32), source.pixel_size_um)
+        paths.append(path)
+    return paths
 
 
-def write_imagej(source, folder):
+def write_imagej(source: Source, folder: Path) -> list[Path]:
+    """Write `<id>.zip`."""
     if max(source.drawing.fibers.shape) > MAX_COORDINATE:
         raise UserError(
-            f"{source.name}: longer than the {MAX_COORDINATE:,} pixels that ImageJ's outlines "
-            "reach, take --format qupath"
+            f"{source.name}: longer than {MAX_COORDINATE:,} pixels, the limit of ImageJ's "
+            "outlines; use --format qupath"
         )
     path = folder / f"{source.name}.zip"
     write_zip(path, source.outlines())
     return [path]
 
 
-def write_qupath(source, folder):
+def write_qupath(source: Source, folder: Path) -> list[Path]:
+    """Write `<id>.geojson`."""
     path = folder / f"{source.name}.geojson"
     write_geojson(path, source.outlines(), source.measurements, source.name)
     return [path]
 
 
-def write_napari(source, folder):
-    """Write label images, of 32 bits as napari takes others for images, and the table."""
+def write_napari(source: Source, folder: Path) -> list[Path]:
+    """Write label images and the table; napari takes only 32-bit images for labels."""
     parts = {"labels": source.drawing.fibers, "axons": source.drawing.axons}
     if source.nerves is not None:
         parts["nerve"] = source.nerves
-    paths = [folder / f"{source.name}_{part}.tif" for part in parts]
-    for path, labels in zip(paths, parts.values(), strict=True):
-        write_image(path, labels.astype(np.uint32), source.pixel_size_um)
-    if not source.measurements:
-        return paths
-    table = folder / f"{source.name}_features.csv"
-    columns = list(dict.fromkeys(itertools.chain(*source.measurements.values())))
-    rows = ([number, *map(row.get, columns)] for number, row in source.measurements.items())
-    tables.write_table(table, ["index", *columns], rows)
-    return [*paths, table]
+    paths = []
+    for part, labels in parts.items():
+        paths.append(folder / f"{source.name}_{part}.tif")
+        write_image(paths[-1], labels.astype(np.uint32), source.pixel_size_um)
+    if source.measurements:
+        paths.append(folder / f"{source.name}_features.csv")
+        columns = list(dict.fromkeys(itertools.chain(*source.measurements.values())))
+        rows = ([number, *map(row.get, columns)] for number, row in source.measurements.items())
+        tables.write_table(paths[-1], ["index", *columns], rows)
+    return paths

@@ -1,90 +1,118 @@
-"""What `rois.py import` reads: which file is of which image, and what its outlines draw."""
+"""Read corrected outlines: match files with images, and turn outlines into label images."""
 
 import itertools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from myelin.exchange.drawing import AXON, FASCICLE, FIBER, GAP, KINDS, MYELIN, NERVE, Drawing
+from myelin.exchange.drawing import (
+    AXON,
+    FASCICLE,
+    FIBER,
+    GAP,
+    KINDS,
+    MYELIN,
+    NERVE,
+    Drawing,
+    Outline,
+)
 from myelin.exchange.geojson import read_geojson
 from myelin.exchange.imagej_rois import read_rois
 from myelin.folders.image_tree import names_within
 from myelin.folders.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS, test_images
 from myelin.folders.ownership import masks_in
 from myelin.folders.packed import take_of
-from myelin.images.image import read_labels, read_record
+from myelin.images.image import ImageRecord, read_labels, read_record
 from myelin.pixels.outlines import fill, paint
-from myelin.runtime.cli import UserError, progress, shortened_list
+from myelin.runtime.cli import UserError, count_of, progress, shortened_list
 
 READERS = {".zip": read_rois, ".roi": read_rois, ".geojson": read_geojson, ".json": read_geojson}
-# What a file's name may have after the image's id.
+LABEL_SUFFIXES = (".tif", ".tiff", ".png")
+# What the name of a file may have after the image's id.
 LABELS, AXONS, REST, NERVES = "_labels", "_axons", "_rest", "_nerve"
-ENDINGS = ("", "_rois", "_RoiSet", NERVES)
-ROOTS = (ROIS, MORPHOMETRY)  # where a file lies as its image does in a tree
-OF_NERVES = (NERVE, FASCICLE)
-# Outlines together cover an image once or twice; above this many times, they are no drawing of it.
+OUTLINE_ENDINGS = ("", "_rois", "_RoiSet", NERVES)
+LABEL_ENDINGS = (LABELS, AXONS, REST, NERVES)
+# Outlines of one image may cover it this many times: more would exhaust the memory.
 MAX_COVERS = 50
 
 
 @dataclass
 class Imported:
-    """What the files of one image draw.
+    """Content of the files of one image.
 
     Attributes
     ----------
     name : str
         The image's id.
-    record : images.ImageRecord
-        Of the image, or of a mask of it.
+    record : image.ImageRecord
+        Record of the image, or of its mask.
     source : str
         The files, for messages.
     drawing : drawing.Drawing or None
-        None where there are outlines of nerves alone.
+        None if all outlines are of nerves.
     nerves : int32 array, (rows, cols), or None
         Numbers of nerves or fascicles.
-    rest : path or None
+    rest : Path or None
         The `<id>_rest.tif` that was used.
     warnings : list of str
     """
 
     name: str
-    record: object
+    record: ImageRecord
     source: str
     drawing: Drawing | None = None
     nerves: np.ndarray | None = None
     rest: Path | None = None
-    warnings: list = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
-    def content(self):
-        """What is drawn, in words."""
+    def content(self) -> str:
+        """The content in words."""
         parts = []
         if self.drawing:
-            counts = (
-                len(np.unique(part[part > 0])) for part in (self.drawing.fibers, self.drawing.axons)
-            )
-            parts = ["{} fibers, {} axons".format(*counts)]
+            parts.append(count_of(count_labels(self.drawing.fibers), "fiber"))
+            parts.append(count_of(count_labels(self.drawing.axons), "axon"))
         if self.rest:
             parts.append(str(self.rest))
         if self.nerves is not None:
-            parts.append(f"{len(np.unique(self.nerves[self.nerves > 0]))} fascicles or nerves")
+            parts.append(count_of(count_labels(self.nerves), "nerve or fascicle", "fascicles"))
         return ", ".join(parts)
 
+    def warn(self, problem: str, names: list[str]) -> None:
+        """Add a warning about some outlines, if there are any."""
+        if names:
+            self.warnings.append(f"{problem}: {shortened_list(names)}")
 
-def read_all(paths, name=None):
-    """Return the `Imported` images of all files, `name` being the id of the one image if given.
+
+def count_labels(labels: np.ndarray) -> int:
+    """Return how many different numbers above 0 a label image has."""
+    return len(np.unique(labels[labels > 0]))
+
+
+# ---------------------------------------------------------------- files
+
+
+def read_all(paths: list[Path], name: str | None = None) -> list[Imported]:
+    """Return the content of all files by image.
+
+    Parameters
+    ----------
+    paths : list of Path
+    name : str, optional
+        Id of the image that all files belong to (default: from their names).
 
     Raises
     ------
     UserError
-        All mistakes at once, before anything is written.
+        All mistakes at once.
     """
-    images, errors, found = known_images(), [], []
+    images = known_images()
     if name is not None and name not in images:
         raise UserError(f"--id {name}: no such image in {RAW_TEST} or {PREDS}, check the name")
-    files = {}
+    files, found, errors = {}, [], []
     for path in paths:
         try:
             files.setdefault(name or id_of(path, images), []).append(path)
@@ -100,27 +128,29 @@ def read_all(paths, name=None):
     return found
 
 
-def known_images():
-    """Return {id: path} of the images in raw/test, and of the masks of others in preds/."""
-    names = names_within(PREDS)
-    images = {name: paths[0] for name, paths in masks_in(PREDS, names).items()}
+def known_images() -> dict[str, Path]:
+    """Return {id: path} of the images in raw/test, and of the masks in preds/ of other images."""
+    masks = masks_in(PREDS, names_within(PREDS))
+    images = {name: paths[0] for name, paths in masks.items()}
     if RAW_TEST.is_dir():
         images |= {path.stem: path for path in test_images(RAW_TEST)}
     return images
 
 
-def id_of(path, images):
-    """Return the id of the image that a file belongs to by its name."""
-    endings = ENDINGS if path.suffix.lower() in READERS else (LABELS, AXONS, REST, NERVES)
+def id_of(path: Path, images: dict[str, Path]) -> str:
+    """Return the id of the image that a file belongs to, from the file's name."""
+    suffix = path.suffix.lower()
     if not path.is_file():
         raise UserError(f"{path}: no such file, check the name")
-    if path.suffix.lower() not in (*READERS, ".tif", ".tiff", ".png"):
+    if suffix not in (*READERS, *LABEL_SUFFIXES):
         raise UserError(
-            f"{path}: not a kind of file that is read, give a ROI zip, GeoJSON, or label images "
-            "<id>_labels.tif and <id>_axons.tif"
+            f"{path}: not a ROI zip, GeoJSON or label image, give one of these (label images are "
+            "called <id>_labels.tif and <id>_axons.tif)"
         )
-    inner = {Path(), *(path.parent.relative_to(f) for f in ROOTS if path.is_relative_to(f))}
-    for ending, folder in itertools.product(endings, sorted(inner, reverse=True)):
+    # A file of an image in a folder tree lies in the same folder of rois/ or morphometry/.
+    inner = [path.parent.relative_to(root) for root in (ROIS, MORPHOMETRY) if root in path.parents]
+    endings = OUTLINE_ENDINGS if suffix in READERS else LABEL_ENDINGS
+    for folder, ending in itertools.product([*inner, Path()], endings):
         name = (folder / path.stem.removesuffix(ending)).as_posix()
         if path.stem.endswith(ending) and name in images:
             return name
@@ -130,8 +160,8 @@ def id_of(path, images):
     )
 
 
-def read_image_files(name, image, paths):
-    """Return what the files of one image draw, as `Imported`."""
+def read_image_files(name: str, image: Path, paths: list[Path]) -> Imported:
+    """Return the content of the files of one image."""
     result = Imported(name, read_record(image, take_of(image)), ", ".join(map(str, paths)))
     outlines, labels = [], []
     for path in paths:
@@ -139,42 +169,41 @@ def read_image_files(name, image, paths):
             outlines += read_outlines(result, path)
         elif path.stem.endswith(NERVES):
             result.nerves = read_labels(path, result.record.shape)
-            if not result.nerves.any():
-                raise UserError(f"{path}: no nerve in it, fill it or leave it out")
         elif path.stem.endswith((LABELS, AXONS)):
             labels.append(path)
-        elif not path.stem.endswith(REST):  # that is looked for by its name
+        elif not path.stem.endswith(REST):  # `add_rest` finds that by its name
             raise UserError(
-                f"{path}: labels or axons is not in its name, call it {name}_labels.tif or "
+                f"{path}: neither labels nor axons by its name, call it {name}_labels.tif or "
                 f"{name}_axons.tif"
             )
-    if labels and any(outline.kind not in OF_NERVES for outline in outlines):
-        raise UserError(
-            f"{result.source}: outlines and label images at once, give one or the other"
-        )
     if outlines:
-        draw(result, outlines)
+        rasterize(result, outlines)
+    if labels and result.drawing:
+        raise UserError(
+            f"{result.source}: both outlines and label images of fibers, give one or the other"
+        )
     if labels:
-        draw_labels(result, labels)
+        read_label_images(result, labels)
+    if result.nerves is not None and not result.nerves.any():
+        raise UserError(f"{result.source}: the nerve has no pixel in the image, draw it again")
     if result.drawing:
-        add_rest(result, dict.fromkeys(path.parent for path in paths))
+        add_rest(result, [*(path.parent for path in paths), ROIS])
     return result
 
 
-def read_outlines(result, path):
-    """Return the outlines in a file; those of `<id>_nerve.*` are of a nerve."""
-    found, passed_over = READERS[path.suffix.lower()](path)
-    if passed_over:
-        result.warnings.append(f"no area, passed over: {shortened_list(passed_over)}")
-    for outline in found:
+def read_outlines(result: Imported, path: Path) -> list[Outline]:
+    """Return the outlines in a file; all in `<id>_nerve.*` are nerves or fascicles."""
+    outlines, without_area = READERS[path.suffix.lower()](path)
+    result.warn("ignored, since they enclose no area", without_area)
+    for outline in outlines:
         if path.stem.endswith(NERVES) and outline.kind != FASCICLE:
             outline.kind = NERVE
-    return found
+    return outlines
 
 
-def add_rest(result, folders):
-    """Add what the mask had besides fibers when it was exported, from beside the files or rois/."""
-    for folder in (*folders, ROIS):
+def add_rest(result: Imported, folders: list[Path]) -> None:
+    """Add what the exported mask had besides fibers, from the first folder that has it."""
+    for folder in folders:
         path = folder / f"{result.name}{REST}.tif"
         if path.is_file():
             rest = read_labels(path, result.record.shape)
@@ -184,141 +213,124 @@ def add_rest(result, folders):
             return
 
 
-# ---------------------------------------------------------------- outlines
+# ---------------------------------------------------------------- from outlines to pixels
 
 
-def draw(result, outlines):
-    """Turn outlines into a drawing: each pixel goes to one of them, and doubts become warnings."""
-    shape = result.record.shape
-    pixels = fill_all(result, outlines)
-    kinds = decide_kinds(outlines, pixels, shape)
-    parts = {kind: [index for index, own in enumerate(kinds) if own == kind] for kind in KINDS}
+@dataclass
+class Region:
+    """Name, kind and flat pixel indices of an outline."""
 
-    def painted(kind, indices):
-        labels, overlaps = paint([pixels[index] for index in indices], shape)
-        if overlaps:
-            pairs = [
-                " and ".join(outlines[indices[index]].name for index in pair) for pair in overlaps
-            ]
-            result.warnings.append(
-                f"{kind}s that overlap, the first keeps it: {shortened_list(pairs)}"
-            )
-        return labels
+    name: str
+    kind: str
+    pixels: np.ndarray
 
-    if parts[NERVE] or parts[FASCICLE]:
-        # A nerve around its fascicles is more than what they hold.
-        chosen = parts[FASCICLE] or parts[NERVE]
-        result.nerves = numbers_of([outlines[i].name for i in chosen])[painted(NERVE, chosen)]
-        if not result.nerves.any():
-            raise UserError(f"{result.source}: the nerve is drawn outside the image, draw it anew")
-    if all(kind in OF_NERVES for kind in kinds):
-        return
-    fibers = painted(FIBER, parts[FIBER])
-    inside = [index for index in parts[AXON] if fibers.ravel()[pixels[index]].any()]
-    lost = [outlines[index].name for index in parts[AXON] if index not in set(inside)]
-    if lost:
-        result.warnings.append(f"axons without a fiber, left out: {shortened_list(lost)}")
-    axons = painted(AXON, inside)
-    with_axon = np.unique(fibers[axons > 0])
-    empty = [
-        outlines[index].name
-        for number, index in enumerate(parts[FIBER], start=1)
-        if number not in with_axon
-    ]
-    if empty:
-        result.warnings.append(
-            f"fibers without an axon, myelin throughout: {shortened_list(empty)}"
+
+def rasterize(result: Imported, outlines: list[Outline]) -> None:
+    """Set `drawing` and `nerves` from outlines."""
+    regions = fill_outlines(result, outlines)
+    decide_kinds(regions, result.record.shape)
+    of_kind = {kind: [region for region in regions if region.kind == kind] for kind in KINDS}
+    # Fascicles count, and not the nerve around them.
+    if nerves := of_kind[FASCICLE] or of_kind[NERVE]:
+        numbers = numbers_of([region.name for region in nerves])
+        result.nerves = numbers[paint_regions(result, nerves)]
+    if len(regions) > len(of_kind[FASCICLE]) + len(of_kind[NERVE]):
+        fibers, axons, myelin, gaps = (
+            paint_regions(result, of_kind[kind]) for kind in (FIBER, AXON, MYELIN, GAP)
         )
-    result.drawing = Drawing(
-        fibers, axons, *(paint([pixels[i] for i in parts[k]], shape)[0] > 0 for k in (MYELIN, GAP))
-    )
+        set_drawing(result, fibers, axons, lambda kind, number: of_kind[kind][number - 1].name)
+        result.drawing.myelin |= myelin > 0
+        result.drawing.gaps |= gaps > 0
 
 
-def numbers_of(names):
-    """Return the numbers in the names of regions 1 to n, or 1 to n where they do not tell them.
-
-    Returns
-    -------
-    int32 array, (n + 1,)
-        0, then a number above 0 of each region.
-    """
-    found = [re.findall(r"\d+", name) for name in names]
-    stated = [int(numbers[0]) if len(numbers) == 1 else 0 for numbers in found]
-    told = len(set(stated)) == len(names) and all(0 < number < 256 for number in stated)
-    return np.array([0, *(stated if told else range(1, len(names) + 1))], np.int32)
-
-
-def fill_all(result, outlines):
-    """Return the pixels of each outline, and warn of outlines that leave the image."""
+def fill_outlines(result: Imported, outlines: list[Outline]) -> list[Region]:
+    """Return the pixels within each outline, and warn of outlines that leave the image."""
     rows, cols = result.record.shape
-    pixels, leaving, covered = [], [], 0
+    regions, leaving, covered = [], [], 0
     for outline in outlines:
         points = np.concatenate(outline.rings)
         if (points < -0.5).any() or (points > (cols + 0.5, rows + 0.5)).any():
             leaving.append(outline.name)
         try:
-            pixels.append(fill(outline.rings, (rows, cols)))
+            pixels = fill(outline.rings, (rows, cols))
         except ValueError as error:
-            raise UserError(f"{result.source}: {outline.name} {error}, draw it anew") from None
-        covered += len(pixels[-1])
+            raise UserError(f"{result.source}: {outline.name} {error}, draw it again") from None
+        regions.append(Region(outline.name, outline.kind, pixels))
+        covered += len(pixels)
         if covered > MAX_COVERS * rows * cols:
             raise UserError(
-                f"{result.source}: outlines cover more than {MAX_COVERS} times the image, remove "
-                "what is no fiber"
+                f"{result.source}: outlines cover the image more than {MAX_COVERS} times, remove "
+                "those that are not fibers"
             )
-    if leaving:
-        result.warnings.append(f"outlines that leave the image, cut off: {shortened_list(leaving)}")
-    return pixels
+    result.warn("outlines that leave the image, clipped", leaving)
+    return regions
 
 
-def decide_kinds(outlines, pixels, shape):
-    """Return the kind of each outline; one that does not say is an axon if most of it is covered.
+def decide_kinds(regions: list[Region], shape: tuple[int, int]) -> None:
+    """Set the kind of regions without one: axon if fibers cover most of it, otherwise fiber.
 
-    Outlines are looked at from the largest to the smallest, so of two new ones, one in the other,
-    the outer is the fiber.
+    Larger regions come first, so the outer one of two is the fiber.
     """
-    kinds = [outline.kind for outline in outlines]
     covered = np.zeros(shape[0] * shape[1], bool)
-    for index, kind in enumerate(kinds):
-        if kind == FIBER:
-            covered[pixels[index]] = True
-    for index in sorted(range(len(kinds)), key=lambda index: -len(pixels[index])):
-        if not kinds[index]:
-            own = covered[pixels[index]]
-            kinds[index] = AXON if own.sum() > len(own) / 2 else FIBER
-            covered[pixels[index]] = True
-    return kinds
+    for region in regions:
+        if region.kind == FIBER:
+            covered[region.pixels] = True
+    for region in sorted(regions, key=lambda region: -len(region.pixels)):
+        if not region.kind:
+            own = covered[region.pixels]
+            region.kind = AXON if own.sum() > len(own) / 2 else FIBER
+            covered[region.pixels] = True
 
 
-# ---------------------------------------------------------------- label images
+def paint_regions(result: Imported, regions: list[Region]) -> np.ndarray:
+    """Return a label image of regions, numbered from 1, and warn of overlaps."""
+    labels, overlaps = paint([region.pixels for region in regions], result.record.shape)
+    pairs = [" and ".join(regions[index].name for index in pair) for pair in overlaps]
+    if pairs:
+        result.warn(f"{regions[0].kind}s overlap, the first keeps the pixels", pairs)
+    return labels
 
 
-def draw_labels(result, paths):
-    """Turn label images into a drawing; one that was not given is beside it or in morphometry/."""
-    folders, shape = (*(path.parent for path in paths), MORPHOMETRY), result.record.shape
+def numbers_of(names: list[str]) -> np.ndarray:
+    """Return the numbers in the names of regions 1 to n, or 1 to n if these are not unique.
 
-    def part(ending):
-        own = [path for path in paths if path.stem.endswith(ending)]
+    Returns
+    -------
+    int32 array, (n + 1,)
+        0, then the number of each region, from 1 to 255.
+    """
+    found = [re.findall(r"\d+", name) for name in names]
+    numbers = [int(digits[0]) if len(digits) == 1 else 0 for digits in found]
+    if len(set(numbers)) < len(names) or not all(0 < number < 256 for number in numbers):
+        numbers = range(1, len(names) + 1)
+    return np.array([0, *numbers], np.int32)
+
+
+def set_drawing(
+    result: Imported, fibers: np.ndarray, axons: np.ndarray, name_of: Callable[[str, int], str]
+) -> None:
+    """Set the drawing from numbered fibers and axons; axons outside all fibers are left out."""
+    lost = np.setdiff1d(axons[axons > 0], axons[fibers > 0])
+    axons = np.where(np.isin(axons, lost), 0, axons)
+    empty = np.setdiff1d(fibers[fibers > 0], fibers[axons > 0])
+    result.warn("axons without a fiber, left out", [name_of(AXON, number) for number in lost])
+    names = [name_of(FIBER, number) for number in empty]
+    result.warn("fibers without an axon, counted as myelin", names)
+    result.drawing = Drawing.of(fibers, axons)
+
+
+def read_label_images(result: Imported, paths: list[Path]) -> None:
+    """Set the drawing from label images; one that was not given is looked for beside the other."""
+    folders = (*(path.parent for path in paths), MORPHOMETRY)
+    images = []
+    for ending in (LABELS, AXONS):
         names = (f"{PurePosixPath(result.name).name}{ending}.tif", f"{result.name}{ending}.tif")
-        others = [folder / name for folder in folders for name in names]
-        found = own or [path for path in others if path.is_file()]
+        candidates = [folder / name for folder in folders for name in names]
+        found = [path for path in paths if path.stem.endswith(ending)]
+        found += [path for path in candidates if path.is_file()]
         if not found:
             raise UserError(
                 f"{paths[0]}: needs {result.name}{ending}.tif beside it, save both label images"
             )
-        return read_labels(found[0], shape)
-
-    fibers, axons = part(LABELS), part(AXONS)
-    stray = (axons > 0) & (fibers == 0)
-    lost = np.setdiff1d(axons[stray], axons[(axons > 0) & ~stray])
-    if len(lost):
-        result.warnings.append(
-            f"axons without a fiber, left out: {shortened_list([str(number) for number in lost])}"
-        )
-    axons = np.where(np.isin(axons, lost), 0, axons)
-    empty = np.setdiff1d(fibers[fibers > 0], fibers[axons > 0])
-    if len(empty):
-        result.warnings.append(
-            f"fibers without an axon, myelin throughout: {shortened_list([str(n) for n in empty])}"
-        )
-    result.drawing = Drawing(fibers, axons, *np.zeros((2, *shape), bool))
+        images.append(read_labels(found[0], result.record.shape))
+    set_drawing(result, *images, lambda kind, number: str(number))

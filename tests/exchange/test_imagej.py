@@ -1,4 +1,4 @@
-"""The outlines in the real ImageJ, where there is one (Debian: imagej, xvfb)."""
+"""Outlines in the real ImageJ, if it is installed (Debian: imagej, xvfb)."""
 
 import shutil
 import subprocess
@@ -6,16 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nerves import measure_drawn
-from test_rois import fiber_areas_px
+from nerves import fiber_areas_px, measure_drawn
 
 import rois
 from myelin.images.image import read_mask, write_image
 
 JAR = Path("/usr/share/java/ij.jar")
-needs_imagej = pytest.mark.skipif(
-    not (JAR.exists() and shutil.which("xvfb-run") and shutil.which("java")), reason="no ImageJ"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (JAR.exists() and shutil.which("xvfb-run") and shutil.which("java")), reason="no ImageJ"
+    ),
+]
 MEASURE = """
 args = split(getArgument(), "|");
 setBatchMode(true);
@@ -71,7 +73,6 @@ def imagej(folder, macro, *arguments):
     subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
-@needs_imagej
 def test_imagej_measures_what_the_table_says(folder):
     """Each outline on the label image that napari gets, which has the pixel size: areas in µm²."""
     measure_drawn()
@@ -86,7 +87,6 @@ def test_imagej_measures_what_the_table_says(folder):
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-@needs_imagej
 def test_what_a_person_draws_in_imagej_is_filled_as_imagej_fills_it(folder):
     """Every kind of outline; where an edge passes through the centre of a pixel, it may differ."""
     write_image(Path("raw/test/one.tif"), np.zeros((150, 220), np.uint8))

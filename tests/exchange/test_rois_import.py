@@ -13,14 +13,14 @@ from tifffile import imread, imwrite
 
 import morphometry
 import rois
-from myelin.folders.ownership import pixel_hash
+from myelin.folders.mask_record import pixel_hash
 from myelin.images.image import read_mask, write_image
 from myelin.runtime.lock import holding
 
 
 @pytest.fixture
 def measured(folder):
-    """A measured image whose mask find_myelin.py wrote, by its run.json; returns the mask."""
+    """Measure an image whose mask find_myelin.py wrote, by its run.json; return the mask."""
     mask = measure_drawn()
     run = {"threshold": 0.5, "images": {"one": {"mask_sha256": pixel_hash(mask)}}}
     Path("preds/run.json").write_text(json.dumps(run), encoding="utf-8")
@@ -32,6 +32,10 @@ def exported(kind="imagej"):
     return {"imagej": "rois/one.zip", "qupath": "rois/one.geojson"}.get(kind)
 
 
+def exported_files():
+    return [str(path) for path in Path("rois").iterdir() if path.suffix != ".csv"]
+
+
 def rewrite(path, change):
     """Change the list of ROIs of a zip, as a person does in the ROI Manager."""
     kept = change(ImagejRoi.fromfile(path))
@@ -40,9 +44,17 @@ def rewrite(path, change):
         roi.tofile(path, mode="a")
 
 
+def import_without(count):
+    """Import the exported outlines without the first ones; return their file."""
+    path = exported()
+    rewrite(path, lambda found: found[count:])
+    rois.main(["import", path])
+    return path
+
+
 def circle(x, y, radius, name=""):
-    turn = np.linspace(0, 2 * np.pi, 100)
-    points = np.stack([x + radius * np.cos(turn), y + radius * np.sin(turn)], axis=1)
+    angle = np.linspace(0, 2 * np.pi, 100)
+    points = np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], axis=1)
     return ImagejRoi.frompoints(points, name=name)
 
 
@@ -64,11 +76,10 @@ def zip_of(*parts, path="one.zip"):
 def test_what_is_not_changed_comes_back_to_the_pixel(measured, kind, capsys):
     exported(kind)
     before = read_table("morphometry/one_fibers.csv")
-    files = [path for path in Path("rois").iterdir() if path.suffix != ".csv"]
-    rois.main(["import", *map(str, files), "--train"])
+    rois.main(["import", *exported_files(), "--train"])
     out = capsys.readouterr().out
     assert "one: 5 fibers, 5 axons, rois" in out
-    assert out.count("warning") == 1 and "as the model drew it" in out
+    assert out.count("warning") == 1 and "unchanged by hand" in out
     assert (read_mask("raw/train/one_mask.tif") == measured).all()
     assert (read_mask("preds/one_mask.tif") == measured).all()
     assert (read_mask("preds/one_axon.tif") == (imread("morphometry/one_axons.tif") > 0)).all()
@@ -80,14 +91,13 @@ def test_what_is_not_changed_comes_back_to_the_pixel(measured, kind, capsys):
 @needs_shared
 @pytest.mark.parametrize("kind", ["imagej", "qupath"])
 def test_hand_drawn_masks_come_back_to_the_pixel(folder, kind):
-    """All nine were tried; these two take a second."""
     names = ("rat3_9", "rat8_V915")
     for name in names:
         mask = read_mask(SHARED / f"sem/{name}_mask.png")
         for path in (f"masks/{name}_mask.tif", f"raw/test/{name}.tif"):
             write_image(Path(path), mask.astype(np.uint8) * 255)
     rois.main(["export", "--masks", "masks", "--format", kind])
-    rois.main(["import", *map(str, Path("rois").iterdir())])
+    rois.main(["import", *exported_files()])
     for name in names:
         assert (read_mask(f"preds/{name}_mask.tif") == read_mask(f"masks/{name}_mask.tif")).all()
 
@@ -111,7 +121,6 @@ def test_axons_that_touch_at_a_corner_stay_two(folder):
 
 def test_deleted_moved_and_added_outlines(measured, capsys):
     path = exported()
-    moved = [1, 0]  # px to the right
 
     def correct(found):
         kept = [roi for roi in found if not roi.name.startswith("0001_")]
@@ -123,13 +132,12 @@ def test_deleted_moved_and_added_outlines(measured, capsys):
     labels, axons = (imread(f"morphometry/one_{part}.tif") for part in ("labels", "axons"))
     rewrite(path, correct)
     rois.main(["import", path])
-    assert "one: 5 fibers, 5 axons, rois" in capsys.readouterr().out
+    assert "one: 5 fibers, 5 axons" in capsys.readouterr().out
     mask, axon = read_mask("preds/one_mask.tif"), read_mask("preds/one_axon.tif")
-    gone = (labels == 1) & ~np.isin(labels, [2]) & ~np.roll(labels == 2, moved[0], 1)
+    gone = (labels == 1) & ~np.roll(labels == 2, 1, axis=1)
     assert not mask[gone & ~disc(40, 120, 22)].any()
     assert axon[disc(40, 120, 9.5)].all() and not mask[disc(40, 120, 9.5)].any()
-    ring = disc(40, 120, 19.5) & ~disc(40, 120, 10.5)
-    assert mask[ring].all()
+    assert mask[disc(40, 120, 19.5) & ~disc(40, 120, 10.5)].all()
     assert (axon & (labels == 2) == np.roll(axons == 2, 1, axis=1) & (labels == 2)).all()
     morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
     assert len(read_table("morphometry/one_fibers.csv")) == 5
@@ -167,17 +175,18 @@ def test_doubts_are_named(measured, capsys):
         circle(200, 140, 30, "fiber 90"),  # leaves the image, has no axon
         circle(20, 140, 5, "axon 91"),  # has no fiber
         circle(82, 60, 20, "fiber 92"),  # overlaps fiber 2
+        ImagejRoi(roitype=ROI_TYPE.LINE, name="scale bar"),
     ]
-    line = ImagejRoi(roitype=ROI_TYPE.LINE, name="scale bar")
-    rewrite(path, lambda found: [*found, *added, line])
+    rewrite(path, lambda found: [*found, *added])
     rois.main(["import", path])
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if line.startswith("warning")] == [
-        "warning: one: no area, passed over: scale bar",
-        "warning: one: outlines that leave the image, cut off: fiber 90",
-        "warning: one: fibers that overlap, the first keeps it: 0003_fiber and fiber 92",
-        "warning: one: axons without a fiber, left out: axon 91",
-        "warning: one: fibers without an axon, myelin throughout: fiber 90, fiber 92",
+    warnings = [line.rpartition(": ") for line in lines if line.startswith("warning: one: ")]
+    assert [named for _, _, named in warnings] == [
+        "scale bar",
+        "fiber 90",
+        "0003_fiber and fiber 92",
+        "axon 91",
+        "fiber 90, fiber 92",
     ]
     assert not read_mask("preds/one_axon.tif")[disc(20, 140, 5)].any()
 
@@ -190,46 +199,35 @@ def test_edited_label_images(measured, capsys):
     imwrite("one_labels.tif", labels.astype(np.int32))
     imwrite("one_axons.tif", axons.astype(np.float32))  # as ImageJ saves 32 bits
     rois.main(["import", "one_labels.tif", "one_axons.tif"])
-    out = capsys.readouterr().out
-    assert "warning: one: axons without a fiber, left out: 1" in out
+    assert "axons without a fiber, left out: 1\n" in capsys.readouterr().out
     expected = (axons > 0) & (labels > 0)
     assert (read_mask("preds/one_axon.tif") == expected).all()
     rest = imread("rois/one_rest.tif")
     myelin = (labels > 0) & ~expected & (rest != 2) | (labels == 0) & (rest == 1)
     assert (read_mask("preds/one_mask.tif") == myelin).all()
-
-
-def test_without_what_an_export_kept_a_mask_is_its_fibers_alone(measured):
-    exported()
-    Path("rois/one_rest.tif").unlink()
-    rois.main(["import", "rois/one.zip"])
-    labels, axons = (imread(f"morphometry/one_{part}.tif") for part in ("labels", "axons"))
-    assert (read_mask("preds/one_mask.tif") == ((labels > 0) & (axons == 0))).all()
-    assert (read_mask("preds/one_mask.tif") != measured).any()
+    Path("rois/one_rest.tif").unlink()  # then a mask is its fibers alone
+    rois.main(["import", "one_labels.tif", "one_axons.tif", "--force"])
+    assert (read_mask("preds/one_mask.tif") == ((labels > 0) & ~expected)).all()
 
 
 def test_qupath_features_of_every_kind(folder):
     write_image(Path("raw/test/one.tif"), np.zeros((60, 60), np.uint8))
 
-    def square(low, high):
-        return [[low, low], [high, low], [high, high], [low, high], [low, low]]
+    def polygon(low, high):
+        ring = [[low, low], [high, low], [high, high], [low, high], [low, low]]
+        return {"type": "Polygon", "coordinates": [ring]}
 
-    def feature(label, *rings, **more):
-        shape = {"type": "Polygon", "coordinates": list(rings)}
-        return {
-            "type": "Feature",
-            "geometry": shape,
-            "properties": {"classification": label},
-        } | more
+    def feature(label, low, high, **more):
+        properties = {"classification": label}
+        return {"type": "Feature", "geometry": polygon(low, high), "properties": properties} | more
 
-    nucleus = {"type": "Polygon", "coordinates": [square(4, 8)]}
     features = [
-        feature({"name": "Fiber"}, square(2, 10), nucleusGeometry=nucleus),
-        feature({"names": ["Fibre", "doubtful"]}, square(20, 30)),
-        feature("Axon", square(22, 28)),
-        feature(None, square(40, 50)),  # drawn without a class: fiber, and in it axon
-        feature(None, square(42, 48)),
-        feature({"name": "Fascicle"}, square(0, 55)),
+        feature({"name": "Fiber"}, 2, 10, nucleusGeometry=polygon(4, 8)),
+        feature({"names": ["Fibre", "doubtful"]}, 20, 30),
+        feature("Axon", 22, 28),
+        feature(None, 40, 50),  # drawn without a class: fiber, and in it axon
+        feature(None, 42, 48),
+        feature({"name": "Fascicle"}, 0, 55),
         {"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}},
     ]
     for content in (features, {"type": "FeatureCollection", "features": features}):
@@ -244,27 +242,25 @@ def test_qupath_features_of_every_kind(folder):
         assert read_mask("preds/one_nerve.tif").sum() == 55**2
 
 
-def test_an_outline_of_the_nerve_leaves_the_masks_alone(measured):
-    zip_of(circle(100, 70, 60), path="one_nerve.zip")
-    rois.main(["import", "one_nerve.zip"])
+# ---------------------------------------------------------------- nerves
+
+
+def test_an_outline_of_the_nerve_leaves_the_masks_alone(measured, capsys):
+    rois.main(["import", zip_of(circle(100, 70, 60), path="one_nerve.zip")])
     assert (read_mask("preds/one_nerve.tif") == disc(100, 70, 60)).mean() > 0.999
     assert (read_mask("preds/one_mask.tif") == measured).all()
     assert not Path("preds/one_axon.tif").exists()
-
-
-def test_a_nerve_that_fills_the_image(measured):
-    zip_of(circle(100, 70, 900), path="one_nerve.zip")
-    rois.main(["import", "one_nerve.zip"])
+    outside = zip_of(circle(900, 70, 60), path="one_nerve.zip")
+    assert "one_nerve.zip: the nerve has no pixel" in fails(rois.main, capsys, "import", outside)
+    rois.main(["import", "--force", zip_of(circle(100, 70, 900), path="one_nerve.zip")])
     assert (imread("preds/one_nerve.tif") == 255).all()
 
 
 def test_fascicles_are_numbered_and_a_nerve_around_them_is_left_out(measured, capsys):
-    parts = [circle(100, 70, 60, "nerve"), circle(70, 70, 20, "Fascicle a"), circle(120, 70, 25)]
-    zip_of(*parts[:2], path="one_nerve.zip")
-    parts[2].name = "fascicle b"
-    zip_of(parts[2], path="one.zip")
+    zip_of(circle(100, 70, 60, "nerve"), circle(70, 70, 20, "Fascicle a"), path="one_nerve.zip")
+    zip_of(circle(120, 70, 25, "fascicle b"), path="one.zip")
     rois.main(["import", "one.zip", "one_nerve.zip"])
-    assert "2 fascicles or nerves -> preds" in capsys.readouterr().out
+    assert "2 fascicles -> preds" in capsys.readouterr().out
     numbers = imread("preds/one_nerve.tif")
     assert ((numbers == 1) == disc(120, 70, 25)).mean() > 0.999
     assert ((numbers == 2) == disc(70, 70, 20) & (numbers != 1)).mean() > 0.999
@@ -274,12 +270,10 @@ def test_fascicles_are_numbered_and_a_nerve_around_them_is_left_out(measured, ca
     rois.main(["import", "one.zip", "one_nerve.zip"])
     assert "the same as before" in capsys.readouterr().out
     assert "with --force" in fails(rois.main, capsys, "import", "one.zip")
-    zip_of(circle(900, 70, 60), path="one_nerve.zip")
-    assert "outside the image" in fails(rois.main, capsys, "import", "one_nerve.zip")
 
 
 @pytest.mark.parametrize("kind", ["imagej", "qupath", "napari"])
-@pytest.mark.parametrize("numbers", [(255, 255), (1, 2), (7, 3)])
+@pytest.mark.parametrize("numbers", [(255, 255), (7, 3)])
 def test_outlines_of_nerves_go_there_and_come_back(measured, kind, numbers):
     drawn = np.zeros(SHAPE, np.uint8)
     drawn[:80, :110], drawn[:80, 110:200] = numbers
@@ -288,8 +282,7 @@ def test_outlines_of_nerves_go_there_and_come_back(measured, kind, numbers):
     exported(kind)
     for name in ("preds/one_nerve.tif", "preds/one_mask.tif"):
         Path(name).unlink()
-    files = [path for path in Path("rois").iterdir() if path.suffix != ".csv"]
-    rois.main(["import", *map(str, files)])
+    rois.main(["import", *exported_files()])
     assert (imread("preds/one_nerve.tif") == drawn).all()
     assert (read_mask("preds/one_mask.tif") == measured).all()
 
@@ -297,10 +290,8 @@ def test_outlines_of_nerves_go_there_and_come_back(measured, kind, numbers):
 # ---------------------------------------------------------------- nothing lost
 
 
-def test_the_models_mask_can_be_had_back(measured, capsys):
-    path = exported()
-    rewrite(path, lambda found: found[4:])
-    rois.main(["import", path])
+def test_the_models_mask_is_restored(measured, capsys):
+    path = import_without(4)
     corrected = read_mask("preds/one_mask.tif")
     assert (corrected != measured).any()
     assert (read_mask("preds/model/one_mask.tif") == measured).all()
@@ -314,23 +305,19 @@ def test_the_models_mask_can_be_had_back(measured, capsys):
     assert (read_mask("preds/one_mask.tif") == corrected).all()
 
 
-def test_the_models_mask_from_its_probability(measured, capsys):
+def test_the_models_mask_is_restored_from_its_probability(measured, capsys):
     write_image(Path("preds/one_pred.png"), np.where(measured, 128, 127).astype(np.uint8))
-    path = exported()
-    rewrite(path, lambda found: found[4:])
-    rois.main(["import", path])
+    import_without(4)
     Path("preds/model/one_mask.tif").unlink()
     rois.main(["restore", "one"])
     assert (read_mask("preds/one_mask.tif") == measured).all()
-    assert "no mask of the model" in fails(rois.main, capsys, "restore", "two")
+    assert "two: no mask of the model" in fails(rois.main, capsys, "restore", "two")
     for name in ("../raw/test/one", "one_mask.tif/..", ".."):
-        assert "no id of an image" in fails(rois.main, capsys, "restore", name)
+        assert f"{name}: not an image id" in fails(rois.main, capsys, "restore", name)
 
 
 def test_a_corrected_mask_is_replaced_only_by_force(measured, capsys):
-    path = exported()
-    rewrite(path, lambda found: found[4:])
-    rois.main(["import", path])
+    path = import_without(4)
     first = read_mask("preds/one_mask.tif")
     rois.main(["import", path])
     assert "the same as before" in capsys.readouterr().out
@@ -349,8 +336,8 @@ def test_a_hand_made_pair_is_replaced_only_by_force(measured, capsys):
     drawn = np.zeros(SHAPE, np.uint8)
     drawn[:9] = 255
     write_image(Path("raw/train/one_mask.png"), drawn)
-    said = fails(rois.main, capsys, "import", path, "--train")
-    assert "raw/train/one_mask.png: made or corrected by hand" in said.replace("\\", "/")
+    said = fails(rois.main, capsys, "import", path, "--train").replace("\\", "/")
+    assert "raw/train/one_mask.png: " in said and "--force" in said
     assert not Path("preds/one_axon.tif").exists()  # nothing half done
     rois.main(["import", path, "--train", "--force"])
     assert (read_mask("raw/train/corrected/one_mask.png") == (drawn > 0)).all()
@@ -362,14 +349,9 @@ def test_a_hand_made_pair_is_replaced_only_by_force(measured, capsys):
 # ---------------------------------------------------------------- bad files
 
 
-def bomb(path):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("0001_fiber.roi", bytes(2**24))
-
-
 def entry(name, content=b"Iout"):
     def write(path):
-        with zipfile.ZipFile(path, "w") as archive:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(name, content)
 
     return write
@@ -383,51 +365,25 @@ def polygon(points):
     return text(json.dumps({"type": "Polygon", "coordinates": [points]}))
 
 
+ZIGZAG = [[0, 0], *[[1, 1e6], [1, -1e6]] * 40_000, [0, 0]]
 BAD = {
     "no zip": ("one.zip", lambda path: Path(path).write_bytes(b"PK\3\4 not"), "BadZipFile"),
-    "no ROI in it": ("one.zip", entry("readme.txt"), "no ROI in it"),
+    "no ROI in it": ("one.zip", entry("readme.txt"), "no ROIs"),
     "a cut ROI": ("one.zip", entry("a.roi"), "too short"),
     "no ROI but its name": ("one.zip", entry("a.roi", bytes(99)), "not an ImageJ ROI"),
-    "a name with ..": ("one.zip", entry("../../a.roi"), "an entry is called '../../a.roi'"),
-    "a bomb": ("one.zip", bomb, "1 entries of 16,777,216 bytes"),
+    "a bomb": ("one.zip", entry("a.roi", bytes(2**28 + 1)), "268,435,457 bytes"),
     "an unknown image": ("other.zip", entry("a.roi"), "no image of that name"),
-    "no such kind": ("one.docx", text(""), "not a kind of file that is read"),
+    "no such kind": ("one.docx", text(""), "not a ROI zip"),
     "no JSON": ("one.geojson", text("{"), "cannot be read as GeoJSON"),
-    "JSON of something else": (
-        "one.geojson",
-        text('{"a": 1}'),
-        "feature 1: its geometry is missing",
-    ),
-    "a number": ("one.geojson", text("7"), "features are a int, not a list"),
+    "JSON of something else": ("one.geojson", text('{"a": 1}'), "feature 1: "),
+    "a number": ("one.geojson", text("7"), "TypeError"),
     "nested without end": ("one.geojson", text("[" * 10**5), "RecursionError"),
     "an open ring": ("one.geojson", polygon([[0, 0], [5, 0], [5, 5], [0, 5]]), "a ring is open"),
-    "a text for a number": (
-        "one.geojson",
-        polygon([[0, 0], ["5", 0], [5, 5], [0, 0]]),
-        "a point is not two numbers",
-    ),
-    "no number": (
-        "one.geojson",
-        text('{"type": "Polygon", "coordinates": [[[NaN, 0]]]}'),
-        "NaN is",
-    ),
-    "three points": ("one.geojson", polygon([[0, 0], [5, 0], [0, 0]]), "fewer than the four"),
-    "a huge number": (
-        "one.geojson",
-        polygon([[0, 0], [1e99, 0], [5, 5], [0, 0]]),
-        "not two numbers",
-    ),
-    "a million points": (
-        "one.geojson",
-        polygon([[0, 0], *[[1, 2], [1, 1]] * 500_000, [0, 0]]),
-        "a ring of 1,000,002 points",
-    ),
-    "up and down": (
-        "one.geojson",
-        polygon([[0, 0], *[[1, 1e6], [1, -1e6]] * 40_000, [0, 0]]),
-        "goes up and down",
-    ),
-    "nothing in it": ("one.geojson", text('{"features": []}'), "no outline in it"),
+    "no number": ("one.geojson", polygon([[0, float("nan")]]), "not two numbers"),
+    "a point of one number": ("one.geojson", polygon([[0, 0], [1]]), "cannot be read as GeoJSON"),
+    "a huge number": ("one.geojson", polygon([[0, 0], [1e99, 0], [0, 0]]), "not two numbers"),
+    "up and down": ("one.geojson", polygon(ZIGZAG), "goes up and down"),
+    "nothing in it": ("one.geojson", text('{"features": []}'), "no outlines"),
     "another size": (
         "one_labels.tif",
         lambda path: imwrite(path, np.zeros((9, 9), np.uint16)),
@@ -437,14 +393,15 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_bad_files_are_one_clear_error(measured, capsys, what):
+def test_bad_files_are_one_clear_error(folder, capsys, what):
+    write_image(Path("raw/test/one.tif"), np.zeros(SHAPE, np.uint8))
     name, write, expected = BAD[what]
     Path("in").mkdir()
     write(f"in/{name}")
     said = fails(rois.main, capsys, "import", f"in/{name}")
     assert said.count("error: ") == said.count("\n") == 1
-    assert expected in said
-    assert sorted(path.name for path in Path("preds").iterdir()) == ["one_mask.tif", "run.json"]
+    assert expected in said and name in said
+    assert not Path("preds").exists()
 
 
 def test_one_bad_file_stops_all(measured, capsys):
@@ -455,11 +412,18 @@ def test_one_bad_file_stops_all(measured, capsys):
     assert (read_mask("preds/one_mask.tif") == measured).all()
 
 
-def test_a_pattern_that_the_shell_leaves_as_it_is(measured, capsys):
+def test_files_are_named_by_a_pattern_or_with_the_image(measured, capsys):
     exported()
-    rois.main(["import", "rois/*.zip"])
+    rois.main(["import", "rois/*.zip"])  # as PowerShell leaves it
     assert "one: 5 fibers" in capsys.readouterr().out
     assert "*.roi: no such file" in fails(rois.main, capsys, "import", "rois/*.roi")
+    Path("rois/one.zip").rename("RoiSet.zip")
+    assert "--id" in fails(rois.main, capsys, "import", "RoiSet.zip")
+    rois.main(["import", "RoiSet.zip", "--id", "one"])
+    imwrite("edited.tif", np.zeros(SHAPE, np.uint16))
+    said = fails(rois.main, capsys, "import", "edited.tif", "--id", "one")
+    assert "call it one_labels.tif or one_axons.tif" in said
+    assert "--id two: " in fails(rois.main, capsys, "import", "RoiSet.zip", "--id", "two")
 
 
 def test_nobody_else_writes_meanwhile(measured, capsys):
@@ -469,16 +433,3 @@ def test_nobody_else_writes_meanwhile(measured, capsys):
         assert "preds: in use by" in fails(rois.main, capsys, "restore", "one")
     with holding(Path("morphometry")):
         assert "morphometry: in use by" in fails(rois.main, capsys, "export")
-
-
-def test_a_name_from_the_roi_manager(measured, capsys):
-    exported()
-    Path("rois/one.zip").rename("RoiSet.zip")
-    assert "give the image with --id" in fails(rois.main, capsys, "import", "RoiSet.zip")
-    rois.main(["import", "RoiSet.zip", "--id", "one"])
-    imwrite("edited.tif", np.zeros(SHAPE, np.uint16))
-    said = fails(rois.main, capsys, "import", "edited.tif", "--id", "one")
-    assert "call it one_labels.tif or one_axons.tif" in said
-    assert "--id two: no such image" in fails(
-        rois.main, capsys, "import", "RoiSet.zip", "--id", "two"
-    )

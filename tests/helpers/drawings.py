@@ -1,4 +1,4 @@
-"""Drawn images that several test files share."""
+"""Synthetic images that several test files share."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""What the tests of measuring share: drawn masks, the columns of the tables, real masks."""
+"""Helpers for tests of measuring: synthetic masks, columns of the tables, real masks."""
 
 import csv
 import json
@@ -76,7 +76,7 @@ def save_probabilities(*listed):
 
 
 def fails(main, capsys, *argv):
-    """Return what a run that must fail says on stderr."""
+    """Return the stderr of a call that must end with exit code 2."""
     with pytest.raises(SystemExit) as stop:
         main(list(argv))
     assert stop.value.code == 2

@@ -1,9 +1,9 @@
-"""What the tests of outlines share: a small measured image with all that a mask can have."""
+"""A small measured image whose mask has every feature that outlines have to carry."""
 
 from pathlib import Path
 
 import numpy as np
-from measuring import ring, save
+from measuring import read_table, ring, save
 
 import morphometry
 from myelin.images.image import write_image
@@ -38,3 +38,13 @@ def measure_drawn(*options):
     write_image(Path("raw/test/one.tif"), np.where(mask, 200, 60).astype(np.uint8))
     morphometry.main(["--pixel-size", "0.1", "--no-pictures", *options])
     return mask
+
+
+def fiber_areas_px():
+    """Return {"0001_axon": area} and so on, from the table."""
+    rows = read_table("morphometry/one_fibers.csv")
+    return {
+        f"{int(row['fiber']):04}_{part}": float(row[f"{part}_area_um2"]) / 0.01
+        for row in rows
+        for part in ("axon", "fiber")
+    }

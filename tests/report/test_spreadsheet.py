@@ -11,8 +11,8 @@ import pytest
 from measuring import FIBER_COLUMNS, SUMMARY_COLUMNS, fails, rings, save
 
 import morphometry
-from myelin.exchange import export_rois as rois_export
-from myelin.report import workbook as spreadsheet
+from myelin.exchange.export_rois import read_measurements
+from myelin.report import workbook
 
 NAMES = ("5512", "=1+1")
 NAMESPACE = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -84,7 +84,7 @@ def test_fascicles_have_a_sheet_and_a_column(folder):
 
 
 def test_sheets_follow_when_one_is_full(folder, monkeypatch):
-    monkeypatch.setattr(spreadsheet, "SHEET_ROWS", 4)
+    monkeypatch.setattr(workbook, "SHEET_ROWS", 4)
     morphometry.main("--pixel-size 0.1 --no-pictures --xlsx".split())
     sheets = read_workbook("morphometry/summary.xlsx")
     assert [len(sheets[name]) for name in ("summary", "fibers", "fibers 2")] == [3, 4, 2]
@@ -96,9 +96,7 @@ def test_decimal_commas_are_read_by_our_own(folder):
     morphometry.main([*call, "point"])
     morphometry.main([*call, "comma", "--decimal", "comma"])
     assert ";0,1;" in Path("comma/summary.csv").read_text(encoding="utf-8-sig")
-    point, comma = (
-        rois_export.read_table(Path(f"{out}/5512_fibers.csv")) for out in ("point", "comma")
-    )
+    point, comma = (read_measurements(Path(f"{out}/5512_fibers.csv")) for out in ("point", "comma"))
     assert point == comma and comma[1]["g_ratio"] == pytest.approx(20 / 32, rel=0.01)
 
 
