@@ -1,42 +1,41 @@
-"""Axes and colours that all pictures of a run share, so that its images compare."""
+"""Axes and colours that all pictures of a run share, so that its images can be compared."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-# Of the fibers of a run, percent. A single wrong fiber, such as a vessel taken for an axon, would
-# squeeze all others together.
+# Axes end at this percentile of all fibers if the largest value is more than `FAR` times it: a
+# single wrong fiber, such as a vessel, would otherwise squeeze all others together.
 LARGEST_SHOWN_PERCENT = 99.5
-G_PERCENT = (1, 99)
-FAR = 1.5  # axes end at the largest value unless it is this many times that percentile
-# Fewest bins up to the 95th percentile, with few fibers an image and with many; at most 2.5 times
-# as many.
-BINS = (5, 10)
+FAR = 1.5
+MIN_BINS = (5, 10)  # up to the 95th percentile, with few and with many fibers an image
+G_PERCENT = (1, 99)  # ends of the colours
 G_STEP = 0.05
 G_DEFAULT = (0.3, 0.9)  # without fibers
 
 
 @dataclass
 class Bins:
-    """The bins of a histogram, from 0, and how many fibers its tallest bar may have."""
+    """Bin edges of a histogram, from 0, and the height of its tallest bar."""
 
     edges: np.ndarray
     tallest: int
 
     @property
-    def end(self):
+    def end(self) -> float:
+        """Upper edge of the last bin."""
         return float(self.edges[-1])
 
-    def fit(self, images):
-        """Set `tallest` for the values of several images, list of array, (n,)."""
+    def fit(self, images: list[np.ndarray]) -> None:
+        """Set `tallest` for the values of several images."""
         counts = [np.histogram(values, self.edges)[0].max() for values in images]
         self.tallest = max(1, *map(int, counts))
 
 
 @dataclass(frozen=True)
 class ColourRange:
-    """The g-ratios at the ends of the colours, and whether any fiber lies below or above them."""
+    """g-ratios at the ends of the colours, and whether any fiber lies below or above them."""
 
     low: float
     high: float
@@ -44,33 +43,29 @@ class ColourRange:
     above: bool = False
 
 
-def round_below(value):
+def round_below(value: float) -> float:
     """Return the largest of 1, 2 and 5 times a power of ten that is not above a value."""
     value *= 1 + 1e-9  # a logarithm may round up to the next power of ten
     power = 10.0 ** np.floor(np.log10(value))
     return max(step * power for step in (1, 2, 5) if step * power <= value)
 
 
-def choose_bins(images):
-    """Return the bins of one measure for all images.
+def choose_bins(images: list[np.ndarray]) -> Bins:
+    """Return bins with round edges that suit one measure in all images.
 
     Parameters
     ----------
     images : list of array, (n,)
-        The values of each image, 0 or more.
-
-    Returns
-    -------
-    Bins
-        With round edges. The last lies beyond all values but few that are far away.
+        Values of each image, 0 or more.
     """
     values = np.concatenate(images)
     if not len(values) or values.max() <= 0:
         return Bins(np.linspace(0, 1, 11), 1)
-    end, usual = values.max(), np.percentile(values, LARGEST_SHOWN_PERCENT)
+    end = values.max()
+    usual = np.percentile(values, LARGEST_SHOWN_PERCENT)
     if end > FAR * usual > 0:
         end = usual
-    fewest = np.clip(math.sqrt(len(values) / len(images)), *BINS)
+    fewest = np.clip(math.sqrt(len(values) / len(images)), *MIN_BINS)
     step = round_below(np.percentile(values, 95) / fewest)
     count = math.ceil(end / step - 1e-6)
     edges = np.round(np.arange(count + 1) * step, 12)
@@ -79,8 +74,8 @@ def choose_bins(images):
     return bins
 
 
-def choose_colours(images):
-    """Return the range of colours for the g-ratios of all images, a list of arrays, (n,).
+def choose_colours(images: list[np.ndarray]) -> ColourRange:
+    """Return the range of colours for the g-ratios of all images.
 
     It goes from the 1st to the 99th percentile, rounded outwards to 0.05.
     """
@@ -95,6 +90,6 @@ def choose_colours(images):
     return ColourRange(low, high, bool((ratios < low).any()), bool((ratios > high).any()))
 
 
-def ground(image, myelin):
-    """Return what fibers are drawn on, uint8 (rows, cols): the image, or its mask in two greys."""
+def background(image: np.ndarray | None, myelin: np.ndarray) -> np.ndarray:
+    """Return the image, or without one its mask in two greys, uint8 (rows, cols)."""
     return image if image is not None else np.where(myelin, np.uint8(200), np.uint8(40))

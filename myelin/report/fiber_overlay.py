@@ -2,37 +2,43 @@
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, get_data_path
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from PIL import Image
+from matplotlib.patheffects import Stroke
+from PIL import Image, ImageDraw, ImageFont
 
+from myelin.measure.fibers import Fibers
 from myelin.pixels.regions import row_bands
-from myelin.report.axes import ColourRange, choose_colours, ground, round_below
-from myelin.report.overlay_numbers import burn_numbers, legible_zoom, place_numbers, write_numbers
+from myelin.report.axes import ColourRange, background, choose_colours, round_below
 from myelin.report.plots import DPI, FONT, WIDTH_INCHES, save
 from myelin.runtime.files import replacing
 
-# Cividis, as safe for colour-blind readers, would vanish on grey images.
+# Cividis, as safe for colour-blind readers, would hardly be visible on grey images.
 COLOUR_MAP = "viridis"
-TINT = 0.7  # share of the g-ratio's colour on myelin; the rest is the image below
-# Larger overlays are drawn smaller: nobody prints them, and the memory goes up with the square.
-MAX_OVERLAY_PX = 4000
-MAX_NUMBERED_PX = 8000  # numbers need more room
-MIN_PX = 60  # an image of few rows or columns is stretched: there must be something to see
+TINT = 0.7  # weight of the g-ratio's colour on myelin; the rest is the image below
+MAX_OVERLAY_PX = 4000  # longer side; larger overlays take much memory and are not printed
+MAX_NUMBERED_PX = 8000  # the same for overlays with numbers
+MIN_PX = 60  # shorter side; images of few rows or columns are stretched
 STRIP_INCHES = 0.45  # height of the strip below an overlay of `WIDTH_INCHES`
-STRIPES = (110, 150)  # grey values of what is outside
+STRIPES = (110, 150)  # grey values of the stripes outside the counting frame
+NUMBER_PX = (14, 26)  # smallest and largest font size; digits are 0.73 of it high
+MAX_NUMBER_WIDTH = 0.7  # of the fiber's diameter, if the fiber is large enough
+DIGIT_WIDTH = 0.7  # of the font size
 
 
 @dataclass(frozen=True)
 class Legend:
-    """What the strip below an overlay says.
+    """Content of the strip below an overlay.
 
     Attributes
     ----------
@@ -40,7 +46,7 @@ class Legend:
         Width of the image.
     colours : axes.ColourRange
     striped : bool
-        Whether a part of the image is outside.
+        Whether a part of the image is outside the counting frame.
     """
 
     width_um: float
@@ -48,30 +54,42 @@ class Legend:
     striped: bool
 
 
+@dataclass
+class Number:
+    """Number of a fiber in an overlay: text, centre and font size in pixels."""
+
+    text: str
+    x: float
+    y: float
+    size: int
+
+
 def draw_overlay(
-    path, fibers, myelin, image=None, numbers=None, outside=None, colours=None, formats=("png",)
-):
+    path: Path,
+    fibers: Fibers,
+    myelin: np.ndarray,
+    image: np.ndarray | None = None,
+    numbers: Sequence[int] | None = None,
+    outside: np.ndarray | None = None,
+    colours: ColourRange | None = None,
+    formats: Sequence[str] = ("png",),
+) -> None:
     """Draw the fibers over their image, with colour bar and scale bar.
 
     Parameters
     ----------
     path, formats
-        As for `plots.save`.
+        See `plots.save`.
     fibers : fibers.Fibers
     myelin : bool array, (rows, cols)
-        Drawn instead of the image where that is missing.
+        Drawn if there is no image.
     image : uint8 array, (rows, cols), optional
     numbers : sequence of int, (n,), optional
-        The number to write on each fiber; without it none is written.
+        Number to write on each fiber (default: none).
     outside : bool array, (rows, cols), optional
-        What is no tissue: drawn striped.
+        Pixels outside the counting frame, drawn striped.
     colours : axes.ColourRange, optional
-        g-ratios beyond it get the colour of the nearer end (default: that of these fibers).
-
-    Returns
-    -------
-    int
-        How many fibers should have a number and found no room for it.
+        g-ratios beyond it get the colour of the nearer end (default: range of these fibers).
     """
     colours = colours or choose_colours([fibers.columns["g_ratio"]])
     rows, cols = myelin.shape
@@ -79,38 +97,47 @@ def draw_overlay(
     canvas = paint_whole(fibers, myelin, colours, image, outside, max(rows // size[1], 1))
     placed = []
     if numbers is not None:
-        zoom = size[0] / cols, size[1] / rows
-        placed = place_numbers(fibers, numbers, zoom, size[::-1])
+        placed = place_numbers(fibers, numbers, size[0] / cols, size[1] / rows)
     striped = outside is not None and bool(outside.any())
     legend = Legend(cols * fibers.pixel_size_um, colours, striped)
-    larger = size[0] > canvas.shape[1] or size[1] > canvas.shape[0]
-    canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_NEAREST if larger else cv2.INTER_AREA)
-    # Matplotlib draws the strip alone: on the whole it would spend ten times as long.
+    enlarged = size[0] > canvas.shape[1] or size[1] > canvas.shape[0]
+    method = cv2.INTER_NEAREST if enlarged else cv2.INTER_AREA
+    canvas = cv2.resize(canvas, size, interpolation=method)
+    # Matplotlib draws only the strip: for the whole overlay it would take ten times as long.
     strip = draw_strip(size[0], legend)
     with replacing(path.with_suffix(".png")) as temporary:
-        # Level 1 takes a third of the default's time for a tenth more bytes.
+        # Level 1 takes a third of the default's time and a tenth more bytes.
         picture = Image.fromarray(np.concatenate([burn_numbers(canvas, placed), strip]))
         picture.save(temporary, compress_level=1, dpi=(DPI, DPI))
-    vector = [ending for ending in formats if ending != "png"]
-    if vector:
-        save(draw_figure(canvas, placed, legend), path, vector)
-    return 0 if numbers is None else int(np.count_nonzero(fibers.kept)) - len(placed)
+    vector_formats = [ending for ending in formats if ending != "png"]
+    if vector_formats:
+        save(draw_figure(canvas, placed, legend), path, vector_formats)
 
 
-def overlay_size(fibers, rows, cols, numbers=None):
-    """Return width and height of the overlay of an image, pixels, without the strip below."""
-    limit, wanted = MAX_OVERLAY_PX, round(1600 / cols)
+def overlay_size(
+    fibers: Fibers, rows: int, cols: int, numbers: Sequence[int] | None = None
+) -> tuple[int, int]:
+    """Return width and height of the overlay of an image, in pixels, without the strip below."""
+    limit = MAX_OVERLAY_PX
+    wanted = round(1600 / cols)
     if numbers is not None:
         limit = MAX_NUMBERED_PX
         wanted = max(wanted, math.ceil(legible_zoom(fibers, numbers)))
     longer = max(rows, cols)
-    # One pixel of the image is one or more of the file, up to the limit.
+    # Up to the limit, a pixel of the image is a whole number of pixels of the overlay.
     zoom = max(1, min(wanted, limit // longer)) if longer <= limit else limit / longer
-    return tuple(max(round(length * zoom), MIN_PX) for length in (cols, rows))
+    return max(round(cols * zoom), MIN_PX), max(round(rows * zoom), MIN_PX)
 
 
-def paint_whole(fibers, myelin, colours, image=None, outside=None, shrink=1):
-    """Return what `paint` does of all rows, in bands that are made `shrink` times smaller each."""
+def paint_whole(
+    fibers: Fibers,
+    myelin: np.ndarray,
+    colours: ColourRange,
+    image: np.ndarray | None = None,
+    outside: np.ndarray | None = None,
+    shrink: int = 1,
+) -> np.ndarray:
+    """Return `paint` of all rows, made `shrink` times smaller band by band."""
     rows, cols = myelin.shape
     step = rows
     if shrink > 1:
@@ -125,16 +152,21 @@ def paint_whole(fibers, myelin, colours, image=None, outside=None, shrink=1):
     return np.concatenate(parts)
 
 
-def paint(fibers, myelin, colours, image=None, outside=None, rows=slice(None)):
-    """Return the image with each sheath in the colour of its g-ratio, uint8 (rows, cols, 3).
-
-    The parameters are those of `draw_overlay`; `rows` is a slice.
-    """
-    shape, (first, last, _) = myelin.shape, rows.indices(len(myelin))
+def paint(
+    fibers: Fibers,
+    myelin: np.ndarray,
+    colours: ColourRange,
+    image: np.ndarray | None = None,
+    outside: np.ndarray | None = None,
+    rows: slice = slice(None),
+) -> np.ndarray:
+    """Return some rows of the image with sheaths coloured by g-ratio, uint8 (rows, cols, 3)."""
+    shape = myelin.shape
+    first, last, _ = rows.indices(shape[0])
     myelin, image, outside = (
         part if part is None else part[rows] for part in (myelin, image, outside)
     )
-    grey = ground(image, myelin)
+    grey = background(image, myelin)
     ratios = np.nan_to_num(fibers.columns["g_ratio"])
     steps = np.clip((ratios - colours.low) / (colours.high - colours.low), 0, 1)
     tints = np.zeros((len(ratios) + 1, 3), np.float32)
@@ -143,8 +175,8 @@ def paint(fibers, myelin, colours, image=None, outside=None, rows=slice(None)):
     labels = below[: last - first]
     sheath = np.flatnonzero((labels > 0) & (fibers.axons[rows] == 0))
     canvas = cv2.cvtColor(np.ascontiguousarray(grey), cv2.COLOR_GRAY2RGB)
-    ground_share = np.float32(1 - TINT) * grey.ravel()[sheath, None]
-    canvas.reshape(-1, 3)[sheath] = tints[labels.ravel()[sheath]] + ground_share
+    untinted = np.float32(1 - TINT) * grey.ravel()[sheath, None]
+    canvas.reshape(-1, 3)[sheath] = tints[labels.ravel()[sheath]] + untinted
     # A dark line between fibers shows where touching sheaths were split.
     for one, other in ((labels[:, :-1], labels[:, 1:]), (below[:-1], below[1:])):
         border = (one != other) & (one > 0) & (other > 0)
@@ -154,11 +186,8 @@ def paint(fibers, myelin, colours, image=None, outside=None, rows=slice(None)):
     return canvas
 
 
-def stripes(shape, rows=slice(None)):
-    """Return rows, a slice, of oblique stripes in two greys, seen on black and on white.
-
-    uint8 (rows, cols, 3).
-    """
+def stripes(shape: tuple[int, int], rows: slice = slice(None)) -> np.ndarray:
+    """Return some rows of oblique stripes in two greys, uint8 (rows, cols, 3)."""
     first, last, _ = rows.indices(shape[0])
     rows, cols = np.ogrid[first:last, : shape[1]]
     width = max(4, max(shape) // 100)
@@ -166,8 +195,68 @@ def stripes(shape, rows=slice(None)):
     return np.where(dark, *STRIPES).astype(np.uint8)[..., None].repeat(3, axis=2)
 
 
-@functools.lru_cache(1)  # the images of a run often share it
-def draw_strip(width_px, legend):
+# ---------------------------------------------------------------- numbers
+
+
+def legible_zoom(fibers: Fibers, numbers: Sequence[int]) -> float:
+    """Return the zoom at which at least half of the fibers have room for a legible number."""
+    if not len(fibers):
+        return 1.0
+    diameter_px = np.median(fibers.columns["fiber_diameter_um"]) / fibers.pixel_size_um
+    widest = DIGIT_WIDTH * NUMBER_PX[0] * len(str(max(numbers)))
+    return widest / (MAX_NUMBER_WIDTH * diameter_px)
+
+
+def place_numbers(
+    fibers: Fibers, numbers: Sequence[int], zoom_x: float, zoom_y: float
+) -> list[Number]:
+    """Return the number of each fiber that is not excluded, at the centroid of its axon."""
+    columns = fibers.columns
+    diameters = columns["fiber_diameter_um"] / fibers.pixel_size_um * min(zoom_x, zoom_y)
+    placed = []
+    for index in np.flatnonzero(fibers.kept):
+        text = str(numbers[index])
+        size = MAX_NUMBER_WIDTH * diameters[index] / (DIGIT_WIDTH * len(text))
+        x = (columns["x_px"][index] + 0.5) * zoom_x
+        y = (columns["y_px"][index] + 0.5) * zoom_y
+        placed.append(Number(text, x, y, int(np.clip(size, *NUMBER_PX))))
+    return placed
+
+
+@functools.cache
+def bold_font(size: int) -> ImageFont.FreeTypeFont:
+    """Return the bold font that comes with matplotlib, which is the same on every system."""
+    return ImageFont.truetype(Path(get_data_path()) / "fonts/ttf/DejaVuSans-Bold.ttf", size)
+
+
+def burn_numbers(canvas: np.ndarray, placed: list[Number]) -> np.ndarray:
+    """Return an overlay, uint8 (rows, cols, 3), with white numbers that have a black outline."""
+    picture = Image.fromarray(canvas)
+    draw = ImageDraw.Draw(picture)
+    outline = {"fill": "white", "stroke_width": 2, "stroke_fill": "black"}
+    for number in placed:
+        place = (number.x, number.y)
+        draw.text(place, number.text, font=bold_font(number.size), anchor="mm", **outline)
+    return np.asarray(picture)
+
+
+def write_numbers(panel: Axes, placed: list[Number]) -> None:
+    """Write the numbers into a panel in pixels, as text that can be edited."""
+    point = 72 / DPI
+    outline = [Stroke(linewidth=4 * point, foreground="black")]
+    for number in placed:
+        place = (number.x, number.y, number.text)
+        text = {"fontsize": number.size * point, "fontweight": "bold", "ha": "center"}
+        # A text with an outline is stored as a shape, so the outline is a text of its own.
+        panel.text(*place, va="center_baseline", path_effects=outline, **text)
+        panel.text(*place, va="center_baseline", color="white", **text)
+
+
+# ---------------------------------------------------------------- strip and figure
+
+
+@functools.lru_cache(1)  # most images of a run have the same strip
+def draw_strip(width_px: int, legend: Legend) -> np.ndarray:
     """Return the strip below an overlay, uint8 (rows, width_px, 3)."""
     figure = Figure(figsize=(width_px / DPI, strip_px(width_px) / DPI), dpi=DPI)
     draw_legend(figure, 1, legend)
@@ -176,24 +265,24 @@ def draw_strip(width_px, legend):
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
-def text_scale(width_px):
-    """Return the factor of all text, which has 7 points when the image is 8 cm wide."""
+def text_scale(width_px: float) -> float:
+    """Return the factor of all text, which has 7 points if the image is 8 cm wide."""
     return max(width_px / DPI, 1) / WIDTH_INCHES
 
 
-def strip_px(width_px):
+def strip_px(width_px: int) -> int:
     """Return the height of the strip below an overlay."""
     return round(STRIP_INCHES * text_scale(width_px) * DPI)
 
 
-def draw_figure(canvas, placed, legend):
-    """Return the same as a figure whose text is text.
+def draw_figure(canvas: np.ndarray, placed: list[Number], legend: Legend) -> Figure:
+    """Return the overlay as a figure whose text can be edited.
 
     Parameters
     ----------
     canvas : uint8 array, (rows, cols, 3)
-        Of the final size, without numbers.
-    placed : list of fiber_numbers.Number
+        In its final size, without numbers.
+    placed : list of Number
     legend : Legend
     """
     rows, cols = canvas.shape[:2]
@@ -203,13 +292,21 @@ def draw_figure(canvas, placed, legend):
     panel = figure.add_axes((0, base, 1, 1 - base))
     panel.imshow(canvas, interpolation="none", aspect="auto", extent=(0, cols, rows, 0))
     panel.axis("off")
-    write_numbers(panel, placed, DPI)
+    write_numbers(panel, placed)
     draw_legend(figure, base, legend)
     return figure
 
 
-def draw_legend(figure, height, legend):
-    """Draw scale bar, colour bar and what the stripes are into the lowest part, `height` of 1."""
+def draw_legend(figure: Figure, height: float, legend: Legend) -> None:
+    """Draw scale bar, colour bar and the meaning of stripes into the lowest part of a figure.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    height : float
+        Height of that part, as a fraction of the figure.
+    legend : Legend
+    """
     unit = text_scale(figure.get_figwidth() * DPI)
     strip = figure.add_axes((0, 0, 1, height))
     strip.axis("off")
@@ -234,13 +331,15 @@ def draw_legend(figure, height, legend):
     )
     ticks = np.linspace(legend.colours.low, legend.colours.high, 3)
     names = [f"{tick:.3g}" for tick in ticks]
-    names[0] = "≤ " * legend.colours.below + names[0]
-    names[-1] = "≥ " * legend.colours.above + names[-1]
+    if legend.colours.below:
+        names[0] = f"≤ {names[0]}"
+    if legend.colours.above:
+        names[-1] = f"≥ {names[-1]}"
     bar.set_ticks(ticks, labels=names)
     bar.ax.tick_params(labelsize=FONT["size"] * unit, length=2 * unit, width=0.5 * unit, pad=unit)
     bar.outline.set_linewidth(0.5 * unit)
 
 
-def scale_bar(width_um):
-    """Return the length of a scale bar in µm: 1, 2 or 5 times a power of ten, near a fifth."""
+def scale_bar(width_um: float) -> float:
+    """Return a round length in µm of a scale bar, about a fifth of the image's width."""
     return round_below(width_um / 5)

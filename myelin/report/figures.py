@@ -1,35 +1,39 @@
-"""All pictures of a run of `morphometry.py`: overlays and plots, on axes and colours they share.
+"""Draw the overlays and plots of a run of `morphometry.py`, on axes and colours they share.
 
-They are drawn when everything is measured, as the axes depend on all images. Until then a run
-keeps numbers alone; pixels are read again, from the label images it wrote.
+They are drawn after all images are measured, since the axes depend on all of them. Until then only
+numbers are kept in memory; pixels are read again from the label images.
 """
 
+import argparse
 import zlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from myelin.images.image import read_labels
+from myelin.measure.cases import Case, Reader
+from myelin.measure.fibers import Fibers
 from myelin.pixels.runs import find_runs
-from myelin.runtime.cli import progress
-from myelin.statistics.groups import pool_sizes
+from myelin.runtime.cli import count_of, progress
+from myelin.statistics.groups import GroupTables, Measured, pool_sizes
 
 # Columns of the fibers that overlays need.
 DRAWN = ("fiber", "x_px", "y_px", "fiber_diameter_um", "g_ratio", "excluded")
 
 
-def add_picture_options(parser):
+def add_picture_options(parser: argparse.ArgumentParser) -> None:
     """Add `--numbers` and `--plot-format`."""
     parser.add_argument(
         "--numbers",
         action="store_true",
-        help="write each fiber's number, that of the tables, into the overlay, which is enlarged "
-        "where fibers are small (default: no numbers)",
+        help="write each fiber's number in the tables into the overlay, which is enlarged if "
+        "fibers are small (default: no numbers)",
     )
     add_format_option(parser, "plots and overlays")
 
 
-def add_format_option(parser, what):
+def add_format_option(parser: argparse.ArgumentParser, what: str) -> None:
     """Add `--plot-format`, the formats in which `what` is written."""
     parser.add_argument(
         "--plot-format",
@@ -42,7 +46,7 @@ def add_format_option(parser, what):
     )
 
 
-def formats_of(args):
+def formats_of(args: argparse.Namespace) -> tuple[str, ...]:
     """Return the formats to write, PNG first."""
     return tuple(dict.fromkeys(("png", *args.plot_format)))
 
@@ -53,53 +57,60 @@ class Picture:
 
     Attributes
     ----------
-    case : masks.Case
+    case : cases.Case
     fibers : fibers.Fibers
-        Without pixels, and with the columns `DRAWN` only.
+        Without pixels, and only with the columns `DRAWN`.
     outside : bytes or None
-        Packed.
+        Compressed pixels outside the counting frame.
     """
 
-    case: object
-    fibers: object
+    case: Case
+    fibers: Fibers
     outside: bytes | None
 
 
 class Pictures:
-    """Collects what was measured, and draws it.
+    """Collects the measured images of a run, and draws them.
 
     Parameters
     ----------
     folder : Path
-        Where the label images are, and the pictures go.
+        Folder of the label images, to which the pictures are written.
     """
 
-    def __init__(self, folder):
-        self.folder, self.pictures = folder, []
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pictures = []
 
-    def add(self, case, fibers, outside=None):
+    def add(self, case: Case, fibers: Fibers, outside: np.ndarray | None = None) -> None:
         """Keep what the pictures of an image need.
 
         Parameters
         ----------
-        case : masks.Case
+        case : cases.Case
         fibers : fibers.Fibers
         outside : bool array, (rows, cols), optional
-            What is no tissue.
+            Pixels outside the counting frame.
         """
         columns = {name: fibers.columns[name] for name in DRAWN}
         packed = None if outside is None else zlib.compress(np.packbits(outside), 1)
         kept = replace(fibers, columns=columns, labels=None, axons=None)
         self.pictures.append(Picture(case, kept, packed))
 
-    def draw(self, args, reader, measured, tables=None):
-        """Draw an overlay and a plot of each image, one plot of all, and one of the groups.
+    def draw(
+        self,
+        args: argparse.Namespace,
+        reader: Reader,
+        measured: dict[str, Measured],
+        tables: GroupTables | None = None,
+    ) -> None:
+        """Draw an overlay and a plot of each image, a plot of all images, and one of the groups.
 
         Parameters
         ----------
         args : argparse.Namespace
             With the options of `add_picture_options`.
-        reader : masks.Reader
+        reader : cases.Reader
         measured : dict of image id to groups.Measured
         tables : groups.GroupTables, optional
         """
@@ -107,7 +118,8 @@ class Pictures:
         from myelin.report.fiber_overlay import draw_overlay
         from myelin.report.plots import SizesPlot, draw_groups
 
-        formats, images = formats_of(args), list(measured.values())
+        formats = formats_of(args)
+        images = list(measured.values())
         bins = [choose_bins([image.sizes[name] for image in images]) for name in SizesPlot.columns]
         drawn = (picture.fibers for picture in self.pictures)
         colours = choose_colours([fibers.columns["g_ratio"][fibers.kept] for fibers in drawn])
@@ -115,7 +127,7 @@ class Pictures:
         for picture in progress(self.pictures, "drawing"):
             name = picture.case.name
             fibers, outside = self.pixels(picture)
-            crowded = draw_overlay(
+            draw_overlay(
                 self.folder / f"{name}_overlay.png",
                 fibers,
                 reader.mask(picture.case.masks[0][0]),
@@ -125,27 +137,26 @@ class Pictures:
                 colours,
                 formats,
             )
-            if crowded:
-                print(f"note: {name}_overlay.png: no room for the numbers of {crowded} fibers")
             plot.draw(self.folder / f"{name}_plots.png", measured[name].sizes, name, formats)
         pooled = pool_sizes(images)
         for shown, name in zip(bins, SizesPlot.columns, strict=True):
             shown.fit([pooled[name]])
-        SizesPlot(*bins).draw(self.folder / "plots.png", pooled, f"{len(images)} images", formats)
+        title = count_of(len(images), "image")
+        SizesPlot(*bins).draw(self.folder / "plots.png", pooled, title, formats)
         if tables:
             draw_groups(self.folder / "per_group.png", tables, formats)
 
-    def pixels(self, picture):
-        """Return the fibers of a picture with their pixels, and what is outside."""
+    def pixels(self, picture: Picture) -> tuple[Fibers, np.ndarray | None]:
+        """Return the fibers of a picture with their pixels, and the pixels outside the frame."""
         name, numbers = picture.case.name, picture.fibers.columns["fiber"]
         labels, axons = (
             find_runs(read_labels(self.folder / f"{name}_{part}.tif"))
             for part in ("labels", "axons")
         )
-        highest = max(labels.number.max(initial=0), numbers.max(initial=0))
-        row = np.zeros(highest + 1, np.int32)
-        row[numbers] = np.arange(1, len(numbers) + 1)
-        fibers = replace(picture.fibers, labels=labels.renumbered(row), axons=axons.renumbered(row))
+        row_of = np.zeros(max(labels.number.max(initial=0), numbers.max(initial=0)) + 1, np.int32)
+        row_of[numbers] = np.arange(1, len(numbers) + 1)
+        pixels = {"labels": labels.renumbered(row_of), "axons": axons.renumbered(row_of)}
+        fibers = replace(picture.fibers, **pixels)
         if picture.outside is None:
             return fibers, None
         bits = np.frombuffer(zlib.decompress(picture.outside), np.uint8)

@@ -1,7 +1,7 @@
 """Write `report.html`: one page with all numbers, plots and images, to decide on doubtful fibers.
 
-The page works from a file and asks for nothing on the network, which its own policy forbids. What
-it does is in `myelin/page/`; what it knows is gathered here.
+The page works from a file, and its content security policy forbids all network access. Its scripts
+are in `myelin/report/page/`; this module collects their data.
 """
 
 import base64
@@ -9,23 +9,25 @@ import hashlib
 import html
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from myelin.measure.exclude import axon_areas
+from myelin.measure.fibers import Fibers
 from myelin.measure.rules import RULES
 from myelin.pixels.regions import sum_pixels
 from myelin.report.page_images import encode_picture, to_base64
-from myelin.runtime.cli import quote
+from myelin.runtime.cli import count_of, quote
 from myelin.runtime.files import replacing
 
 PAGE = Path(__file__).with_name("page")
-# In this order one script: each uses those before it.
+# Joined in this order to one script, since each uses those before it.
 SCRIPTS = "study numbers decisions scene viewer plots tables page".split()
 FIBER_COLUMNS = """fiber x_px y_px axon_diameter_um fiber_diameter_um myelin_thickness_um g_ratio
     axon_solidity axon_circularity axon_eccentricity confidence touches_border""".split()
-FAR_OUTLIER = 3  # a diameter so many quartile ranges above the upper quartile (Tukey) is doubtful
+FAR_OUTLIER = 3  # interquartile ranges above the upper quartile (Tukey)
 
 
 class Report:
@@ -34,26 +36,34 @@ class Report:
     Parameters
     ----------
     images : int
-        How many the run measures.
+        Number of images of the run.
     """
 
-    def __init__(self, images):
+    def __init__(self, images: int) -> None:
         self.count = images
         self.images, self.columns, self.excluded, self.pictures = [], [], [], []
 
-    def add(self, name, found, kept, myelin, image, outside=None):
-        """Take in an image.
+    def add(
+        self,
+        name: str,
+        found: Fibers,
+        kept: Fibers,
+        myelin: np.ndarray,
+        image: np.ndarray | None,
+        outside: np.ndarray | None = None,
+    ) -> None:
+        """Add an image.
 
         Parameters
         ----------
         name : str
         found, kept : fibers.Fibers
-            All fibers, and with those left out marked.
+            All fibers, and the same with exclusions.
         myelin : bool array, (rows, cols)
-            The mask in the frame, without axons.
+            The mask within the counting frame, without axons.
         image : uint8 array, (rows, cols), or None
         outside : bool array, (rows, cols), optional
-            What is no tissue.
+            Pixels outside the counting frame.
         """
         first = sum(entry["count"] for entry in self.images)
         self.images.append(
@@ -73,19 +83,19 @@ class Report:
         picture = encode_picture(found, myelin, image, self.count, outside)
         self.pictures.append(to_json(picture))
 
-    def write(self, path, arguments, methods, decimal="point"):
+    def write(self, path: Path, arguments: list[str], methods: str, decimal: str = "point") -> None:
         """Write the page.
 
         Parameters
         ----------
-        path : path
-            `run.json` lies beside it.
+        path : Path
+            `run.json` is in the same folder.
         arguments : list of str
-            Of the command line.
+            Arguments of the command line.
         methods : str
-            The text of `methods.txt`.
+            Text of `methods.txt`.
         decimal : {"point", "comma"}
-            How the page writes `exclude.csv`, see `tables.write_table`.
+            Decimal sign of the `exclude.csv` that the page saves, see `tables.write_table`.
         """
         template = (PAGE / "page.html").read_text(encoding="utf-8")
         run = json.loads(path.with_name("run.json").read_text(encoding="utf-8"))
@@ -94,19 +104,20 @@ class Report:
             replacing(path) as temporary,
             open(temporary, "w", encoding="utf-8", newline="\n") as file,
         ):
-            # What is filled in is never searched for places to fill.
+            # One pass, so that placeholders in what is filled in stay as they are.
             for index, text in enumerate(re.split(r"<!--(\w+)-->", template)):
                 file.writelines(parts[text] if index % 2 else [text])
 
-    def parts(self, run, arguments, methods, decimal):
-        """Return what goes into the places of `page.html`, {name: texts}."""
+    def parts(
+        self, run: dict, arguments: list[str], methods: str, decimal: str
+    ) -> dict[str, Iterable[str]]:
+        """Return the texts for the placeholders of `page.html` by name."""
         style = (PAGE / "page.css").read_text(encoding="utf-8")
         script = "\n".join((PAGE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
-        count, plural = len(self.images), "" if len(self.images) == 1 else "s"
         made = f"DeepMyelinSegmentation {run['version']}, {run['date']}: {run['command']}"
         return {
             "policy": [policy(style, script)],
-            "title": [f"Myelin: {count} image{plural}"],
+            "title": [f"Myelin: {count_of(len(self.images), 'image')}"],
             "style": [style],
             "provenance": [html.escape(made)],
             "methods": [html.escape(methods)],
@@ -118,8 +129,8 @@ class Report:
             ),
         }
 
-    def study(self, run, arguments):
-        """Return what the page's script is given but the pictures, as JSON values."""
+    def study(self, run: dict, arguments: list[str]) -> dict:
+        """Return the data of the page's script as JSON values, without the pictures."""
         columns = {
             name: np.concatenate([part[name] for part in self.columns]) for name in self.columns[0]
         }
@@ -145,27 +156,26 @@ class Report:
         }
 
 
-def warnings_of(run):
-    """Return what a reader has to know of the images before the numbers, as texts."""
+def warnings_of(run: dict) -> list[str]:
+    """Return the warnings about images that a reader should see before the numbers."""
     texts = [f"{name}: {text}" for name, found in run.get("warnings", {}).items() for text in found]
     segmented = (run["segmentation"] or {}).get("images") or {}
     for name in run["fibers"]:
         if isinstance(segmented.get(name), dict) and segmented[name].get("doubtful"):
-            texts.append(f"{name}: find_myelin.py doubts this image")
-    for names, text in (
-        (run["corrected_by_hand"], "mask corrected by hand"),
-        (run["missing"], "not measured, no mask is from the last run of find_myelin.py"),
-    ):
-        if names:
-            texts.append(f"{', '.join(names)}: {text}")
+            texts.append(f"{name}: find_myelin.py marked the result as unreliable")
+    if run["corrected_by_hand"]:
+        texts.append(f"{', '.join(run['corrected_by_hand'])}: mask corrected by hand")
+    if run["missing"]:
+        names = ", ".join(run["missing"])
+        texts.append(f"{names}: not measured, no mask from the last run of find_myelin.py")
     return texts
 
 
-def fiber_columns(fibers, myelin):
-    """Return the columns that the page needs, little-endian float64: exactly the numbers measured.
+def fiber_columns(fibers: Fibers, myelin: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the columns that the page needs as float64, little-endian: the unrounded numbers.
 
-    Those of the table, and per fiber whether it is counted in density and the pixels of its axon
-    and of the mask on its sheath.
+    They are columns of the table, and pixels of the axon, myelin pixels of the sheath, and whether
+    the fiber counts for density.
     """
     columns = {name: fibers.columns[name] for name in FIBER_COLUMNS}
     sheath = sum_pixels(fibers.labels, len(fibers), myelin)
@@ -175,11 +185,11 @@ def fiber_columns(fibers, myelin):
     return {name: np.asarray(column, "<f8") for name, column in columns.items()}
 
 
-def page_rules(columns, excluded):
+def page_rules(columns: dict[str, np.ndarray], excluded: dict | None) -> list[dict]:
     """Return the rules with the limits that the page starts with.
 
-    Those of the run go first, then what `rules.RULES` calls doubtful; axons are too large where
-    they are far outliers of the study.
+    These are the limits of the run, otherwise those of `rules.RULES`; axons are too large if they
+    are far outliers of the study.
     """
     given = (excluded or {}).get("rules", {})
     limits = {rule.option: rule.doubt for rule in RULES} | given
@@ -197,7 +207,7 @@ def page_rules(columns, excluded):
     ]
 
 
-def far_outlier(values):
+def far_outlier(values: np.ndarray) -> float | None:
     """Return the limit above which a value is a far outlier, to two digits; None without values."""
     if not len(values):
         return None
@@ -205,8 +215,8 @@ def far_outlier(values):
     return float(f"{upper + FAR_OUTLIER * (upper - lower):.2g}")
 
 
-def without_exclusions(arguments):
-    """Return the command line that applies `exclude.csv`: it holds what the options left out."""
+def without_exclusions(arguments: list[str]) -> list[str]:
+    """Return the arguments with `--exclude exclude.csv` in place of all options that exclude."""
     dropped = {"--exclude", *(rule.option for rule in RULES)}
     kept, skip = [], False
     for argument in arguments:
@@ -219,14 +229,14 @@ def without_exclusions(arguments):
     return [*kept, "--exclude", "exclude.csv"]
 
 
-def to_json(value):
-    """Return JSON that may stand in a script element, whatever texts it holds."""
+def to_json(value: object) -> str:
+    """Return JSON that is safe within a script element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
 
 
-def policy(style, script):
-    """Return the page's policy: this style and script, pictures within the page, nothing else."""
+def policy(style: str, script: str) -> str:
+    """Return the content security policy: only this style and script, and embedded pictures."""
     style, script = (
         base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
         for text in (style, script)

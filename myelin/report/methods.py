@@ -1,16 +1,14 @@
-"""The paragraph for a paper, `methods.txt`: how the numbers came about, from `run.json`.
-
->>> number_of(1, "image"), number_of(1200, "fiber")
-('1 image', '1,200 fibers')
-"""
+"""The methods paragraph for a paper, `methods.txt`, from `run.json`."""
 
 import json
-from pathlib import PurePath
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 
 from myelin.measure.rules import RULES
+from myelin.runtime.cli import UserError, count_of
 from myelin.runtime.files import replacing
 
-# What the paragraph may cite, and where it is listed below it.
+# Works that the paragraph cites; those it names are listed below it.
 REFERENCES = {
     "Gundersen 1977": "Gundersen HJG. Notes on the estimation of the numerical density of "
     "arbitrary profiles: the edge effect. J Microsc 1977;111:219-223.",
@@ -21,18 +19,24 @@ REFERENCES = {
     "Stikov et al. 2015": "Stikov N, Campbell JSW, Stroh T, et al. In vivo histology of the "
     "myelin g-ratio with magnetic resonance imaging. NeuroImage 2015;118:397-405.",
 }
-SOME = 5  # more different values than these are given as a range
+MAX_LISTED = 5  # more different values are given as a range
 
 
-def write_methods(folder):
+def write_methods(folder: Path) -> str:
     """Write `methods.txt` of a folder from its `run.json`, and return the text."""
-    text = methods(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    path = folder / "run.json"
+    try:
+        text = methods(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path}: damaged ({type(error).__name__}: {error}), run python morphometry.py again"
+        ) from None
     with replacing(folder / "methods.txt") as temporary:
         temporary.write_text(text, encoding="utf-8")
     return text
 
 
-def methods(run):
+def methods(run: dict) -> str:
     """Return the text for a `run.json` of `morphometry.py`: a paragraph and its references."""
     parts = (segmenting, measuring, counting, excluding, grouping)
     paragraph = " ".join(filter(None, (part(run) for part in parts)))
@@ -41,84 +45,85 @@ def methods(run):
     return f"{paragraph}\n\nReferences\n\n" + "\n".join(cited) + "\n"
 
 
-def number_of(count, what):
-    """Return a number of things in words."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def values(numbers):
+def values(numbers: Iterable[float]) -> str:
     """Return different numbers as text: one, a few, or their range."""
     found = sorted(set(numbers))
-    if len(found) > SOME:
+    if len(found) > MAX_LISTED:
         return f"{found[0]:g} to {found[-1]:g}"
     return " and ".join(", ".join(f"{value:g}" for value in found).rsplit(", ", 1))
 
 
-def segmenting(run):
-    """Say what made the masks."""
-    images, made = len(run["fibers"]), run["segmentation"]
+def segmenting(run: dict) -> str:
+    """Return how the masks were made."""
+    images = count_of(len(run["fibers"]), "image")
+    made = run["segmentation"]
     if not made or "model" not in made:
         return (
-            f"Myelin masks of {number_of(images, 'image')} that were not segmented by the suite, "
-            f"or not in its last run, were measured with DeepMyelinSegmentation {run['version']}."
+            f"Myelin masks of {images} that were not segmented by the suite, or not in its last "
+            f"run, were measured with DeepMyelinSegmentation {run['version']}."
         )
     chosen = [made["images"][name] for name in run["fibers"] if name in made.get("images", {})]
+    weights = PurePath(made["model"].replace("\\", "/")).name
     text = (
-        f"Myelin was segmented in {number_of(images, 'image')} with DeepMyelinSegmentation "
-        f"{made['version']}, a U-Net (Ronneberger et al. 2015) with the weights "
-        f"{PurePath(made['model'].replace(chr(92), '/')).name} (SHA-256 "
+        f"Myelin was segmented in {images} with DeepMyelinSegmentation {made['version']}, a U-Net "
+        f"(Ronneberger et al. 2015) with the weights {weights} (SHA-256 "
         f"{made['model_sha256'][:16]}…), run with {made['engine']}."
     )
     kinds = sorted({image["myelin"] for image in chosen if image.get("myelin")})
-    if scales := [image["network_scale"] for image in chosen if image.get("network_scale")]:
+    scales = [image["network_scale"] for image in chosen if image.get("network_scale")]
+    if scales:
         text += (
-            f" The network saw the images at {values(scales)} times their size, with "
+            f" Images were resized to {values(scales)} times their size for the network, with "
             f"{' or '.join(kinds)} myelin, as determined from the images unless set by hand."
         )
-    text += f" Pixels with a probability of at least {made['threshold']:g} were taken for myelin."
-    if corrected := len(run["corrected_by_hand"]):
-        text += f" The {'mask' if corrected == 1 else 'masks'} of {number_of(corrected, 'image')} "
-        text += f"{'was' if corrected == 1 else 'were'} corrected by hand."
+    text += (
+        f" Pixels with a probability of at least {made['threshold']:g} were classified as myelin."
+    )
+    corrected = len(run["corrected_by_hand"])
+    if corrected:
+        verb = "was" if corrected == 1 else "were"
+        text += f" {count_of(corrected, 'mask')} {verb} corrected by hand."
     return text
 
 
-def measuring(run):
-    """Say what was measured, and how."""
-    drawn = len(run["axon_masks"])
+def measuring(run: dict) -> str:
+    """Return what was measured, and how."""
+    given = len(run["axon_masks"])
     axons = "regions enclosed by myelin that are not gaps between sheaths"
-    if drawn == len(run["fibers"]):
+    if given == len(run["fibers"]):
         axons = "taken from given axon masks"
-    elif drawn:
-        axons += f", in {number_of(drawn, 'image')} taken from given axon masks"
-    sizes = run["pixel_sizes_um"].values()
+    elif given:
+        axons += f", in {count_of(given, 'image')} taken from given axon masks"
+    fibers = sum(run["fibers"].values())
     return (
-        f"{number_of(sum(run['fibers'].values()), 'fiber')} were measured with version "
-        f"{run['version']} at {values(sizes)} µm per pixel. Axons were {axons}; each was assigned "
-        "the myelin nearest to it, touching sheaths being divided by a watershed. Diameters are "
-        "those of circles of equal area, myelin thickness is half the difference between fiber "
-        "and axon diameter, and the g-ratio is axon diameter divided by fiber diameter "
-        "(Rushton 1951)."
+        f"{count_of(fibers, 'fiber')} {'was' if fibers == 1 else 'were'} measured with version "
+        f"{run['version']} at {values(run['pixel_sizes_um'].values())} µm per pixel. Axons were "
+        f"{axons}; each was assigned the myelin nearest to it, and touching sheaths were divided "
+        "by a watershed. Diameters are those of circles of equal area, myelin thickness is half "
+        "the difference between fiber and axon diameter, and the g-ratio is axon diameter divided "
+        "by fiber diameter (Rushton 1951)."
     )
 
 
-def counting(run):
-    """Say which fibers enter which number."""
-    frame = "image" if run["whole_frame"] else "image without its blank margins, where it had any"
+def counting(run: dict) -> str:
+    """Return which fibers count."""
+    frame = "image" if run["whole_frame"] else "image without blank margins, if it had any"
     return (
-        f"The counting frame was the {frame}. Fibers that touch its border were left out of sizes. "
-        "Density is the number of fibers whose axon does not touch the forbidden line of the frame "
-        "(Gundersen 1977), its top and left edge or the half of its outline that faces up and "
-        "left, divided by its area. The aggregate g-ratio is that of the area fractions of myelin "
-        "and axons (Stikov et al. 2015)."
+        f"The counting frame was the {frame}. Fibers that touch its border were excluded from "
+        "sizes. Density is the number of fibers whose axon does not touch the forbidden line of "
+        "the frame (Gundersen 1977), its top and left edge or the half of its outline that faces "
+        "up and left, divided by its area. The aggregate g-ratio is that of the area fractions of "
+        "myelin and axons (Stikov et al. 2015)."
     )
 
 
-def excluding(run):
-    """Say how many fibers were left out, and by which rule."""
+def excluding(run: dict) -> str:
+    """Return how many fibers were excluded, and why."""
     excluded = run["excluded"]
     if excluded is None:
         return "No fiber was excluded."
-    reasons, ways = excluded["fibers_by_reason"], []
+    reasons = excluded["fibers_by_reason"]
+    ways = []
     if excluded["table"]:
         ways.append("by eye")
     if excluded["rules"]:
@@ -126,7 +131,7 @@ def excluding(run):
         limits = (f"{rule.what} {rule.side} {excluded['rules'][rule.option]:g}" for rule in given)
         ways.append(f"by rule ({', '.join(limits)})")
     count = sum(reasons.values())
-    text = f"{number_of(count, 'further fiber')} {'was' if count == 1 else 'were'} excluded "
+    text = f"{count_of(count, 'further fiber')} {'was' if count == 1 else 'were'} excluded "
     text += " and ".join(ways)
     if reasons:
         listed = (f"{reason} ({fibers:,})" for reason, fibers in reasons.items())
@@ -134,8 +139,8 @@ def excluding(run):
     return f"{text}."
 
 
-def grouping(run):
-    """Say what the statistical unit is, where there are groups."""
+def grouping(run: dict) -> str:
+    """Return the statistical unit if there are groups, otherwise an empty text."""
     groups = run["groups"]
     if not groups:
         return ""

@@ -1,7 +1,7 @@
-"""What `report.html` holds of each image: a picture, and which fiber each of its pixels belongs to.
+"""Image data of `report.html`: a picture of each image, and the fiber that each pixel belongs to.
 
-Both are as large as the image, or smaller in large studies, so that the page stays one that a
-browser opens.
+Both have the size of the image; in large studies they are smaller, so that browsers can open the
+page.
 """
 
 import base64
@@ -9,48 +9,56 @@ import base64
 import cv2
 import numpy as np
 
+from myelin.measure.fibers import Fibers
 from myelin.pixels.regions import row_bands
-from myelin.report.axes import ground
+from myelin.pixels.runs import Runs
+from myelin.report.axes import background
 
-# Pixels of all pictures together: about 60 MB of page. 100 frames of 1040 x 1392 have their full
-# size, 2,000 get 320 x 240 each.
-ALL_PIXELS = 150_000_000
+# Of all pictures together, about 60 MB of page: 100 images of 1040 x 1392 pixels have their full
+# size, 2,000 images 320 x 240 each.
+MAX_PIXELS = 150_000_000
 MAX_SIDE = 4096
 JPEG_QUALITY = 80
-NEAREST = cv2.INTER_NEAREST_EXACT
 
 
-def shown_size(shape, images):
-    """Return width and height of the picture of an image of `shape` in a study of `images`."""
+def shown_size(shape: tuple[int, int], images: int) -> tuple[int, int]:
+    """Return width and height of the picture of an image of `shape` among `images`."""
     rows, cols = shape
-    zoom = min(1, MAX_SIDE / max(shape), (ALL_PIXELS / images / (rows * cols)) ** 0.5)
+    zoom = min(1, MAX_SIDE / max(shape), (MAX_PIXELS / images / (rows * cols)) ** 0.5)
     return max(1, round(cols * zoom)), max(1, round(rows * zoom))
 
 
-def encode_picture(fibers, myelin, image, images, outside=None):
+def encode_picture(
+    fibers: Fibers,
+    myelin: np.ndarray,
+    image: np.ndarray | None,
+    images: int,
+    outside: np.ndarray | None = None,
+) -> dict:
     """Return what the page needs to show an image.
 
     Parameters
     ----------
     fibers : fibers.Fibers
-        All of them, those left out too.
+        All fibers, also the excluded ones.
     myelin : bool array, (rows, cols)
-        Shown where there is no image.
+        Shown if there is no image.
     image : uint8 array, (rows, cols), or None
     images : int
-        How many the page holds.
+        Number of images of the page.
     outside : bool array, (rows, cols), optional
-        What is no tissue.
+        Pixels outside the counting frame.
 
     Returns
     -------
     dict
-        JSON values: `width`, `height`, `picture`, a data URI, and `runs`, see `encode_runs`.
+        JSON values: `width`, `height`, `picture` (a data URI) and `runs` (see `encode_runs`).
     """
     width, height = shown_size(myelin.shape, images)
-    grey = ground(image, myelin)
+    grey = background(image, myelin)
     pixels = [fibers.labels, fibers.axons]
-    pixels += [] if outside is None else [outside]
+    if outside is not None:
+        pixels.append(outside)
     if (height, width) != myelin.shape:
         grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
     values = pixel_values(*(sample(part, width, height) for part in pixels))
@@ -63,24 +71,15 @@ def encode_picture(fibers, myelin, image, images, outside=None):
     }
 
 
-def sample(labels, width, height):
-    """Return an image of numbers as one of another size, each pixel that of the nearest.
-
-    Parameters
-    ----------
-    labels : int or bool array, or runs.Runs, (rows, cols)
-    width, height : int
-
-    Returns
-    -------
-    array, (height, width)
-    """
+def sample(labels: np.ndarray | Runs, width: int, height: int) -> np.ndarray:
+    """Return a label image resized to (height, width), each pixel from the nearest one."""
     if (height, width) == labels.shape:
         return labels[:]
-    places = (np.arange(length, dtype=np.int32)[None] for length in labels.shape)
     rows, cols = (
-        cv2.resize(part, (length, 1), interpolation=NEAREST)[0]
-        for part, length in zip(places, (height, width), strict=True)
+        cv2.resize(
+            np.arange(old, dtype=np.int32)[None], (new, 1), interpolation=cv2.INTER_NEAREST_EXACT
+        )[0]
+        for old, new in zip(labels.shape, (height, width), strict=True)
     )
     parts = []
     for band in row_bands(labels.shape):
@@ -89,43 +88,28 @@ def sample(labels, width, height):
     return np.concatenate(parts)
 
 
-def to_base64(content):
+def to_base64(content: bytes) -> str:
     """Return bytes as base64 text."""
     return base64.b64encode(content).decode("ascii")
 
 
-def pixel_values(labels, axons, outside=None):
-    """Return twice the place of each pixel's fiber in the table, from 2, plus 1 on its axon.
+def pixel_values(
+    labels: np.ndarray, axons: np.ndarray, outside: np.ndarray | None = None
+) -> np.ndarray:
+    """Return an image of numbers that tell fiber and axon of each pixel, int32 (rows, cols).
 
-    Parameters
-    ----------
-    labels, axons : int32 arrays, (rows, cols)
-        As in `fibers.Fibers`.
-    outside : array, (rows, cols), optional
-        Not 0 where no tissue is.
-
-    Returns
-    -------
-    int32 array, (rows, cols)
-        Where no fiber is, 1 outside of the tissue and 0 in it.
+    The number is 2 n on fiber n (counted from 1), 2 n + 1 on its axon, 1 outside the counting
+    frame, otherwise 0. The parameters are label images as in `fibers.Fibers`, and a mask.
     """
     values = 2 * labels + (axons > 0)
     return values if outside is None else np.where((values == 0) & (outside > 0), 1, values)
 
 
-def encode_runs(values):
-    """Return runs of equal pixels, row by row: value and length of each, as variable integers.
+def encode_runs(values: np.ndarray) -> bytes:
+    """Return the run-length encoding of an int image: value and length of each run.
 
-    An integer is written in bytes of 7 bits, the lowest first, with the 8th bit set in all but its
-    last (LEB128). No run goes beyond its row.
-
-    Parameters
-    ----------
-    values : int array, (rows, cols)
-
-    Returns
-    -------
-    bytes
+    Both are written in bytes of 7 bits, the lowest first, with the 8th bit set in all but the last
+    (LEB128). No run extends beyond its row.
     """
     starts = np.ones(values.shape, bool)
     starts[:, 1:] = values[:, 1:] != values[:, :-1]

@@ -1,27 +1,33 @@
 """Draw the plots of `morphometry.py` and `evaluate.py`: histograms and comparisons.
 
-All are PNG files of 300 dpi whose text is at least 6 points high when they are printed 8 cm wide;
-on request also PDF or SVG, in which text stays text. Colours are the Okabe-Ito set: it keeps apart
-for readers with any common kind of colour blindness.
+PNG files have 300 dpi, and text of at least 6 points if printed 8 cm wide. PDF and SVG keep text as
+text. The colours of Okabe and Ito can be told apart with any common colour blindness.
 """
 
 import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from myelin.measure.agreement import Comparison
+from myelin.report.axes import Bins
+from myelin.runtime.cli import count_of
 from myelin.runtime.files import replacing
+from myelin.statistics.groups import GroupTables
 
 DPI = 300
 WIDTH_INCHES = 8 / 2.54  # the width of a column in a journal
 FONT = {"size": 7}
 # Okabe and Ito, Color Universal Design, 2008; without yellow, which is faint on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MIN_REGRESSION = 3  # fewest fibers that get a line
-MOST_VECTOR_DOTS = 20_000  # more are pixels in PDF and SVG too, which programs then still open
-# Text as text, and no dates or random names, so that equal runs write equal files.
+MIN_REGRESSION_FIBERS = 3
+MAX_VECTOR_DOTS = 20_000  # more are drawn as pixels in PDF and SVG too
+# Text as text; no dates or random names, so that equal runs write equal files.
 VECTOR_TEXT = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "myelin"}
 SAVING = {
     "png": {"pil_kwargs": {"compress_level": 1}},  # a third of the default's time
@@ -30,29 +36,22 @@ SAVING = {
 }
 
 
-def save(figure, path, formats=("png",)):
-    """Write a figure atomically.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-    path : path
-        Its ending is replaced.
-    formats : sequence of str
-        "png", "pdf", "svg": a file each.
-    """
+def save(figure: Figure, path: Path, formats: Sequence[str] = ("png",)) -> None:
+    """Write a figure in each of some formats ("png", "pdf", "svg"), which replace the extension."""
     for ending in formats:
         with (
             replacing(path.with_suffix(f".{ending}")) as temporary,
             warnings.catch_warnings(),
             matplotlib.rc_context(VECTOR_TEXT),
         ):
-            warnings.filterwarnings("ignore", "Glyph")  # letters the font lacks are drawn as boxes
+            warnings.filterwarnings("ignore", "Glyph")  # the font lacks some letters
             figure.savefig(temporary, dpi=DPI, format=ending, **SAVING[ending])
 
 
-def new_figure(height_inches, panels, layout="constrained"):
-    """Return a figure one column wide with panels one above the other."""
+def new_figure(
+    height_inches: float, panels: int, layout: str | None = "constrained"
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure one column wide, and its panels from top to bottom."""
     figure = Figure(figsize=(WIDTH_INCHES, height_inches), layout=layout)
     axes = figure.subplots(panels, 1, squeeze=False)[:, 0]
     for panel in axes:
@@ -61,39 +60,39 @@ def new_figure(height_inches, panels, layout="constrained"):
     return figure, axes
 
 
-def plain(text):
-    """Return a name escaped for matplotlib, where a pair of $ would start a formula."""
+def plain(text: str) -> str:
+    """Return a name escaped for matplotlib, which reads formulas between dollar signs."""
     return text.replace("$", r"\$")
 
 
-def label(panel, x, y, title=None):
-    """Write the names of the axes, and a title, in the one size used."""
+def label(panel: Axes, x: str, y: str, title: str | None = None) -> None:
+    """Write the names of the axes, and a title."""
     panel.set_xlabel(x, fontsize=FONT["size"])
     panel.set_ylabel(y, fontsize=FONT["size"])
     if title:
         panel.set_title(title, fontsize=FONT["size"], loc="left")
 
 
-def say_empty(panel, why="no whole fiber"):
-    """Say in an empty panel why it is empty."""
+def write_empty(panel: Axes, why: str = "no whole fiber") -> None:
+    """Write into an empty panel why it is empty."""
     panel.text(0.5, 0.5, why, ha="center", transform=panel.transAxes, fontsize=FONT["size"])
 
 
 class SizesPlot:
     """g-ratio against axon diameter, and histograms of diameter and thickness.
 
-    All drawn by one have the same axes, and share one figure, whose panels have fixed places: to
-    find the best takes matplotlib as long as to draw.
+    All images of a run share one figure, and so its axes. Its layout is fixed: finding the best one
+    takes matplotlib as long as drawing.
 
     Parameters
     ----------
     diameters, thicknesses : axes.Bins
     """
 
-    columns = "axon_diameter_um", "myelin_thickness_um"
+    columns = ("axon_diameter_um", "myelin_thickness_um")
 
-    def __init__(self, diameters, thicknesses):
-        self.bins = diameters, thicknesses
+    def __init__(self, diameters: Bins, thicknesses: Bins) -> None:
+        self.bins = (diameters, thicknesses)
         self.figure, (self.scatter, *self.histograms) = new_figure(6.3, 3, layout=None)
         self.figure.subplots_adjust(left=0.19, right=0.96, bottom=0.06, top=0.965, hspace=0.33)
         label(self.scatter, "axon diameter (µm)", "g-ratio", " ")
@@ -108,28 +107,34 @@ class SizesPlot:
         for panel in (self.scatter, *self.histograms):
             panel.xaxis.set_major_locator(MaxNLocator("auto", steps=(1, 2, 5, 10)))
 
-    def draw(self, path, columns, title, formats=("png",)):
-        """Draw the fibers of one image, or of several.
+    def draw(
+        self,
+        path: Path,
+        columns: dict[str, np.ndarray],
+        title: str,
+        formats: Sequence[str] = ("png",),
+    ) -> None:
+        """Draw the fibers of one or several images.
 
         Parameters
         ----------
         path, formats
-            As for `save`.
+            See `save`.
         columns : dict of str to array, (n,)
-            Whole fibers' `axon_diameter_um`, `myelin_thickness_um`, `g_ratio`.
+            `axon_diameter_um`, `myelin_thickness_um` and `g_ratio` of whole fibers.
         title : str
         """
-        diameter, ratio = columns["axon_diameter_um"], columns["g_ratio"]
-        self.scatter.set_title(
-            f"{plain(title)}, {len(diameter)} whole fibers", fontsize=FONT["size"], loc="left"
-        )
+        diameter = columns["axon_diameter_um"]
+        ratio = columns["g_ratio"]
+        count = count_of(len(diameter), "whole fiber")
+        self.scatter.set_title(f"{plain(title)}, {count}", fontsize=FONT["size"], loc="left")
         before = [set(panel.get_children()) for panel in self.figure.axes]
         if len(diameter):
             dots(self.scatter, diameter, ratio, largest=8)
-            tell_beyond(self.scatter, diameter, self.bins[0].end, 0.98)
+            write_beyond(self.scatter, diameter, self.bins[0].end, 0.98)
         else:
-            say_empty(self.scatter)
-        if len(diameter) >= MIN_REGRESSION and np.ptp(diameter) > 0:
+            write_empty(self.scatter)
+        if len(diameter) >= MIN_REGRESSION_FIBERS and np.ptp(diameter) > 0:
             draw_regression(self.scatter, diameter, ratio)
         for panel, bins, name in zip(self.histograms, self.bins, self.columns, strict=True):
             draw_histogram(panel, columns[name], bins)
@@ -139,8 +144,8 @@ class SizesPlot:
                 artist.remove()
 
 
-def dots(panel, x, y, largest):
-    """Draw a dot per fiber or image, the smaller the more there are."""
+def dots(panel: Axes, x: np.ndarray, y: np.ndarray, largest: float) -> None:
+    """Draw a dot for each fiber or image, smaller if there are many."""
     size = float(np.clip(4000 / len(x), 0.8, largest))
     panel.scatter(
         x,
@@ -149,24 +154,24 @@ def dots(panel, x, y, largest):
         color=COLOURS[0],
         alpha=0.5,
         linewidths=0,
-        rasterized=len(x) > MOST_VECTOR_DOTS,
+        rasterized=len(x) > MAX_VECTOR_DOTS,
     )
 
 
-def write(panel, x, y, text):
-    """Write a text that ends at x, y, in parts of the panel."""
+def write(panel: Axes, x: float, y: float, text: str) -> None:
+    """Write a text whose upper right corner is at x and y, as fractions of the panel."""
     panel.text(x, y, text, ha="right", va="top", transform=panel.transAxes, fontsize=FONT["size"])
 
 
-def tell_beyond(panel, values, end, y):
-    """Say at height y how many values lie beyond the end of the axis."""
+def write_beyond(panel: Axes, values: np.ndarray, end: float, y: float) -> None:
+    """Write at height y how many values lie beyond the end of the axis."""
     beyond = np.count_nonzero(values > end)
     if beyond:
         write(panel, 0.98, y, f"{beyond} beyond {end:g} µm")
 
 
-def draw_regression(panel, diameter, ratio):
-    """Draw the line of g-ratio on diameter, and its equation."""
+def draw_regression(panel: Axes, diameter: np.ndarray, ratio: np.ndarray) -> None:
+    """Draw the regression line of g-ratio on diameter, with its equation."""
     slope, intercept = np.polyfit(diameter, ratio, 1)
     fit = np.corrcoef(diameter, ratio)[0, 1] ** 2 if np.std(ratio) > 0 else 0.0
     ends = np.array([diameter.min(), diameter.max()])
@@ -176,26 +181,19 @@ def draw_regression(panel, diameter, ratio):
     write(panel, 0.98, 0.12, text)
 
 
-def draw_histogram(panel, values, bins):
+def draw_histogram(panel: Axes, values: np.ndarray, bins: Bins) -> None:
     """Draw a histogram with its median."""
     if not len(values):
-        say_empty(panel)
+        write_empty(panel)
         return
     panel.stairs(np.histogram(values, bins.edges)[0], bins.edges, fill=True, color=COLOURS[0])
     panel.axvline(np.median(values), color=COLOURS[1], linewidth=1.2)
     write(panel, 0.98, 0.98, f"median {np.median(values):.2f} µm")
-    tell_beyond(panel, values, bins.end, 0.84)
+    write_beyond(panel, values, bins.end, 0.84)
 
 
-def draw_groups(path, tables, formats=("png",)):
-    """Compare groups: animals as dots, means of animals as lines, g-ratio by axon diameter.
-
-    Parameters
-    ----------
-    path, formats
-        As for `save`.
-    tables : groups.GroupTables
-    """
+def draw_groups(path: Path, tables: GroupTables, formats: Sequence[str] = ("png",)) -> None:
+    """Compare groups: animals as dots, their means as lines, and g-ratio by axon diameter."""
     names = [row["group"] for row in tables.per_group]
     colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
     figure, axes = new_figure(8.4, 5)
@@ -214,16 +212,16 @@ def draw_groups(path, tables, formats=("png",)):
     for panel in axes[3:]:
         low = max(np.floor(panel.get_ylim()[0] * 10) / 10, 0)
         panel.set_ylim(low, None)
-        write(panel, 1, 1.12, f"axis from {low:.1f}, not from 0" if low > 0 else "")
-    axes[0].set_title("dots: animals, lines: their mean", fontsize=FONT["size"], loc="left")
+        if low > 0:
+            write(panel, 1, 1.12, f"axis from {low:.1f}, not from 0")
+    axes[0].set_title("dots: animals, lines: their means", fontsize=FONT["size"], loc="left")
     save(figure, path, formats)
 
 
-def draw_animals(panel, tables, column, colours):
-    """Draw one column of the animals as dots, beside each other by group, with the groups' means.
+def draw_animals(panel: Axes, tables: GroupTables, column: str, colours: dict[str, str]) -> None:
+    """Draw one column of the animals as dots by group, with the mean of groups of several animals.
 
-    A group of one animal has no mean to show. `colours` are {group: colour}, in the order of the
-    groups.
+    `colours` are {group: colour}, in the order of the groups.
     """
     ticks = []
     for place, group in enumerate(tables.per_group):
@@ -238,13 +236,13 @@ def draw_animals(panel, tables, column, colours):
     panel.margins(y=0.25)
 
 
-def spread(count, half_width):
-    """Return places beside each other, symmetric about 0."""
+def spread(count: int, half_width: float) -> np.ndarray:
+    """Return evenly spaced places, symmetric about 0."""
     return np.linspace(-half_width, half_width, count) if count > 1 else np.zeros(count)
 
 
-def draw_bins(panel, bins, colours):
-    """Draw each group's g-ratio in the bins of axon diameter: animals, their mean and SD."""
+def draw_bins(panel: Axes, bins: list[dict], colours: dict[str, str]) -> None:
+    """Draw g-ratio by group in bins of axon diameter: animals, their mean and SD."""
     edges = sorted({(row["axon_diameter_um_from"], row["axon_diameter_um_to"]) for row in bins})
     named = set()
     for offset, (name, colour) in zip(spread(len(colours), 0.2), colours.items(), strict=True):
@@ -276,37 +274,34 @@ def draw_bins(panel, bins, colours):
     if named:
         panel.legend(fontsize=FONT["size"], frameon=False, markerscale=2)
     else:
-        say_empty(panel)
+        write_empty(panel)
 
 
-def short(value):
-    """Return a number with three digits, or all of those before the point, as in print."""
-    value = round(value, 9) + 0.0  # of two equal means there may be left what computing rounds
+def short(value: float) -> str:
+    """Return a number with three digits, or all those before the point, and a real minus sign."""
+    value = round(value, 9) + 0.0  # the difference of two equal means may be a rounding error
     text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return text.replace("-", "−")
 
 
-def known(values):
-    """Return the values that are not None, as a list."""
+def known(values: Iterable[float | None]) -> list[float]:
+    """Return the values that are not None."""
     return [value for value in values if value is not None]
 
 
-def draw_bland_altman(path, comparisons, formats=("png",)):
-    """Draw difference against mean of two ways to measure (Bland and Altman, Lancet 1986).
+def draw_bland_altman(
+    path: Path, comparisons: list[Comparison], formats: Sequence[str] = ("png",)
+) -> None:
+    """Draw difference against mean of two measurements, a panel for each comparison.
 
-    Parameters
-    ----------
-    path, formats
-        As for `save`.
-    comparisons : list of agreement.Comparison
-        One panel each.
+    Bland and Altman, Lancet 1986.
     """
     figure, axes = new_figure(2 * len(comparisons), len(comparisons))
     for panel, shown in zip(axes, comparisons, strict=True):
         unit = f" ({shown.unit})" if shown.unit else ""
         label(panel, f"mean of both{unit}", f"predicted − reference{unit}", shown.title)
         if len(shown.reference) == 0:
-            say_empty(panel, "nothing to compare")
+            write_empty(panel, "nothing to compare")
             continue
         panel.xaxis.set_major_locator(MaxNLocator(5))
         mean = (shown.predicted + shown.reference) / 2

@@ -1,66 +1,68 @@
 """Tables for spreadsheets: decimal commas, and all tables of a run as one workbook.
 
-`summary.xlsx` holds what the tables and `run.json` say, in numbers that are numbers everywhere,
-whatever the language of the spreadsheet. It is written from those files, so they cannot differ.
+`summary.xlsx` is written from the tables and `run.json`, so it cannot differ from them. Its numbers
+are numbers in every language of the spreadsheet program.
 """
 
+import argparse
 import importlib.util
 import itertools
 import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from myelin.runtime.cli import UserError
 from myelin.runtime.files import replacing
 from myelin.runtime.tables import is_number, read_table
 
-# Columns of names: an image called 5512 is no number.
-NAMES = {"image", "group", "animal"}
-SHEET_ROWS = 2**20  # that is all a sheet of Excel has
-NARROWEST = 10  # column, letters
+if TYPE_CHECKING:
+    from xlsxwriter import Workbook
+    from xlsxwriter.worksheet import Worksheet
+
+TEXT_COLUMNS = {"image", "group", "animal"}  # an image may be called 5512
+SHEET_ROWS = 2**20  # limit of Excel
+MIN_WIDTH = 10  # of a column, in letters
 
 
-def add_decimal_option(parser):
+def add_decimal_option(parser: argparse.ArgumentParser) -> None:
     """Add `--decimal`."""
     parser.add_argument(
         "--decimal",
         choices=("point", "comma"),
         default="point",
-        help="comma: tables with decimal commas, and semicolons between columns, as a spreadsheet "
-        "in German, French and other languages opens them (default: point, and commas between)",
+        help="comma: decimal commas, and semicolons between columns, for spreadsheets in German, "
+        "French and other languages (default: point, with commas between columns)",
     )
 
 
-def add_table_options(parser):
+def add_table_options(parser: argparse.ArgumentParser) -> None:
     """Add `--decimal` and `--xlsx`."""
     add_decimal_option(parser)
     parser.add_argument(
         "--xlsx",
         action="store_true",
-        help="write all tables into one workbook too, summary.xlsx (default: CSV files only)",
+        help="also write all tables into one workbook, summary.xlsx (default: only CSV files)",
     )
 
 
-def check_installed():
-    """Raise where the library that writes workbooks is missing."""
+def check_installed() -> None:
+    """Raise if the library that writes workbooks is missing."""
     if not importlib.util.find_spec("xlsxwriter"):
         raise UserError("--xlsx: XlsxWriter is not installed, run pip install XlsxWriter")
 
 
-def write_workbook(folder, ids, tables):
+def write_workbook(folder: Path, ids: Sequence[str], tables: Sequence[str]) -> None:
     """Write `summary.xlsx`: a sheet for each table, one of all fibers, and one of the run.
 
     Parameters
     ----------
     folder : Path
-        Where the run has written its tables and `run.json`.
+        Folder with the tables and `run.json`.
     ids : sequence of str
-        Its images.
+        Ids of the images.
     tables : sequence of str
-        Names of its other tables: "summary" and so on.
-
-    Raises
-    ------
-    OSError
-        It cannot be written.
+        Names of the other tables, such as "summary".
     """
     import xlsxwriter
 
@@ -77,19 +79,19 @@ def write_workbook(folder, ids, tables):
             facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
             add_sheets(book, "run", ["what", "value"], flatten(facts))
     except xlsxwriter.exceptions.FileCreateError as error:
-        raise error.args[0] from None  # the OSError that it hides
+        raise error.args[0] from None  # an OSError
 
 
-def fiber_header(folder, ids):
-    """Return the columns of all `<id>_fibers.csv`, as only some may have `fascicle`."""
+def fiber_header(folder: Path, ids: Sequence[str]) -> list[str]:
+    """Return the columns of all `<id>_fibers.csv`; not all tables have `fascicle`."""
     columns = {"image": None}
     for name in ids:
         columns |= dict.fromkeys(read_table(folder / f"{name}_fibers.csv")[0])
     return list(columns)
 
 
-def fiber_rows(folder, ids, header):
-    """Yield the rows of all `<id>_fibers.csv`, by the header, each with its image."""
+def fiber_rows(folder: Path, ids: Sequence[str], header: list[str]) -> Iterator[list[str]]:
+    """Yield the rows of all `<id>_fibers.csv` with their image, in the order of the header."""
     for name in ids:
         own, rows = read_table(folder / f"{name}_fibers.csv")
         for row in rows:
@@ -97,8 +99,8 @@ def fiber_rows(folder, ids, header):
             yield [cells.get(column, "") for column in header]
 
 
-def flatten(facts, name=""):
-    """Yield name and value, as text, of everything in a JSON object."""
+def flatten(facts: dict | list, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield name and value of everything in a JSON object as texts."""
     parts = facts.items() if isinstance(facts, dict) else enumerate(facts, 1)
     for key, value in parts:
         full = f"{name} {key}".strip()
@@ -108,9 +110,12 @@ def flatten(facts, name=""):
             yield full, str(value)
 
 
-def add_sheets(book, name, header, rows):
-    """Write a table of texts as a sheet, and as further ones where there are too many rows."""
-    bold, rows = book.add_format({"bold": True}), iter(rows)
+def add_sheets(
+    book: "Workbook", name: str, header: Sequence[str], rows: Iterable[Sequence[str]]
+) -> None:
+    """Write a table of texts as one sheet, or as several if it has too many rows."""
+    bold = book.add_format({"bold": True})
+    rows = iter(rows)
     for number in itertools.count(1):
         some = itertools.islice(rows, SHEET_ROWS - 1)
         first = next(some, None)
@@ -120,18 +125,18 @@ def add_sheets(book, name, header, rows):
         sheet.freeze_panes(1, 0)
         sheet.ignore_errors({"number_stored_as_text": f"A1:XFD{SHEET_ROWS}"})
         for column, title in enumerate(header):
-            sheet.set_column(column, column, max(len(title) + 2, NARROWEST))
+            sheet.set_column(column, column, max(len(title) + 2, MIN_WIDTH))
             sheet.write_string(0, column, title, bold)
         for line, row in enumerate(itertools.chain([first] if first else [], some), 1):
             write_row(sheet, line, header, row)
 
 
-def write_row(sheet, line, header, row):
-    """Write a row of texts: numbers as numbers, yes and no as such, names as names."""
+def write_row(sheet: "Worksheet", line: int, header: Sequence[str], row: Sequence[str]) -> None:
+    """Write a row of texts, with numbers and truth values as such."""
     for column, (title, text) in enumerate(zip(header, row, strict=True)):
         if not text:
             continue
-        if title not in NAMES and is_number(text):
+        if title not in TEXT_COLUMNS and is_number(text):
             sheet.write_number(line, column, float(text))
         elif text in ("True", "False"):
             sheet.write_boolean(line, column, text == "True")

@@ -6,7 +6,8 @@ import pytest
 from measuring import save_two
 
 import morphometry
-from myelin.report.methods import methods, values
+from myelin.report.methods import methods, values, write_methods
+from myelin.runtime.cli import UserError
 
 RUN = {
     "version": "1.2.3",
@@ -39,17 +40,16 @@ def test_what_was_segmented_with_what():
         "in 2 images with DeepMyelinSegmentation 1.2.2, a U-Net (Ronneberger et al. 2015)" in text
     )
     assert "weights ours.h5 (SHA-256 0123456789abcdef…), run with openvino, float32" in text
-    assert "at 0.5 and 1.5 times their size, with bright or dark myelin" in text
+    assert "to 0.5 and 1.5 times their size for the network, with bright or dark" in text
     assert "probability of at least 0.4" in text
     assert "1,234 fibers were measured with version 1.2.3 at 0.1 and 0.2 µm per pixel" in text
 
 
-def test_corrected_masks_are_said():
+def test_corrected_masks_are_counted():
     made = RUN | {"segmentation": MADE}
     assert "corrected" not in methods(made)
-    one, two = (methods(made | {"corrected_by_hand": names}) for names in (["a"], ["a", "b"]))
-    assert "The mask of 1 image was corrected by hand." in one
-    assert "The masks of 2 images were corrected by hand." in two
+    assert "1 mask was corrected by hand." in methods(made | {"corrected_by_hand": ["a"]})
+    assert "2 masks were corrected by hand." in methods(made | {"corrected_by_hand": ["a", "b"]})
 
 
 def test_given_masks_cite_no_network():
@@ -82,11 +82,9 @@ def test_what_was_excluded():
     )
 
 
-@pytest.mark.parametrize(
-    "whole, said", [(True, "was the image."), (False, "was the image without its blank margins,")]
-)
-def test_the_frame(whole, said):
-    assert f"The counting frame {said}" in methods(RUN | {"whole_frame": whole})
+def test_the_counting_frame():
+    assert "frame was the image." in methods(RUN | {"whole_frame": True})
+    assert "frame was the image without blank margins" in methods(RUN)
 
 
 def test_groups():
@@ -107,3 +105,10 @@ def test_a_run_writes_it(tmp_path, monkeypatch):
     morphometry.main(["--pixel-size", "0.1", "--no-pictures", "--max-g-ratio", "0.5"])
     text = Path("morphometry/methods.txt").read_text(encoding="utf-8")
     assert "0 fibers were measured" in text and "g_ratio > 0.5 (4)." in text
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"fibers": 3}'])
+def test_an_edited_run_is_named(tmp_path, content):
+    (tmp_path / "run.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=r"run\.json: damaged"):
+        write_methods(tmp_path)

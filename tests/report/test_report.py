@@ -17,7 +17,7 @@ from myelin.pixels import regions
 from myelin.pixels.runs import find_runs
 from myelin.report.html import FIBER_COLUMNS, far_outlier, without_exclusions
 from myelin.report.page_images import (
-    ALL_PIXELS,
+    MAX_PIXELS,
     encode_picture,
     encode_runs,
     pixel_values,
@@ -92,14 +92,14 @@ def test_smaller_pictures_take_the_nearest_pixel(size, monkeypatch):
 @pytest.mark.parametrize("images", [1, 100, 2000])
 def test_pictures_of_large_studies_are_smaller(images):
     width, height = shown_size((1040, 1392), images)
-    assert width * height * images <= ALL_PIXELS * 1.01
+    assert width * height * images <= MAX_PIXELS * 1.01
     assert width / height == pytest.approx(1392 / 1040, rel=0.02)
     assert (width == 1392) == (images <= 100)
     assert max(shown_size((10_000, 20_000), 1)) == 4096
 
 
 def test_a_smaller_picture_fits_its_fibers(monkeypatch):
-    monkeypatch.setattr("myelin.report.page_images.ALL_PIXELS", 60 * 100)
+    monkeypatch.setattr("myelin.report.page_images.MAX_PIXELS", 60 * 100)
     myelin = rings((120, 200), [(50, 60), (140, 60)], 20, 32)
     shown = encode_picture(measure_fibers(myelin, 0.1), myelin, None, 1)
     assert (shown["width"], shown["height"]) == (100, 60)
