@@ -212,14 +212,19 @@ def place_numbers(
 ) -> list[Number]:
     """Return the number of each fiber that is not excluded, at the centroid of its axon."""
     columns = fibers.columns
+    rows, cols = np.multiply(fibers.labels.shape, (zoom_y, zoom_x))
     diameters = columns["fiber_diameter_um"] / fibers.pixel_size_um * min(zoom_x, zoom_y)
     placed = []
     for index in np.flatnonzero(fibers.kept):
         text = str(numbers[index])
         size = MAX_NUMBER_WIDTH * diameters[index] / (DIGIT_WIDTH * len(text))
-        x = (columns["x_px"][index] + 0.5) * zoom_x
-        y = (columns["y_px"][index] + 0.5) * zoom_y
-        placed.append(Number(text, x, y, int(np.clip(size, *NUMBER_PX))))
+        size = int(np.clip(size, *NUMBER_PX))
+        # Fibers at the border have their number within the overlay.
+        width = min(DIGIT_WIDTH * size * len(text) / 2 + 2, cols / 2)
+        height = min(size / 2, rows / 2)
+        x = np.clip((columns["x_px"][index] + 0.5) * zoom_x, width, cols - width)
+        y = np.clip((columns["y_px"][index] + 0.5) * zoom_y, height, rows - height)
+        placed.append(Number(text, float(x), float(y), size))
     return placed
 
 

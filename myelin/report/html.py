@@ -114,7 +114,7 @@ class Report:
         """Return the texts for the placeholders of `page.html` by name."""
         style = (PAGE / "page.css").read_text(encoding="utf-8")
         script = "\n".join((PAGE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
-        made = f"DeepMyelinSegmentation {run['version']}, {run['date']}: {run['command']}"
+        made = f"DeepMyelinSegmentation {run['version']}, {run['date'][:10]}: {run['command']}"
         return {
             "policy": [policy(style, script)],
             "title": [f"Myelin: {count_of(len(self.images), 'image')}"],
@@ -200,6 +200,7 @@ def page_rules(columns: dict[str, np.ndarray], excluded: dict | None) -> list[di
             "option": rule.option,
             "column": rule.column,
             "sign": rule.sign,
+            "side": rule.side,
             "what": rule.what,
             "limit": limits[rule.option],
         }

@@ -1,4 +1,4 @@
-"""The images that morphometry.py draws."""
+"""Overlays and plots of morphometry.py."""
 
 import contextlib
 import re

@@ -1,4 +1,4 @@
-"""report.html: what is written into it. What the page does is in test_report_page.py."""
+"""Content of report.html; its behaviour is tested in test_report_page.py."""
 
 import base64
 import json
@@ -46,7 +46,7 @@ def stored(text, name):
 
 
 def decode_runs(coded):
-    """Return the values and lengths of `encode_runs`, written anew from its description."""
+    """Return the values and lengths of `encode_runs`, rewritten from its description."""
     numbers, value, shift = [], 0, 0
     for byte in coded:
         value |= (byte & 127) << shift
@@ -112,8 +112,10 @@ def test_a_smaller_picture_fits_its_fibers(monkeypatch):
 
 
 def test_the_page_knows_exactly_what_was_measured(folder):
-    morphometry.main([*CALL, "--min-axon-diameter", "1"])
-    study = stored(page(), "study")
+    Path("exclude.csv").write_text("image,fiber,reason\ntwo,2,</script><b>x\n", encoding="utf-8")
+    morphometry.main([*CALL, "--min-axon-diameter", "1", "--exclude", "exclude.csv"])
+    text = page()
+    study = stored(text, "study")
     mask = rings((120, 200), [(50, 60), (140, 60)], 20, 32)
     columns = measure_fibers(mask, 0.1).columns
     for name in FIBER_COLUMNS:
@@ -123,44 +125,30 @@ def test_the_page_knows_exactly_what_was_measured(folder):
     assert study["images"][0]["myelin_px"] == np.count_nonzero(mask)
     limits = {rule["option"]: rule["limit"] for rule in study["rules"]}
     assert limits["--min-axon-diameter"] == 1 and limits["--max-g-ratio"] == 0.95
-    assert stored(page(), "picture-1")["width"] == 200
-
-
-def test_what_was_left_out_is_on_the_page(folder):
-    Path("exclude.csv").write_text("image,fiber,reason\ntwo,2,</script><b>x\n", encoding="utf-8")
-    morphometry.main([*CALL, "--exclude", "exclude.csv"])
-    assert stored(page(), "study")["excluded"] == [[3, "</script><b>x"]]
-
-
-def test_names_cannot_leave_their_place(folder):
-    name = "</script><script>alert(1)</script><!--study-->"
-    Path("g.csv").write_text(f"image,group,animal\none,{name},&amp;\n", encoding="utf-8")
-    morphometry.main([*CALL, "--groups", "g.csv"])
-    text = page()
-    assert list(stored(text, "study")["groups"]) == [name]
-    assert "<script>alert" not in text and text.count('id="study"') == 1
-    scripts = len(re.findall("<script", text))
-    assert scripts == len(re.findall("</script", text)) == 4, "study, script, two pictures"
-
-
-def test_nothing_is_asked_of_the_network(folder):
-    morphometry.main(CALL)
-    text = page()
+    assert study["excluded"] == [[3, "</script><b>x"]]
+    assert stored(text, "picture-1")["width"] == 200
+    # Nothing is loaded from the network.
     assert "default-src 'none'" in text
     assert not re.findall(r'(?:src|href)=["\'](?!#|data:)', text)
     assert not re.findall(r"\bfetch\(|XMLHttpRequest|importScripts|@import|url\(", text)
 
 
+def test_names_cannot_leave_their_place(folder):
+    name = "</script><script>alert(1)</script><!--study-->"
+    Path("g.csv").write_text(f"image,group,animal\none,{name},&amp;\n", encoding="utf-8")
+    save(Path("preds/two_mask.tif"), np.zeros((40, 50), bool))  # without fibers
+    morphometry.main([*CALL, "--groups", "g.csv"])
+    text = page()
+    assert list(stored(text, "study")["groups"]) == [name]
+    assert [image["count"] for image in stored(text, "study")["images"]] == [2, 0]
+    assert "<script>alert" not in text and text.count('id="study"') == 1
+    scripts = len(re.findall("<script", text))
+    assert scripts == len(re.findall("</script", text)) == 4, "study, script, two pictures"
+
+
 def test_no_pictures_no_page(folder):
     morphometry.main([*CALL, "--no-pictures"])
     assert not Path("morphometry/report.html").exists()
-
-
-def test_an_image_without_fibers_has_a_page(folder):
-    for name in ("one", "two"):
-        save(Path(f"preds/{name}_mask.tif"), np.zeros((40, 50), bool))
-    morphometry.main(CALL)
-    assert stored(page(), "study")["images"][0]["count"] == 0
 
 
 def test_the_command_that_applies_the_table():

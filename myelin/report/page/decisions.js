@@ -1,9 +1,9 @@
-// What was decided: undone, kept by the browser, saved as exclude.csv.
+// Decisions: undo them, keep them in the browser, save them as exclude.csv.
 
 class Decisions {
   constructor(study) {
     this.study = study;
-    this.done = []; // one entry a step, each a list of [fiber, state before, reason before]
+    this.done = []; // one entry per step, each a list of [fiber, state before, reason before]
     this.stored = true;
     this.load();
   }
@@ -15,7 +15,7 @@ class Decisions {
     this.apply(changes);
   }
 
-  // Take the last step back, and return its fibers.
+  // Undo the last step, and return its fibers.
   undo() {
     const changes = this.done.pop() || [];
     this.apply(changes);
@@ -32,7 +32,7 @@ class Decisions {
     for (const image of touched) this.store(image);
   }
 
-  // Decisions are of an image with this mask, in whatever folder the page lies.
+  // Decisions belong to an image with this mask, whatever the folder of the page.
   key(image) {
     return `myelin-report ${image.mask_sha256} ${image.name}`;
   }
@@ -42,14 +42,14 @@ class Decisions {
     const kept = {};
     for (let i = image.first; i < image.first + image.count; i++) {
       const { state, tables, reason } = this.study;
-      if (state[i] !== tables[i]) kept[this.study.place(i)] = [state[i], reason[i]];
+      if (state[i] !== tables[i]) kept[this.study.columns.fiber[i]] = [state[i], reason[i]];
     }
     try {
       if (Object.keys(kept).length) localStorage.setItem(this.key(image), JSON.stringify(kept));
       else localStorage.removeItem(this.key(image));
       this.stored = true;
     } catch {
-      this.stored = false; // no room, or the browser keeps nothing for files
+      this.stored = false; // no space, or the browser stores nothing for local files
     }
   }
 
@@ -59,7 +59,7 @@ class Decisions {
         const text = localStorage.getItem(this.key(image));
         if (!text) return;
         this.loadImage(image, JSON.parse(text));
-        this.store(index); // without what the tables say by now
+        this.store(index); // without decisions that are in the tables now
       });
     } catch {
       this.stored = false;
@@ -68,12 +68,12 @@ class Decisions {
 
   loadImage(image, kept) {
     for (let i = image.first; i < image.first + image.count; i++) {
-      const found = kept[this.study.place(i)];
+      const found = kept[this.study.columns.fiber[i]];
       if (found) [this.study.state[i], this.study.reason[i]] = found;
     }
   }
 
-  // Forget all decisions made here.
+  // Forget all decisions of this page.
   reset() {
     this.study.takeTables();
     this.done = [];
@@ -99,14 +99,14 @@ class Decisions {
   }
 }
 
-// A cell as morphometry.py writes it: no text that a spreadsheet would take for a formula.
+// A cell as morphometry.py writes it: a spreadsheet takes no text for a formula.
 function csvCell(value, comma) {
   if (typeof value === "number") return comma ? String(value).replace(".", ",") : String(value);
   const text = /^[=+\-@\t\r\n＝＋－＠]/.test(value) && !Number.isFinite(Number(value)) ? `'${value}` : value;
   return /[",\r\n;\t]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-// Hand a text to the browser as a file to save.
+// Let the browser save a text as a file.
 function download(name, text) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));

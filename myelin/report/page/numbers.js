@@ -9,7 +9,7 @@ function meanOf(values) {
   return sum / values.length;
 }
 
-// Mean, sample standard deviation and median; null where there are too few values.
+// Mean, sample standard deviation and median; null if there are too few values.
 function statistics(values) {
   const n = values.length, mean = meanOf(values);
   if (!n) return { mean, sd: null, median: null };
@@ -97,7 +97,7 @@ class Rules {
     return rule.sign === "<" ? value < rule.limit : value > rule.limit;
   }
 
-  // Find the doubtful fibers anew.
+  // Find the doubtful fibers.
   update() {
     this.doubtful = new Uint8Array(this.study.count);
     for (const rule of this.list) {
@@ -111,13 +111,22 @@ class Rules {
     }
   }
 
-  // The rules that a fiber breaks, as morphometry.py names them.
+  // The rules that a fiber breaks, as morphometry.py writes them into the column `excluded`.
   reasons(fiber) {
     const broken = this.list.filter((rule) => rule.active && rule.limit !== null && this.broken(rule, fiber));
     return broken.map((rule) => `${rule.column} ${rule.sign} ${rule.limit}`).join("; ");
   }
 
-  // Whether a decision is still to be made.
+  // A reason in words: "axon solidity below 0.7" for "axon_solidity < 0.7".
+  inWords(reason) {
+    const part = (text) => {
+      const rule = this.list.find(({ column, sign }) => text.startsWith(`${column} ${sign} `));
+      return rule ? `${rule.what} ${rule.side} ${text.split(" ")[2]}` : text;
+    };
+    return reason.split("; ").map(part).join("; ");
+  }
+
+  // Whether the fiber still needs a decision.
   open(fiber) {
     return this.doubtful[fiber] === 1 && this.study.state[fiber] === KEPT;
   }

@@ -1,4 +1,4 @@
-// The page: what happens on a click, a key or a rule, and what follows from it.
+// The page: reactions to clicks, keys and rules.
 
 const by = (id) => document.getElementById(id);
 
@@ -44,9 +44,9 @@ class Page {
     on.type = "checkbox";
     on.checked = rule.active;
     Object.assign(limit, { type: "number", step: "any", min: 0, value: rule.limit ?? "" });
-    limit.setAttribute("aria-label", `${rule.sign === "<" ? "lowest" : "highest"} ${rule.what}`);
+    limit.setAttribute("aria-label", `${rule.what} ${rule.side}`);
     limit.dataset.rule = rule.option;
-    const label = element("label", [on, ` ${rule.what} ${rule.sign}`]);
+    const label = element("label", [on, ` ${rule.what} ${rule.side}`]);
     on.addEventListener("change", () => this.setRule(rule, on.checked, limit.value));
     limit.addEventListener("input", () => {
       on.checked = limit.value !== "";
@@ -70,7 +70,7 @@ class Page {
     this.updateRest();
   }
 
-  // Follow a decision on some fibers.
+  // Update the page after a decision on some fibers.
   update(fibers) {
     for (const index of new Set(fibers.map((fiber) => this.study.imageOf[fiber]))) this.updateImage(index);
     this.viewer.refresh(fibers);
@@ -89,7 +89,7 @@ class Page {
     this.groups = groupRows(this.study);
     by("groups-part").hidden = by("animals-part").hidden = !this.groups.length;
     if (this.groups.length) fillGroups(by("groups"), this.groups);
-    fillExcluded(by("excluded"), this.study, this.decisions.excluded(), (fiber) => this.goTo(fiber));
+    fillExcluded(by("excluded"), this.study, this.rules, this.decisions.excluded(), (fiber) => this.goTo(fiber));
     this.queuePlots();
     this.describe(this.current);
     by("undo").disabled = !this.decisions.done.length;
@@ -100,11 +100,11 @@ class Page {
     const open = this.study.images.reduce((sum, image) => sum + image.open, 0), pending = this.study.pending();
     const parts = [`${plural(open, "doubtful fiber")} to decide on`];
     if (pending) parts.push(`${plural(pending, "decision")} not in the tables yet`);
-    if (!this.decisions.stored) parts.push("this browser keeps no decisions: save them before you close the page");
+    if (!this.decisions.stored) parts.push("this browser does not store decisions: save them before you leave");
     return `${parts.join("; ")}.`;
   }
 
-  // Draw the plots with the next frame, once for all that happens before it.
+  // Draw the plots once with the next frame.
   queuePlots() {
     this.queued ||= requestAnimationFrame(() => this.drawPlots());
   }
@@ -120,12 +120,12 @@ class Page {
     if (this.groups.length) drawAnimals(by("animals"), this.groups);
   }
 
-  // What is known and decided of a fiber, in words.
+  // State of a fiber in words.
   stateText(fiber) {
     if (fiber < 0) return "";
-    const doubts = this.rules.reasons(fiber), { state, reason, columns } = this.study;
+    const doubts = this.rules.inWords(this.rules.reasons(fiber)), { state, reason, columns } = this.study;
     const parts = [];
-    if (state[fiber] === EXCLUDED) parts.push(`excluded: ${reason[fiber]}`);
+    if (state[fiber] === EXCLUDED) parts.push(`excluded: ${this.rules.inWords(reason[fiber])}`);
     if (state[fiber] === CONFIRMED) parts.push("kept by decision");
     if (state[fiber] !== EXCLUDED && doubts) parts.push(`doubtful: ${doubts}`);
     if (columns.touches_border[fiber]) parts.push("at the border");
@@ -137,20 +137,20 @@ class Page {
   }
 
   describe(fiber) {
-    by("fiber-title").textContent = fiber < 0 ? "No fiber chosen" : this.nameOf(fiber);
+    by("fiber-title").textContent = fiber < 0 ? "No fiber selected" : this.nameOf(fiber);
     by("state").textContent = this.stateText(fiber);
     fillFiber(by("fiber"), this.study, fiber);
     by("exclude").disabled = by("keep").disabled = fiber < 0;
     if (fiber >= 0) by("number").value = this.study.columns.fiber[fiber];
   }
 
-  say(text) {
+  announce(text) {
     by("said").textContent = text;
   }
 
   // ---------------------------------------------------------------- going from fiber to fiber
 
-  // Follow the pointer, in the image or among the dots.
+  // React to the pointer in the image or in the scatter plot.
   point(fiber, event) {
     this.showTip(fiber, event);
     if (fiber < 0 || fiber === this.current) return;
@@ -192,26 +192,26 @@ class Page {
     if (by("scope").value === "one") this.drawPlots();
   }
 
-  // Show a fiber in its image, and say what it is, after what was done `before`.
+  // Show a fiber in its image, and announce it after the text `before`.
   async goTo(fiber, before = "") {
     if (fiber < 0) return;
     const image = this.study.imageOf[fiber];
-    this.going = true; // keys that come before the image does would be for the fiber left
+    this.going = true; // ignores keys until the image is shown
     try {
       if (image !== this.viewer.index) await this.open(image);
     } finally {
       this.going = false;
     }
-    if (image !== this.viewer.index) return; // another one was asked for meanwhile
+    if (image !== this.viewer.index) return; // another image was requested meanwhile
     this.viewer.bring(fiber);
     this.viewer.reveal();
     this.choose(fiber);
     const { columns } = this.study;
-    this.say(`${before}${this.nameOf(fiber)}: axon ${shown(columns.axon_diameter_um[fiber], 2)} µm, g-ratio ` +
+    this.announce(`${before}${this.nameOf(fiber)}: axon ${shown(columns.axon_diameter_um[fiber], 2)} µm, g-ratio ` +
       `${shown(columns.g_ratio[fiber], 2)}; ${this.stateText(fiber)}.`);
   }
 
-  // Go to the next doubtful fiber, or with -1 to the one before, around the end.
+  // Go to the next doubtful fiber, or with -1 to the previous one, around the end.
   async step(direction, before = "") {
     const { count, images } = this.study;
     const start = this.current >= 0 ? this.current : Math.max(images[Math.max(this.viewer.index, 0)].first - 1, -1);
@@ -219,7 +219,7 @@ class Page {
       const fiber = (start + direction * i + 2 * count) % count;
       if (this.rules.open(fiber)) return this.goTo(fiber, before);
     }
-    this.say(`${before}No doubtful fiber is left.`);
+    this.announce(`${before}No doubtful fibers are left.`);
   }
 
   // Go to the nearest fiber in a direction.
@@ -252,7 +252,7 @@ class Page {
     const excluded = this.study.state[fiber] === EXCLUDED;
     if (fiber !== this.current) this.choose(fiber);
     this.decide([fiber], excluded ? KEPT : EXCLUDED, () => this.typedReason());
-    this.say(`${this.nameOf(fiber)} ${excluded ? "counts again" : "is excluded"}.`);
+    this.announce(`${this.nameOf(fiber)} ${excluded ? "counts again" : "is excluded"}.`);
   }
 
   async decideAndGoOn(state) {
@@ -266,25 +266,25 @@ class Page {
     const fibers = [];
     for (let i = 0; i < this.study.count; i++) if (this.rules.open(i)) fibers.push(i);
     this.decide(fibers, EXCLUDED, (fiber) => this.rules.reasons(fiber));
-    this.say(`${plural(fibers.length, "doubtful fiber")} excluded.`);
+    this.announce(`${plural(fibers.length, "doubtful fiber")} excluded.`);
   }
 
   undo() {
     const fibers = this.decisions.undo();
     this.update(fibers);
-    if (fibers.length === 1) this.goTo(fibers[0], "Taken back. ");
-    else if (fibers.length) this.say(`Taken back: ${plural(fibers.length, "fiber")}.`);
+    if (fibers.length === 1) this.goTo(fibers[0], "Undone. ");
+    else if (fibers.length) this.announce(`Undone: ${plural(fibers.length, "fiber")}.`);
   }
 
   reset() {
-    if (!confirm("Forget all decisions made on this page, and go back to what the tables say?")) return;
+    if (!confirm("Forget all decisions made on this page, and return to the exclusions in the tables?")) return;
     this.decisions.reset();
     this.updateAll();
   }
 
   save() {
     download("exclude.csv", this.decisions.csv());
-    this.say(`exclude.csv is saved with ${plural(this.decisions.excluded().length, "fiber")}.`);
+    this.announce(`exclude.csv saved with ${plural(this.decisions.excluded().length, "fiber")}.`);
   }
 
   async copy() {
@@ -295,7 +295,7 @@ class Page {
     try {
       await navigator.clipboard.writeText(by("command").textContent);
     } catch {
-      document.execCommand("copy"); // what browsers allow for files
+      document.execCommand("copy"); // local files have no clipboard
     }
   }
 
@@ -344,5 +344,5 @@ class Page {
 }
 
 const page = new Page(new Study(JSON.parse(by("study").textContent)));
-// The pictures come after this script: the numbers need not wait for them.
+// The pictures come after this script, so that the numbers are shown first.
 document.addEventListener("DOMContentLoaded", () => page.open(0));

@@ -1,9 +1,9 @@
 // Plots on canvases: g-ratio against axon diameter, histograms, animals by group.
 
-const DOT = [0, 114, 178]; // darker than in the image: the ground is white
+const DOT = [0, 114, 178]; // darker than in the image, for a white background
 const GROUP_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"];
-const CELL = 12; // side of the squares by which the nearest dot is found, px
-const MARGIN = { left: 52, right: 12, top: 12, bottom: 40 };
+const CELL = 12; // px; side of the squares that group dots by place
+const MARGIN = { left: 66, right: 12, top: 12, bottom: 40 };
 
 // Steps of 1, 2 or 5 times a power of ten, about `count` of them.
 function niceStep(span, count) {
@@ -27,7 +27,7 @@ class Panel {
     this.frame = { left, top, right: this.width - right, bottom: this.height - bottom };
   }
 
-  // The numbers at the ends of both axes; null where one has no numbers.
+  // Set the numbers at the ends of both axes; null for an axis without numbers.
   setRanges(xRange, yRange) {
     Object.assign(this, { xRange, yRange });
   }
@@ -73,16 +73,16 @@ class Panel {
     return bottom - (bottom - top) * (value - low) / (high - low);
   }
 
-  say(text) {
+  describe(text) {
     this.canvas.setAttribute("aria-label", text);
   }
 }
 
-// Dots set pixel by pixel: twenty thousand drawn one by one would take too long to follow a click.
+// Dots, set pixel by pixel: drawing twenty thousand circles would take too long.
 class Dots {
   constructor(panel, expected) {
     Object.assign(this, { panel, count: 0, excluded: [] });
-    const size = Math.min(Math.max(120 / Math.sqrt(expected), 2.5), 6); // the fewer, the larger
+    const size = Math.min(Math.max(120 / Math.sqrt(expected), 2.5), 6); // larger if there are few
     this.data = new ImageData(panel.canvas.width, panel.canvas.height);
     this.pixels = new Uint32Array(this.data.data.buffer);
     this.side = Math.round(size * panel.ratio);
@@ -149,7 +149,7 @@ class Scatter {
     dots.put();
     panel.axes("axon diameter (µm)", "g-ratio");
     const crosses = dots.excluded.length / 2;
-    panel.say(`g-ratio against axon diameter of ${dots.count} whole fibers; ${crosses} excluded ones are crosses`);
+    panel.describe(`g-ratio against axon diameter of ${dots.count} whole fibers; ${crosses} excluded ones are crosses`);
     this.base = canvasOf(this.canvas.width, this.canvas.height);
     this.base.getContext("2d").drawImage(this.canvas, 0, 0);
     this.mark(this.current);
@@ -162,7 +162,7 @@ class Scatter {
     else this.cells.set(cell, [fiber, x, y]);
   }
 
-  // The fiber of the nearest dot, -1 where none is near.
+  // The fiber of the nearest dot; -1 if none is near.
   fiberAt(event) {
     const frame = this.canvas.getBoundingClientRect(), px = event.clientX - frame.left, py = event.clientY - frame.top;
     let best = -1, least = CELL;
@@ -218,7 +218,7 @@ function drawHistogram(canvas, values, label) {
   c.textAlign = "right";
   c.textBaseline = "top";
   c.fillText(text, frame.right, 0);
-  panel.say(`Histogram of ${label} of ${values.length} fibers, ${text}`);
+  panel.describe(`Histogram of ${label} of ${values.length} fibers, ${text}`);
 }
 
 const ANIMAL_PANELS = [
@@ -236,7 +236,7 @@ function drawAnimals(canvas, groups) {
     };
     drawAnimalPanel(panel, groups, column, label);
   });
-  panel.say(`Animals of ${groups.length} groups; the numbers are in the table of groups`);
+  panel.describe(`Animals of ${groups.length} groups; the numbers are in the table of groups`);
 }
 
 function drawAnimalPanel(panel, groups, column, label) {

@@ -1,11 +1,11 @@
-// One image as it is shown: its picture, which fiber each pixel belongs to, and a coloured layer.
+// One image: its picture, the fiber that each pixel belongs to, and a coloured layer.
 
 // Colours of page.css, as [red, green, blue]; opacity of sheath and axon, of 255.
 const COLOURS = {
   whole: [86, 180, 233], border: [153, 153, 153], doubtful: [230, 159, 0],
   confirmed: [0, 158, 115], excluded: [213, 94, 0],
 };
-const OUTSIDE = [110, 150]; // grey stripes where no tissue is, as in the overlays
+const OUTSIDE = [110, 150]; // grey stripes outside the counting frame, as in the overlays
 const SHEATH = 120;
 const AXON = 36;
 const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
@@ -45,8 +45,8 @@ class Scene {
     return new Scene(image, stored, picture);
   }
 
-  // Runs of pixels, row by row: twice the fiber's place in its image, from 2, plus 1 on its axon, or 1 where
-  // no tissue is; and the run's length. Both are numbers of 7 bits a byte, the lowest first.
+  // Decode runs of pixels, row by row: value (2 n on fiber n, 2 n + 1 on its axon, 1 outside the counting
+  // frame) and length. Both are numbers of 7 bits a byte, the lowest first.
   unpack(bytes) {
     this.values = new Uint32Array(this.width * this.height);
     this.boxes = new Int32Array(4 * this.image.count);
@@ -69,7 +69,7 @@ class Scene {
     }
   }
 
-  // Widen a fiber's box by a run; runs do not go beyond their row.
+  // Widen a fiber's box by a run; no run extends beyond its row.
   widen(local, from, to) {
     const box = this.boxes.subarray(4 * local, 4 * local + 4), y = Math.floor(from / this.width);
     box[0] = Math.min(box[0], from - y * this.width);
@@ -78,7 +78,7 @@ class Scene {
     box[3] = Math.max(box[3], y);
   }
 
-  // The fiber at a place of the picture, -1 where none is.
+  // The fiber at a place of the picture; -1 if there is none.
   fiberAt(x, y) {
     if (x < 0 || y < 0 || x >= this.width || y >= this.height) return -1;
     const value = this.values[Math.floor(y) * this.width + Math.floor(x)];
@@ -90,7 +90,7 @@ class Scene {
     return this.boxes.subarray(at, at + 4);
   }
 
-  // Colour all fibers anew; `kindOf` gives a fiber's name in COLOURS.
+  // Colour all fibers; `kindOf` gives a fiber's name in COLOURS.
   paintAll(kindOf) {
     const colours = new Uint32Array(2 * this.image.count + 2);
     for (let i = 0; i < this.image.count; i++) {
@@ -107,7 +107,7 @@ class Scene {
     this.context.putImageData(this.data, 0, 0);
   }
 
-  // Colour one fiber anew.
+  // Colour one fiber.
   paint(fiber, kind) {
     const value = 2 * (fiber - this.image.first) + 2, [left, top, right, bottom] = this.box(fiber);
     if (right < 0) return;

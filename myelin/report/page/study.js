@@ -1,8 +1,8 @@
 "use strict";
-// The study: its images, the columns of all fibers one after the other, and what was decided on each.
+// The study: its images, the columns of all fibers in one array each, and the decision on each fiber.
 
-const KEPT = 0; // not decided
-const CONFIRMED = 1; // looked at and kept
+const KEPT = 0; // without a decision
+const CONFIRMED = 1; // kept by decision
 const EXCLUDED = 2;
 
 function bytesOf(base64) {
@@ -26,7 +26,7 @@ class Study {
     this.takeTables();
   }
 
-  // Set what the tables say, as if nothing had been decided here.
+  // Set the exclusions of the tables, without decisions of this page.
   takeTables() {
     this.state = new Uint8Array(this.count);
     this.reason = new Array(this.count).fill("");
@@ -37,21 +37,16 @@ class Study {
     this.tables = this.state.slice();
   }
 
-  // Whether the fiber enters statistics of size.
+  // Whether the fiber counts for sizes.
   whole(fiber) {
     return this.state[fiber] !== EXCLUDED && !this.columns.touches_border[fiber];
   }
 
-  // Fibers whose state the tables do not know yet.
+  // Number of decisions that are not in the tables.
   pending() {
     let count = 0;
     for (let i = 0; i < this.count; i++) count += (this.state[i] === EXCLUDED) !== (this.tables[i] === EXCLUDED);
     return count;
-  }
-
-  // A name for a fiber that outlives new numbers.
-  place(fiber) {
-    return `${this.columns.x_px[fiber].toFixed(1)},${this.columns.y_px[fiber].toFixed(1)}`;
   }
 
   find(image, number) {

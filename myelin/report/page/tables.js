@@ -57,7 +57,7 @@ function head(table, caption, titles) {
   table.replaceChildren(element("caption", caption), element("thead", [element("tr", cells)]), element("tbody"));
 }
 
-// A cell with a text, which is cut where it is very long.
+// A cell with a text, which is cut if it is very long.
 function textCell(text = "") {
   const cell = element("td", text, "text");
   cell.title = text;
@@ -115,13 +115,13 @@ function fillGroups(table, groups) {
   }
 }
 
-function fillExcluded(table, study, fibers, goTo) {
+function fillExcluded(table, study, rules, fibers, goTo) {
   const more = fibers.length > SHOWN_EXCLUDED ? `, the first ${SHOWN_EXCLUDED}` : "";
   head(table, `${fibers.length} excluded${more}`, ["image", "fiber", "reason"]);
   table.tBodies[0].append(...fibers.slice(0, SHOWN_EXCLUDED).map((i) => element("tr", [
     textCell(study.images[study.imageOf[i]].name),
     element("td", [linkButton(String(study.columns.fiber[i]), () => goTo(i))]),
-    textCell(study.reason[i]),
+    textCell(rules.inWords(study.reason[i])),
   ])));
 }
 

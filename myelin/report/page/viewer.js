@@ -1,7 +1,7 @@
-// The image that is looked at: zoom, move, point at fibers.
+// The image: zoom, move, point at fibers.
 
 const KEPT_SCENES = 3; // decoded images in memory
-const CLICK_PX = 4; // a pointer that moved less was no drag
+const CLICK_PX = 4; // a pointer that moved less has clicked
 
 class Viewer {
   // `kindOf` gives a fiber's name in COLOURS; `events` are point(fiber), click(fiber) and shown(index).
@@ -22,7 +22,7 @@ class Viewer {
     this.wanted = index;
     let scene = this.scenes.get(index);
     if (!scene) scene = await Scene.load(this.study.images[index], index);
-    if (this.wanted !== index) return; // another one was asked for meanwhile
+    if (this.wanted !== index) return; // another image was requested meanwhile
     this.scenes.delete(index);
     this.scenes.set(index, scene);
     for (const old of this.scenes.keys()) if (this.scenes.size > KEPT_SCENES) this.scenes.delete(old);
@@ -67,7 +67,7 @@ class Viewer {
     this.draw();
   }
 
-  // Scroll the page to the image where less than half of it is in sight.
+  // Scroll the page to the image if less than half of it is visible.
   reveal() {
     const { top, bottom } = this.box.getBoundingClientRect(), middle = (top + bottom) / 2;
     const header = document.querySelector("header").offsetHeight;
@@ -81,7 +81,7 @@ class Viewer {
     const zoom = Math.min(Math.max(this.view.zoom, 0.15 * room / size), 0.5 * room / size);
     const x = (left + right + 1) / 2, y = (top + bottom + 1) / 2;
     const off = Math.max(Math.abs(x - this.view.x), Math.abs(y - this.view.y)) + size / 2;
-    if (zoom === this.view.zoom && off * zoom < room / 2) return; // it is
+    if (zoom === this.view.zoom && off * zoom < room / 2) return; // it is in view
     this.view = { zoom, x, y, whole: false };
   }
 
@@ -106,7 +106,7 @@ class Viewer {
     this.draw();
   }
 
-  // Colour fibers anew; all of this image without a list.
+  // Colour some fibers of this image; all without a list.
   refresh(fibers) {
     if (!this.scene) return;
     if (!fibers || fibers.length > 20) this.scene.paintAll(this.kindOf);
@@ -148,7 +148,7 @@ class Viewer {
     }
   }
 
-  // A cross on what is excluded and a question mark on what is doubtful: colours alone do not tell.
+  // Mark excluded fibers with a cross and doubtful ones with a question mark, besides the colour.
   drawMarks() {
     const c = this.context, size = 5 * (window.devicePixelRatio || 1), { first, count } = this.scene.image;
     c.font = `bold ${2.6 * size}px sans-serif`;
