@@ -1,8 +1,8 @@
-"""How quick is `report.html` in a browser: first paint, hover, exclusion, change of image, memory.
+"""Measure `report.html` in a browser: first paint, hover, exclusion, change of image, memory.
 
     python benchmarks/report_page.py morphometry/report.html
 
-Needs selenium, Chromium and its chromedriver. Times are medians, and in brackets the longest.
+Needs selenium, Chromium and its chromedriver. Times are medians, with the longest in brackets.
 """
 
 import shutil
@@ -61,7 +61,7 @@ const used = async () => {
 
 
 def start():
-    """Return a browser without a window."""
+    """Return a headless browser."""
     options = ChromeOptions()
     arguments = "headless=new no-sandbox disable-gpu window-size=1500,1000 js-flags=--expose-gc"
     for argument in [*arguments.split(), "enable-precise-memory-info"]:
