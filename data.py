@@ -10,14 +10,14 @@ and writes to `npydata/`:
     imgs_shape_train.npy, imgs_shape_test.npy            rows and columns; smaller images are
                                                          zero-padded at the bottom and right
     imgs_pixel_size_test.npy                             µm per pixel, NaN where unknown
-    imgs_sha256_train.npy, imgs_sha256_test.npy          of each file, to know when one has changed
-    imgs_take_train.npy, imgs_take_test.npy              --take, where it was given
+    imgs_stamp_train.npy, imgs_stamp_test.npy            size and time of each file
+    imgs_take_train.npy, imgs_take_test.npy              --take, if it was given
 
-Where a folder has changed since, train.py, extra_training.py and find_myelin.py pack it anew.
+If a folder changes, train.py, extra_training.py and find_myelin.py pack it again.
 
-TIFF, PNG, JPEG, BMP and SVS are read, 8-bit, 16-bit or float, grey or colour; CZI, LIF, ND2 and
-OME-Zarr with a library that the message about the first such image names. Of several images in a
-file, one is taken:
+Reads TIFF, PNG, JPEG, BMP and SVS, 8-bit, 16-bit or float, grey or colour; CZI, LIF, ND2 and
+OME-Zarr with a library that is named if it is missing. --take chooses one image of a file that
+holds several:
 
     python data.py --take channel=2
     python data.py --take page=3
@@ -31,7 +31,7 @@ from myelin.runtime.lock import holding
 
 
 @script
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Pack `raw/train` and `raw/test` into `npydata/`."""
     parser = Parser(__doc__)
     add_take_option(parser)

@@ -10,9 +10,9 @@ one over all, and `evaluation/bland_altman.png`.
 from pathlib import Path
 
 from myelin.folders.image_tree import names_within, source_of, takes_of
+from myelin.folders.mask_record import read_run
 from myelin.folders.mask_set import check_drawn, check_images, segmented
 from myelin.folders.naming import PREDS, find_masks, list_tree
-from myelin.folders.ownership import read_run
 from myelin.measure.agreement import compare, density_column, measure_columns, pool
 from myelin.measure.cases import (
     Reader,

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from myelin.folders.naming import NPYDATA
-from myelin.folders.packing import keep_up_to_train
+from myelin.folders.packing import repack_for_training
 from myelin.measure.fiber_width import FIBER_PX
 from myelin.network.model_file import (
     RESUME,
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     _, settings, _ = read_model_file(old)
     run = recipe.Run.from_arguments(args, recipe_of(old, settings, args))
     run.check((settings.rows or 0) * (settings.cols or 0))
-    keep_up_to_train()
+    repack_for_training()
     with holding(new.parent, new.name), holding(NPYDATA, "imgs_train.npy", shared=True):
         train(old, new, settings, run, args.resume)
     from myelin.train.calibration import calibrate_if_openvino  # late, for a fast --help

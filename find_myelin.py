@@ -8,10 +8,13 @@
 Writes, for every image of raw/test, preds/<id>_pred.png (myelin probability x 255),
 preds/<id>_mask.tif (0/255) and preds/<id>_overlay.png, all at the size of the image; also
 npydata/imgs_mask_test.npy (probabilities, float32) and preds/run.json (what made them). A mask in
-preds/ that was corrected by hand is kept; the model's is then preds/model/<id>_mask.tif.
-With --images nothing is packed, and an id is the path of an image within its folder: that of
-study/control/animal1/x.tif is control/animal1/x, its mask results/control/animal1/x_mask.tif.
+preds/ that you corrected by hand is kept; the model's is then preds/model/<id>_mask.tif.
+With --images nothing is packed, and an id is the path of an image within its folder:
+study/control/animal1/x.tif has the id control/animal1/x and the mask
+results/control/animal1/x_mask.tif.
 """
+
+from argparse import Namespace
 
 from myelin.folders.naming import PREDS
 from myelin.images.pixel_size import check_pixel_size
@@ -20,18 +23,18 @@ from myelin.measure.cases import add_out_option
 from myelin.network.engine import ENGINES, PRECISIONS
 from myelin.network.model_file import model_path
 from myelin.runtime.cli import Parser, number, script
-from myelin.segment.dask_team import address
+from myelin.segment.dask_workers import address
 from myelin.segment.pipeline import segment_files, segment_test
 from myelin.segment.run_options import Options
 
 
-def scale(text):
+def scale(text: str) -> float | None:
     """argparse type: a magnification, None for auto."""
     return None if text == "auto" else number(float, 0.01, 16)(text)
 
 
 @script
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Segment `raw/test`, or what `--images` names."""
     args = parse(argv)
     options = Options(
@@ -54,21 +57,21 @@ def main(argv=None):
         segment_test(model, options)
 
 
-def parse(argv):
+def parse(argv: list[str] | None) -> Namespace:
     """Return the arguments of the command line."""
     parser = Parser(__doc__)
     parser.add_argument(
         "model",
         nargs="?",
         default="bestmyelin.h5",
-        help="model file, in models/ when a bare name (default: bestmyelin.h5)",
+        help="model file; a bare name is looked up in models/ (default: bestmyelin.h5)",
     )
     parser.add_argument(
         "--threshold",
         type=number(float, 0.001, 0.999),
         metavar="P",
-        help="probability from which a pixel is myelin; lower makes sheaths thicker "
-        "(default: the model's own, 0.55 of bestmyelin.h5)",
+        help="probability from which a pixel is myelin, 0 to 1; lower makes sheaths thicker "
+        "(default: the model's own, 0.55 for bestmyelin.h5)",
     )
     parser.add_argument(
         "--myelin",
@@ -81,62 +84,61 @@ def parse(argv):
         "--scale",
         type=scale,
         metavar="auto|X",
-        help="magnification at which the network sees the images, such as 0.5; auto finds it, so "
-        "that fibers are as wide as those the model was trained on, the same for images that "
-        "belong together (default: auto)",
+        help="magnification at which the network sees the images, such as 0.5; auto finds one at "
+        "which fibers are as wide as in training, the same for images that belong together "
+        "(default: auto)",
     )
     parser.add_argument(
         "--pixel-size",
         type=check_pixel_size,
         metavar="UM",
-        help="µm per pixel of all images, kept in the masks for morphometry.py; does not change "
-        "what is found (default: from each image's OME or ImageJ tags)",
+        help="µm per pixel of all images, stored in the masks for morphometry.py; does not change "
+        "a mask (default: from each image's OME or ImageJ tags)",
     )
     parser.add_argument(
         "--engine",
         choices=ENGINES,
         default="auto",
-        help="what computes: OpenVINO, which is faster, or Keras; auto takes OpenVINO where it is "
-        "installed (default: auto)",
+        help="library that runs the network; auto takes OpenVINO, which is faster, if it is "
+        "installed, else Keras (default: auto)",
     )
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="how OpenVINO computes: auto takes 8-bit numbers, more than three times as fast, "
-        "where the processor has them and the model was proven with them, else bfloat16 where the "
-        "processor has it; float32 gives the same numbers on every machine (default: auto)",
+        help="numbers that OpenVINO computes with: auto uses int8 if the CPU supports it (VNNI, "
+        "AMX) and the model passed its int8 check, else bfloat16, else float32; float32 gives the "
+        "same numbers on every computer (default: auto)",
     )
     add_run_options(parser)
     args = parser.parse_args(argv)
     if args.take and not args.images:
-        parser.error("argument --take: for --images; of packed images, give it to data.py")
+        parser.error("argument --take: only with --images; for packed images, give it to data.py")
     return args
 
 
-def add_run_options(parser):
-    """Add what a run reads and writes, and how it deals with what is there."""
+def add_run_options(parser: Parser) -> None:
+    """Add what a run reads and writes, and how it deals with existing outputs."""
     parser.add_argument(
         "--images",
         nargs="+",
         metavar="PATH",
-        help="files, folders and folder trees to segment as they are, without packing; results lie "
-        "in --out as the images do in their tree, masks beside images are left alone "
-        "(default: raw/test, packed)",
+        help="files, folders and folder trees to segment as they are, without packing; --out gets "
+        "the same tree, masks beside images are left alone (default: raw/test, packed)",
     )
     add_take_option(parser)
     add_out_option(parser, PREDS)
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="with --images, stop before the start where an image cannot be read (default: it is "
-        "named at the end, with exit code 3, and the others are done)",
+        help="with --images, stop before the start if an image cannot be read (default: it is "
+        "named at the end, with exit code 3, and the others are segmented)",
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with a run of the same call that was stopped, killed or lost power, and begin "
-        "one where there is none; model, options and images must be the same (default: begin)",
+        help="skip images that a run with the same model and options has finished, and take over "
+        "its scales; with other settings it is an error (default: segment all)",
     )
     others = parser.add_mutually_exclusive_group()
     others.add_argument(
@@ -144,22 +146,22 @@ def add_run_options(parser):
         type=number(int, 1, 64),
         default=1,
         metavar="N",
-        help="processes that segment side by side, each with its share of the processors and with "
-        "as much memory as one alone; the results are the same (default: 1, which uses all)",
+        help="number of processes, each with its share of the processors and as much memory as "
+        "one alone; the results are the same (default: 1, which uses all processors)",
     )
     others.add_argument(
         "--dask",
         type=address,
         metavar="ADDRESS",
-        help="scheduler of a Dask cluster whose workers segment, as tcp://host:8786; they need "
-        "this suite and must see images, model and --out under the same paths; the results are the "
-        "same (default: this machine segments)",
+        help="scheduler of a Dask cluster that segments, as tcp://host:8786; its workers need "
+        "this suite and must see images, model and --out under the same paths; the results are "
+        "the same (default: this computer segments)",
     )
     parser.add_argument(
         "--force",
         action="store_true",
-        help="replace masks that were corrected by hand, after a copy to the folder corrected/ "
-        "beside them (default: they are kept)",
+        help="replace masks that you corrected by hand, after a copy to the folder corrected/ "
+        "beside them (default: keep them)",
     )
 
 

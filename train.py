@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from myelin.folders.naming import NPYDATA
-from myelin.folders.packing import keep_up_to_train
+from myelin.folders.packing import repack_for_training
 from myelin.measure.fiber_width import FIBER_PX
 from myelin.network.model_file import model_path, room_of_training
 from myelin.runtime.cli import Parser, number, script
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     run = recipe.Run.from_arguments(args, recipe.given_recipe(args, recipe.Recipe()))
     run.check((args.size or 0) ** 2)
     path = model_path(args.model)
-    keep_up_to_train()
+    repack_for_training()
     with holding(path.parent, path.name), holding(NPYDATA, "imgs_train.npy", shared=True):
         train(path, run, args.resume)
     from myelin.train.calibration import calibrate_if_openvino  # late, for a fast --help

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from myelin.exchange.import_rois import Imported
-from myelin.folders.mask_record import read_run, written_by_program
+from myelin.folders.mask_record import MODELS_OWN, read_run, written_by_program
 from myelin.folders.naming import PREDS, RAW_TEST, RAW_TRAIN, is_id, test_images
-from myelin.folders.ownership import MODELS_OWN, set_aside
+from myelin.folders.ownership import set_aside
 from myelin.images.formats import SUFFIXES
 from myelin.images.image import read_image, read_labels, read_mask, read_record, write_image
 from myelin.images.mask_checks import apart

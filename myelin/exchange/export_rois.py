@@ -13,8 +13,8 @@ from myelin.exchange.drawing import FASCICLE, NERVE, Drawing, Outline
 from myelin.exchange.geojson import write_geojson
 from myelin.exchange.imagej_rois import MAX_COORDINATE, write_zip
 from myelin.folders.image_tree import names_within, source_of, takes_of
+from myelin.folders.mask_record import read_run
 from myelin.folders.naming import MORPHOMETRY, find_masks, is_id
-from myelin.folders.ownership import read_run
 from myelin.images.image import read_labels, read_mask, read_record, write_image
 from myelin.measure.cases import Reader, images_of, read_cases
 from myelin.measure.exclude import mask_hash

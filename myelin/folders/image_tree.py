@@ -1,17 +1,17 @@
-"""Images in files, folders and folder trees, as they are: what `find_myelin.py --images` segments.
+"""Images in files, folders and folder trees, read as they are: `find_myelin.py --images`.
 
 An id is the path of an image within the tree, without its suffix and with / on every system:
-`control/animal1/x`. Results lie at the same place in the folder that they are written to.
+`control/animal1/x`. The outputs folder has the same tree.
 """
 
 import argparse
 import glob
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-
+from myelin.folders.image_source import ImageSource, SourceImage
+from myelin.folders.mask_record import MODELS_OWN, REPLACED, pixel_hash, read_run
 from myelin.folders.naming import (
     RAW_TEST,
     UNSAFE_NAME,
@@ -20,97 +20,53 @@ from myelin.folders.naming import (
     join_id,
     list_images,
 )
-from myelin.folders.ownership import MODELS_OWN, REPLACED, pixel_hash, read_run
-from myelin.images.image import read_image, read_record
-from myelin.images.plane_selection import parse_take
+from myelin.images.image import ImageRecord, read_image, read_record
+from myelin.images.plane_selection import parse_take, take_text
 from myelin.runtime.cli import UserError, printable, progress, shortened_list
 
-MAX_DEPTH = 40  # folders within folders; more are a mistake that no cycle of links shows
+MAX_DEPTH = 40  # folders within folders; a deeper tree is a mistake
 
 
-@dataclass
-class ImageFiles:
-    """Images that are read from their files one at a time; a sequence like `packed.TestSet`.
-
-    Attributes
-    ----------
-    source : Path
-        The folder that ids begin from.
-    paths : dict of str to Path
-        By id.
-    take : dict of str to int
-        Which image of files that hold several, as from `take.parse_take`.
-    ids : list of str
-        Of the images that can be read.
-    shapes : int array, (N, 2)
-    pixel_sizes_um : list of (float or None)
-    hashes : list of str
-        The `ownership.pixel_hash` of each.
-    failed : list of str
-        A text for each image, and each folder of images, that cannot be read.
-    """
-
-    source: Path
-    paths: dict
-    take: dict = field(default_factory=dict)
-    ids: list = field(default_factory=list)
-    shapes: np.ndarray = None
-    pixel_sizes_um: list = field(default_factory=list)
-    hashes: list = field(default_factory=list)
-    failed: list = field(default_factory=list)
-
-    def __len__(self):
-        return len(self.ids)
-
-    def __getitem__(self, index):
-        """Return one image, uint8 (rows, cols)."""
-        return read_image(read_record(self.paths[self.ids[index]], self.take))
-
-
-def open_images(given, out, strict=False, take=None):
-    """Find and read all images once, so that a night does not end at one that is damaged.
+def open_images(
+    given: list[str], out: Path, strict: bool = False, take: dict[str, int] | None = None
+) -> ImageSource:
+    """Find all images and read each once, so that a damaged one is known before the run starts.
 
     Parameters
     ----------
     given : list of str
-        Files, folders, or patterns of these.
+        Files, folders, or patterns.
     out : Path
-        Where results go; what lies there is none of the images.
+        Folder of the outputs; files in it are not images.
     strict : bool
-        Whether one that cannot be read is an error.
+        Whether an image that cannot be read is an error; else it is in `failed`.
     take : dict of str to int, optional
-
-    Returns
-    -------
-    ImageFiles
+        Which image of files that hold several.
 
     Raises
     ------
     UserError
         See `find_images`; or no image can be read.
     """
-    base, paths, unread = find_images(given, out)
-    images = ImageFiles(base, paths, take or {}, failed=unread)
-    shapes = []
-    for name, path in progress(images.paths.items(), "reading"):
+    base, paths, failed = find_images(given, out)
+    take, images = take or {}, []
+    for name, path in progress(paths.items(), "reading"):
         try:
-            record = read_record(path, images.take)
-            pixels = read_image(record)
+            record = read_record(path, take)
+            hashed = pixel_hash(read_image(record))
         except UserError as mistake:
-            images.failed.extend(mistake.args)
-            continue
-        images.ids.append(name)
-        images.hashes.append(pixel_hash(pixels))
-        images.pixel_sizes_um.append(pixel_size_of(record))
-        shapes.append(record.shape)
-    if images.failed and (strict or not images.ids):
-        raise UserError(*images.failed)
-    images.shapes = np.array(shapes, np.int64).reshape(-1, 2)
-    return images
+            failed.extend(mistake.args)
+        else:
+            size = pixel_size_of(record)
+            images.append(SourceImage(name, path, record.shape, size, hashed, take))
+    if failed and (strict or not images):
+        raise UserError(*failed)
+    origin = {"source": str(base), "given": list(map(str, given)), "take": take_text(take)}
+    return ImageSource(images, origin, failed)
 
 
-def pixel_size_of(record):
-    """Return the pixel size that an image records in µm, None where none can be used."""
+def pixel_size_of(record: ImageRecord) -> float | None:
+    """Return the pixel size in an image's metadata in µm, None if there is none to use."""
     try:
         return record.pixel_size()[0]
     except UserError as mistake:
@@ -121,23 +77,26 @@ def pixel_size_of(record):
 # ---------------------------------------------------------------- finding
 
 
-def find_images(given, out=None):
-    """Return the folder that ids begin from, {id: path} of the images, and what cannot be read.
+def find_images(
+    given: list[str], out: Path | None = None
+) -> tuple[Path, dict[str, Path], list[str]]:
+    """Return the folder that ids begin from, {id: path} of the images, and unreadable folders.
 
-    The folder is the one that was given, or the nearest above all that were; of what cannot be read
-    a text for each folder that has images only in such formats.
+    The folder is the given one, or the nearest that contains all that were given. There is an error
+    message for each folder that may not be opened or has images only in unreadable formats.
 
     Parameters
     ----------
     given : list of str
+        Files, folders, or patterns.
     out : Path, optional
-        Where results go; what lies there is none of the images.
+        Folder of the outputs; files in it are not images.
 
     Raises
     ------
     UserError
-        All mistakes at once: nothing there or nothing that can be read, names that not every
-        system allows, images whose results would have one name, what `naming.test_images` names.
+        All mistakes at once: no images, names that not every system allows, images whose outputs
+        would have the same name, and those of `naming.images_among`.
     """
     paths, mistakes = existing(given)
     if mistakes:
@@ -161,10 +120,10 @@ def find_images(given, out=None):
     return base, dict(sorted(found.items())), unread
 
 
-def existing(given):
-    """Return the paths that some texts name, patterns among them, and a mistake for each without.
+def existing(given: Iterable[str]) -> tuple[list[Path], list[str]]:
+    """Return the paths that were given, patterns expanded, and an error message for each missing.
 
-    PowerShell hands on patterns as they are.
+    PowerShell does not expand patterns.
     """
     paths, mistakes = [], []
     for text in map(str, given):
@@ -175,23 +134,25 @@ def existing(given):
     return paths, mistakes
 
 
-def common_folder(paths):
-    """Return the folder that was given, or the nearest above all that were."""
+def common_folder(paths: list[Path]) -> Path:
+    """Return the folder that was given, or the nearest that contains all paths."""
     folders = [path if is_folder(path) else path.parent for path in paths]
     if len(folders) == 1:
         return folders[0]
     try:
         common = os.path.commonpath(list(map(os.path.abspath, folders)))
         here = os.path.relpath(common)
-    except ValueError:  # of Windows
-        raise UserError("--images: lie on several drives, make a run for each") from None
+    except ValueError:  # on Windows
+        raise UserError("--images: on several drives, start one run for each") from None
     return Path(common if here.startswith(os.pardir) else here)
 
 
-def folders_of(paths, out, mistakes, unread):
-    """Yield each folder to look into, and the files of it that were given, None for all.
+def folders_of(
+    paths: list[Path], out: Path | None, mistakes: list[str], unread: list[str]
+) -> Iterator[tuple[Path, list[Path] | None]]:
+    """Yield each folder to search and the files in it that were given, None for all.
 
-    A folder that one may not look into is added to `unread`.
+    Error messages are added to `mistakes`; those about folders without permission to `unread`.
     """
     files = {}
     for path in paths:
@@ -203,24 +164,24 @@ def folders_of(paths, out, mistakes, unread):
                 if may_read(folder):
                     yield folder, None
                 else:
-                    unread.append(f"{folder}: no permission to look into it, ask for it or move it")
+                    unread.append(f"{folder}: no permission to open it, ask for it or move it")
         else:
             files.setdefault(path.parent, []).append(path)
     yield from files.items()
 
 
-def may_read(folder):
-    """Whether one may look into a folder."""
+def may_read(folder: Path) -> bool:
+    """Return whether this user may list a folder."""
     return os.access(folder, os.R_OK | os.X_OK)
 
 
-def is_folder(path):
-    """Whether a path is a folder that holds images; one of OME-Zarr is an image."""
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder of images; an OME-Zarr folder is one image."""
     return path.is_dir() and path.suffix.lower() != ".zarr"
 
 
-def walk(folder, out, above=()):
-    """Yield a folder and all within, sorted; not those of the system, of results, and above it."""
+def walk(folder: Path, out: Path | None, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Yield a folder and all folders in it, sorted, without hidden folders and those of results."""
     yield folder
     above = (*above, folder.resolve())
     for path in sorted(filter(is_folder, folder.iterdir() if may_read(folder) else ())):
@@ -228,15 +189,15 @@ def walk(folder, out, above=()):
         if is_hidden(path) or path.name == REPLACED:
             continue
         if real in above or len(above) > MAX_DEPTH:
-            print(f"note: {printable(str(path))}: leads back to a folder above it, not followed")
+            print(f"note: {printable(str(path))}: leads back to a folder above it, skipped")
         elif real == out or os.path.isfile(path / "run.json"):
-            print(f"note: {printable(str(path))}: results of a run, not segmented")
+            print(f"note: {printable(str(path))}: results of a run, skipped")
         else:
             yield from walk(path, out, above)
 
 
-def wrong_parts(folder, inner):
-    """Return what is wrong with the names of folders in an id, as texts."""
+def wrong_parts(folder: Path, inner: str) -> list[str]:
+    """Return error messages about the names of folders in an id."""
     parts = [] if inner == "." else inner.split("/")
     if any(UNSAFE_NAME.search(part) for part in parts):
         return [
@@ -244,37 +205,33 @@ def wrong_parts(folder, inner):
             "rename the folder"
         ]
     if MODELS_OWN in map(str.casefold, parts):
-        return [f"{folder}: a folder of that name is for the model's masks, rename it"]
+        return [f"{folder}: this name is reserved for the model's masks, rename the folder"]
     return []
 
 
-def clashes(found):
-    """Return a text for each two images whose results would have one name on some system."""
+def clashes(found: dict[str, Path]) -> list[str]:
+    """Return an error message for each two images whose outputs would have the same name."""
     taken, texts = {}, []
     for name, path in found.items():
         other = taken.setdefault(name.casefold(), path)
         if other != path:
-            texts.append(f"{path}: its results would have the names of those of {other}, rename it")
+            texts.append(f"{path}: its outputs would replace those of {other}, rename one")
     return texts
 
 
-def source_of(run):
-    """Return the folder of the images of a run, by its `run.json`; `raw/test` where it says none.
-
-    Parameters
-    ----------
-    run : dict or None
-    """
+def source_of(run: dict | None) -> Path:
+    """Return the folder of the images of a run, from `run.json`; `raw/test` by default."""
     source = (run or {}).get("source")
     return Path(source) if isinstance(source, str) else RAW_TEST
 
 
-def takes_of(run, paths):
-    """Return {path: which image of a file that holds several} of images of a run that has files.
+def takes_of(run: dict | None, paths: Iterable[Path]) -> dict[Path, dict[str, int]]:
+    """Return {path: which image of a file that holds several} for images that a run read as files.
 
     Parameters
     ----------
     run : dict or None
+        From `read_run`.
     paths : iterable of Path
     """
     text = (run or {}).get("take")
@@ -286,14 +243,14 @@ def takes_of(run, paths):
         raise UserError(f"take in run.json: {mistake}, run python find_myelin.py again") from None
 
 
-def names_within(folder):
-    """Return ids in the folders of a tree of masks: with `run.json` those in it, else all.
+def names_within(folder: Path) -> list[str]:
+    """Return ids that tell in which folders of a tree masks are: those of its run, if it has one.
 
-    The folders of masks alone, without `run.json`, are a tree where the first has no image.
+    Without a run, a tree has its masks in inner folders and none in the outermost.
     """
-    run = read_run(folder) if folder.is_dir() else None
+    run = read_run(folder)
     if run is not None:
-        return [*run.get("images", ()), *run.get("pending", ())]
+        return list(run["images"])
     if not folder.is_dir() or list_images(folder, []):
         return []
     inner = (path.relative_to(folder).as_posix() for path in walk(folder, folder.resolve()))

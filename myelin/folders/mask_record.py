@@ -19,7 +19,7 @@ from myelin.runtime.cli import UserError
 MODELS_OWN = "model"  # folder beside the user's masks for those of the model
 REPLACED = "corrected"  # folder beside the masks for copies of the user's that were replaced
 # What masks of one run have in common.
-SETTINGS = ("model_sha256", "threshold", "options")
+SETTINGS = ("model_sha256", "threshold", "options", "test_set")
 
 
 def pixel_hash(pixels: np.ndarray) -> str:
@@ -88,7 +88,7 @@ def written_by_program(
 def read_run(folder: Path) -> dict | None:
     """Return the summary of the run that wrote a folder of masks, None if no run did.
 
-    If `run.json` is missing, cannot be read, or is of a run that was stopped, the images are those
+    If `run.json` is missing, names no images, or is of a run that was stopped, the images are those
     whose masks have a record of that run.
 
     Returns
@@ -97,20 +97,26 @@ def read_run(folder: Path) -> dict | None:
         As `run.json`: the settings, "source", "complete", and "images", {id: record}.
     """
     run = read_summary(folder / "run.json")
-    if run is not None and run.get("complete") is not False:
+    if run is not None and run.get("complete") is not False and run["images"]:
         return run
     records = records_in(folder)
     if run is None and not records:
         return None
     if run is None:
-        run = {"complete": False, "images": {}, **settings_of(records[0][1])}
-    same = {name: record for name, record in records if settings_of(record) == settings_of(run)}
+        run = {"complete": False, "images": {}, "earlier": {}, **settings_of(records[0][1])}
+    wanted = settings_of(run)
+    same = {name: fact_of(record) for name, record in records if settings_of(record) == wanted}
     return run | {"images": dict(sorted((run["images"] | same).items()))}
 
 
 def settings_of(facts: dict) -> dict:
     """Return what the masks of one run have in common, from a record or a summary."""
     return {key: facts.get(key) for key in SETTINGS}
+
+
+def fact_of(record: dict) -> dict:
+    """Return what `run.json` says of one image, from the record of its mask."""
+    return {key: record[key] for key in sorted(record) if key not in (*SETTINGS, "version")}
 
 
 def read_summary(path: Path) -> dict | None:
@@ -122,12 +128,14 @@ def read_summary(path: Path) -> dict | None:
     except (ValueError, RecursionError):
         run = None
     if not isinstance(run, dict):
-        print(f"note: {path}: cannot be read, the records in the masks are used instead")
+        print(f"note: {path}: cannot be read, taken as missing")
         return None
     for key in ("images", "earlier"):
-        facts = run.get(key)
-        facts = facts.items() if isinstance(facts, dict) else ()
-        run[key] = {name: fact for name, fact in facts if is_id(name) and isinstance(fact, dict)}
+        facts = run.get(key, {})
+        named = facts.items() if isinstance(facts, dict) else ()
+        run[key] = {name: fact for name, fact in named if is_id(name) and isinstance(fact, dict)}
+        if len(run[key]) < len(facts):
+            run["complete"] = False  # the masks know better
     return run
 
 

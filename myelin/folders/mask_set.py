@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from myelin.folders.image_tree import find_images, source_of
+from myelin.folders.mask_record import hash_of_mask, pixel_hash, read_run, written_by_program
 from myelin.folders.naming import images_among, list_tree, test_images
-from myelin.folders.ownership import facts_in, hash_of_mask, hashes_in, pixel_hash, read_run
 from myelin.images.mask_checks import check_way_round
 from myelin.runtime.cli import UserError, one_line, shortened_list
 
@@ -80,20 +80,21 @@ def segmented(folder, masks, reader):
     if run is None:
         check_drawn([mask for mask, _ in masks.values()], reader)
         return Segmented(masks)
-    written, earlier = hashes_in(run, "images"), hashes_in(run, "earlier")
-    pending = run.get("pending", ())
-    planned = {*run.get("images", masks), *pending}
+    planned, stopped = set(run["images"]), run.get("complete") is False
     found = Segmented({}, run, missing=[name for name in sorted(planned) if name not in masks])
     for name, paths in masks.items():
-        known = {hashes[name] for hashes in (written, earlier) if name in hashes}
-        actual = hash_of_mask(paths[0], reader.mask) if known or name in pending else None
-        if name in planned and name not in pending and actual == written.get(name):
+        if stopped and paths[0].name.endswith("_mask.tif"):
+            planned.add(name)
+        if name not in planned:
+            continue
+        written = run["images"].get(name, {}).get("mask_sha256")
+        if written and hash_of_mask(paths[0], reader.mask) == written:
             found.masks[name] = paths
-        elif name in planned and actual not in known:
+        elif written_by_program(paths[0], run, name, reader.mask):  # in an earlier run
+            found.missing.append(name)
+        else:
             found.masks[name] = paths
             found.corrected.append(name)
-        elif name in planned:  # of an earlier run
-            found.missing.append(name)
     name_others(folder, masks, planned, found)
     check_drawn([masks[name][0] for name in found.corrected], reader)
     return found
@@ -118,9 +119,11 @@ def name_others(folder, masks, planned, found):
         )
     if found.corrected:
         print(f"corrected by hand, taken as they are: {', '.join(found.corrected)}")
-    shows = facts_in(found.run, "images", "has_fibers", bool)
+    facts = found.run["images"]
     empty = [
-        name for name in found.masks if name not in found.corrected and not shows.get(name, True)
+        name
+        for name in found.masks
+        if name not in found.corrected and facts.get(name, {}).get("has_fibers") is False
     ]
     if empty:
         print(
@@ -168,7 +171,11 @@ def check_images(found, images, folder, reader):
     """
     if found.run is None:
         return
-    known = hashes_in(found.run, "images", "image_sha256")
+    known = {
+        name: fact["image_sha256"]
+        for name, fact in found.run["images"].items()
+        if "image_sha256" in fact
+    }
     errors = [
         f"{path}: has changed since it was segmented, run {segmenting(found.run)}"
         for name, path in images.items()

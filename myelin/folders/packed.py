@@ -1,4 +1,4 @@
-"""The packed arrays in `npydata/`: stacks of frames, read and written one frame at a time."""
+"""The packed arrays in `npydata/`: the training pairs and the images to segment."""
 
 import argparse
 import math
@@ -8,110 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
+from myelin.folders.image_source import ImageSource, SourceImage
+from myelin.folders.mask_record import pixel_hash
 from myelin.folders.naming import NPYDATA, RAW_TEST, RAW_TRAIN, is_stem
+from myelin.folders.stack import Stack, load_array
 from myelin.images.pixel_size import is_possible
-from myelin.images.plane_selection import parse_take
-from myelin.runtime.cli import UserError
-from myelin.runtime.disk import allocate
+from myelin.images.plane_selection import parse_take, take_text
+from myelin.runtime.cli import UserError, progress
+
+PROBABILITIES = NPYDATA / "imgs_mask_test.npy"
+UNFINISHED = NPYDATA / "imgs_mask_test.unfinished.npy"  # that array while a run writes it
 
 
-class Stack:
-    """A packed `.npy` file as a sequence of frames, mapped into memory one frame at a time.
-
-    A mapping kept open would count every frame it has touched as the program's memory.
-
-    Parameters
-    ----------
-    path : path
-    shape, dtype : optional
-        Given both, a new file is made.
-
-    Raises
-    ------
-    UserError
-        No such file, or it holds anything but (N, rows, cols) frames.
-    """
-
-    def __init__(self, path, shape=None, dtype=None):
-        self.path = Path(path)
-        if shape is not None:
-            make_array(self.path, shape, np.dtype(dtype))
-        frames = load_array(self.path)
-        self.made = self.stamp()
-        self.shape, self.dtype = frames.shape, frames.dtype
-        if len(self.shape) != 3 or self.dtype not in (np.uint8, np.float32):
-            raise UserError(
-                f"{self.path}: {self.dtype} of shape {self.shape}, expected frames of uint8 as "
-                "(N, rows, cols), run python data.py again"
-            )
-
-    def __reduce__(self):
-        # Another process opens the file itself: a machine that shares it may number it otherwise.
-        return type(self), (self.path,)
-
-    def __len__(self):
-        return self.shape[0]
-
-    def __getitem__(self, index):
-        return np.array(self.mapped(index))
-
-    def mapped(self, index):
-        """Return a frame still on disk: only what is taken from it is read."""
-        if self.stamp() != self.made:
-            raise UserError(f"{self.path}: packed anew while in use, start again")
-        return np.load(self.path, mmap_mode="r")[index]
-
-    def __setitem__(self, index, image):
-        """Write an image into a frame of a new file, whose rest stays zero.
-
-        Written as bytes and not through a mapping: a full disk would kill that unheard.
-        """
-        frame = np.zeros(self.shape[1:], self.dtype)
-        rows, cols = image.shape
-        frame[:rows, :cols] = image
-        self.write(index, 0, frame)
-
-    def put_rows(self, index, first, rows):
-        """Write some rows of an image into a frame of a new file, as `__setitem__` does."""
-        padded = np.zeros((len(rows), self.shape[2]), self.dtype)
-        padded[:, : rows.shape[1]] = rows
-        self.write(index, first, padded)
-
-    def write(self, index, first, rows):
-        """Write whole rows of a frame, from its row `first` on."""
-        place = (range(len(self))[index] - len(self)) * self.shape[1] + first
-        with open(self.path, "r+b") as file:
-            file.seek(place * rows[0].nbytes, os.SEEK_END)
-            file.write(rows.data)
-
-    def stamp(self):
-        """Return what tells this file from another of its name."""
-        facts = os.stat(self.path)
-        return facts.st_ino, facts.st_size
-
-
-def make_array(path, shape, dtype):
-    """Write a `.npy` file of zeros, its place on the disk set aside."""
-    header = {"descr": dtype.str, "fortran_order": False, "shape": tuple(map(int, shape))}
-    with open(path, "wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        allocate(file, math.prod(header["shape"]) * dtype.itemsize)
-
-
-def load_array(path):
-    """Return a `.npy` file mapped into memory, never unpickled; or a user's error."""
-    try:
-        with np.errstate(over="raise"):  # of a size that no file has
-            return np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file, run python data.py first") from None
-    except Exception as error:  # a damaged header can raise anything in NumPy
-        found = f"{type(error).__name__}: {error}"[:200]
-        raise UserError(f"{path}: not a packed array ({found}), run python data.py again") from None
-
-
-def load_texts(path):
-    """Return a `.npy` file of texts as lists."""
+def load_texts(path: Path) -> list:
+    """Return an `.npy` file of texts as lists."""
     texts = load_array(path)
     try:
         if texts.dtype.kind == "U" and texts.ndim:
@@ -141,39 +51,7 @@ class TrainingSet:
     shapes: np.ndarray
 
 
-@dataclass(frozen=True)
-class TestSet:
-    """The packed images to segment.
-
-    Attributes
-    ----------
-    images : Stack
-        uint8, (N, rows, cols).
-    ids : list of str
-        File stems.
-    shapes : int array, (N, 2)
-        True rows and columns; the rest of a frame is padding.
-    pixel_sizes_um : list of (float or None)
-        µm per pixel; None where unknown.
-    """
-
-    __test__ = False  # not a test, whatever its name says to pytest
-
-    images: Stack
-    ids: list
-    shapes: np.ndarray
-    pixel_sizes_um: list
-
-    def __len__(self):
-        return len(self.ids)
-
-    def __getitem__(self, index):
-        """Return one image at its true size, uint8 (rows, cols)."""
-        rows, cols = self.shapes[index]
-        return np.array(self.images.mapped(index)[:rows, :cols])
-
-
-def load_train():
+def load_train() -> TrainingSet:
     """Return the packed `TrainingSet`.
 
     Raises
@@ -190,17 +68,68 @@ def load_train():
     return TrainingSet(images, masks, load_ids("train", images), load_shapes("train", images))
 
 
-def load_test():
-    """Return the packed `TestSet`.
+def load_test() -> ImageSource:
+    """Return the packed images to segment.
 
     Raises
     ------
     UserError
         An array is missing, or does not fit the images.
     """
-    images = Stack(NPYDATA / "imgs_test.npy")
-    ids, shapes = load_ids("test", images), load_shapes("test", images)
-    return TestSet(images, ids, shapes, load_pixel_sizes("test", images))
+    stack = Stack(NPYDATA / "imgs_test.npy")
+    ids, shapes = load_ids("test", stack), load_shapes("test", stack)
+    sizes, images = load_pixel_sizes("test", stack), []
+    for frame, name in enumerate(progress(ids, "checking")):
+        rows, cols = map(int, shapes[frame])
+        hashed = pixel_hash(stack.mapped(frame)[:rows, :cols])
+        images.append(
+            SourceImage(name, stack.path, (rows, cols), sizes[frame], hashed, frame=frame)
+        )
+    origin = {"source": str(RAW_TEST), "take": take_text(packed_take("test"))}
+    return ImageSource(images, origin, packed_shape=stack.shape)
+
+
+def earlier_probabilities(shape: tuple[int, int, int] | None) -> Stack | None:
+    """Return the array of probabilities of a stopped or finished run, None if it does not fit.
+
+    Parameters
+    ----------
+    shape : (int, int, int) or None
+        Number of images, rows, columns; None for images that are not packed.
+    """
+    for path in (UNFINISHED, PROBABILITIES) if shape else ():
+        try:
+            stack = Stack(path)
+        except UserError:
+            continue
+        if stack.shape == shape and stack.dtype == np.float32:
+            return stack
+    return None
+
+
+def begin_probabilities(shape: tuple[int, int, int] | None, earlier: Stack | None) -> Path | None:
+    """Return the path of the array that takes the probabilities of a run, None if not packed.
+
+    Parameters
+    ----------
+    shape
+        As for `earlier_probabilities`.
+    earlier : Stack or None
+        The array to continue; else a new one is made.
+    """
+    if shape is None:
+        return None
+    if earlier is None:
+        Stack(UNFINISHED, shape, np.float32)
+    else:
+        os.replace(earlier.path, UNFINISHED)
+    return UNFINISHED
+
+
+def finish_probabilities(path: Path | None) -> None:
+    """Give the array of a run that has ended its final name."""
+    if path:
+        os.replace(path, PROBABILITIES)
 
 
 def misfit(path, images):

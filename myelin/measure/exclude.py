@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from myelin.folders.ownership import pixel_hash
+from myelin.folders.mask_record import pixel_hash
 from myelin.measure.rules import add_rule_options, limits_of, rule_reasons
 from myelin.pixels.regions import mask_without
 from myelin.runtime.cli import UserError

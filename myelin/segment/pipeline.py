@@ -1,319 +1,342 @@
-"""Segment the packed test images into `preds/`: the work of find_myelin.py, also after training."""
+"""Segment images into a folder: the work of find_myelin.py, also after training."""
 
 import contextlib
 import dataclasses
-import itertools
 import math
-import os
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Iterator
+from pathlib import Path
 
-import numpy as np
-
+from myelin.folders.image_source import ImageSource, SourceImage
 from myelin.folders.image_tree import open_images
-from myelin.folders.naming import NPYDATA, PREDS, RAW_TEST
-from myelin.folders.ownership import pixel_hash
-from myelin.folders.packed import Stack, TestSet, load_test, packed_take
-from myelin.folders.packing import keep_up
+from myelin.folders.mask_record import read_run
+from myelin.folders.naming import NPYDATA, PREDS
+from myelin.folders.ownership import users_masks
+from myelin.folders.packed import (
+    begin_probabilities,
+    earlier_probabilities,
+    finish_probabilities,
+    load_test,
+)
+from myelin.folders.packing import repack_if_changed
+from myelin.folders.stack import Stack
 from myelin.images.image import MAX_PIXELS
-from myelin.images.plane_selection import take_text
-from myelin.network.engine import open_engine
 from myelin.network.model_file import read_model_file
-from myelin.network.preprocessing import dataset_statistics
-from myelin.network.quantization import read_scales
-from myelin.runtime.cli import PartlyDone, UserError, progress
+from myelin.network.preprocessing import Preprocessing, dataset_statistics
+from myelin.runtime.cli import PartlyDone, UserError, count_of, progress, quote
 from myelin.runtime.disk import check_room
 from myelin.runtime.files import name_leftovers, sha256, times_written
 from myelin.runtime.lock import holding
-from myelin.segment.dask_team import DaskTeam, joined
-from myelin.segment.resume import choice_of, decisions, run_to_resume
-from myelin.segment.run_options import DEFAULTS, described
-from myelin.segment.run_record import RunRecord
-from myelin.segment.run_report import name_corrected, report
-from myelin.segment.scale_groups import decide
-from myelin.segment.segmenter import Segmenter, Setup
-from myelin.segment.workers import Team, threads_beside
+from myelin.runtime.stopping import State
+from myelin.runtime.version import suite_version
+from myelin.segment.dask_workers import dask_cluster
+from myelin.segment.image_job import Job, Outcome, RunContext, engine_of
+from myelin.segment.run_options import DEFAULTS, Options
+from myelin.segment.run_report import report, report_copies
+from myelin.segment.run_summary import (
+    Summary,
+    add_missing_records,
+    differences,
+    finished_images,
+    set_aside_outdated,
+)
+from myelin.segment.scale_groups import Choice, decide
+from myelin.segment.workers import Workers, process_pool, threads
 
-PROBABILITIES = NPYDATA / "imgs_mask_test.npy"
-UNFINISHED = NPYDATA / "imgs_mask_test.unfinished.npy"
-# Most that a pixel takes in preds/: the probability, and the overlay's three colours.
+# Most that a pixel takes in the outputs: the probability, and the overlay's three colours.
 BYTES_PER_PIXEL = 4
 
 
-def segment_test(model, options=DEFAULTS):
-    """Segment every test image.
-
-    Parameters
-    ----------
-    model : Path
-    options : Options
+def segment_test(model: Path, options: Options = DEFAULTS) -> None:
+    """Segment every image of `raw/test`, packed anew if the folder has changed.
 
     Raises
     ------
     UserError
-        No packed images, no usable model or engine, or a scale that an image does not fit.
+        There are no images, no usable model or engine, or an image does not fit the scale.
     """
-    keep_up("test")
+    repack_if_changed("test")
     with holding(options.out), holding(NPYDATA, "imgs_test.npy", shared=True):
-        origin = {"source": str(RAW_TEST), "take": take_text(packed_take("test"))}
-        failed = segment_images(load_test(), model, options, origin)
+        failed = segment_images(load_test(), model, options)
     if failed:
         raise PartlyDone(*failed)
 
 
-def segment_files(given, model, options=DEFAULTS, strict=False, take=None):
+def segment_files(
+    given: list[str],
+    model: Path,
+    options: Options = DEFAULTS,
+    strict: bool = False,
+    take: dict[str, int] | None = None,
+) -> None:
     """Segment files, folders and folder trees as they are.
 
     Parameters
     ----------
     given : list of str
-    model, options
-        As for `segment_test`.
+    model : Path
+    options : Options
     strict : bool
-        Whether an image that cannot be read stops the run before it starts; else it is named at the
-        end, and the others are done.
+        Whether an image that cannot be read stops the run before it starts; else the image is named
+        at the end and the others are segmented.
     take : dict of str to int, optional
-        Which image of files that hold several, as from `take.parse_take`.
+        Which image of files that hold several, as from `plane_selection.parse_take`.
 
     Raises
     ------
     PartlyDone
         An image could not be read.
     UserError
-        As `segment_test`, and see `tree.open_images`.
+        As `segment_test`, and see `image_tree.open_images`.
     """
     with holding(options.out):
-        images = open_images(given, options.out, strict, take)
-        origin = {"source": str(images.source), "given": list(map(str, given))}
-        origin["take"] = take_text(images.take)
-        failed = images.failed + segment_images(images, model, options, origin)
+        failed = segment_images(open_images(given, options.out, strict, take), model, options)
     if failed:
         raise PartlyDone(*failed)
 
 
-def segment_images(test, model, options, origin):
-    """Segment a `TestSet` or `tree.ImageFiles`; `origin` says in `run.json` where they are from."""
-    weights, stated, _ = read_model_file(model)
-    model_sha256 = sha256(model)
-    settings = with_statistics(stated, test)
-    threshold = settings.threshold if options.threshold is None else options.threshold
-    if options.scale and settings.frame == "resize":
-        raise UserError(f"--scale: {model} sees every image at one size, leave it out")
-    scales = read_scales(model, model_sha256) if options.precision == "auto" else None
-    opening = weights, settings, options.engine, options.precision, scales
-    count = min(options.workers, len(test.ids))
-    engine = open_engine(*opening, *threads_beside(count - 1))
-    facts = {
-        "model": str(model),
-        "model_sha256": model_sha256,
-        "model_preprocessing": dataclasses.asdict(stated),
-        "threshold": threshold,
-        "engine": engine.name,
-        "options": options.shared(),
-        **origin,
-    }
-    with joined(options, test, model, model_sha256, settings, engine.name) as cluster:
-        run, decided = looked_at(engine, settings, test, model, options, facts)
-        before = times_written(options.out)
-        with keeping(test, run) as (stack, run):
-            record = RunRecord(options.out, decided, options.force, run, **facts)
-            if run:
-                print(f"going on: {len(record.images)} of {len(decided)} images are done")
-            setup = Setup(test, settings, threshold, options.out, stack and stack())
-            work = Segmenter(setup, engine)
-            if cluster and record.pending:
-                del engine, work  # the memory is for the workers'
-                work = DaskTeam(cluster, setup)
-            elif (count := min(count, len(record.pending))) > 1:
-                work = Team(count, work, opening)
-            failed = segment_all(work, test.ids, record)
-    record.finish()
-    name_others(record, before, test.ids)
-    report(record.images, model, options.out)
-    name_corrected(record)
-    return failed
-
-
-def looked_at(engine, settings, test, model, options, facts):
-    """Return the run to go on with, None where one is to begin, and what is decided of images."""
-    known = known_of(test, options)
-    run = run_to_resume(options.out, facts, known) if options.resume else None
-    if run:
-        return run, decisions(run)
-    check_room(room_needed(test, options.out), "make room on it or take fewer images")
-    choices = decide(engine, settings, test, options.myelin, options.scale)
-    check_sizes(test, choices)
-    return None, {
-        name: known[name] | described(choice, settings, model, options, read_alone(test, name))
-        for name, choice in zip(test.ids, choices, strict=True)
-    }
-
-
-def read_alone(test, name):
-    """Return the words of a call that read one image alone; none where images are packed."""
-    if isinstance(test, TestSet):
-        return []
-    return ["--images", test.paths[name], *(["--take", take_text(test.take)] if test.take else [])]
-
-
-def known_of(test, options):
-    """Return {id: fact} of what is known of images before anything is decided."""
-    hashes = getattr(test, "hashes", None) or [
-        pixel_hash(test[index]) for index in progress(range(len(test)), "checking")
-    ]
-    facts = {}
-    for name, hashed, packed_um in zip(test.ids, hashes, test.pixel_sizes_um, strict=True):
-        size, source = options.pixel_size(packed_um)
-        facts[name] = {"pixel_size_um": size, "pixel_size_source": source, "image_sha256": hashed}
-    return facts
-
-
-@contextlib.contextmanager
-def keeping(test, run):
-    """Keep probabilities of packed images in an array that outlives a run which is stopped.
-
-    Yields
-    ------
-    stack : function or None
-        Returns the path of the array, made new where none is gone on with; to be called after
-        `run.json` is written, so that it never speaks of another array.
-    run : dict or None
-        `run` where it can be gone on with.
-    """
-    if not isinstance(test, TestSet):
-        yield None, run
-        return
-    shape = test.images.shape
-    kept = run and next((path for path in (UNFINISHED, PROBABILITIES) if fits(path, shape)), None)
-    if kept:
-        os.replace(kept, UNFINISHED)
-    else:
-        UNFINISHED.unlink(missing_ok=True)
-    yield lambda: UNFINISHED if kept else Stack(UNFINISHED, shape, np.float32).path, kept and run
-    os.replace(UNFINISHED, PROBABILITIES)
-
-
-def fits(path, shape):
-    """Whether a file is an array of probabilities of images of a shape (N, rows, cols)."""
-    try:
-        stack = Stack(path)
-    except UserError:
-        return False
-    return stack.shape == shape and stack.dtype == np.float32
-
-
-def segment_all(work, ids, record):
-    """Segment the images that a run has to do, and write their masks.
-
-    Parameters
-    ----------
-    work : work.Segmenter, workers.Team or dask_team.DaskTeam
-    ids : list of str
-    record : RunRecord
-
-    Returns
-    -------
-    list of str
-        A text for each image that could not be read any more.
-    """
-
-    def job(index):
-        """Look at the user's masks as late as can be."""
-        fact = record.pending[ids[index]]
-        users = record.users_masks(ids[index], fact["image_sha256"])
-        return index, choice_of(fact), users[0] if users else None
-
-    failed = {}
-    todo = [index for index, name in enumerate(ids) if name in record.pending]
-    # One image is read or written while the network sees another.
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(record.closing())
-        pool = stack.enter_context(ThreadPoolExecutor(work.width))
-        stack.enter_context(work)
-        results = as_done(pool, work, map(job, todo), work.width)
-        stack.callback(results.close)
-        for index, found in progress(results, "segmenting", total=len(todo)):
-            fact = dict(record.pending[ids[index]])
-            if isinstance(found, UserError):
-                failed[index] = found.args
-            elif found[0] != fact["image_sha256"]:
-                failed[index] = [f"{ids[index]}: has changed since the run began, start it again"]
-            else:
-                users = record.users_masks(ids[index], fact["image_sha256"])
-                share = round(float(found[1].mean()), 4)
-                fact |= {"myelin_area_fraction": share}
-                record.put_mask(ids[index], found[1], users, **fact)
-    return [text for index in sorted(failed) for text in failed[index]]
-
-
-def as_done(pool, call, jobs, count):
-    """Yield the first argument of each call and its result, in the order in which they end.
-
-    So that none waits for a slower one, such as a scan. `count` are ahead and no more.
-    """
-    running, jobs = {}, iter(jobs)
-    try:
-        while True:
-            for job in itertools.islice(jobs, count + 1 - len(running)):
-                running[pool.submit(call, *job)] = job[0]
-            if not running:
-                return
-            done = wait(running, return_when=FIRST_COMPLETED).done
-            for future in [future for future in running if future in done]:
-                yield running.pop(future), future.result()
-    finally:
-        for future in running:
-            future.cancel()
-
-
-def name_others(record, before, ids):
-    """Name the files in the folder that are neither of this run nor the user's."""
-    kept, ids = set(record.kept), set(ids)
-    others = {
-        path: time
-        for path, time in before.items()
-        if path not in kept and path.stem.removesuffix("_axon") not in ids
-    }
-    done = {f"{name}_{part}" for name in record.images for part in ("mask", "pred", "overlay")}
-    others = {path: time for path, time in others.items() if path.stem not in done}
-    name_leftovers(record.folder, others)
-
-
-def segment_if_packed(model):
-    """Segment the test images after training, as the original did, where there are any."""
+def segment_if_packed(model: Path) -> None:
+    """Segment the test images after training, as the original did, if there are any."""
     if (NPYDATA / "imgs_test.npy").exists():
         segment_test(model)
 
 
-def room_needed(test, folder=PREDS):
-    """Return the bytes that a run will write, {folder: int}."""
-    results = {folder: BYTES_PER_PIXEL * int(np.prod(test.shapes, axis=1).sum())}
-    if isinstance(test, TestSet):
-        return {NPYDATA: 4 * math.prod(test.images.shape)} | results
-    return results
+def segment_images(source: ImageSource, model: Path, options: Options) -> list[str]:
+    """Segment the images of a source; return an error message for each that failed."""
+    run, settings, facts = open_run(source, model, options)
+    with open_workers(options, len(source)) as workers:
+        before = times_written(options.out)
+        earlier = read_run(options.out) or {"images": {}, "earlier": {}}
+        array = earlier_probabilities(source.packed_shape) if options.resume else None
+        finished = finished_part(source, settings, options, earlier, array)
+        check_room(room_needed(source, options.out), "free some or take fewer images")
+        choices = decide_scales(run, source, options, finished)
+        summary = begin_summary(source, options, earlier, facts)
+        run = dataclasses.replace(
+            run,
+            threads=workers.threads,
+            summary_sha256=summary.save(complete=False),
+            probabilities=begin_probabilities(source.packed_shape, array),
+        )
+        jobs = [
+            Job(run, image, choice, settings | described(image, choice, run, options))
+            for image, choice in zip(source.images, choices, strict=True)
+            if image.name not in finished
+        ]
+        failed = segment_all(workers, jobs, summary, finished)
+    finish_probabilities(run.probabilities)
+    report_leftovers(summary, before, source)
+    report(summary, model)
+    return [*source.failed, *failed]
 
 
-def room_if_packed():
-    """Return the bytes that `segment_if_packed` will write, {folder: int}."""
-    return room_needed(load_test()) if (NPYDATA / "imgs_test.npy").exists() else {}
+# ---------------------------------------------------------------- the steps
 
 
-def with_statistics(settings, test):
-    """Return a model's settings, completed for a file of 2018 by the statistics of the test set."""
+@contextlib.contextmanager
+def open_workers(options: Options, count: int) -> Iterator[Workers]:
+    """Yield what segments a number of images: threads, processes or a cluster."""
+    processes = min(options.workers, count)
+    if options.dask:
+        opened = dask_cluster(options.dask)
+    elif processes > 1:
+        opened = process_pool(processes)
+    else:
+        opened = threads()
+    with opened as workers:
+        yield workers
+
+
+def open_run(source: ImageSource, model: Path, options: Options) -> tuple[RunContext, dict, dict]:
+    """Open the engine for a model.
+
+    Returns
+    -------
+    run : RunContext
+    settings : dict
+        What the record of every mask of this run holds.
+    facts : dict
+        What `run.json` says of all images.
+    """
+    weights, stated, _ = read_model_file(model)
+    settings = with_statistics(stated, source)
+    if options.scale and settings.frame == "resize":
+        raise UserError(f"--scale: {model} resizes every image to one size, leave it out")
+    run = RunContext(
+        model,
+        sha256(model),
+        dataclasses.replace(settings, training={}, provenance={}),
+        settings.threshold if options.threshold is None else options.threshold,
+        options.engine,
+        options.precision,
+        folder=options.out,
+        force=options.force,
+    )
+    run = dataclasses.replace(run, engine_name=engine_of(run, weights).name)
+    shared = {
+        "model_sha256": run.model_sha256,
+        "threshold": run.threshold,
+        "options": options.given(),
+    }
+    if stated.normalize == "test set":
+        shared["test_set"] = [settings.mean, settings.std]
+    facts = {"model": str(model), "model_preprocessing": dataclasses.asdict(stated)}
+    facts |= {"engine": run.engine_name, **shared, **source.origin}
+    return run, shared, facts
+
+
+def with_statistics(settings: Preprocessing, source: ImageSource) -> Preprocessing:
+    """Return a model's settings; a file of 2018 gets the mean and deviation of the test images."""
     if settings.normalize != "test set":
         return settings
-    mean, std = dataset_statistics(map(test.__getitem__, range(len(test))), settings)
+    mean, std = dataset_statistics(map(source.__getitem__, range(len(source))), settings)
     return dataclasses.replace(settings, normalize="dataset", mean=mean, std=std)
 
 
-def check_sizes(test, choices):
-    """Raise where an image would be too large or too small for the network."""
+def finished_part(
+    source: ImageSource, settings: dict, options: Options, earlier: dict, array: Stack | None
+) -> dict[str, Outcome]:
+    """Return the outcomes of the images that need not be segmented again, with `--resume`."""
+    if not options.resume or "threshold" not in earlier:
+        return {}
+    if differs := differences(earlier, settings):
+        if options.force:
+            return {}
+        raise UserError(
+            f"{options.out}: --resume, but the run there differs in {', '.join(differs)}; repeat "
+            "its call, or leave out --resume to begin anew"
+        )
+    finished = finished_images(options.out, source, settings, options.force, array)
+    if finished:
+        print(f"continuing: {len(finished)} of {count_of(len(source), 'image')} are finished")
+    return finished
+
+
+def decide_scales(
+    run: RunContext, source: ImageSource, options: Options, finished: dict[str, Outcome]
+) -> list[Choice]:
+    """Return polarity and scale of every image; a group takes over those of its finished images."""
+    if len(finished) == len(source):
+        return [Choice(1.0, False)] * len(source)
+    choices = decide(engine_of(run), run.settings, source, options.myelin, options.scale)
+    known = {}
+    for image, choice in zip(source.images, choices, strict=True):
+        record = finished[image.name].record if image.name in finished else {}
+        if record.get("has_fibers"):
+            known.setdefault((choice.group, choice.dark), record["network_scale"])
+    for index, choice in enumerate(choices):
+        if choice.has_fibers and (choice.group, choice.dark) in known:
+            scale = known[choice.group, choice.dark]
+            choices[index] = dataclasses.replace(choice, scale=scale)
+    check_sizes(source, choices)
+    return choices
+
+
+def check_sizes(source: ImageSource, choices: list[Choice]) -> None:
+    """Raise a UserError if an image would be too large or too small for the network."""
     errors = []
-    for name, (rows, cols), choice in zip(test.ids, test.shapes, choices, strict=True):
+    for image, choice in zip(source.images, choices, strict=True):
+        rows, cols = image.shape
         fits = choice.scale**2 * rows * cols <= MAX_PIXELS and min(rows, cols) * choice.scale >= 1
         if choice.has_fibers and not fits:
             errors.append(
-                f"{name}: {rows} x {cols} pixels at scale {choice.scale:g} are too many or too few "
-                "for the network, choose another --scale"
+                f"{image.name}: {rows} x {cols} pixels at scale {choice.scale:g} are too many or "
+                "too few for the network, choose another --scale"
             )
     if errors:
         raise UserError(*errors)
+
+
+def begin_summary(source: ImageSource, options: Options, earlier: dict, facts: dict) -> Summary:
+    """Return the summary of a run that begins, after the user's files of other images are moved."""
+    add_missing_records(options.out, earlier)
+    report_copies("the image has changed", set_aside_outdated(options.out, source, earlier))
+    users = {
+        name: fact
+        for name, fact in earlier["images"].items()
+        if name in source.names and users_masks(options.out, name)
+    }
+    return Summary(options.out, users, **facts)
+
+
+def described(image: SourceImage, choice: Choice, run: RunContext, options: Options) -> dict:
+    """Return what the record of a mask says of its image and of how it is segmented."""
+    size, origin = options.pixel_size(image.pixel_size_um)
+    return {
+        "image_sha256": image.sha256,
+        "pixel_size_um": size,
+        "pixel_size_source": origin,
+        "myelin": "dark" if choice.dark else run.settings.myelin,
+        "network_scale": choice.scale,
+        "scale_group": choice.group,
+        "fiber_score": choice.score and round(choice.score, 3),
+        "has_fibers": choice.has_fibers,
+        "doubtful": choice.doubtful,
+        "repeat": repeating_call(image, choice, run, options),
+        "version": suite_version(),
+    }
+
+
+def repeating_call(image: SourceImage, choice: Choice, run: RunContext, options: Options) -> str:
+    """Return the call that gives an image the same mask, whatever other images there are."""
+    words = ["python", "find_myelin.py", run.model, *image.options()]
+    if run.settings.frame == "native" and choice.has_fibers:
+        words += ["--myelin", "dark" if choice.dark else "bright", "--scale", f"{choice.scale:g}"]
+    elif choice.dark:
+        words += ["--myelin", "dark"]
+    for option in ("threshold", "engine", "precision"):
+        value = getattr(options, option)
+        if value not in (None, "auto"):
+            words += [f"--{option}", value]
+    return quote(words)
+
+
+def segment_all(
+    workers: Workers, jobs: list[Job], summary: Summary, finished: dict[str, Outcome]
+) -> list[str]:
+    """Have the images segmented and write the summary; return error messages of failed images."""
+    failed, complete = {}, False
+    State.go_on = ", --resume goes on"
+    try:
+        for outcome in finished.values():
+            summary.add(outcome)
+        for outcome in progress(workers.outcomes(jobs), "segmenting", total=len(jobs)):
+            if outcome.record:
+                summary.add(outcome)
+            else:
+                failed[outcome.name] = outcome.failed
+        complete = True
+    finally:
+        State.go_on = "" if complete else State.go_on
+        with contextlib.nullcontext() if complete else contextlib.suppress(OSError):
+            summary.save(complete)
+    return [text for job in jobs for text in failed.get(job.image.name, [])]
+
+
+def report_leftovers(summary: Summary, before: dict[Path, int], source: ImageSource) -> None:
+    """Name the files in the folder that are neither of this run nor the user's."""
+    parts = ("mask", "pred", "overlay", "axon")
+    own = {f"{name}_{part}" for name in [*source.names, *summary.images] for part in parts}
+    name_leftovers(
+        summary.folder, {path: time for path, time in before.items() if path.stem not in own}
+    )
+
+
+# ---------------------------------------------------------------- space on the disk
+
+
+def room_needed(source: ImageSource, folder: Path = PREDS) -> dict[Path, int]:
+    """Return {folder: bytes} that a run will write at most."""
+    pixels = sum(math.prod(image.shape) for image in source.images)
+    needed = {folder: BYTES_PER_PIXEL * pixels}
+    if source.packed_shape:
+        needed[NPYDATA] = 4 * math.prod(source.packed_shape)
+    return needed
+
+
+def room_if_packed() -> dict[Path, int]:
+    """Return {folder: bytes} that `segment_if_packed` will write at most."""
+    path = NPYDATA / "imgs_test.npy"
+    if not path.exists():
+        return {}
+    pixels = math.prod(Stack(path).shape)
+    return {NPYDATA: 4 * pixels, PREDS: BYTES_PER_PIXEL * pixels}

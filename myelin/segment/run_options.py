@@ -1,10 +1,11 @@
-"""What a user may set for all images of a run of `find_myelin.py`, and what is decided of each."""
+"""The options of a run of `find_myelin.py`."""
 
 import dataclasses
 from pathlib import Path
 
 from myelin.folders.naming import PREDS
-from myelin.runtime.cli import quote
+
+GIVEN = ("myelin", "scale", "pixel_size_um", "engine", "precision")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,21 +18,21 @@ class Options:
     scale : float or None
         Magnification for the network; None finds it.
     pixel_size_um : float or None
-        µm per pixel, for the tables; else each image's own, where it says so.
+        µm per pixel, for the tables; None takes it from each image's metadata.
     threshold : float or None
-        Probability from which a pixel is myelin; else the model's.
+        Probability from which a pixel is myelin; None takes the model's.
     engine, precision : str
         See `engine.open_engine`.
     force : bool
-        Whether masks corrected by hand are replaced, after a copy.
+        Whether masks edited by the user are replaced, after a copy.
     out : Path
-        Where results go.
+        Folder of the outputs.
     resume : bool
-        Whether a run that was stopped there is gone on with.
+        Whether images that the same run has finished are skipped.
     workers : int
-        How many processes segment; 1 is this one.
+        Number of processes that segment; 1 is this one.
     dask : str or None
-        The address of the scheduler of a Dask cluster whose workers segment instead.
+        Address of the scheduler of a Dask cluster that segments instead.
     """
 
     myelin: str = "auto"
@@ -46,45 +47,21 @@ class Options:
     workers: int = 1
     dask: str | None = None
 
-    def shared(self):
-        """Return what all parts of a run must share, for `run.json`."""
-        return {name: getattr(self, name) for name in ("myelin", "scale", "pixel_size_um")}
+    def given(self) -> dict:
+        """Return the options that were given and shape a mask or its record, beside threshold."""
+        return without_defaults({name: getattr(self, name) for name in GIVEN})
 
-    def pixel_size(self, packed_um):
-        """Return µm per pixel of an image, or None, and its source."""
+    def pixel_size(self, own_um: float | None) -> tuple[float | None, str]:
+        """Return µm per pixel of an image and its source, from what its metadata say."""
         if self.pixel_size_um is not None:
             return self.pixel_size_um, "--pixel-size"
-        return packed_um, "unknown" if packed_um is None else "the image's metadata"
+        return own_um, "unknown" if own_um is None else "the image's metadata"
+
+
+def without_defaults(options: object) -> dict:
+    """Return the options that are not "auto" or None; version 1.0.0 recorded those too."""
+    options = options if isinstance(options, dict) else {}
+    return {name: value for name, value in options.items() if value not in ("auto", None)}
 
 
 DEFAULTS = Options()
-
-
-def described(choice, settings, model, options, read=()):
-    """Return what was decided for an image, for run.json.
-
-    `read` are the words of a call that read this image alone, where it is not packed.
-    """
-    return {
-        "myelin": "dark" if choice.dark else settings.myelin,
-        "network_scale": choice.scale,
-        "scale_group": choice.group,
-        "fiber_score": choice.score and round(choice.score, 3),
-        "has_fibers": choice.has_fibers,
-        "doubtful": choice.doubtful,
-        "repeat": repeating_call(choice, settings, model, options, read),
-    }
-
-
-def repeating_call(choice, settings, model, options, read):
-    """Return the call that gives an image the same mask, whatever else is in the folder."""
-    words = ["python", "find_myelin.py", model, *read]
-    if settings.frame == "native" and choice.has_fibers:
-        words += ["--myelin", "dark" if choice.dark else "bright", "--scale", f"{choice.scale:g}"]
-    elif choice.dark:
-        words += ["--myelin", "dark"]
-    for option in ("threshold", "engine", "precision"):
-        value = getattr(options, option)
-        if value not in (None, "auto"):
-            words += [f"--{option}", value]
-    return quote(words)

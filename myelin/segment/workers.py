@@ -1,207 +1,148 @@
-"""Several processes that segment images of one run, each with an engine of its own: `--workers N`.
+"""Where the images of a run are segmented: threads, processes (`--workers`) or a Dask cluster."""
 
-The process that was started is one of them, and it alone writes masks and `run.json`. What comes
-out does not depend on who computed it, so the files are those of one process.
-"""
-
+import concurrent.futures
 import contextlib
-import functools
+import itertools
 import multiprocessing
 import os
-import pickle
-import queue
 import signal
 import threading
-from multiprocessing.connection import wait
+from collections.abc import Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 
-from myelin.network.engine import WORKERS, open_engine
-from myelin.runtime.cli import UserError, new_bar, shown
-from myelin.runtime.stopping import leave_to_parent, spawn_ignoring_sigint, temporary_files
-from myelin.segment.segmenter import Segmenter, as_bits, from_bits, use_threads
+import cv2
 
-GRACE_S = 5  # for a process to end before it is killed
+from myelin.network.engine import WORKERS
+from myelin.runtime.cli import UserError
+from myelin.runtime.stopping import interrupts_blocked, leave_to_parent
+from myelin.segment.image_job import Job, Outcome, engines, segment_image
+
+CHECK_S = 15  # between two looks at whether the workers are still there
 
 
-class Team:
-    """Processes that do the work of a `work.Segmenter`, which may be called by many threads.
-
-    Parameters
-    ----------
-    count : int
-        Of processes, with the one that this is called in.
-    segmenter : work.Segmenter
-        What this process works with.
-    opening : tuple
-        The arguments of `engine.open_engine` in the others.
+class Workers:
+    """The threads of this process, which overlap reading and writing with the network.
 
     Attributes
     ----------
-    width : int
-        How many calls keep it busy.
+    executor : concurrent.futures.Executor
+    ahead : int
+        Images given to the executor at a time.
+    threads : int or None
+        Threads of each engine; None for all processors.
     """
 
-    def __init__(self, count, segmenter, opening):
-        self.width = count * WORKERS
-        self.free, self.lines, self.processes = queue.SimpleQueue(), [], []
-        context = multiprocessing.get_context("spawn")  # a fork would copy threads of the engine
-        for _ in range(count - 1):
-            pairs = [context.Pipe() for _ in range(WORKERS)]
-            theirs = [end for _, end in pairs]
-            process = context.Process(target=serve, args=(theirs,), daemon=True)
-            with spawn_ignoring_sigint():
-                process.start()
-            for end in theirs:
-                end.close()  # so that a line ends with its process
-            self.processes.append(process)
-            self.lines += [end for end, _ in pairs]
-        # When all have started, as each takes it after its imports. Given at the start, it would be
-        # cut off by Ctrl-C, and the process would say so.
-        for line in self.lines[::WORKERS]:
-            with lost_said():
-                line.send((segmenter.setup, opening, threads_beside(count - 1)[0]))
-        asks = [functools.partial(ask_on, line) for line in self.lines]
-        # Each process in turn, as each takes one scan at a time. This one is first: it is ready at
-        # once, the others in a second or two.
-        for turn in range(WORKERS):
-            for ask in [segmenter, *asks[turn::WORKERS]]:
-                self.free.put(ask)
+    threads: int | None = None
 
-    def __call__(self, *job):
-        """Have an image segmented, see `work.Segmenter`."""
-        ask = self.free.get()
+    def __init__(self, executor: concurrent.futures.Executor, ahead: int) -> None:
+        self.executor, self.ahead = executor, ahead
+
+    def submit(self, job: Job) -> concurrent.futures.Future:
+        """Have an image segmented; see `image_job.segment_image`."""
+        return self.executor.submit(segment_image, job)
+
+    def explain(self, error: BaseException) -> BaseException:
+        """Return the error to raise for that of a job."""
+        return error
+
+    def check(self) -> None:
+        """Raise a UserError if no worker is left."""
+
+    def outcomes(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+        """Yield the outcomes of some jobs in the order in which they end."""
+        running, jobs = set(), iter(jobs)
         try:
-            return ask(*job)
+            while True:
+                for job in itertools.islice(jobs, self.ahead + 1 - len(running)):
+                    running.add(self.submit(job))
+                if not running:
+                    return
+                done, running = concurrent.futures.wait(
+                    running, CHECK_S, return_when=concurrent.futures.FIRST_COMPLETED
+                )
+                if not done:
+                    self.check()
+                for future in done:
+                    yield self.outcome(future)
         finally:
-            self.free.put(ask)  # after an error too, or other calls would wait without an end
+            for future in running:
+                future.cancel()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        for process in self.processes if kind else ():
-            process.terminate()
-        for line in () if kind else self.lines:
-            line.close()
-        for process in self.processes:
-            process.join(GRACE_S)
-            if process.is_alive():
-                process.kill()
-                process.join()
-
-
-def ask_on(line, *job):
-    """Have an image segmented by the process at the end of a line, see `work.Segmenter`."""
-    bar = None
-    try:
-        with lost_said():
-            line.send(job)
-            while isinstance(found := line.recv(), dict):
-                bar = new_bar(**found) if bar is None else bar
-                bar.update(found["initial"] - bar.n)
-    finally:
-        if bar is not None:
-            bar.close()
-    if isinstance(found, BaseException) and not isinstance(found, UserError):
-        raise found
-    return from_bits(found)
+    def outcome(self, future: concurrent.futures.Future) -> Outcome:
+        """Return the outcome of a job that has ended."""
+        try:
+            return future.result()
+        except (Exception, concurrent.futures.CancelledError) as error:
+            explained = self.explain(error)
+            if explained is error:
+                raise
+            raise explained from None
 
 
 @contextlib.contextmanager
-def lost_said():
-    """Say it where a line has lost its process."""
+def threads() -> Iterator[Workers]:
+    """Yield the threads of this process."""
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as executor:
+        yield Workers(executor, WORKERS)
+
+
+# ---------------------------------------------------------------- processes
+
+
+class Processes(Workers):
+    """Processes of this computer, each with its share of the processors."""
+
+    def submit(self, job: Job) -> concurrent.futures.Future:
+        engines.clear()  # the memory is for those of the processes
+        with interrupts_blocked():  # a submit may start a process
+            return super().submit(job)
+
+    def explain(self, error: BaseException) -> BaseException:
+        if isinstance(error, BrokenProcessPool):
+            return UserError(
+                "--workers: a worker process died, possibly out of memory, use fewer --workers "
+                "and --resume"
+            )
+        return error
+
+
+@contextlib.contextmanager
+def process_pool(count: int) -> Iterator[Processes]:
+    """Yield a number of processes, which end with the block at the latest."""
+    threads = max(1, processors() // count)
+    executor = concurrent.futures.ProcessPoolExecutor(
+        count,
+        multiprocessing.get_context("spawn"),  # a fork would copy threads of the engine
+        start_worker,
+        (threads,),
+    )
+    workers = Processes(executor, 2 * count)
+    workers.threads = threads
     try:
-        yield
-    except (EOFError, OSError):
-        raise UserError(
-            "--workers: one of the processes has ended, perhaps for lack of memory, take fewer "
-            "and go on with --resume"
-        ) from None
+        yield workers
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
-def processors():
+def processors() -> int:
     """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def threads_beside(others):
-    """Return the threads of this process' engine for large and for small frames, None for all.
-
-    Small frames find the scale, before the others begin.
-    """
-    return (max(1, processors() // (others + 1)), processors()) if others > 0 else (None, None)
-
-
-# ---------------------------------------------------------------- in the other process
-
-
-def serve(lines):
-    """Open the engine that the first of some lines asks for, and answer on all until they end."""
+def start_worker(threads: int) -> None:
+    """Prepare a worker process: it leaves signals to its parent, and ends if that has died."""
     leave_to_parent()
-    signal.signal(signal.SIGTERM, end_now)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=end_with_parent, daemon=True).start()
-    try:
-        setup, opening, threads = lines[0].recv()
-    except (EOFError, OSError):
-        return
-    use_threads(threads)
-    segmenter = Segmenter(setup, open_engine(*opening, threads=threads))
-    hands = [threading.Thread(target=answer, args=(line, segmenter)) for line in lines]
-    for hand in hands:
-        hand.start()
-    for hand in hands:
-        hand.join()
+    os.environ["TQDM_DISABLE"] = "1"  # progress bars of several processes would overlap
+    for part in ("INTRAOP", "INTEROP"):
+        os.environ[f"TF_NUM_{part}_THREADS"] = str(threads)
+    cv2.setNumThreads(threads)
 
 
-def answer(line, segmenter):
-    """Do what comes on a line; a mask goes back as bits, and before it how far a scan is."""
-    shown.bar = functools.partial(TellingBar, line)
-    while True:
-        try:
-            job = line.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            found = as_bits(segmenter(*job))
-        except BaseException as error:  # for the run to say what it is
-            found = portable(error)
-        line.send(found)
-
-
-def portable(error):
-    """Return an exception that comes whole through a line, which not all of libraries do."""
-    try:
-        pickle.loads(pickle.dumps(error))
-        return error
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-
-
-class TellingBar:
-    """A progress bar that the run's own process shows, told of on a line."""
-
-    def __init__(self, line, **facts):
-        self.line, self.facts = line, facts
-        self.update(0)
-
-    def update(self, count=1):
-        """Say what the bar is to show."""
-        self.facts["initial"] += count
-        self.line.send(self.facts)
-
-    def close(self):
-        """Nothing: the bar ends with the image."""
-
-
-def end_with_parent():
-    """End this process when the run's is gone, so that nothing is written after it."""
-    wait([multiprocessing.parent_process().sentinel])
-    end_now()
-
-
-def end_now(*_):
-    """Remove temporary files and end, without a word."""
-    for path in list(temporary_files):
-        path.unlink(missing_ok=True)
-    os._exit(0)
+def end_with_parent() -> None:
+    """Wait for the parent process to end, then end this one."""
+    multiprocessing.parent_process().join()
+    os._exit(1)

@@ -41,12 +41,14 @@ def test_smaller_images_are_zero_padded_and_their_sizes_kept(folder, write_sampl
     tall = write_sample("raw/test/b.tif", shape=(25, 8))
     data.main([])
     test = packed.load_test()
-    assert test.ids == ["a", "b"] and test.shapes.tolist() == [[10, 40], [25, 8]]
-    assert test.images.shape == (2, 25, 40)
-    for frame, sample in zip(test.images, (small, tall), strict=True):
+    assert test.names == ["a", "b"]
+    assert [image.shape for image in test.images] == [(10, 40), (25, 8)]
+    assert test.packed_shape == (2, 25, 40)
+    for index, sample in enumerate((small, tall)):
+        assert np.array_equal(test[index], sample)
         padded = np.zeros((25, 40), np.uint8)
         padded[: sample.shape[0], : sample.shape[1]] = sample
-        assert np.array_equal(frame, padded)
+        assert np.array_equal(np.load("npydata/imgs_test.npy")[index], padded)
 
 
 def test_ids_are_unicode_stems_without_pickle(folder, write_sample):
@@ -56,7 +58,7 @@ def test_ids_are_unicode_stems_without_pickle(folder, write_sample):
     data.main([])
     ids = np.load("npydata/imgs_id_test.npy", allow_pickle=False)
     assert ids.dtype.kind == "U" and ids.tolist() == stems
-    assert packed.load_test().ids == stems
+    assert packed.load_test().names == stems
 
 
 def test_the_summary_says_what_was_packed(folder, write_pair, write_sample, capsys):
@@ -233,10 +235,10 @@ def test_arrays_of_a_folder_without_images_do_not_stay_behind(
         (folder / "raw/train").rmdir()
     capsys.readouterr()
     data.main([])
-    kinds = ("", "id_", "shape_", "sha256_", "pixel_size_")
+    kinds = ("", "id_", "shape_", "stamp_", "pixel_size_")
     assert set(stored_files()) == {f"imgs_{kind}test.npy" for kind in kinds}
     expected = f"{naming.RAW_TRAIN}: no images, removed the older imgs_shape_train.npy, "
-    expected += "imgs_sha256_train.npy, "
+    expected += "imgs_stamp_train.npy, "
     assert expected + "imgs_id_train.npy, imgs_train.npy, imgs_mask_train.npy" in (
         capsys.readouterr().out
     )
@@ -264,7 +266,7 @@ def test_results_go_with_the_last_test_image(folder, write_pair, write_sample, c
     Path("raw/test/t.png").unlink()
     data.main([])
     assert not [name for name in stored_files() if "test" in name]
-    removed = "imgs_shape_test.npy, imgs_sha256_test.npy, imgs_id_test.npy, imgs_test.npy, "
+    removed = "imgs_shape_test.npy, imgs_stamp_test.npy, imgs_id_test.npy, imgs_test.npy, "
     removed += "imgs_mask_test.npy, "
     assert removed + "imgs_pixel_size_test.npy" in capsys.readouterr().out
 
@@ -287,7 +289,8 @@ def test_pixel_sizes_are_packed(folder, write_sample, capsys):
     data.main([])
     stored = np.load("npydata/imgs_pixel_size_test.npy")
     assert stored.dtype == np.float64 and stored.shape == (4,)
-    assert packed.load_test().pixel_sizes_um == [pytest.approx(0.2), None, 0.25, None]
+    sizes = [image.pixel_size_um for image in packed.load_test().images]
+    assert sizes == [pytest.approx(0.2), None, 0.25, None]
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
     path = Path("raw/test/d.tif")
     assert len(notes) == 1

@@ -59,12 +59,13 @@ def test_run_json_knows_masks_without_a_record(tmp_path):
 def test_a_summary_that_is_missing_damaged_or_stale_is_rebuilt_from_the_masks(tmp_path, summary):
     assert read_run(tmp_path) is None
     write(tmp_path / "old_mask.tif", threshold=0.4)
-    records = {"c/b": write(tmp_path / "c/b_mask.tif")}
-    records["c/x"] = write(tmp_path / "c/model/x_mask.tif")
+    record = write(tmp_path / "c/b_mask.tif", doubtful=True)
+    facts = {"doubtful": True, "mask_sha256": record["mask_sha256"]}
+    write(tmp_path / "c/model/x_mask.tif", doubtful=True)
     write(tmp_path / "corrected/z_mask.tif")
     if summary:
         (tmp_path / "run.json").write_text(summary)
     if summary and "complete" in summary:
-        facts = {"complete": False, "threshold": 0.5, "model_sha256": "m", "options": {}}
-        (tmp_path / "run.json").write_text(json.dumps(facts))
-    assert read_run(tmp_path)["images"] == records
+        run = {"complete": False, "threshold": 0.5, "model_sha256": "m", "options": {}}
+        (tmp_path / "run.json").write_text(json.dumps(run))
+    assert read_run(tmp_path)["images"] == {"c/b": facts, "c/x": facts}

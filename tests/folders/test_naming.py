@@ -18,7 +18,7 @@ def test_system_files_and_other_kinds_are_skipped_silently(folder, write_sample,
     for name in ("desktop.ini", "Thumbs.db", ".DS_Store", "._a.tif", ".hidden.png", "notes.txt"):
         (folder / "raw/test" / name).write_bytes(b"no image")
     data.main([])
-    assert packed.load_test().ids == ["a"]
+    assert packed.load_test().names == ["a"]
     out, err = capsys.readouterr()
     assert "note" not in out and err == ""
 

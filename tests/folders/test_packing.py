@@ -26,35 +26,36 @@ def both(folder, write_pair, write_sample):
 def test_an_unchanged_folder_is_not_packed_again(both, capsys):
     before = stored_files()
     capsys.readouterr()
-    packing.keep_up_to_train()
+    packing.repack_for_training()
     assert stored_files() == before and capsys.readouterr().out == ""
 
 
-def test_each_kind_of_change_is_named(both, write_sample):
-    Path("raw/test/a.png").unlink()
-    assert packing.changes("test") == "has changed since it was packed (gone: a)"
-    write_sample("raw/test/b.png", shape=(9, 9))
-    for number in range(7):
-        write_sample(f"raw/test/n{number}.png")
-    more = "new: n0, n1, n2, n3, n4 and 2 more; changed: b; gone: a"
-    assert packing.changes("test") == f"has changed since it was packed ({more})"
-    assert packing.changes("train") is None
-
-
-def test_a_changed_mask_counts(both, write_sample, capsys):
-    mask = write_sample("raw/train/b_mask.tif", np.full((20, 30), 255, np.uint8))
-    packing.keep_up_to_train()
-    said = capsys.readouterr().out
-    assert f"{naming.RAW_TRAIN} has changed since it was packed (changed: b): packed anew" in said
-    assert np.array_equal(packed.load_train().masks[1], mask)
+@pytest.mark.parametrize("change", ["gone", "new", "changed", "mask"])
+def test_each_kind_of_change_is_noticed_and_named(both, write_sample, capsys, change):
+    if change == "gone":
+        Path("raw/train/a.tif").unlink()
+        Path("raw/train/a_mask.tif").unlink()
+    elif change == "new":
+        write_sample("raw/train/c.png")
+        write_sample("raw/train/c_mask.tif", np.full((20, 30), 255, np.uint8))
+    else:
+        ending = "_mask.tif" if change == "mask" else ".tif"
+        write_sample(f"raw/train/b{ending}", np.full((20, 30), 255, np.uint8))
+    capsys.readouterr()
+    packing.repack_for_training()
+    name = {"gone": "a", "new": "c"}.get(change, "b")
+    assert f"{naming.RAW_TRAIN} has changed ({name}): packed again" in capsys.readouterr().out
+    assert len(packed.load_train().ids) == {"gone": 1, "new": 3}.get(change, 2)
+    if change == "mask":
+        assert packed.load_train().masks[1].all()
 
 
 def test_only_the_folder_that_changed_is_packed(both, write_sample):
     before = stored_files()
     write_sample("raw/test/c.png")
-    packing.keep_up("test")
+    packing.repack_if_changed("test")
     after = stored_files()
-    assert packed.load_test().ids == ["a", "b", "c"]
+    assert packed.load_test().names == ["a", "b", "c"]
     assert all(after[name] == before[name] for name in before if "train" in name)
 
 
@@ -62,10 +63,10 @@ def test_a_mistake_in_a_changed_folder_is_an_error_and_what_was_packed_stays(bot
     before = stored_files()
     write_sample("raw/train/lone.png")
     with pytest.raises(UserError, match=r"lone\.png: an image without a mask"):
-        packing.keep_up("train")
+        packing.repack_if_changed("train")
     Path("raw/test/a.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"a\.png: cannot be read as an image"):
-        packing.keep_up("test")
+        packing.repack_if_changed("test")
     assert stored_files() == before
 
 
@@ -75,22 +76,23 @@ def test_arrays_alone_go_on_working(both, emptied):
     if emptied:
         Path("raw/test").mkdir(parents=True)
     before = stored_files()
-    packing.keep_up_to_train()
+    packing.repack_for_training()
     assert stored_files() == before
 
 
 def test_arrays_of_an_older_version_are_packed_anew(both, capsys):
-    for path in Path("npydata").glob("imgs_sha256_*"):
+    for path in Path("npydata").glob("imgs_stamp_*"):
         path.unlink()
-    packing.keep_up_to_train()
+    packing.repack_for_training()
     assert capsys.readouterr().out.count("was packed by an older version, or not to the end") == 2
-    assert packing.changes("train") is packing.changes("test") is None
+    packing.repack_for_training()
+    assert capsys.readouterr().out == ""
 
 
 def test_what_was_never_packed_is(both, capsys):
     shutil.rmtree("npydata")
-    packing.keep_up("train")
-    assert f"{naming.RAW_TRAIN} was not packed: packed anew" in capsys.readouterr().out
+    packing.repack_if_changed("train")
+    assert f"{naming.RAW_TRAIN} was not packed: packed again" in capsys.readouterr().out
 
 
 def test_nothing_is_packed_anew_under_a_running_training(both, write_pair):
@@ -99,7 +101,7 @@ def test_nothing_is_packed_anew_under_a_running_training(both, write_pair):
         holding(naming.NPYDATA, "imgs_train.npy", shared=True),
         pytest.raises(UserError, match=r"imgs_train.npy: in use by"),
     ):
-        packing.keep_up("train")
+        packing.repack_if_changed("train")
 
 
 @pytest.mark.parametrize("name", ["train", "test"])
@@ -116,24 +118,8 @@ def test_arrays_of_a_folder_that_was_emptied_are_used_and_it_is_said(both, capsy
     for path in both.glob("raw/test/*"):
         path.unlink()
     capsys.readouterr()
-    packing.keep_up_to_train()
-    said = f"note: no images in {naming.RAW_TEST}, what was packed from it earlier is used\n"
-    assert capsys.readouterr().out == said
-
-
-def test_the_same_image_under_several_names_is_named(folder, write_pair, write_sample, capsys):
-    image, _ = write_pair("a")
-    for name in ("b", "b copy"):
-        write_sample(f"raw/test/{name}.tif", image)
-    write_sample("raw/test/c.tif", 255 - image)
-    data.main([])
-    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note")]
-    train, test = naming.RAW_TRAIN, naming.RAW_TEST
-    assert notes == [
-        f"note: the same image 2 times: {test / 'b'}, {test / 'b copy'}",
-        f"note: {test / 'b'} is {train / 'a'} too: how well a model does on what it "
-        "has learned from says little",
-    ]
+    packing.repack_for_training()
+    assert f"note: {naming.RAW_TEST}: no images" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("value", "word"), [(0, "no"), (255, "all")])

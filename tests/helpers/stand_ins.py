@@ -8,7 +8,7 @@ import numpy as np
 import find_myelin
 import unet
 from myelin.network import engine, preprocessing
-from myelin.segment import pipeline as preds
+from myelin.segment import image_job, pipeline
 
 NATIVE = preprocessing.Preprocessing(
     frame="native", rows=None, cols=None, myelin="bright", normalize="image"
@@ -30,10 +30,11 @@ class BrightIsMyelin:
 
 def stand_in_for_the_engine(monkeypatch, settings):
     """Let `find_myelin.py` segment with `BrightIsMyelin`, whatever model is asked for."""
-    monkeypatch.setattr(preds, "read_model_file", lambda _: ([], settings, None))
-    monkeypatch.setattr(preds, "sha256", lambda _: "of the stand-in")
+    monkeypatch.setattr(pipeline, "read_model_file", lambda _: ([], settings, None))
+    monkeypatch.setattr(pipeline, "sha256", lambda _: "of the stand-in")
     monkeypatch.setattr(find_myelin, "model_path", lambda *_, **__: Path("stand_in.h5"))
-    monkeypatch.setattr(preds, "open_engine", lambda *_, **__: BrightIsMyelin())
+    monkeypatch.setattr(image_job, "engines", {})
+    monkeypatch.setattr(image_job, "open_engine", lambda *_, **__: BrightIsMyelin())
 
 
 def rings(rows=200, cols=240, myelin=220, axon=30, between=90):

@@ -9,8 +9,8 @@ import data
 import find_myelin
 import morphometry
 from myelin.folders import packed, packing
+from myelin.folders.mask_record import read_run
 from myelin.folders.naming import PREDS
-from myelin.folders.ownership import read_run
 from myelin.images import image as images
 from myelin.images.plane_selection import parse_take, take_text
 from myelin.runtime.cli import UserError
@@ -168,9 +168,9 @@ def test_what_was_taken_is_taken_again(folder):
     tifffile.imwrite("raw/test/a.tif", pixels, imagej=True, metadata={"axes": "ZCYX"})
     data.main(["--take", "channel=3"])
     tifffile.imwrite("raw/test/b.tif", pixels + 20, imagej=True, metadata={"axes": "ZCYX"})
-    packing.keep_up("test")
+    packing.repack_if_changed("test")
     test = packed.load_test()
-    assert test.ids == ["a", "b"] and np.array_equal(test[1], pixels[0, 2] + 20)
+    assert test.names == ["a", "b"] and np.array_equal(test[1], pixels[0, 2] + 20)
     find_myelin.main(["--myelin", "bright", "--scale", "1"])
     assert read_run(PREDS)["take"] == "channel=3"
     tifffile.imwrite("raw/test/a_nerve.tif", np.full((96, 96), 255, np.uint8))  # is one image

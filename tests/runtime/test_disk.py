@@ -9,12 +9,11 @@ from kills import Workplace, mounted
 from stand_ins import NATIVE
 
 from myelin.folders import packed
-from myelin.images.image import write_image
+from myelin.folders.stack import Stack
 from myelin.network import model_file
 from myelin.runtime import cli, disk, files
-from myelin.segment import pipeline as preds
-from myelin.segment import scale_groups as sharing
-from myelin.segment import segmenter as work
+from myelin.segment import image_job, pipeline
+from myelin.segment.scale_groups import Choice
 
 
 def test_the_needs_of_folders_on_one_disk_are_added_up(tmp_path, monkeypatch):
@@ -35,7 +34,7 @@ def test_an_array_has_its_room_before_it_is_written(tmp_path, monkeypatch, in_ze
     if in_zeros:  # as on Windows and macOS
         monkeypatch.delattr(disk.os, "posix_fallocate", raising=False)
     path = tmp_path / "x.npy"
-    stack = packed.Stack(path, (3, 700, 900), np.float32)
+    stack = Stack(path, (3, 700, 900), np.float32)
     assert np.load(path).shape == (3, 700, 900) and not np.load(path).any()
     if hasattr(path.stat(), "st_blocks"):
         assert path.stat().st_blocks * 512 >= 3 * 700 * 900 * 4
@@ -76,15 +75,19 @@ def test_size_text():
     assert [cli.size_text(size) for size in sizes] == texts
 
 
-def test_what_is_reckoned_is_at_least_what_is_written(packed_noise):
-    room = preds.room_needed(packed.load_test())
+def test_what_is_reckoned_is_at_least_what_is_written(packed_noise, monkeypatch):
+    room = pipeline.room_needed(packed.load_test())
     assert room[Path("npydata")] == 4 * 2 * 150 * 200
-    images = packed.load_test()
-    setup = work.Setup(images, NATIVE, 0.5, Path("preds"))
-    segmenter, choice = work.Segmenter(setup, Noise()), sharing.Choice(1.0, False)
-    for index, name in enumerate(images.ids):
-        _, mask = segmenter(index, choice, None)
-        write_image(Path(f"preds/{name}_mask.tif"), mask.view(np.uint8) * np.uint8(255))
+    Path("preds").mkdir()
+    Path("preds/run.json").touch()
+    monkeypatch.setattr(image_job, "engine_of", lambda _: Noise())
+    run = image_job.RunContext(
+        Path(), "", NATIVE, 0.5, folder=Path("preds"), summary_sha256=files.sha256("preds/run.json")
+    )
+    for image in packed.load_test().images:
+        image_job.segment_image(
+            image_job.Job(run, image, Choice(1.0, False), {"pixel_size_um": None})
+        )
     written = sum(path.stat().st_size for path in Path("preds").iterdir())
     assert 0.5 * room[Path("preds")] < written < room[Path("preds")] + disk.MARGIN_BYTES
 

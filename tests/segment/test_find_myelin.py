@@ -16,10 +16,8 @@ import unet
 from myelin.images import image as images
 from myelin.network import model_file, preprocessing
 from myelin.runtime import files
-from myelin.segment import bands, overlay
-from myelin.segment import pipeline as preds
+from myelin.segment import bands, image_job, overlay, pipeline
 from myelin.segment import scale_groups as sharing
-from myelin.segment import segmenter as work
 
 pytestmark = pytest.mark.usefixtures("small_network")
 
@@ -68,7 +66,7 @@ def test_run_json_says_what_made_the_folder(lab, random_model):
     assert run["images"]["b"]["pixel_size_source"] == "unknown"
     assert run["images"]["b"]["myelin"] == "dark"
     assert run["versions"]["keras"]
-    assert run["complete"] is True and "pending" not in run and "earlier" not in run
+    assert run["complete"] is True
     stored = tifffile.imread("preds/a_mask.tif")
     assert run["images"]["a"]["mask_sha256"] == hashlib.sha256(stored.tobytes()).hexdigest()
 
@@ -103,8 +101,9 @@ def test_an_inverted_image_called_dark_gives_the_same(lab, random_model):
 def segment_with(monkeypatch, random_model, settings, *arguments):
     """Run the script with a stand-in for the engine; return the frames it was shown."""
     engine = BrightIsMyelin()
-    monkeypatch.setattr(preds, "read_model_file", lambda _: ([], settings, None))
-    monkeypatch.setattr(preds, "open_engine", lambda *_, **__: engine)
+    monkeypatch.setattr(pipeline, "read_model_file", lambda _: ([], settings, None))
+    monkeypatch.setattr(image_job, "engines", {})
+    monkeypatch.setattr(image_job, "open_engine", lambda *_, **__: engine)
     find_myelin.main([str(random_model), *arguments])
     return engine.seen
 
@@ -156,9 +155,9 @@ def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, c
 def test_a_doubtful_image_is_named(lab, monkeypatch, random_model, capsys):
     monkeypatch.setattr(sharing, "DOUBT", 0.99)
     segment_with(monkeypatch, random_model, SETTINGS)
-    assert "look closely at a, b: the network is less sure there" in capsys.readouterr().out
+    assert "check a, b: the network is less sure" in capsys.readouterr().out
     segment_with(monkeypatch, random_model, SETTINGS, "--myelin", "bright", "--scale", "1")
-    assert "look closely" not in capsys.readouterr().out
+    assert "less sure" not in capsys.readouterr().out
 
 
 def test_an_image_without_fibers_is_named_and_left_empty(lab, monkeypatch, random_model, capsys):
@@ -193,18 +192,17 @@ def test_overlay_tints_myelin_and_leaves_the_rest():
     assert (sample[mask] != image[mask][:, None]).any(axis=1).all()
 
 
-def test_a_changed_folder_is_packed_anew(lab, random_model, capsys):
+def test_a_changed_folder_is_packed_again(lab, random_model, capsys):
     images.write_image("raw/test/c.png", rings(50, 50))
     images.write_image("raw/test/a.tif", 255 - rings(60, 60))
     (lab / "raw/test/b.png").unlink()
     find_myelin.main([str(random_model)])
     said = capsys.readouterr().out.replace("\\", "/")
-    change = "has changed since it was packed (new: c; changed: a; gone: b): packed anew\n2 test"
-    assert f"raw/test {change} images: frames of 60 x 60" in said
+    assert "raw/test has changed (a, b, c): packed again\n2 test images: frames of 60 x 60" in said
     assert tifffile.imread("preds/a_mask.tif").shape == (60, 60)
     assert not (lab / "preds/b_mask.tif").exists()
     find_myelin.main([str(random_model)])
-    assert "packed anew" not in capsys.readouterr().out
+    assert "packed again" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -254,19 +252,19 @@ def test_an_interrupted_run_says_that_it_is_incomplete(lab, random_model, monkey
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(work, "overlay", stop)
+    monkeypatch.setattr(image_job, "overlay", stop)
     with pytest.raises(SystemExit) as end:
         find_myelin.main([str(random_model)])
     assert end.value.code == 130
     run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
-    assert run["complete"] is False and run["images"] == {} and run["pending"] == ["a", "b"]
+    assert run["complete"] is False and run["images"] == {}
     assert len(np.load("npydata/imgs_mask_test.npy")) == 2  # that of the run before
 
 
 def test_scales_that_no_image_fits_are_named_before_anything_is_written(
     lab, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(preds, "MAX_PIXELS", 70 * 83 * 4)
+    monkeypatch.setattr(pipeline, "MAX_PIXELS", 70 * 83 * 4)
     model_file.save_model(tmp_path / "m.h5", random_network(), SETTINGS)
     with pytest.raises(SystemExit) as stop:
         find_myelin.main([str(tmp_path / "m.h5"), "--myelin", "bright", "--scale", "3"])
@@ -281,7 +279,7 @@ def test_models_of_whole_frames_take_no_scale(lab, tmp_path, capsys):
     model_file.save_model(tmp_path / "m.h5", random_network(32, 32), settings)
     with pytest.raises(SystemExit) as stop:
         find_myelin.main([str(tmp_path / "m.h5"), "--scale", "0.5"])
-    assert stop.value.code == 2 and "sees every image at one size" in capsys.readouterr().err
+    assert stop.value.code == 2 and "resizes every image" in capsys.readouterr().err
 
 
 def test_scans_in_bands_give_the_files_of_one_piece(lab, random_model, monkeypatch):

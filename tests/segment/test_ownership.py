@@ -8,49 +8,18 @@ import cv2
 import numpy as np
 import pytest
 from measuring import fails, read_table
-from stand_ins import rings, stand_in_for_the_engine
-from test_scale import SETTINGS
+from segmenting import NAMES, erase_a_fiber, segment, stop_at, summary
+from stand_ins import rings
 
 import data
 import evaluate
 import find_myelin
 import morphometry
-from myelin.folders import naming, ownership
+from myelin.folders import naming
+from myelin.folders.mask_record import hash_of_mask
 from myelin.images.image import read_image, read_mask, write_image
 from myelin.runtime.lock import holding
-from myelin.segment import pipeline as preds
-from myelin.segment import run_record
-from myelin.segment import segmenter as work
-
-NAMES = ("a", "b", "c")
-
-
-@pytest.fixture
-def lab(tmp_path, monkeypatch):
-    """A working folder with three blurred test images, packed; a stand-in for the engine."""
-    monkeypatch.chdir(tmp_path)
-    for number, name in enumerate(NAMES):
-        image = cv2.GaussianBlur(rings(120 + 10 * number, 140), (7, 7), 2)
-        write_image(Path(f"raw/test/{name}.tif"), image, 0.2)
-    data.main([])
-    stand_in_for_the_engine(monkeypatch, SETTINGS)
-    return tmp_path
-
-
-def segment(*arguments):
-    find_myelin.main(["--myelin", "bright", "--scale", "1", *arguments])
-
-
-def record():
-    return json.loads(Path("preds/run.json").read_text(encoding="utf-8"))
-
-
-def erase_a_fiber(name):
-    """Correct a mask of `preds/` by hand; return what it is now."""
-    mask = read_mask(f"preds/{name}_mask.tif")
-    mask[:60, :55] = False
-    cv2.imwrite(f"preds/{name}_mask.tif", mask.astype(np.uint8) * 255)
-    return mask
+from myelin.segment import pipeline
 
 
 def test_a_corrected_mask_is_kept_named_and_the_models_is_beside_it(lab, capsys):
@@ -67,7 +36,7 @@ def test_a_corrected_mask_is_kept_named_and_the_models_is_beside_it(lab, capsys)
         assert "older files" not in said
         assert Path("preds/a_mask.tif").read_bytes() == before
         assert np.array_equal(read_mask("preds/model/a_mask.tif"), read_mask("models_own.tif"))
-        assert [record()["images"][name]["corrected_by_hand"] for name in NAMES] == [1, 0, 0]
+        assert [summary()["images"][name]["corrected_by_hand"] for name in NAMES] == [1, 0, 0]
     shown = cv2.imread("preds/a_overlay.png")
     assert np.ptp(shown[:60, :55], axis=2).max() == 0  # the corrected mask is shown
     assert np.array_equal(read_mask("preds/a_mask.tif"), corrected)
@@ -83,7 +52,7 @@ def test_the_models_mask_put_back_is_the_models_again(lab, capsys):
     segment("--threshold", "0.7")
     assert "corrected" not in capsys.readouterr().out
     assert not Path("preds/model/a_mask.tif").exists()
-    assert record()["images"]["a"]["mask_sha256"] == ownership.hash_of_mask("preds/a_mask.tif")
+    assert summary()["images"]["a"]["mask_sha256"] == hash_of_mask("preds/a_mask.tif")
 
 
 def test_force_replaces_after_a_copy_and_never_overwrites_an_earlier_copy(lab, capsys):
@@ -152,62 +121,49 @@ def test_what_is_no_mask_any_more_is_kept_too(lab, capsys, damage):
 def test_training_keeps_corrected_masks_too(lab, capsys):
     segment()
     corrected = erase_a_fiber("c")
-    preds.segment_if_packed(Path("stand_in.h5"))
+    pipeline.segment_if_packed(Path("stand_in.h5"))
     assert "kept, corrected by hand: c_mask.tif" in capsys.readouterr().out
     assert np.array_equal(read_mask("preds/c_mask.tif"), corrected)
 
 
-def without_hashes(threshold):
-    """Make `preds/run.json` that of version 1.0.0, or remove it as a stopped run did."""
-    if threshold is None:
-        Path("preds/run.json").unlink()
-        return
-    run = {"threshold": threshold, "images": {name: {} for name in NAMES}}
+def as_version_1_0_0():
+    """Make the masks and `run.json` those of version 1.0.0."""
+    run = summary()
+    for key in ("model_sha256", "options"):
+        del run[key]
+    for name in NAMES:
+        cv2.imwrite(f"preds/{name}_mask.tif", cv2.imread(f"preds/{name}_mask.tif", 0))
+    run["earlier"] = {"c": {"mask_sha256": run["images"].pop("c")["mask_sha256"]}}
     Path("preds/run.json").write_text(json.dumps(run), encoding="utf-8")
 
 
-@pytest.mark.parametrize("threshold", [0.6, None])
-def test_of_an_older_version_only_what_no_threshold_gives_is_the_users(lab, capsys, threshold):
+@pytest.mark.parametrize("stop", [False, True])
+def test_masks_of_version_1_0_0_are_known_by_the_hashes_in_run_json(lab, monkeypatch, capsys, stop):
     segment("--threshold", "0.6")
+    as_version_1_0_0()
     corrected = erase_a_fiber("b")
-    Path("preds/c_pred.png").unlink()  # nothing tells whose it is
-    without_hashes(threshold)
+    if stop:
+        stop_at(monkeypatch, "a_pred.png", "--threshold", "0.9")
     capsys.readouterr()
     segment("--threshold", "0.9")
-    assert "kept, corrected by hand: b_mask.tif, c_mask.tif;" in capsys.readouterr().out
+    assert "kept, corrected by hand: b_mask.tif; the" in capsys.readouterr().out
     assert np.array_equal(read_mask("preds/b_mask.tif"), corrected)
 
 
-def test_another_threshold_than_that_of_the_older_run_is_a_correction(lab, capsys):
-    segment("--threshold", "0.6")
-    without_hashes(0.3)
+def test_a_mask_without_a_record_is_the_users(lab, capsys):
     segment()
-    assert "kept, corrected by hand: a_mask.tif, b_mask.tif, c_mask.tif;" in capsys.readouterr().out
+    as_version_1_0_0()
+    Path("preds/run.json").unlink()
+    segment("--threshold", "0.9")
+    assert "kept, corrected by hand: a_mask.tif, b_mask.tif, c_mask.tif" in capsys.readouterr().out
 
 
-def stopped_run(monkeypatch, *arguments, at="b", before_mask=False):
-    """Stop a run at one image, before anything of it is written or just before its mask is."""
-    with monkeypatch.context() as patch:
-        write = run_record.write_image if before_mask else work.write_image
-
-        def stop(path, *rest, **more):
-            if path.name.startswith(at) and (path.name.endswith("_mask.tif") or not before_mask):
-                raise KeyboardInterrupt
-            write(path, *rest, **more)
-
-        patch.setattr(run_record if before_mask else work, "write_image", stop)
-        patch.setattr(work.Segmenter, "width", 1)  # so that images end in order
-        with pytest.raises(SystemExit) as end:
-            segment(*arguments)
-    assert end.value.code == 130
-
-
-@pytest.mark.parametrize("before_mask", [False, True])
-def test_a_stopped_run_is_measured_alone_and_the_rest_named(lab, monkeypatch, capsys, before_mask):
+@pytest.mark.parametrize("ending", ["b_pred.png", "b_mask.tif"])
+def test_a_stopped_run_is_measured_alone_and_the_rest_named(lab, monkeypatch, capsys, ending):
     segment("--threshold", "0.1")
-    stopped_run(monkeypatch, "--threshold", "0.9", before_mask=before_mask)
-    run = record()
-    assert run["complete"] is False and run["threshold"] == 0.9 and run["pending"][-1] == "c"
+    stop_at(monkeypatch, ending, "--threshold", "0.9")
+    run = summary()
+    assert run["complete"] is False and run["threshold"] == 0.9 and list(run["images"]) == ["a"]
     capsys.readouterr()
     morphometry.main(["--no-pictures"])
     said = capsys.readouterr().out
@@ -220,8 +176,8 @@ def test_a_stopped_run_is_measured_alone_and_the_rest_named(lab, monkeypatch, ca
 
 def test_after_a_stopped_run_the_next_knows_every_mask(lab, monkeypatch, capsys):
     segment("--threshold", "0.1")
-    for before_mask in (True, False):
-        stopped_run(monkeypatch, "--threshold", "0.9", before_mask=before_mask)
+    for ending in ("b_mask.tif", "b_pred.png"):
+        stop_at(monkeypatch, ending, "--threshold", "0.9")
     corrected = erase_a_fiber("c")
     capsys.readouterr()
     morphometry.main(["--no-pictures"])
@@ -230,12 +186,11 @@ def test_after_a_stopped_run_the_next_knows_every_mask(lab, monkeypatch, capsys)
     segment()
     assert "kept, corrected by hand: c_mask.tif;" in capsys.readouterr().out
     assert np.array_equal(read_mask("preds/c_mask.tif"), corrected)
-    assert "earlier" not in record()
 
 
 def test_a_run_stopped_at_once_leaves_nothing_to_measure(lab, monkeypatch, capsys):
     segment("--threshold", "0.1")
-    stopped_run(monkeypatch, "--threshold", "0.9", at="a")
+    stop_at(monkeypatch, "_pred.png", "--threshold", "0.9")
     said = fails(morphometry.main, capsys, "--no-pictures")
     assert "no mask is from the run in its run.json, run python find_myelin.py" in said
 
@@ -265,7 +220,7 @@ def test_axon_masks_beside_the_models_masks_are_named(lab, capsys):
 def test_what_run_json_says_of_images_may_be_anything(lab, images):
     segment()
     shutil.copy("preds/a_mask.tif", "raw/test/a_mask.tif")
-    Path("preds/run.json").write_text(json.dumps(record() | {"images": images}))
+    Path("preds/run.json").write_text(json.dumps(summary() | {"images": images}))
     evaluate.main(["--no-pictures"])
     assert read_table("evaluation/evaluation.csv")[0]["myelin_dice"] == "1"
 
@@ -283,7 +238,7 @@ def test_masks_of_images_that_come_back_are_known(lab, capsys):
     Path("raw/test/b.tif").rename("b.tif")
     data.main([])
     segment()
-    assert set(record()["earlier"]) == {"b"}
+    assert set(summary()["images"]) == {"a", "c"}
     shutil.move("b.tif", "raw/test/b.tif")
     data.main([])
     capsys.readouterr()
@@ -388,9 +343,7 @@ def test_label_images_edited_by_hand_are_copied(lab, capsys):
         edited = Path("morphometry/a_labels.tif").read_bytes()
         morphometry.main(["--no-pictures", "--renumber"])
         said = capsys.readouterr().out.replace("\\", "/")
-        assert (
-            "note: morphometry/a_labels.tif was edited by hand and is written anew, yours" in said
-        )
+        assert "note: morphometry/a_labels.tif was edited by hand" in said
         assert Path("morphometry/a_labels.tif").read_bytes() != edited
     for copy in ("a_labels.tif", "a_labels_2.tif"):
         assert Path("morphometry/corrected", copy).read_bytes() == edited

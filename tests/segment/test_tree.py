@@ -1,6 +1,5 @@
 """Files, folders and folder trees as they are: what is found, and where results go."""
 
-import json
 import os
 import shutil
 import sys
@@ -11,8 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 from measuring import fails, read_table
-from stand_ins import rings, stand_in_for_the_engine
-from test_scale import SETTINGS
+from segmenting import TREE, files_in, segment, stopped, summary
+from stand_ins import rings
 
 import data
 import evaluate
@@ -23,66 +22,32 @@ from myelin.folders import image_tree as tree
 from myelin.images.image import read_mask, write_image
 from myelin.runtime.cli import UserError
 
-NAMES = ("control/a1/x", "control/a1/y", "treated/a1/x", "treated/a2/x")
-
-
-@pytest.fixture
-def study(tmp_path, monkeypatch):
-    """A folder tree with four images, and a stand-in for the engine; returns the tree's folder."""
-    monkeypatch.chdir(tmp_path)
-    for number, name in enumerate(NAMES):
-        image = cv2.GaussianBlur(rings(120 + 10 * number, 140), (7, 7), 2)
-        write_image(Path(f"study/{name}.tif"), image, 0.2)
-    stand_in_for_the_engine(monkeypatch, SETTINGS)
-    return tmp_path / "study"
-
-
-def segment(*arguments):
-    find_myelin.main(["--myelin", "bright", "--scale", "1", *map(str, arguments)])
-
-
-def stopped(capsys, code, *arguments):
-    """Run and return what was said on stderr; the exit code must be `code`."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as end:
-        segment(*arguments)
-    assert end.value.code == code
-    return capsys.readouterr().err.replace("\\", "/").splitlines()
-
-
-def record(folder="preds"):
-    return json.loads(Path(folder, "run.json").read_text(encoding="utf-8"))
-
-
-def files_in(folder):
-    return {p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file()}
-
 
 def test_results_mirror_the_tree_and_equal_those_of_packed_images(study):
     segment("--images", "study", "--out", "results")
-    wanted = {f"{name}_{part}" for name in NAMES for part in ("mask.tif", "pred.png")}
-    assert files_in("results") == wanted | {f"{name}_overlay.png" for name in NAMES} | {"run.json"}
-    assert list(record("results")["images"]) == list(NAMES)
+    wanted = {f"{name}_{part}" for name in TREE for part in ("mask.tif", "pred.png")}
+    assert files_in("results") == wanted | {f"{name}_overlay.png" for name in TREE} | {"run.json"}
+    assert list(summary("results")["images"]) == list(TREE)
     assert not Path("npydata").exists() and not Path("preds").exists()
-    for name in NAMES:
+    for name in TREE:
         shutil.rmtree("raw", ignore_errors=True)
         Path("raw/test").mkdir(parents=True)
         shutil.copy(study / f"{name}.tif", "raw/test/z.tif")
         data.main([])
         segment()
         for ending in ("mask.tif", "pred.png", "overlay.png"):
-            one, other = Path(f"results/{name}_{ending}"), Path(f"preds/z_{ending}")
-            assert one.read_bytes() == other.read_bytes()
+            one, other = f"results/{name}_{ending}", f"preds/z_{ending}"
+            assert np.array_equal(cv2.imread(one), cv2.imread(other))
 
 
 def test_ids_begin_at_the_folder_given_or_above_all_that_were(study):
-    assert list(tree.find_images([study])[1]) == list(NAMES)
+    assert list(tree.find_images([study])[1]) == list(TREE)
     assert list(tree.find_images([study / "control"])[1]) == ["a1/x", "a1/y"]
     some = tree.find_images([study / "treated/a2", study / "control/a1/y.tif"])
     assert list(some[1]) == ["control/a1/y", "treated/a2/x"] and some[0] == Path("study")
     assert list(tree.find_images([study / "treated/a2/x.tif"])[1]) == ["x"]
     assert list(tree.find_images([f"{study}/*/a1/x.tif"])[1]) == ["control/a1/x", "treated/a1/x"]
-    assert list(tree.find_images([study, study / "control"])[1]) == list(NAMES)
+    assert list(tree.find_images([study, study / "control"])[1]) == list(TREE)
 
 
 def test_what_is_no_image_is_left_alone(study, capsys):
@@ -92,9 +57,9 @@ def test_what_is_no_image_is_left_alone(study, capsys):
     (study / "earlier/run.json").write_text("{}")
     write_image(study / "earlier/deep/z.tif", np.zeros((20, 20), np.uint8))
     (study / "notes.txt").write_text("notes")
-    assert list(tree.find_images([study], study / "results")[1]) == list(NAMES)
+    assert list(tree.find_images([study], study / "results")[1]) == list(TREE)
     said = capsys.readouterr().out.replace("\\", "/")
-    assert said.count("results of a run, not segmented") == 2
+    assert said.count("results of a run") == 2
 
 
 def test_a_cycle_of_links_is_named_and_not_followed(study, capsys):
@@ -102,17 +67,17 @@ def test_a_cycle_of_links_is_named_and_not_followed(study, capsys):
         os.symlink(study, study / "control/loop", target_is_directory=True)
     except OSError:
         pytest.skip("no links here")
-    assert list(tree.find_images([study])[1]) == list(NAMES)
+    assert list(tree.find_images([study])[1]) == list(TREE)
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.endswith("loop: leads back to a folder above it, not followed")
+    assert "loop: leads back to a folder above it" in line
 
 
 @pytest.mark.parametrize(
     ("change", "given", "message"),
     [
         ("treated/a1/x.png", ["study"], "x.tif: x.png has the same name before the dot"),
-        ("treated/A1/x.png", ["study"], "its results would have the names of those of"),
-        ("treated/model/x.png", ["study"], "model: a folder of that name is for the model's masks"),
+        ("treated/A1/x.png", ["study"], "its outputs would replace those of"),
+        ("treated/model/x.png", ["study"], "treated/model: this name is reserved"),
         ("treated/a1/x_pred.png", ["study"], "looks like a result made from x"),
         (None, ["absent"], "--images absent: no such file or folder, check the name"),
         (None, ["study", "--out", "study"], "--out study: is the folder of the images, choose"),
@@ -146,11 +111,11 @@ def test_an_image_that_cannot_be_read_is_named_at_the_end(study, capsys):
     assert len(lines) == 2 and not Path("preds").exists()
     assert stopped(capsys, 3, "--images", "study") == lines
     assert all(line.startswith("error: study/") for line in lines)
-    assert list(record()["images"]) == list(NAMES) and record()["complete"]
+    assert list(summary()["images"]) == list(TREE) and summary()["complete"]
     morphometry.main(["--no-pictures"])
     said = capsys.readouterr().out
     assert "not segmented, left out: control/a1/broken, treated/a2/cut; run python find_my" in said
-    assert f"; run {record()['command']}\n" in said and "--images study" in said
+    assert f"; run {summary()['command']}\n" in said and "--images study" in said
 
 
 def test_a_folder_without_permission_does_not_keep_the_others_from_being_done(
@@ -161,13 +126,13 @@ def test_a_folder_without_permission_does_not_keep_the_others_from_being_done(
         os, "access", lambda path, mode: Path(path).name != "a2" and access(path, mode)
     )
     (line,) = stopped(capsys, 3, "--images", "study")
-    assert line.startswith("error: study/treated/a2: no permission to look into it")
-    assert list(record()["images"]) == list(NAMES[:3]) and record()["complete"]
+    assert line.startswith("error: study/treated/a2: no permission")
+    assert list(summary()["images"]) == list(TREE[:3]) and summary()["complete"]
 
 
 def test_the_call_in_run_json_repeats_an_image_of_a_tree(study):
     segment("--images", "study")
-    call = record()["images"]["treated/a2/x"]["repeat"].replace("\\", "/").split()
+    call = summary()["images"]["treated/a2/x"]["repeat"].replace("\\", "/").split()
     assert call[3:5] == ["--images", "study/treated/a2/x.tif"]
     segment(*call[3:], "--out", "again")
     assert Path("again/x_pred.png").read_bytes() == Path("preds/treated/a2/x_pred.png").read_bytes()
@@ -189,9 +154,9 @@ def test_a_format_without_a_reader_does_not_keep_the_others_from_being_done(
     (line,) = stopped(capsys, 2, "--images", "study", "--strict")
     assert message in line and not Path("preds").exists()
     assert stopped(capsys, 3, "--images", "study") == [line]
-    assert list(record()["images"]) == list(NAMES) and record()["complete"]
+    assert list(summary()["images"]) == list(TREE) and summary()["complete"]
     morphometry.main(["--no-pictures"])
-    assert len(read_table("morphometry/summary.csv")) == len(NAMES)
+    assert len(read_table("morphometry/summary.csv")) == len(TREE)
     assert stopped(capsys, 2, "--images", "study/old") == [line]
 
 
@@ -200,15 +165,15 @@ def test_measuring_follows_the_tree_with_groups_by_folders(study, capsys):
     morphometry.main(["--groups", "folders", "--xlsx"])
     said = capsys.readouterr().out
     assert "  control  a1  2 images: x, y\n  treated  a1  1 image: x\n  treated  a2  1" in said
-    assert [row["image"] for row in read_table("morphometry/summary.csv")] == list(NAMES)
+    assert [row["image"] for row in read_table("morphometry/summary.csv")] == list(TREE)
     rows = [(row["group"], row["animal"]) for row in read_table("morphometry/per_animal.csv")]
     assert rows == [("control", "a1"), ("treated", "a1"), ("treated", "a2")]
     for part in ("fibers.csv", "labels.tif", "axons.tif", "overlay.png", "plots.png"):
-        assert all(Path(f"morphometry/{name}_{part}").is_file() for name in NAMES)
-    assert record("morphometry")["images"] == list(NAMES)
+        assert all(Path(f"morphometry/{name}_{part}").is_file() for name in TREE)
+    assert summary("morphometry")["images"] == list(TREE)
     Path("groups.csv").write_text(
         "image,group,animal\n"
-        + "".join(f"{name.replace('/', chr(92))}.tif,g,{i}\n" for i, name in enumerate(NAMES))
+        + "".join(f"{name.replace('/', chr(92))}.tif,g,{i}\n" for i, name in enumerate(TREE))
     )
     morphometry.main(["--groups", "groups.csv", "--no-pictures"])
     assert len(read_table("morphometry/per_animal.csv")) == 4
@@ -240,18 +205,18 @@ def test_images_in_which_no_fibers_were_found_are_named_when_measured(study, cap
     Path("preds/treated/a2/z_mask.tif").unlink()
     morphometry.main(["--no-pictures"])
     assert "found no fibers" not in capsys.readouterr().out
-    assert [row["image"] for row in read_table("morphometry/summary.csv")] == list(NAMES)
+    assert [row["image"] for row in read_table("morphometry/summary.csv")] == list(TREE)
 
 
 def test_evaluating_follows_the_tree(study, capsys):
     segment("--images", "study")
-    for name in NAMES[1:3]:
+    for name in TREE[1:3]:
         shutil.copy(f"preds/{name}_mask.tif", study / f"{name}_mask.tif")
     evaluate.main(["--no-pictures"])
     said = capsys.readouterr().out
     assert "note: without a reference, left out: control/a1/x, treated/a2/x\n" in said
     rows = read_table("evaluation/evaluation.csv")
-    assert [row["image"] for row in rows[:2]] == list(NAMES[1:3])
+    assert [row["image"] for row in rows[:2]] == list(TREE[1:3])
     assert all(float(row["myelin_dice"]) == 1 for row in rows)
 
 
@@ -290,6 +255,6 @@ def test_pages_are_chosen_and_measuring_knows_it(study, capsys):
     (line,) = stopped(capsys, 3, "--images", "study/treated")
     assert "pages.tif: 2 pages in one file, choose with --take page=N" in line
     assert stopped(capsys, 3, "--images", "study/treated", "--take", "page=2") != [line]
-    assert record()["images"].keys() == {"a2/pages"} and record()["take"] == "page=2"
+    assert summary()["images"].keys() == {"a2/pages"} and summary()["take"] == "page=2"
     morphometry.main(["--no-pictures", "--pixel-size", "0.2"])
-    assert "--take: for --images" in stopped(capsys, 2, "--take", "page=2")[0]
+    assert "--take: only with --images" in stopped(capsys, 2, "--take", "page=2")[0]

@@ -1,0 +1,151 @@
+"""`run.json` of a run, what earlier runs left in its folder, and the images that are finished."""
+
+from pathlib import Path
+
+import numpy as np
+
+from myelin.folders.image_source import ImageSource, SourceImage
+from myelin.folders.mask_record import fact_of, mask_record, written_by_program
+from myelin.folders.ownership import files_of, models_own, set_aside, users_masks
+from myelin.folders.stack import Stack
+from myelin.images.image import read_image, read_mask, write_image
+from myelin.runtime.cli import UserError, progress
+from myelin.runtime.files import run_facts, sha256, write_json
+from myelin.segment.image_job import Outcome
+from myelin.segment.run_options import without_defaults
+
+ROWS = 1024  # rows of a probability compared at a time
+
+
+class Summary:
+    """The summary of a run, which is rebuilt from the masks' records if the run is killed.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the outputs.
+    images : dict of str to dict
+        By id, the records of the images that are known so far.
+    **facts
+        What holds for all images.
+
+    Attributes
+    ----------
+    kept, replaced : list of Path
+        The user's masks that were kept; copies of those that were replaced; relative to the folder.
+    """
+
+    def __init__(self, folder: Path, images: dict[str, dict], **facts: object) -> None:
+        self.folder, self.facts = folder, run_facts(complete=False, **facts)
+        self.images = images
+        self.kept, self.replaced = [], []
+
+    def add(self, outcome: Outcome) -> None:
+        """Add the outcome of an image."""
+        corrected = {"corrected_by_hand": bool(outcome.kept)}
+        self.images[outcome.name] = fact_of(outcome.record) | corrected
+        self.kept += outcome.kept
+        self.replaced += outcome.replaced
+
+    def save(self, complete: bool) -> str:
+        """Write `run.json` and return its SHA-256."""
+        path = self.folder / "run.json"
+        self.facts["complete"] = complete
+        self.images = dict(sorted(self.images.items()))
+        write_json(path, self.facts | {"images": self.images})
+        return sha256(path)
+
+
+# ---------------------------------------------------------------- what earlier runs left
+
+
+def differences(run: dict, settings: dict) -> list[str]:
+    """Return what differs between the run in a folder and one with other settings, as texts."""
+    before, now = without_defaults(run.get("options")), settings["options"]
+    pairs = [("--threshold", run.get("threshold"), settings["threshold"])]
+    for name in sorted(before.keys() | now.keys()):
+        option = "--" + name.removesuffix("_um").replace("_", "-")
+        pairs.append((option, before.get(name, "not given"), now.get(name, "not given")))
+    found = [f"{what} ({had} there, {new} now)" for what, had, new in pairs if had != new]
+    if run.get("model_sha256") != settings["model_sha256"]:
+        found.append(f"model ({run.get('model')} there)")
+    elif run.get("test_set") != settings.get("test_set"):
+        found.append("the statistics of the test images, by which this model normalizes")
+    return found
+
+
+def add_missing_records(folder: Path, run: dict) -> None:
+    """Write records into the program's masks of version 1.0.0, whose hashes are in `run.json`."""
+    for name, fact in {**run["earlier"], **run["images"]}.items():
+        path = folder / f"{name}_mask.tif"
+        if path.exists() and not mask_record(path) and written_by_program(path, run, name):
+            pixels = read_mask(path).view(np.uint8) * np.uint8(255)
+            write_image(path, pixels, fact.get("pixel_size_um"), fsync=True, record=fact)
+
+
+def set_aside_outdated(folder: Path, source: ImageSource, run: dict) -> list[Path]:
+    """Move the user's files of images that have changed since; return their new paths."""
+    moved = []
+    for image in source.images:
+        known = mask_record(folder / f"{image.name}_mask.tif") or run["images"].get(image.name, {})
+        if known.get("image_sha256", image.sha256) != image.sha256:
+            users = users_masks(folder, image.name)
+            drawn = (files_of(folder, image.name, part) for part in ("_axon", "_nerve"))
+            moved += [set_aside(path) for path in sum(drawn, users)]
+    return moved
+
+
+def finished_images(
+    folder: Path, source: ImageSource, settings: dict, force: bool, stack: Stack | None
+) -> dict[str, Outcome]:
+    """Return the outcomes of the images that a run with the same settings has finished.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the outputs.
+    source : ImageSource
+    settings : dict
+        What the record of every mask must hold.
+    force : bool
+        Whether images whose mask the user has edited count as unfinished.
+    stack : Stack or None
+        The array of probabilities, which must hold those of a finished image.
+    """
+    found = {}
+    for image in progress(source.images, "checking", total=len(source)):
+        users = users_masks(folder, image.name)
+        path = models_own(folder, image.name) if users else folder / f"{image.name}_mask.tif"
+        record = mask_record(path)
+        wanted = settings | {"image_sha256": image.sha256}
+        if (
+            record is not None
+            and not (users and force)
+            and record.items() >= wanted.items()
+            and written_by_program(path)
+            and (folder / f"{image.name}_overlay.png").exists()
+            and holds_probability(stack, image, folder / f"{image.name}_pred.png")
+        ):
+            kept = [user.relative_to(folder) for user in users]
+            found[image.name] = Outcome(image.name, record, kept=kept)
+    return found
+
+
+def holds_probability(stack: Stack | None, image: SourceImage, path: Path) -> bool:
+    """Return whether an image's probability is there, and the same in the array, if there is one.
+
+    The array of a run that began anew holds zeros for images whose files an earlier run wrote.
+    """
+    if image.frame is None:
+        return path.exists()
+    try:
+        greys = read_image(path)
+    except (UserError, OSError):
+        return False
+    if stack is None:
+        return False
+    probability = stack.mapped(image.frame)[: image.shape[0], : image.shape[1]]
+    return greys.shape == image.shape and all(
+        np.array_equal(np.rint(probability[row : row + ROWS] * 255), greys[row : row + ROWS])
+        for row in range(0, len(greys), ROWS)
+    )
