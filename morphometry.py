@@ -47,7 +47,7 @@ from myelin.measure.nerve import fascicle_rows, find_nerves
 from myelin.measure.numbering import Numbers
 from myelin.measure.plausible import doubts
 from myelin.measure.summary import summarize
-from myelin.pixels.regions import mask_without
+from myelin.pixels.labels import mask_without
 from myelin.report.figures import Pictures, add_picture_options
 from myelin.report.html import Report
 from myelin.report.methods import write_methods

@@ -20,7 +20,7 @@ from myelin.folders.naming import list_images
 from myelin.images.image import read_image
 from myelin.network.engine import open_engine
 from myelin.network.model_file import model_path, read_model_file
-from myelin.pixels.regions import label_regions
+from myelin.pixels.components import label_regions
 from myelin.segment.scale_groups import Choice, decide
 from myelin.segment.tiles import segment
 from myelin.synthetic.nerve import SCENES, draw_nerve
@@ -68,7 +68,7 @@ def main():
         choice = decide(engine, settings, [image])[0]
         bright += not choice.dark
         labels, boxes = label_regions(image == 0, 8)
-        margin = (boxes[:, 4] >= MARGIN_PX)[labels]
+        margin = (boxes[:, 4] >= MARGIN_PX)[labels.to_array()]
         false += np.count_nonzero(find(image, choice) & margin)
         area += np.count_nonzero(margin)
     print(f"black margins {100 * false / max(area, 1):.3f} % of {area:,} px")

@@ -20,6 +20,7 @@ from myelin.measure.cases import Reader, images_of, read_cases
 from myelin.measure.exclude import mask_hash
 from myelin.measure.frame import find_frame
 from myelin.measure.nerve import find_nerves, read_nerve
+from myelin.pixels.labels import LabelImage
 from myelin.pixels.outlines import trace
 from myelin.runtime import tables
 from myelin.runtime.cli import UserError, shortened_list
@@ -37,7 +38,7 @@ class Source:
     measurements : dict of int to dict of str to float
         Columns of `<id>_fibers.csv` by fiber number.
     pixel_size_um : float or None
-    nerves : int32 array, (rows, cols), or None
+    nerves : LabelImage or None
         Numbers of fascicles, from `nerve.read_nerve`.
     """
 
@@ -45,11 +46,11 @@ class Source:
     drawing: Drawing
     measurements: dict
     pixel_size_um: float | None
-    nerves: np.ndarray | None = None
+    nerves: LabelImage | None = None
 
     def outlines(self) -> list[Outline]:
         """Return the outlines of fibers, then those of nerves."""
-        found = {} if self.nerves is None else trace(self.nerves)
+        found = {} if self.nerves is None else trace(self.nerves.to_array())
         kind = FASCICLE if len(found) > 1 else NERVE
         return self.drawing.outlines() + [
             Outline(kind, f"{kind}_{number}", polygons) for number, polygons in found.items()
@@ -113,7 +114,7 @@ def from_masks(folder: Path, ids: Collection[str], pixel_size_um: float | None) 
         fibers = measure_fibers(myelin, size or 1.0, axon, image, frame=frame)
         rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
         table = measurements_of(fibers.columns, rows) if size else {}
-        drawing = Drawing.of(fibers.labels[:], fibers.axons[:], myelin)
+        drawing = Drawing.of(fibers.labels.to_array(), fibers.axons.to_array(), myelin)
         yield Source(case.name, drawing, table, size, reader.nerve(case.nerve))
 
 
@@ -196,7 +197,7 @@ def write_napari(source: Source, folder: Path) -> list[Path]:
     """Write label images and the table; napari takes only 32-bit images for labels."""
     parts = {"labels": source.drawing.fibers, "axons": source.drawing.axons}
     if source.nerves is not None:
-        parts["nerve"] = source.nerves
+        parts["nerve"] = source.nerves.to_array()
     paths = []
     for part, labels in parts.items():
         paths.append(folder / f"{source.name}_{part}.tif")

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from myelin.measure.summary import summarize
-from myelin.pixels.regions import row_bands, shared_pixels
-from myelin.pixels.runs import Runs, find_runs
+from myelin.pixels.labels import row_bands, shared_pixels
 
 # Two fibers are the same from this overlap on: above a half, no fiber can have two partners
 # (Kirillov et al., Panoptic Segmentation, CVPR 2019).
@@ -62,7 +61,7 @@ def overlap(reference, predicted):
 
     Parameters
     ----------
-    reference, predicted : bool or int arrays or runs.Runs, (rows, cols)
+    reference, predicted : bool arrays, (rows, cols), or LabelImage
         0 is background.
 
     Returns
@@ -83,7 +82,7 @@ def match_fibers(reference, predicted):
 
     Parameters
     ----------
-    reference, predicted : int arrays or runs.Runs, (rows, cols)
+    reference, predicted : LabelImage
         Numbers 1 to n and 1 to m; 0 is background.
 
     Returns
@@ -93,7 +92,7 @@ def match_fibers(reference, predicted):
     ious : float array, (p,)
     """
     one, other, common = shared_pixels(reference, predicted)
-    iou = common / (areas_of(reference)[one - 1] + areas_of(predicted)[other - 1] - common)
+    iou = common / (reference.areas()[one - 1] + predicted.areas()[other - 1] - common)
     order = np.argsort(-iou, kind="stable")
     order = order[iou[order] >= MATCH_IOU]
     # At exactly one half a fiber can have two partners; the first one stays.
@@ -102,12 +101,6 @@ def match_fibers(reference, predicted):
     _, first = np.unique(other[order], return_index=True)
     order = order[np.sort(first)]
     return np.stack([one[order], other[order]], axis=1), iou[order]
-
-
-def areas_of(labels):
-    """Return the pixels of each region 1 to n of an image of numbers, int64 (n,)."""
-    runs = labels if isinstance(labels, Runs) else find_runs(labels)
-    return runs.areas(runs.number.max(initial=0))
 
 
 def detection(matched, references, predictions, ious):

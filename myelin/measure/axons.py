@@ -1,16 +1,15 @@
 """Tell which regions of a myelin mask are axons.
 
-Used by `fibers.py`; reads no file, knows no unit but the pixel.
+The rules, and how often each decides wrongly on nine hand-drawn SEM masks with 7,547 axons (as
+drawn, and with every sheath one pixel thicker so that neighbours touch, as in masks of networks):
 
-The rules, and how often each decides wrongly on the nine hand-drawn SEM masks of 7,547 axons (as
-drawn, and with every sheath one pixel thicker so that neighbours touch, as networks draw them):
-
-axon                 a region without myelin (4-connected), enclosed by myelin or, where a fiber is
+axon                 a region without myelin (4-connected), enclosed by myelin or, if the fiber is
                      cut, by myelin and the edge of the image
-gap between sheaths  a score of solidity, size, and the share of the sheath that is a neighbour's
-                     too: 11 axons lost, 13 of 101 gaps kept; thickened 19 lost, 6 of 1,089 kept
-infolded axon        less solid than 0.6, but in a sheath all its own: 1 found, 0 invented
-pinhole              below 9 px only a sheath all its own makes an axon: 0 of 33 axons lost, 0 of
+gap between sheaths  a score of solidity, size, and the part of its sheath that it shares with
+                     neighbours: 11 axons lost, 13 of 101 gaps kept; thickened 19 lost, 6 of 1,089
+                     kept
+infolded axon        less solid than 0.6, but with a sheath of its own: 1 found, 0 invented
+pinhole              below 9 px, only a sheath of its own makes an axon: 0 of 33 axons lost, 0 of
                      211 others kept; thickened 1 lost, 0 of 220 kept
 vacuole              small, and within the sheath of a larger axon: 4 axons lost; thickened 14
 part of a swollen    less than half as wide as its fiber, and it fills a notch in that of a larger
@@ -19,76 +18,86 @@ sheath               axon, or its fiber lies within that (`sheaths.join_swollen`
 hole in a sheath     less than 0.3 as wide as its fiber, and far from the middle of that
                      (`sheaths.find_holes`): 0 axons lost; thickened 2; of 46 drawn sheaths without
                      axon, segmented, 10 instead of 16 are taken for fibers
-edge of the image    at most two sides, and no more of the edge than a cut axon has: 1 axon lost; 0
+edge of the image    touches at most two sides, and has no more edge than a cut axon: 1 axon lost; 0
 break in a ring      a round region with an opening of 1 or 2 px: 76 axons found, 1 invented;
                      thickened 10 found, 2 invented
 
-Together: recall 0.996, precision 0.999, thickened too; two pixels thicker, when hardly any
-background is left between small fibers, 0.990 and 0.996. With the image given, the same
-within 0.001. The weights were fitted to these very masks; fitted without the image it judges, the
-gap score is wrong in 25 instead of 22 of 7,528 regions, thickened in 42 instead of 37 of 8,603.
+Together: recall 0.996, precision 0.999, thickened too. With sheaths two pixels thicker, which leave
+hardly any background between small fibers: 0.990 and 0.996. With the image given, the same within
+0.001. The weights were fitted to these masks; fitted without the image that it judges, the gap
+score is wrong in 25 instead of 22 of 7,528 regions, thickened in 42 instead of 37 of 8,603.
+
 Not solved: sheaths drawn thinner than one pixel, breaks of 3 px and more, and a sheath without axon
-that touches a fiber, whose myelin goes to that fiber.
+that touches a fiber: its myelin goes to that fiber.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from myelin.pixels.components import label_regions
 from myelin.pixels.hulls import hull_areas
+from myelin.pixels.labels import LabelImage, mask_without, row_bands
 from myelin.pixels.regions import (
     CROSS,
-    beside,
+    SQUARE,
     crop,
     edge_pixels,
-    mask_without,
-    row_bands,
-    sum_pixels,
     tissue_sides,
     touched_sides,
+    touching,
 )
-from myelin.pixels.runs import Runs, Windows, find_runs, label_runs, merge, runs_of_pixels
 
 # Smallest axon: 4 px is the smallest that occurs more than once in hand-drawn masks.
 SMALLEST_AXON_PX = 4
-# Below this a region's outline says nothing, and only a sheath of its own makes it an axon.
+# Smaller regions have no meaningful outline; only a sheath of their own makes them axons.
 MIN_SHAPE_PX = 9
-MAX_SHARED_OF_OWN = 0.1
-# score = solidity + log(area / median area) / 15 - shared sheath / 4, axon from 0.67 on: a logistic
-# regression on nine hand-drawn SEM masks, as drawn, with touching sheaths and with noise.
+# Smaller regions count as myelin when sheaths are compared.
+MIN_CONTACT_PX = 3
+# score = solidity + log(area / median area) / 15 - shared part of the sheath / 4, at least 0.67 for
+# an axon: a logistic regression on nine hand-drawn SEM masks, as drawn, with touching sheaths and
+# with noise.
 SIZE_WEIGHT = 1 / 15
 MAX_LOG_SIZE = 3
 SHARED_WEIGHT = 0.25
-# The same regression's weight of the image: how many standard deviations a region is from the
-# axons' brightness towards the background's. Little, as axon and background look alike in most.
+# Weight of the image in the same regression: how many standard deviations a region differs from the
+# axons' brightness towards the background's. Small, because in most images both look alike.
 IMAGE_WEIGHT = 0.007
 MAX_DEVIATIONS = 3
+SURE_SOLIDITY = 0.9  # candidates above this give the axons' brightness, if there are enough
+MIN_SURE_AXONS = 10
 MIN_SCORE = 0.67
-# Shapes that come into question at all; the rest counts as background when sheaths are weighed.
+# Regions less solid are background: they do not count as neighbours in sheaths.
 MIN_SOLIDITY = 0.6
-# The same in a sheath all its own: an infolding makes a crescent of its axon.
+# The same for a region with a sheath of its own: an infolding makes its axon a crescent.
 MIN_SOLIDITY_OWN = 0.3
-# A vacuole: this much smaller than the axon beside it, at this part of its sheath's thickness.
+MAX_SHARED_OF_OWN = 0.1  # part of the sheath that may be shared by an axon with its own
+# A vacuole: at most this part of the area of the axon beside it, at less than this part of its
+# sheath's thickness from it, with at least this part of its own sheath shared.
 VACUOLE_AREA = 0.25
 VACUOLE_DEPTH = 0.57
 VACUOLE_SHARED = 0.35
 # Edge pixels over the root of the area: 2.3 for a quarter disc, 2.9 the most in hand-drawn masks.
 MAX_EDGE = 3.2
-# Open rings: least pixels and filling of the box after erosion, least solidity, most of the outline
-# that is open, and most of it that is a sheath which has an axon already.
+# Axons in open rings. Their core (the region after erosion): least pixels, and least part of its
+# box, which passes over long stretches of background cheaply.
 BREAK_CORE_PX = 2
 BREAK_BOX = 0.4
-BREAK_SOLIDITY = 0.8
+# Largest open part of the outline, least solidity, and largest part of the outline that belongs to
+# a sheath with an axon ...
 BREAK_OPEN = 0.25
+BREAK_SOLIDITY = 0.8
 BREAK_TAKEN = 0.1
-# A ring that shares its sheath must be rounder and more nearly closed.
+# ... or, if more of it does, limits for a ring that is rounder, more nearly closed, and larger.
 BREAK_SOLIDITY_SHARED = 0.9
-BREAK_NARROW = 0.08
+BREAK_OPEN_SHARED = 0.08
+BREAK_SHARED_PX = MIN_SHAPE_PX + 6
 
-SQUARE = np.ones((3, 3), np.uint8)
-# A scan's sheaths are weighed in bands that see so many rows beyond: far more than any is thick.
-REACH_PX = 128
+# Rows that bands of a scan overlap when sheaths are compared: far more than the thickest sheath.
+OVERLAP_PX = 128
 
 
 @dataclass
@@ -97,131 +106,202 @@ class SortedRegions:
 
     Attributes
     ----------
-    axons : runs.Runs
-        Numbers 1 to n of the axons, see `fibers.find_axons`.
-    others : runs.Runs
-        Numbers 1 to m of the other regions; axons may have numbers here too.
+    axons : LabelImage
+        Axons 1 to n, see `fibers.find_axons`.
+    others : LabelImage
+        Other regions 1 to m; axons may have numbers here too.
     boxes : int64 array, (m + 1, 5)
-        Boxes of these, see `label_regions`; area 0 for axons and for what belongs to a fiber.
+        Boxes of these, see `components.label_regions`; area 0 for axons and parts of fibers.
     space : bool array, (rows, cols), optional
         Space between drawn axons and their sheaths.
     """
 
-    axons: Runs
-    others: Runs
+    axons: LabelImage
+    others: LabelImage
     boxes: np.ndarray
     space: np.ndarray | None = None
 
-    def reject(self, axons):
-        """Take axons, bool (n + 1,), for holes in a sheath; the others are numbered anew."""
-        numbers = (np.cumsum(~axons, dtype=np.int32) - 1) * ~axons
-        holes = self.axons.of(axons)
+    def reject(self, rejected: np.ndarray) -> None:
+        """Move the axons that are True in `rejected`, bool (n + 1,), to the other regions."""
+        holes = self.axons.keep(rejected)
         index, length = self.others.at(holes.row, holes.first), holes.last - holes.first + 1
         areas = np.bincount(index, weights=length, minlength=len(self.boxes)).astype(np.int64)
         # An axon in an open ring has the number of what lies outside, which has an area.
         self.boxes[:, 4] = np.where(self.boxes[:, 4] > 0, self.boxes[:, 4], areas)
-        self.axons = self.axons.renumbered(numbers)
+        numbers = np.cumsum(~rejected) - 1
+        self.axons = self.axons.renumbered(np.where(rejected, 0, numbers))
 
 
-def sort_regions(myelin, image=None, tissue=None):
+@dataclass
+class Contacts:
+    """Where the zone nearest to one region meets that of another, in the middle of a sheath.
+
+    Each pair of regions occurs in both orders, and once for each band of a scan.
+
+    Attributes
+    ----------
+    near, far : int64 arrays, (contacts,)
+        The two regions.
+    length : int64 array, (contacts,)
+        Pairs of pixels at which the zones meet.
+    thickness_sum, thickness_min : float64 arrays, (contacts,)
+        Sum and minimum, over these pairs, of the distance from one region to the other, px.
+    count : int
+        Highest number of a region.
+    """
+
+    near: np.ndarray
+    far: np.ndarray
+    length: np.ndarray
+    thickness_sum: np.ndarray
+    thickness_min: np.ndarray
+    count: int
+
+    def shared_part(self, others: np.ndarray) -> np.ndarray:
+        """Return which part of each region's sheath is shared with `others`, bool (n + 1,)."""
+        return self._sum(self.length * others[self.far]) / self._lengths()
+
+    def mean_thickness(self) -> np.ndarray:
+        """Return the mean distance from each region to its neighbours, px, float (n + 1,)."""
+        return self._sum(self.thickness_sum) / self._lengths()
+
+    def _lengths(self) -> np.ndarray:
+        return np.maximum(self._sum(self.length), 1)
+
+    def _sum(self, values: np.ndarray) -> np.ndarray:
+        return np.bincount(self.near, weights=values, minlength=self.count + 1)
+
+
+def sort_regions(
+    myelin: np.ndarray, image: np.ndarray | None = None, tissue: np.ndarray | None = None
+) -> SortedRegions:
     """Sort the regions without myelin into axons and others.
 
     Parameters
     ----------
-    myelin, image
-        As in `fibers.find_axons`.
+    myelin : bool array, (rows, cols)
+    image : uint8 array, (rows, cols), optional
+        Helps to tell gaps from axons.
     tissue : bool array, (rows, cols), optional
-        As in `frame.Frame`: its outline is an edge of the image too, and the rest is no region.
-
-    Returns
-    -------
-    SortedRegions
+        As in `frame.Frame`: its outline counts as an edge of the image, the rest as no region.
     """
-    regions, boxes = label_runs(~myelin if tissue is None else ~myelin & tissue, 4)
+    regions, boxes = label_regions(~myelin if tissue is None else ~myelin & tissue, 4)
     areas = boxes[:, 4]
-    edge = edge_pixels(regions, len(areas) - 1, tissue) / np.sqrt(np.maximum(areas, 1))
-    sides = touched_sides(boxes, myelin.shape)
-    if tissue is not None:
-        sides = tissue_sides(regions, len(areas) - 1, tissue)
-    possible = (areas >= SMALLEST_AXON_PX) & (sides <= 2)
-    possible &= edge <= MAX_EDGE
+    highest = len(areas) - 1
+    edge = edge_pixels(regions, highest, tissue) / np.sqrt(np.maximum(areas, 1))
+    if tissue is None:
+        sides = touched_sides(boxes, myelin.shape)
+    else:
+        sides = tissue_sides(regions, highest, tissue)
+    possible = (areas >= SMALLEST_AXON_PX) & (sides <= 2) & (edge <= MAX_EDGE)
     hulls = np.full(len(areas), np.inf)
-    hulls[possible] = hull_areas(regions.of(possible))
-    solid = areas / hulls
-    candidates = solid >= MIN_SOLIDITY
-    accepted = candidates
-    if (solid >= MIN_SOLIDITY_OWN).any():
-        accepted = accept(regions, areas, solid, candidates, sides == 0, image, tissue)
+    hulls[possible] = hull_areas(regions.keep(possible))
+    accepted = accept(regions, areas, areas / hulls, sides == 0, image, tissue)
     axons = regions.renumbered(np.cumsum(accepted) * accepted)
     boxes[accepted, 4] = 0
     return SortedRegions(close_breaks(myelin, axons, tissue), regions, boxes)
 
 
-def accept(regions, areas, solid, candidates, inside, image, tissue=None):
-    """Tell axons from gaps, pinholes and vacuoles; return bool (n + 1,). See the module's table."""
-    count = len(areas) - 1
-    near, far, times, total, least = sheath_contacts(regions, areas >= 3, tissue)
-    contacts = np.maximum(np.bincount(near, weights=times, minlength=count + 1), 1)
-
-    def shared(others):
-        return np.bincount(near, weights=times * others[far], minlength=count + 1) / contacts
-
-    sized = candidates & (areas >= MIN_SHAPE_PX)
-    known = sized if sized.any() else candidates
-    median = np.median(areas[known]) if known.any() else 1
-    scores = solid + SIZE_WEIGHT * np.clip(
-        np.log(np.maximum(areas, 1) / median), -MAX_LOG_SIZE, MAX_LOG_SIZE
-    )
-    scores -= IMAGE_WEIGHT * image_deviation(regions, areas, solid, candidates, image)
-    # A gap counts as a neighbour only until it is known for one, hence two rounds.
-    probable = candidates & (scores - SHARED_WEIGHT * shared(candidates) >= MIN_SCORE)
-    part = shared(probable)
-    accepted = candidates & (scores - SHARED_WEIGHT * part >= MIN_SCORE)
-    # A sheath all its own makes a region an axon whatever its shape, and alone makes a tiny one so.
-    own = part < MAX_SHARED_OF_OWN
-    accepted &= (areas >= MIN_SHAPE_PX) | own
-    accepted |= (solid >= MIN_SOLIDITY_OWN) & own & inside & (areas >= MIN_SHAPE_PX)
-
-    # Depth in the sheath of a larger neighbour: 1 and more outside it, 0 at its axon.
-    typical = np.bincount(near, weights=total, minlength=count + 1) / contacts
-    larger = accepted[far] & (areas[near] < VACUOLE_AREA * areas[far])
-    depth = np.full(count + 1, np.inf)
-    np.minimum.at(depth, near[larger], (least / typical[far])[larger])
-    return accepted & ~((depth < VACUOLE_DEPTH) & (part > VACUOLE_SHARED))
-
-
-def sheath_contacts(regions, kept, tissue=None):
-    """List where the zone nearest to one region meets that of another, in the middle of a sheath.
+def accept(
+    regions: LabelImage,
+    areas: np.ndarray,
+    solidity: np.ndarray,
+    inside: np.ndarray,
+    image: np.ndarray | None,
+    tissue: np.ndarray | None,
+) -> np.ndarray:
+    """Tell axons from gaps, pinholes and vacuoles by the rules in the module's docstring.
 
     Parameters
     ----------
-    regions : runs.Runs
-        Numbers of regions; 0 is myelin.
-    kept : bool array, (n + 1,)
-        The rest is taken for myelin.
-    tissue : bool array, (rows, cols), optional
-        Contacts outside it are none.
+    regions : LabelImage
+        Regions 1 to n without myelin.
+    areas, solidity : arrays, (n + 1,)
+        Solidity is 0 for regions that cannot be axons.
+    inside : bool array, (n + 1,)
+        Regions that do not touch the edge.
+    image, tissue
+        As in `sort_regions`.
 
     Returns
     -------
-    near, far : int64 arrays, (contacts,)
-        Two regions, in both orders; those of a scan more than once.
-    times : int64 array, (contacts,)
-        How many pairs of pixels meet.
-    total, least : float64 arrays, (contacts,)
-        The sum and the least of the distances between the two regions there, px.
+    bool array, (n + 1,)
     """
-    kept = regions.of(kept)
-    bands = row_bands(regions.shape, 8 * REACH_PX)  # few, as what is beyond is worked out twice
-    parts = [contacts_of_rows(kept, rows, tissue) for rows in bands]
-    low, high, *found = (np.concatenate(column) for column in zip(*parts, strict=True))
-    pairs = np.append(low, high), np.append(high, low)
-    return *pairs, *(np.append(column, column) for column in found)
+    if not (solidity >= MIN_SOLIDITY_OWN).any():
+        return np.zeros(len(areas), bool)
+    candidates = solidity >= MIN_SOLIDITY
+    large = areas >= MIN_SHAPE_PX
+    contacts = sheath_contacts(regions.keep(areas >= MIN_CONTACT_PX), len(areas) - 1, tissue)
+    score = solidity + SIZE_WEIGHT * relative_size(areas, candidates, large)
+    score -= IMAGE_WEIGHT * image_deviation(regions, areas, solidity, image)
+    # Gaps must not count as neighbours; a first round with all candidates excludes most of them.
+    shared = contacts.shared_part(candidates)
+    probable = candidates & (score - SHARED_WEIGHT * shared >= MIN_SCORE)
+    shared = contacts.shared_part(probable)
+    no_gap = candidates & (score - SHARED_WEIGHT * shared >= MIN_SCORE)
+    own_sheath = shared < MAX_SHARED_OF_OWN
+    no_pinhole = large | own_sheath
+    infolded = (solidity >= MIN_SOLIDITY_OWN) & own_sheath & inside & large
+    accepted = (no_gap & no_pinhole) | infolded
+    return accepted & ~find_vacuoles(accepted, areas, shared, contacts)
 
 
-def contacts_of_rows(regions, rows, tissue=None):
-    """Return the contacts whose upper or left pixel is in some rows, each in one order."""
-    seen = slice(max(rows.start - REACH_PX, 0), rows.stop + REACH_PX)
+def relative_size(areas: np.ndarray, candidates: np.ndarray, large: np.ndarray) -> np.ndarray:
+    """Return the logarithm of each region's area over the candidates' median, float (n + 1,)."""
+    typical = candidates & large if (candidates & large).any() else candidates
+    median = np.median(areas[typical]) if typical.any() else 1
+    return np.clip(np.log(np.maximum(areas, 1) / median), -MAX_LOG_SIZE, MAX_LOG_SIZE)
+
+
+def image_deviation(
+    regions: LabelImage, areas: np.ndarray, solidity: np.ndarray, image: np.ndarray | None
+) -> np.ndarray:
+    """Return how far each region's brightness is from the axons' towards the background's.
+
+    Returns
+    -------
+    float array, (n + 1,)
+        In robust standard deviations of the surest axons; 0 if there is nothing to compare.
+    """
+    sure = solidity > SURE_SOLIDITY
+    background = (solidity < MIN_SOLIDITY) & (areas >= MIN_SHAPE_PX)
+    if image is None or sure.sum() < MIN_SURE_AXONS or not background.any():
+        return np.zeros(len(areas))
+    mean = np.append(0, regions.sums(image, len(areas) - 1)) / np.maximum(areas, 1)
+    middle = np.median(mean[sure])
+    spread = 1.4826 * np.median(np.abs(mean[sure] - middle))
+    outside = np.average(mean[background], weights=areas[background])
+    deviation = np.sign(outside - middle) * (mean - middle) / max(spread, 1)
+    return np.clip(deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS)
+
+
+def find_vacuoles(
+    accepted: np.ndarray, areas: np.ndarray, shared: np.ndarray, contacts: Contacts
+) -> np.ndarray:
+    """Find small regions in the sheath of a larger accepted axon, bool (n + 1,)."""
+    near, far = contacts.near, contacts.far
+    larger = accepted[far] & (areas[near] < VACUOLE_AREA * areas[far])
+    # Depth in the larger axon's sheath: 0 at that axon, 1 and more outside the sheath.
+    depth = np.full(len(areas), np.inf)
+    relative = contacts.thickness_min[larger] / contacts.mean_thickness()[far[larger]]
+    np.minimum.at(depth, near[larger], relative)
+    return (depth < VACUOLE_DEPTH) & (shared > VACUOLE_SHARED)
+
+
+def sheath_contacts(regions: LabelImage, count: int, tissue: np.ndarray | None = None) -> Contacts:
+    """Return the contacts of regions, with numbers up to `count`, that lie in the tissue."""
+    bands = row_bands(regions.shape, 8 * OVERLAP_PX)  # few, because the overlap is computed twice
+    parts = [contacts_of_rows(regions, rows, tissue) for rows in bands]
+    low, high, *measures = (np.concatenate(column) for column in zip(*parts, strict=True))
+    both_orders = np.append(low, high), np.append(high, low)
+    return Contacts(*both_orders, *(np.append(values, values) for values in measures), count)
+
+
+def contacts_of_rows(
+    regions: LabelImage, rows: slice, tissue: np.ndarray | None = None
+) -> tuple[np.ndarray, ...]:
+    """Return the contacts whose upper or left pixel lies in some rows, as from `sum_contacts`."""
+    seen = slice(max(rows.start - OVERLAP_PX, 0), rows.stop + OVERLAP_PX)
     numbers = regions[seen]
     distance, nearest = cv2.distanceTransformWithLabels(
         (numbers == 0).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
@@ -230,112 +310,104 @@ def contacts_of_rows(regions, rows, tissue=None):
     owner = np.zeros(len(inside) + 1, np.int32)
     owner[nearest.ravel()[inside]] = numbers.ravel()[inside]
     width = numbers.shape[1]
-    # One row more, which the last one meets.
-    zone, distance = (
-        part[rows.start - seen.start : rows.stop - seen.start + 1].ravel()
-        for part in (owner[nearest], distance)
-    )
-    pairs, last = [], (rows.stop - rows.start) * width
+    # One row more: the last row has contacts with it.
+    own = slice(rows.start - seen.start, rows.stop - seen.start + 1)
+    zone, distance = owner[nearest][own].ravel(), distance[own].ravel()
+    last = (rows.stop - rows.start) * width
+    pairs = []
     for step in (1, width):
-        one = np.flatnonzero(zone[:-step] != zone[step:])
-        one = one[one < last]
+        pixel = np.flatnonzero(zone[:-step] != zone[step:])
+        pixel = pixel[pixel < last]
         if step == 1:
-            one = one[one % width != width - 1]  # the next pixel in memory begins a new row
+            pixel = pixel[pixel % width != width - 1]  # the next pixel in memory begins a new row
         if tissue is not None:
             part = tissue[rows.start : rows.stop + 1].ravel()
-            one = one[part[one] & part[one + step]]
-        pairs.append((zone[one], zone[one + step], distance[one] + distance[one + step]))
-    return gather(*(np.concatenate(column) for column in zip(*pairs, strict=True)))
+            pixel = pixel[part[pixel] & part[pixel + step]]
+        pairs.append((zone[pixel], zone[pixel + step], distance[pixel] + distance[pixel + step]))
+    return sum_contacts(*(np.concatenate(column) for column in zip(*pairs, strict=True)))
 
 
-def gather(one, other, distance):
-    """Return each two of regions once, how often they come, and sum and least of the distances."""
+def sum_contacts(
+    one: np.ndarray, other: np.ndarray, thickness: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Return each pair of regions once: low, high, length, thickness_sum, thickness_min."""
     low, high = np.minimum(one, other).astype(np.int64), np.maximum(one, other)
     base = high.max(initial=0) + 1
     key = low * base + high
     order = np.argsort(key)
-    key, distance = key[order], distance[order].astype(np.float64)
+    key, thickness = key[order], thickness[order].astype(np.float64)
     begin = np.flatnonzero(np.diff(key, prepend=-1))
     low, high = np.divmod(key[begin], base)
-    times = np.diff(begin, append=len(key))
-    if not len(key):
-        return low, high, times, distance, distance
-    return low, high, times, np.add.reduceat(distance, begin), np.minimum.reduceat(distance, begin)
+    length = np.diff(begin, append=len(key))
+    if not len(key):  # reduceat takes no empty array
+        return low, high, length, thickness, thickness
+    sums, minima = (combine.reduceat(thickness, begin) for combine in (np.add, np.minimum))
+    return low, high, length, sums, minima
 
 
-def image_deviation(regions, areas, solid, candidates, image):
-    """Return how far each region's brightness is from the axons' towards the background's.
-
-    Returns
-    -------
-    float array, (n + 1,)
-        In robust standard deviations of the surest axons; 0 where there is nothing to compare.
-    """
-    sure = candidates & (solid > 0.9)
-    background = ~candidates & (areas >= MIN_SHAPE_PX)
-    if image is None or sure.sum() < 10 or not background.any():
-        return np.zeros(len(areas))
-    sums = sum_pixels(regions, len(areas) - 1, image)
-    mean = sums / np.maximum(areas, 1)
-    middle = np.median(mean[sure])
-    spread = 1.4826 * np.median(np.abs(mean[sure] - middle))
-    outside = np.average(mean[background], weights=areas[background])
-    deviation = np.sign(outside - middle) * (mean - middle) / max(spread, 1)
-    return np.clip(deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS)
-
-
-def close_breaks(myelin, axons, tissue=None):
+def close_breaks(
+    myelin: np.ndarray, axons: LabelImage, tissue: np.ndarray | None = None
+) -> LabelImage:
     """Find axons in rings with a break of one or two pixels.
 
-    Eroding the background by one pixel parts what lies in such a ring from what lies outside.
+    Eroding the background by one pixel separates the inside of such a ring from the outside.
 
     Parameters
     ----------
     myelin : bool array, (rows, cols)
-    axons : runs.Runs
+    axons : LabelImage
         The axons found already, 1 to n.
     tissue : bool array, (rows, cols), optional
 
     Returns
     -------
-    runs.Runs
-        With those in open rings, from n + 1 on.
+    LabelImage
+        Axons in open rings have numbers from n + 1.
     """
-    count = axons.number.max(initial=0)
-    free = mask_without(~myelin, axons)
-    # Like the edge of the image, that of the tissue does not wear away what lies along it.
-    core = cv2.erode(free.view(np.uint8), SQUARE, borderValue=1).view(bool)
+    background = mask_without(~myelin, axons)
+    # Neither the edge of the image nor that of the tissue erodes what lies along it.
+    core = cv2.erode(background.view(np.uint8), SQUARE, borderValue=1).view(bool)
     if tissue is not None:
         core &= tissue
-        free &= tissue
-    cores, boxes = label_runs(core, 4)
-    sheaths, sheath_boxes = label_runs(myelin, 8)
-    taken = np.zeros(len(sheath_boxes), bool)
-    taken[beside(sheaths, axons, SQUARE)] = True
-    # An axon's core fills its box; this passes over the long stretches of background cheaply.
-    round_enough = boxes[:, 4] >= BREAK_BOX * boxes[:, 2] * boxes[:, 3]
-    round_enough &= (boxes[:, 4] >= BREAK_CORE_PX) & (touched_sides(boxes, myelin.shape) <= 2)
-    cores, sheaths = Windows(cores), Windows(sheaths)
-    places, numbers = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for index in np.flatnonzero(round_enough):
-        view = crop(boxes[index], 3, myelin.shape)
-        region = cv2.dilate((cores[view] == index).view(np.uint8), SQUARE) & free[view]
+        background &= tissue
+    cores, boxes = label_regions(core, 4)
+    del core
+    sheaths, _ = label_regions(myelin, 8)
+    has_axon = touching(sheaths, axons, SQUARE)
+    compact = (boxes[:, 4] >= BREAK_CORE_PX) & (touched_sides(boxes, myelin.shape) <= 2)
+    compact &= boxes[:, 4] >= BREAK_BOX * boxes[:, 2] * boxes[:, 3]
+    places = []
+    for index in np.flatnonzero(compact):
+        window = crop(boxes[index], 3, myelin.shape)
+        outside = background[window]
+        region = cv2.dilate((cores[window] == index).view(np.uint8), SQUARE) & outside
         rim = cv2.dilate(region, CROSS) > region
-        wall, opening = sheaths[view][rim & myelin[view]], np.count_nonzero(rim & free[view])
-        # Without an opening it is a region that was judged before.
-        if opening == 0 or opening > BREAK_OPEN * (opening + len(wall)):
-            continue
-        own = np.count_nonzero(taken[wall]) <= BREAK_TAKEN * len(wall)
-        area = np.count_nonzero(region)
-        narrow = opening <= BREAK_NARROW * (opening + len(wall)) and area > MIN_SHAPE_PX + 6
-        if not own and not narrow:
-            continue
-        least = BREAK_SOLIDITY if own else BREAK_SOLIDITY_SHARED
-        if area >= least * hull_areas(find_runs(region))[0]:
-            count += 1
-            row, column = np.nonzero(region)
-            places.append((row + view[0].start) * myelin.shape[1] + column + view[1].start)
-            numbers.append(np.full(area, count))
-            taken[wall] = True
-    added = runs_of_pixels(np.concatenate(places), np.concatenate(numbers), myelin.shape)
-    return merge(axons, added)
+        wall = sheaths[window][rim & myelin[window]]
+        taken_px = np.count_nonzero(has_axon[wall])
+        if is_open_ring(region, np.count_nonzero(rim & outside), len(wall), taken_px):
+            rows, cols = np.nonzero(region)
+            places.append((rows + window[0].start) * myelin.shape[1] + cols + window[1].start)
+            has_axon[wall] = True
+    return axons.with_pixels(places, axons.count + 1 + np.arange(len(places)))
+
+
+def is_open_ring(region: np.ndarray, open_px: int, wall_px: int, taken_px: int) -> bool:
+    """Return whether a region is an axon in a ring with a small break.
+
+    Parameters
+    ----------
+    region : uint8 array, (rows, cols)
+    open_px, wall_px, taken_px : int
+        Pixels around it that are background, myelin, and myelin of a sheath that has an axon.
+    """
+    outline_px = open_px + wall_px
+    # A closed ring was judged before.
+    if open_px == 0 or open_px > BREAK_OPEN * outline_px:
+        return False
+    area = np.count_nonzero(region)
+    min_solidity = BREAK_SOLIDITY
+    if taken_px > BREAK_TAKEN * wall_px:
+        if open_px > BREAK_OPEN_SHARED * outline_px or area <= BREAK_SHARED_PX:
+            return False
+        min_solidity = BREAK_SOLIDITY_SHARED
+    return area >= min_solidity * hull_areas(LabelImage.from_array(region))[0]

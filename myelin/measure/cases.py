@@ -129,7 +129,7 @@ class Reader:
 
     def nerve(self, path):
         """Return the outline of a nerve, see `nerve.read_nerve`; None as for `mask`."""
-        return self.decoded(read_nerve, path)
+        return None if path is None else read_nerve(self.record(path))
 
     def decoded(self, read, path):
         if path is None:

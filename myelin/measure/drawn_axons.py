@@ -1,82 +1,81 @@
-"""Take the axons from an axon mask, and find what belongs to their fibers.
-
-Used by `fibers.py`; reads no file, knows no unit but the pixel.
-"""
+"""Take the axons from an axon mask, and find the space between them and their sheaths."""
 
 import cv2
 import numpy as np
 
 from myelin.measure.axons import MIN_SHAPE_PX, SMALLEST_AXON_PX, SortedRegions
-from myelin.pixels.regions import CROSS, beside, crop, touched_sides
-from myelin.pixels.runs import Windows, label_runs
+from myelin.pixels.components import label_regions
+from myelin.pixels.labels import LabelImage
+from myelin.pixels.regions import CROSS, crop, touched_sides, touching
 
-# Least part of the outline of a space within a fiber that is its axon: at most 0.14 in gaps that an
-# axon touches through a hole in its sheath, 0.33 and more in the spaces of hand-drawn masks.
-SPACE_ALONG_AXON = 0.25
+# Least part of a space's outline that must be its axon: at most 0.14 in gaps that an axon touches
+# through a hole in its sheath, at least 0.33 in the spaces of hand-drawn masks.
+MIN_ALONG_AXON = 0.25
 
 
-def drawn_axons(axon, myelin):
-    """Take the axons from an axon mask, and sort the rest.
+def drawn_axons(axon: np.ndarray, myelin: np.ndarray) -> SortedRegions:
+    """Take the axons from an axon mask, and sort the rest; both masks are bool, (rows, cols).
 
-    Specks, and axons without a sheath, are left out: they are no fibers.
-
-    Returns
-    -------
-    SortedRegions
+    Specks and axons without a sheath are left out.
     """
-    axons, axon_boxes = label_runs(axon, 8)
-    others, boxes = label_runs(~(myelin | axon), 4)
-    sheathed = np.zeros(len(axon_boxes), bool)
-    sheathed[beside(axons, myelin, CROSS)] = True
+    axons, axon_boxes = label_regions(axon, 8)
+    others, boxes = label_regions(~(myelin | axon), 4)
+    sheathed = touching(axons, myelin, CROSS)
     sheathed[0] = False
     space = find_space(myelin, axons, sheathed, others, boxes)
     keep = sheathed & (axon_boxes[:, 4] >= SMALLEST_AXON_PX)
     return SortedRegions(axons.renumbered(np.cumsum(keep) * keep), others, boxes, space)
 
 
-def find_space(myelin, axons, sheathed, others, boxes):
-    """Find the space that an axon drawn too small leaves to its sheath: it belongs to the fiber.
+def find_space(
+    myelin: np.ndarray,
+    axons: LabelImage,
+    sheathed: np.ndarray,
+    others: LabelImage,
+    boxes: np.ndarray,
+) -> np.ndarray:
+    """Find the space between axons that were drawn too small and their sheaths: part of the fiber.
 
-    It is an enclosed region beside one axon and otherwise myelin, and never a gap between sheaths:
-    the myelin around it is one piece, and where the axon reaches its sheath elsewhere, which a hole
-    in the sheath beside a gap looks like, the axon is a good part of its outline.
+    It is an enclosed region beside one axon and otherwise myelin. Gaps between sheaths are
+    excluded in two ways: the myelin around a space is one piece, and if its axon also touches its
+    sheath, the axon is a good part of the outline, more than a hole in the sheath beside a gap.
 
     Parameters
     ----------
     myelin : bool array, (rows, cols)
-    axons : runs.Runs
-        Numbers 1 to n of the drawn axons.
+    axons : LabelImage
+        Drawn axons 1 to n.
     sheathed : bool array, (n + 1,)
-        Axons that touch myelin; those that space parts from it are added in place.
-    others : runs.Runs
-        Numbers 1 to m of the regions that are neither.
+        Axons that touch myelin; those that only space separates from it are added in place.
+    others : LabelImage
+        Regions 1 to m that are neither.
     boxes : int64 array, (m + 1, 5)
-        Their boxes, see `label_regions`; area becomes 0 for space.
+        Their boxes, see `components.label_regions`; the area becomes 0 for space.
 
     Returns
     -------
     bool array, (rows, cols)
     """
-    space, loose = np.zeros_like(myelin), ~sheathed
-    near_axon = np.zeros(len(boxes), bool)
-    near_axon[beside(others, axons, CROSS)] = True
+    space = np.zeros_like(myelin)
+    loose = ~sheathed
+    near_axon = touching(others, axons, CROSS)
     near_axon &= (boxes[:, 4] > 0) & (touched_sides(boxes, myelin.shape) == 0)
-    others, axons = Windows(others), Windows(axons)
     for index in np.flatnonzero(near_axon):
-        view = crop(boxes[index], 2, myelin.shape)
-        region = (others[view] == index).view(np.uint8)
+        window = crop(boxes[index], 2, myelin.shape)
+        region = (others[window] == index).view(np.uint8)
         rim = cv2.dilate(region, CROSS) > region
-        around = axons[view][rim]
+        around = axons[window][rim]
         owner = around.max()
-        # Pieces within the view: two sheaths that meet elsewhere are two here.
-        _, pieces, sizes, _ = cv2.connectedComponentsWithStats(
-            myelin[view].view(np.uint8), connectivity=4
+        # Pieces within the window: two sheaths that meet elsewhere are two here.
+        _, pieces, stats, _ = cv2.connectedComponentsWithStats(
+            myelin[window].view(np.uint8), connectivity=4
         )
-        sheaths = np.bincount(pieces[rim & myelin[view]], minlength=len(sizes)) > 0
-        one_piece = (sheaths & (sizes[:, cv2.CC_STAT_AREA] >= MIN_SHAPE_PX)).sum() <= 1
-        along = np.count_nonzero(around) >= SPACE_ALONG_AXON * len(around)
-        if one_piece and ((around == owner) | (around == 0)).all() and (along or loose[owner]):
-            space[view][region > 0] = True
+        touched = np.bincount(pieces[rim & myelin[window]], minlength=len(stats)) > 0
+        sheath_pieces = touched & (stats[:, cv2.CC_STAT_AREA] >= MIN_SHAPE_PX)
+        one_axon = ((around == owner) | (around == 0)).all()
+        along_axon = np.count_nonzero(around) >= MIN_ALONG_AXON * len(around)
+        if sheath_pieces.sum() <= 1 and one_axon and (along_axon or loose[owner]):
+            space[window][region > 0] = True
             boxes[index, 4] = 0
-            sheathed[owner] |= sheaths.any()
+            sheathed[owner] |= touched.any()
     return space

@@ -13,7 +13,7 @@ import numpy as np
 
 from myelin.folders.mask_record import pixel_hash
 from myelin.measure.rules import add_rule_options, limits_of, rule_reasons
-from myelin.pixels.regions import mask_without
+from myelin.pixels.labels import mask_without
 from myelin.runtime.cli import UserError
 from myelin.runtime.files import sha256
 from myelin.runtime.tables import MAX_MISTAKES, image_ids, read_rows
@@ -283,12 +283,12 @@ def without(fibers, reasons, myelin):
     if not out.any():
         return replace(fibers, columns=columns)
     out, kept = np.append(False, out), np.append(False, ~out)
-    left = mask_without(myelin, fibers.labels.of(out))
+    left = mask_without(myelin, fibers.labels.keep(out))
     return replace(
         fibers,
         columns=columns,
-        labels=fibers.labels.of(kept),
-        axons=fibers.axons.of(kept),
+        labels=fibers.labels.keep(kept),
+        axons=fibers.axons.keep(kept),
         counted=fibers.counted & kept[1:],
         myelin_px=fibers.myelin_px - int(np.count_nonzero(myelin) - np.count_nonzero(left)),
     )

@@ -1,7 +1,6 @@
-"""Find and measure the fibers of a myelin mask: whose is which myelin, and how large each is.
+"""Find and measure the fibers of a myelin mask: which myelin belongs to which axon, and all sizes.
 
-Used by `morphometry.py` and `evaluate.py`. Which region is an axon, `axons.py` says,
-and which myelin is whose, `sheaths.py`.
+`axons.py` decides which regions are axons, `sheaths.py` to which axon myelin belongs.
 
     >>> import numpy as np
     >>> rows, cols = np.mgrid[:60, :60]
@@ -11,7 +10,11 @@ and which myelin is whose, `sheaths.py`.
     (1, 0.59)
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +22,6 @@ from myelin.images.image import write_image
 from myelin.measure.axons import sort_regions
 from myelin.measure.drawn_axons import drawn_axons
 from myelin.measure.frame import Frame
-from myelin.measure.nerve import within
 from myelin.measure.sheaths import (
     count_collapsed,
     fill_vacuoles,
@@ -27,64 +29,64 @@ from myelin.measure.sheaths import (
     join_swollen,
     split_fibers,
 )
+from myelin.pixels.components import label_regions
 from myelin.pixels.hulls import hull_areas
-from myelin.pixels.regions import edge_pixels, mask_without, perimeters, renumber, sum_pixels
-from myelin.pixels.runs import Runs, ellipses, find_runs, label_runs
+from myelin.pixels.labels import LabelImage, mask_without
+from myelin.pixels.regions import edge_pixels, ellipses, perimeters
 from myelin.runtime.tables import write_table
 
 
 @dataclass
 class Fibers:
-    """What `measure_fibers` found in one image.
+    """The fibers of one image, as from `measure_fibers`.
 
     Attributes
     ----------
     columns : dict of str to array, (n,)
         The columns of `<id>_fibers.csv`, in their order.
-    labels, axons : runs.Runs
-        The number of a fiber (1 to n) on its myelin and axon, and on its axon alone; `labels[:]`
-        is the image of them, int32 (rows, cols).
+    labels, axons : LabelImage
+        Fibers 1 to n on their myelin and axon, and on their axon alone.
     counted : bool array, (n,)
-        Fibers in the unbiased counting frame, see `frame.py`. Without those left out.
+        Fibers in the unbiased counting frame, see `frame.py`, that are not left out.
     collapsed : int
-        Sheaths without an axon, inside the frame.
+        Sheaths without an axon, in the frame.
     myelin_px : int
         Pixels of the myelin mask in the frame.
     pixel_size_um : float
     area_px : int
-        Of the frame.
+        Pixels of the frame.
     """
 
-    columns: dict
-    labels: Runs
-    axons: Runs
+    columns: dict[str, np.ndarray]
+    labels: LabelImage
+    axons: LabelImage
     counted: np.ndarray
     collapsed: int
     myelin_px: int
     pixel_size_um: float
     area_px: int
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.counted)
 
     @property
-    def area_mm2(self):
+    def area_mm2(self) -> float:
         return self.area_px * (self.pixel_size_um / 1000) ** 2
 
     @property
-    def axon_px(self):
+    def axon_px(self) -> int:
         """Pixels of the axons of fibers that are not left out."""
         areas_um2 = self.columns["axon_area_um2"][self.kept]
         return round(areas_um2.sum() / self.pixel_size_um**2)
 
     @property
-    def whole(self):
-        """Fibers that do not touch the border: those that enter statistics of size."""
+    def whole(self) -> np.ndarray:
+        """Fibers in statistics of size, bool (n,): not left out, and not cut by the border."""
         return self.kept & ~self.columns["touches_border"]
 
     @property
-    def kept(self):
-        """Fibers that are not left out, see `exclude.py`."""
+    def kept(self) -> np.ndarray:
+        """Fibers that are not left out, bool (n,), see `exclude.py`."""
         return self.columns["excluded"] == ""
 
 
@@ -94,23 +96,23 @@ class Outlines:
 
     Attributes
     ----------
-    axons, labels : runs.Runs
+    axons, labels : LabelImage
         As in `Fibers`.
     axon_px, fiber_px : int arrays, (n,)
         Areas of the axons and of the whole fibers.
     pieces : int64 array, (m, 5)
-        Boxes of the pieces of myelin without an axon, see `regions.label_regions`.
+        Boxes of the pieces of myelin without an axon, see `components.label_regions`.
     """
 
-    axons: Runs
-    labels: Runs
+    axons: LabelImage
+    labels: LabelImage
     axon_px: np.ndarray
     fiber_px: np.ndarray
     pieces: np.ndarray
 
 
-def find_axons(myelin, image=None):
-    """Return the axons of a myelin mask: the regions enclosed by myelin that are no gaps.
+def find_axons(myelin: np.ndarray, image: np.ndarray | None = None) -> LabelImage:
+    """Return the axons of a myelin mask: the regions enclosed by myelin that are not gaps.
 
     Parameters
     ----------
@@ -120,14 +122,19 @@ def find_axons(myelin, image=None):
 
     Returns
     -------
-    int32 array, (rows, cols)
+    LabelImage
         1 to n in the order of the axons' first pixels, from the top left, those in open rings
-        last; 0 elsewhere.
+        last.
     """
-    return find_fibers(myelin, image=image).axons[:]
+    return find_fibers(myelin, image=image).axons
 
 
-def find_fibers(myelin, axon=None, image=None, tissue=None):
+def find_fibers(
+    myelin: np.ndarray,
+    axon: np.ndarray | None = None,
+    image: np.ndarray | None = None,
+    tissue: np.ndarray | None = None,
+) -> Outlines:
     """Find the axons of a myelin mask and the myelin of each.
 
     Parameters
@@ -136,43 +143,41 @@ def find_fibers(myelin, axon=None, image=None, tissue=None):
         As in `measure_fibers`, but no pixel is both myelin and axon.
     tissue : bool array, (rows, cols), optional
         No pixel outside it is myelin or axon.
-
-    Returns
-    -------
-    Outlines
     """
     if axon is not None:
         found = drawn_axons(axon, myelin)
-        myelin = myelin | found.space
+        axons = found.axons
+        labels, pieces = split_fibers(myelin | found.space, axons)
     else:
         found = sort_regions(myelin, image, tissue)
-    axons = found.axons
-    labels, pieces = split_fibers(myelin, axons)
-    if axon is None:
-        while (holes := find_holes(labels, axons, tissue)).any():
+        labels, pieces = split_fibers(myelin, found.axons)
+        while (holes := find_holes(labels, found.axons, tissue)).any():
             found.reject(holes)
-            del labels  # before its successor is made: both are as large as the image
-            axons = found.axons
-            labels, pieces = split_fibers(myelin, axons)
-        part_of = join_swollen(axons, labels)
-        kept = part_of == np.arange(len(part_of))
-        if not kept.all():
-            numbers = np.cumsum(kept, dtype=np.int32) - 1
-            renumber(labels, numbers[part_of])
-            axons = axons.renumbered(numbers * kept)
-    axon_px = axons.areas(axons.number.max(initial=0))
+            labels, pieces = split_fibers(myelin, found.axons)
+        part_of = join_swollen(found.axons, labels)
+        is_fiber = part_of == np.arange(len(part_of))
+        numbers = np.cumsum(is_fiber) - 1
+        axons = found.axons.renumbered(numbers * is_fiber)
+        labels = labels.renumbered(numbers[part_of])
+    axon_px = axons.areas()
     areas = found.boxes[:, 4]
-    small = (areas > 0) & (areas <= axon_px.max(initial=0))  # the rest are no vacuoles
-    fill_vacuoles(found.others.of(small), found.boxes, axon_px, labels)
-    labels = find_runs(labels)
+    small = (areas > 0) & (areas <= axon_px.max(initial=0))  # only these can be vacuoles
+    labels = fill_vacuoles(found.others.keep(small), found.boxes, axon_px, labels)
     return Outlines(axons, labels, axon_px, labels.areas(len(axon_px)), pieces)
 
 
-def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=None, frame=None):
+def measure_fibers(
+    myelin: np.ndarray,
+    pixel_size_um: float,
+    axon: np.ndarray | None = None,
+    image: np.ndarray | None = None,
+    probability: np.ndarray | Callable[[], np.ndarray | None] | None = None,
+    frame: Frame | None = None,
+) -> Fibers:
     """Find and measure the fibers of one image.
 
-    Diameters are those of the circle of equal area, thickness is half the difference of fiber and
-    axon diameter, and the g-ratio their quotient.
+    Diameters are those of the circle of equal area, thickness is half the difference between fiber
+    and axon diameter, and the g-ratio is axon diameter / fiber diameter.
 
     Parameters
     ----------
@@ -182,16 +187,12 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=Non
     axon : bool array, (rows, cols), optional
         Axon mask; without it the axons are the regions enclosed by myelin, see `find_axons`.
     image : uint8 array, (rows, cols), optional
-        The image itself, which helps to tell gaps between sheaths from axons.
+        The image itself; it helps to tell gaps between sheaths from axons.
     probability : uint8 array, (rows, cols), or function that returns it, optional
-        Myelin probability x 255; without it, `confidence` is NaN. A function is called when the
-        fibers are found, which takes the most memory.
+        Myelin probability x 255; without it, `confidence` is NaN. A function is called after the
+        fibers were found, which takes the most memory.
     frame : frame.Frame, optional
-        What is tissue, and nerve; without it, all is.
-
-    Returns
-    -------
-    Fibers
+        Where fibers are counted; default: the whole image.
     """
     frame = frame or Frame(myelin.shape)
     myelin = np.ascontiguousarray(myelin, bool)
@@ -221,23 +222,45 @@ def measure_fibers(myelin, pixel_size_um, axon=None, image=None, probability=Non
     return fibers if frame.nerve is None else within(fibers, frame)
 
 
-def without_axons(myelin, axon=None):
-    """Return a myelin mask without what was drawn as axon too: that has the finer outline."""
+def within(fibers: Fibers, frame: Frame) -> Fibers:
+    """Return the fibers of an image whose axon has its centre in a fascicle of the frame.
+
+    They have one more column, `fascicle`.
+    """
+    fascicle = frame.fascicles(fibers.columns["x_px"], fibers.columns["y_px"])
+    kept = fascicle > 0
+    columns = {name: values[kept] for name, values in fibers.columns.items()}
+    columns |= {"fiber": np.arange(1, kept.sum() + 1), "fascicle": fascicle[kept]}
+    numbers = np.append(0, np.cumsum(kept) * kept)
+    return replace(
+        fibers,
+        columns=columns,
+        labels=fibers.labels.renumbered(numbers),
+        axons=fibers.axons.renumbered(numbers),
+        counted=fibers.counted[kept],
+    )
+
+
+def without_axons(myelin: np.ndarray, axon: np.ndarray | None = None) -> np.ndarray:
+    """Return a myelin mask without the pixels of an axon mask, whose outline is finer."""
     return myelin if axon is None else myelin & ~axon
 
 
-def inner_pieces(myelin, tissue):
+def inner_pieces(myelin: np.ndarray, tissue: np.ndarray) -> np.ndarray:
     """Return the boxes of pieces of myelin that do not touch the edge of the tissue."""
-    labels, boxes = label_runs(myelin, 4)
+    labels, boxes = label_regions(myelin, 4)
     return boxes[(edge_pixels(labels, len(boxes) - 1, tissue) == 0) & (boxes[:, 4] > 0)]
 
 
-def measure(found, size, frame, probability=None):
-    """Return the columns of `<id>_fibers.csv` for `Outlines` at `size` µm per pixel.
+def measure(
+    found: Outlines, size: float, frame: Frame, probability: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Return the columns of `<id>_fibers.csv` at `size` µm per pixel.
 
     `frame` and `probability` are as in `measure_fibers`.
     """
-    count, axon_px, fiber_px = len(found.axon_px), found.axon_px, found.fiber_px
+    axon_px, fiber_px = found.axon_px, found.fiber_px
+    count = len(axon_px)
     ellipse = ellipses(found.axons, axon_px)
     axon_perimeter = perimeters(found.axons, count)
     axon_diameter, fiber_diameter = 2 * np.sqrt(axon_px / np.pi), 2 * np.sqrt(fiber_px / np.pi)
@@ -268,12 +291,12 @@ def measure(found, size, frame, probability=None):
     }
 
 
-def rate_confidence(found, probability):
-    """Return how surely each fiber is a sheath around an axon: mean p there x mean (1 - p) here.
+def rate_confidence(found: Outlines, probability: np.ndarray | None) -> np.ndarray:
+    """Return how clearly each fiber is a sheath around an axon: mean p there x mean (1 - p) here.
 
-    p is the network's probability of myelin, whatever the mask says: where a mask was corrected by
-    hand and the network saw something else, confidence is low. Of the definitions that
-    `benchmarks/confidence.py` compares, this one is the simplest of those that best tell wrong
+    p is the network's probability of myelin, independent of the mask: if a mask was corrected by
+    hand where the network found something else, confidence is low. Among the definitions that
+    `benchmarks/confidence.py` compares, this is the simplest of those that best separate wrong
     fibers from right ones. Nothing in it is fitted.
 
     Parameters
@@ -285,20 +308,18 @@ def rate_confidence(found, probability):
     Returns
     -------
     float array, (n,)
-        0 to 1; NaN without a probability, and where a fiber has no sheath.
+        0 to 1; NaN without a probability, and for fibers without a sheath.
     """
     count = len(found.axon_px)
     if probability is None:
         return np.full(count, np.nan)
-    on_axon, on_fiber = (
-        sum_pixels(labels, count, probability)[1:] for labels in (found.axons, found.labels)
-    )
+    on_axon, on_fiber = (part.sums(probability, count) for part in (found.axons, found.labels))
     with np.errstate(divide="ignore", invalid="ignore"):
         sheath = (on_fiber - on_axon) / (found.fiber_px - found.axon_px)
         return sheath / 255 * (1 - on_axon / found.axon_px / 255)
 
 
-def write_fibers(folder, name, fibers, decimal="point"):
+def write_fibers(folder: Path, name: str, fibers: Fibers, decimal: str = "point") -> None:
     """Write `<name>_fibers.csv`, `<name>_labels.tif` and `<name>_axons.tif`.
 
     Parameters
@@ -313,7 +334,7 @@ def write_fibers(folder, name, fibers, decimal="point"):
     rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
     write_table(folder / f"{name}_fibers.csv", list(fibers.columns), rows, decimal)
     numbers = np.append(0, fibers.columns["fiber"])
-    numbers = numbers.astype(np.uint16 if numbers.max() < 2**16 else np.uint32)
-    for part, runs in (("labels", fibers.labels), ("axons", fibers.axons)):
-        numbered = replace(runs, number=numbers[runs.number])
-        write_image(folder / f"{name}_{part}.tif", numbered, fibers.pixel_size_um)
+    dtype = np.uint16 if numbers.max() < 2**16 else np.uint32
+    for part, labels in (("labels", fibers.labels), ("axons", fibers.axons)):
+        path = folder / f"{name}_{part}.tif"
+        write_image(path, labels.renumbered(numbers, dtype), fibers.pixel_size_um)

@@ -1,25 +1,30 @@
-"""Outlines of nerves: only their fibers are measured, and each fascicle has its own numbers.
+"""Outlines of nerves: only their fibers are measured, and each fascicle has its own row.
 
-Used by `morphometry.py` and `evaluate.py`. An outline is a mask `<id>_nerve.*` beside the image or
-its myelin mask: 0 outside, and 255 or the number of a fascicle inside.
+An outline is a mask `<id>_nerve.*` beside the image or its myelin mask: 0 outside, and 255 or the
+number of a fascicle inside.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from myelin.folders.naming import list_tree
-from myelin.images.image import as_record, read_image, read_stored
+from myelin.images.image import ImageRecord, as_record, read_image, read_stored
+from myelin.measure.fibers import Fibers
+from myelin.measure.frame import Frame
 from myelin.measure.summary import summarize
-from myelin.runtime.cli import UserError
+from myelin.pixels.labels import LabelImage, mask_without
+from myelin.runtime.cli import UserError, count_of
 
-MAX_FASCICLES = 100  # more different values are an image, or a mask with blurred edges
-# What of `summary.csv` is not of a fascicle.
+MAX_FASCICLES = 100  # a file with more values is an image, or a mask with blurred edges
+# Columns of `summary.csv` that a fascicle does not have.
 IMAGE_COLUMNS = ("collapsed", "pixel_size_source", "tissue_area_mm2", "margin_fraction")
 
 
-def find_nerves(names, *folders):
-    """Return {id: path} of the outlines in some folders, the first folder first."""
+def find_nerves(names: Iterable[str], *folders: Path) -> dict[str, Path]:
+    """Return {id: path} of the outlines in some folders; the first folder takes precedence."""
     found = {}
     for folder in folders:
         stems = list_tree(folder, names) if folder.is_dir() else {}
@@ -27,22 +32,13 @@ def find_nerves(names, *folders):
     return found
 
 
-def read_nerve(source):
-    """Read the outline of a nerve.
-
-    Parameters
-    ----------
-    source : path or images.ImageRecord
-
-    Returns
-    -------
-    int32 array, (rows, cols)
-        The number of a fascicle on it, 0 elsewhere; 1 where the file has 255 alone.
+def read_nerve(source: Path | ImageRecord) -> LabelImage:
+    """Read the outline of a nerve: its fascicles, or one fascicle 1 if the file has only 255.
 
     Raises
     ------
     UserError
-        The file cannot be read, has nothing in it, or more values than fascicles can have.
+        The file cannot be read, is empty, or has more values than `MAX_FASCICLES`.
     """
     record = as_record(source)
     numbers = read_stored(record)
@@ -51,73 +47,42 @@ def read_nerve(source):
     values = np.unique(numbers)
     if len(values) > MAX_FASCICLES or values[0] < 0 or values[-1] >= 2**31:
         raise UserError(
-            f"{record.path}: {len(values)} grey values in the outline of a nerve, give it 0 "
-            "outside and 255, or the number of each fascicle, inside"
+            f"{record.path}: {count_of(len(values), 'grey value')} in the outline of a nerve, give "
+            "it 0 outside and 255, or the number of each fascicle, inside"
         )
     if values[-1] == 0:
         raise UserError(f"{record.path}: no nerve in it, fill it with 255 or remove the file")
-    if list(values[values > 0]) == [255]:
-        numbers = numbers > 0
-    return numbers.astype(np.int32)
+    only_255 = values[values > 0].tolist() == [255]
+    return LabelImage.from_array(numbers > 0 if only_255 else numbers)
 
 
-def within(fibers, frame):
-    """Return the fibers of a nerve: those whose axon has its centre in a fascicle.
-
-    Parameters
-    ----------
-    fibers : fibers.Fibers
-        Of the whole image.
-    frame : frame.Frame
-        With an outline.
-
-    Returns
-    -------
-    fibers.Fibers
-        With one column more, `fascicle`.
-    """
-    fascicle = frame.fascicles(fibers.columns["x_px"], fibers.columns["y_px"])
-    kept = fascicle > 0
-    columns = {name: values[kept] for name, values in fibers.columns.items()}
-    columns |= {"fiber": np.arange(1, kept.sum() + 1), "fascicle": fascicle[kept]}
-    numbers = np.append(0, np.cumsum(kept) * kept)
-    return replace(
-        fibers,
-        columns=columns,
-        labels=fibers.labels.renumbered(numbers),
-        axons=fibers.axons.renumbered(numbers),
-        counted=fibers.counted[kept],
-    )
-
-
-def fascicle_rows(name, found, fibers, frame, myelin):
-    """Return the rows of `fascicles.csv` of an image, none where it has no outline.
+def fascicle_rows(
+    name: str, found: Fibers, fibers: Fibers, frame: Frame, myelin: np.ndarray
+) -> list[dict]:
+    """Return the rows of `fascicles.csv` of an image; an empty list without an outline.
 
     Parameters
     ----------
     name : str
         The image's id.
-    found, fibers : fibers.Fibers
-        All of the nerve, and with those left out marked.
-    frame : frame.Frame
+    found, fibers : Fibers
+        All fibers of the nerve, and the same after some were marked as left out.
+    frame : Frame
     myelin : bool array, (rows, cols)
         Without axons.
     """
     if frame.nerve is None:
         return []
-    from myelin.pixels.regions import mask_without  # late: --help does without OpenCV
-
-    left_out = found.labels.of(np.append(False, ~fibers.kept))
-    myelin = mask_without(myelin, left_out)
-    area_px, myelin_px = frame.fascicle_px(), frame.fascicle_px(myelin)
+    left_out = found.labels.keep(np.append(False, ~fibers.kept))
+    myelin_px = frame.fascicle_px(mask_without(myelin, left_out))
     rows = []
-    for number in area_px:
+    for number, area_px in frame.fascicle_px().items():
         here = fibers.columns["fascicle"] == number
         part = replace(
             fibers,
             columns={column: values[here] for column, values in fibers.columns.items()},
             counted=fibers.counted[here],
-            area_px=area_px[number],
+            area_px=area_px,
             myelin_px=myelin_px[number],
         )
         row = {"image": name, "fascicle": number} | summarize(part, name)

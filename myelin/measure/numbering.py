@@ -7,8 +7,7 @@ import numpy as np
 
 from myelin.images.image import read_labels
 from myelin.measure.exclude import axon_areas, row_at
-from myelin.pixels.regions import shared_pixels
-from myelin.pixels.runs import find_runs, paint_over
+from myelin.pixels.labels import LabelImage, shared_pixels
 from myelin.runtime.cli import UserError
 from myelin.runtime.tables import read_table
 
@@ -51,7 +50,7 @@ class Numbers:
         numbers = fibers.columns["fiber"]
         highest = 0
         if earlier is not None:
-            highest = max(int(earlier.number.max(initial=0)), self.earlier_highest.get(name, 0))
+            highest = max(earlier.count, self.earlier_highest.get(name, 0))
             numbers = carry_over(fibers.labels, earlier, len(fibers))
             new = numbers == 0
             numbers[new] = highest + 1 + np.arange(np.count_nonzero(new))
@@ -59,7 +58,7 @@ class Numbers:
         self.highest[name] = max(highest, int(np.max(numbers, initial=0)))
 
     def earlier_labels(self, name, fibers):
-        """Return the `Runs` of the earlier run's label image; None where there is none of the size.
+        """Return the earlier run's label image; None where there is none of the size.
 
         Fibers that were left out are in the table alone: their number is put where their axon was.
         """
@@ -67,7 +66,7 @@ class Numbers:
         if not path.exists():
             return None
         try:
-            earlier = find_runs(read_labels(path))
+            earlier = LabelImage.from_array(read_labels(path))
         except UserError as mistake:
             print(f"note: {mistake}; its fibers get new numbers")
             return None
@@ -80,7 +79,7 @@ class Numbers:
         numbers = np.zeros(len(fibers) + 1, int)
         numbers[fibers_at(fibers, *(part[lost] for part in place))] = number[lost]
         numbers[0] = 0
-        return paint_over(earlier, fibers.labels.renumbered(numbers))
+        return earlier.painted_over(fibers.labels.renumbered(numbers))
 
 
 def read_highest(path):
@@ -139,9 +138,9 @@ def carry_over(labels, earlier, count):
 
     Parameters
     ----------
-    labels : runs.Runs
+    labels : LabelImage
         Numbers 1 to `count`.
-    earlier : runs.Runs
+    earlier : LabelImage
     count : int
 
     Returns
@@ -149,7 +148,7 @@ def carry_over(labels, earlier, count):
     int64 array, (count,)
     """
     new, old, shared = shared_pixels(labels, earlier)
-    highest = earlier.number.max(initial=0)
+    highest = earlier.count
     sizes = np.minimum(
         *(
             np.append(0, runs.areas(last))[numbers]

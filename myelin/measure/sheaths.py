@@ -1,177 +1,139 @@
-"""Give each axon its myelin: split touching sheaths, join swollen ones, count empty ones.
+"""Give each axon its myelin: split touching sheaths, join swollen ones, count empty ones."""
 
-Used by `fibers.py`; reads no file, knows no unit but the pixel.
-"""
-
-import itertools
+from __future__ import annotations
 
 import cv2
 import numpy as np
 
 from myelin.measure.axons import MIN_SHAPE_PX, VACUOLE_AREA
+from myelin.pixels.components import label_regions
 from myelin.pixels.hulls import convex_hulls
-from myelin.pixels.regions import crop, edge_pixels, enclosed, row_bands, sum_pixels, touched_sides
-from myelin.pixels.runs import Windows, ellipses, find_runs, label_runs
+from myelin.pixels.labels import LabelImage, RunColumns, find_runs, row_bands
+from myelin.pixels.regions import crop, edge_pixels, ellipses, enclosed, touched_sides
 
-# Of a cluster that is split in bands, so many rows beyond are seen, and so many heights of the
-# tallest axon.
-REACH_PX, REACH = 128, 4
-# A part of a swollen sheath: largest g-ratio, and most that it adds to the convex hull, as a
-# multiple of its area / g: the smaller g, the likelier a vacuole.
+# Bands of a cluster that is split overlap by this many rows, and at least by this many heights of
+# the tallest axon.
+OVERLAP_PX = 128
+OVERLAP_AXONS = 4
+# A part of a swollen sheath: largest g-ratio, and most that it may add to the convex hull of the
+# whole, as a multiple of its area / g: the smaller g, the likelier a vacuole.
 MAX_G_RATIO_PART = 0.5
-PART_STANDS_OUT = 0.3
+MAX_HULL_GROWTH = 0.3
 # A hole in a sheath without axon: largest g-ratio, and least distance from the middle of the fiber
 # as a part of its radius.
 MAX_G_RATIO_HOLE = 0.3
-HOLE_AWAY = 0.45
-# A sheath without axon counts as collapsed from this percentile of the fibers' myelin areas on.
+MIN_OFF_CENTRE = 0.45
+# A sheath without axon counts as collapsed if its area reaches this percentile of the fibers'
+# myelin areas, or, in an image without fibers, this area.
 COLLAPSED_PERCENTILE = 25
-COLLAPSED_PX = 100  # the same where an image has no fiber to compare with
+COLLAPSED_PX = 100
 
 
-def split_fibers(myelin, axons):
+def split_fibers(myelin: np.ndarray, axons: LabelImage) -> tuple[LabelImage, np.ndarray]:
     """Give every axon its myelin; sheaths that touch are split by a watershed from the axons.
 
     The watershed (Vincent and Soille, IEEE PAMI 13:583-598, 1991) floods the distance to the
     nearest axon minus that to the outline of the cluster: a pixel goes to the nearest axon, but a
-    waist in the outline draws the border to itself. No pixel is lost to a line between fibers.
+    waist in the outline attracts the border. No pixel is lost to a line between fibers.
 
     Parameters
     ----------
     myelin : bool array, (rows, cols)
-    axons : runs.Runs
+    axons : LabelImage
         Numbers 1 to n.
 
     Returns
     -------
-    fibers : int32 array, (rows, cols)
-        The number of an axon on it and on its myelin; 0 on background and on myelin that is not
-        connected (4-neighbours) with any axon.
+    fibers : LabelImage
+        The number of an axon on it and on its myelin.
     pieces : int64 array, (m, 5)
-        Boxes of the pieces of myelin that are not, see `label_regions`.
+        Boxes of the pieces of myelin that are not connected (4-neighbours) with any axon, see
+        `components.label_regions`.
     """
-    mask = myelin.copy()
-    for rows in row_bands(mask.shape):
-        mask[rows] |= axons[rows] > 0
-    clusters, boxes = label_runs(mask, 4)
+    mask = axons.to_mask()
+    mask |= myelin
+    clusters, boxes = label_regions(mask, 4)
+    del mask
     owner = np.zeros(len(boxes), np.int32)
     cluster = clusters.at(axons.row, axons.first)
-    owner[cluster] = axons.number  # the last one written stays
-    several = sorted(set(cluster[owner[cluster] != axons.number].tolist()))
+    owner[cluster] = axons.number  # of several axons the last one written stays
+    shared = np.unique(cluster[owner[cluster] != axons.number])
     pieces = boxes[(owner == 0) & (boxes[:, 4] > 0)]
-    # Until its turn, a cluster of several fibers has its own number with the sign changed.
-    owner[several] = -np.array(several, np.int32)
-    clusters, fibers = clusters.renumbered(owner), np.empty(mask.shape, np.int32)
-    del mask
-    for rows in row_bands(fibers.shape):
-        fibers[rows] = clusters[rows]
-    reach = max(REACH_PX, REACH * tallest(axons))
-    axons = Windows(axons)
-    for index in several:
-        split_cluster(fibers, axons, index, crop(boxes[index], 1, myelin.shape), reach)
-    return fibers, pieces
+    owner[shared] = 0
+    parts = [clusters.renumbered(owner).runs]
+    overlap = max(OVERLAP_PX, OVERLAP_AXONS * tallest(axons))
+    for index in shared:
+        window = crop(boxes[index], 1, myelin.shape)
+        parts += split_cluster(clusters, index, window, axons, overlap)
+    return LabelImage.from_runs(parts, myelin.shape), pieces
 
 
-def tallest(runs):
-    """Return the rows of the tallest region of `runs.Runs`, 0 without any."""
-    high, low = np.zeros((2, runs.number.max(initial=0) + 1), np.int64)
-    high[runs.number[::-1]], low[runs.number] = runs.row[::-1], runs.row  # the last written stays
-    return int((low - high).max(initial=-1)) + 1
+def tallest(labels: LabelImage) -> int:
+    """Return the rows of the tallest region, 0 without any."""
+    top, bottom = np.zeros((2, labels.count + 1), np.int64)
+    top[labels.number[::-1]] = labels.row[::-1]  # the last one written, a region's first row, stays
+    bottom[labels.number] = labels.row
+    return int((bottom - top).max(initial=-1)) + 1
 
 
-def split_cluster(fibers, axons, index, view, reach):
-    """Give each pixel of a cluster to an axon in it, in place.
+def split_cluster(
+    clusters: LabelImage,
+    index: int,
+    window: tuple[slice, slice],
+    axons: LabelImage,
+    overlap: int,
+) -> list[RunColumns]:
+    """Return the runs of the fibers of a cluster, the region `index` in a window.
 
-    In a dense nerve all fibers are one cluster, and the watershed takes 30 bytes a pixel: it is
-    flooded in bands of rows, which see `reach` rows more. What is further off decides nothing where
-    there are axons between; myelin that has none within reach is no fiber's.
-
-    Parameters
-    ----------
-    fibers : int32 array, (rows, cols)
-        -`index` on the cluster.
-    axons : runs.Windows
-    index : int
-    view : (slice, slice)
-        Around the cluster.
-    reach : int
+    In a dense nerve all fibers are one cluster, and the watershed takes 30 bytes a pixel, so it
+    floods bands of rows with `overlap` more rows on both sides. What lies further away has no
+    effect if there are axons in between; myelin without an axon within reach belongs to no fiber.
     """
-    fibers, (first, cols) = fibers[view], view
-    done = None
-    for rows in row_bands(fibers.shape, 2 * reach):
-        seen = slice(max(rows.start - reach, 0), min(rows.stop + reach, len(fibers)))
-        mask = fibers[seen] == -index
-        if done is not None:  # not before the rows were seen from below
-            np.copyto(*done[:2], where=done[2])
-        markers = axons[first.start + seen.start : first.start + seen.stop, cols] * mask
-        inner = cv2.distanceTransform((markers == 0).view(np.uint8), cv2.DIST_L2, 5)
-        outer = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
-        own = slice(rows.start - seen.start, rows.stop - seen.start)
-        heights = inner - outer + places(seen, fibers.shape[1])
-        done = fibers[rows], watershed(heights, markers, mask)[own].copy(), mask[own]
-    np.copyto(*done[:2], where=done[2])
+    (top, bottom, _), cols = window[0].indices(clusters.shape[0]), window[1]
+    parts = []
+    for rows in row_bands((bottom - top, cols.stop - cols.start), 2 * overlap):
+        first, last = top + rows.start, top + rows.stop
+        seen = slice(max(first - overlap, top), min(last + overlap, bottom))
+        mask = clusters[seen, cols] == index
+        fibers = flood(mask, axons[seen, cols] * mask, first_row=seen.start - top)
+        parts.append(find_runs(fibers[first - seen.start : last - seen.start], first, cols.start))
+    return parts
 
 
-def places(rows, width):
-    """Return what makes heights differ that are equal, by their place, float64 (rows, width).
+def flood(mask: np.ndarray, axons: np.ndarray, first_row: int) -> np.ndarray:
+    """Return the fibers in the mask of a cluster, int32 (rows, cols), from its axons' numbers.
 
-    Of equal ones the watershed takes any, another in a band than in the whole. Distances, which are
-    multiples of 2^-16, keep their order.
+    `first_row` is the first row of the mask in the cluster.
     """
-    down, across = np.arange(rows.start, rows.stop)[:, None], np.arange(width)
+    from skimage.segmentation import watershed  # late: its import takes half a second
+
+    to_axon = cv2.distanceTransform((axons == 0).view(np.uint8), cv2.DIST_L2, 5)
+    to_outline = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
+    heights = to_axon - to_outline + tie_breaker(first_row, mask.shape)
+    return watershed(heights, axons, mask=mask)
+
+
+def tie_breaker(first_row: int, shape: tuple[int, int]) -> np.ndarray:
+    """Return what makes equal heights differ by their place, float64 (rows, cols).
+
+    Among equal heights the watershed takes any, in a band another than in the whole cluster.
+    Distances, which are multiples of 2^-16, keep their order.
+    """
+    down, across = np.arange(first_row, first_row + shape[0])[:, None], np.arange(shape[1])
     return (down % 1024 * 1024 + across % 1024) * 2.0**-38
 
 
-def watershed(heights, markers, mask):
-    """Return what `skimage.segmentation.watershed` does, without its slow import.
-
-    The compiled part alone needs no SciPy, whose import takes as long as measuring 4,000 fibers.
-    It is no public function: another release may have it elsewhere or differently, and then the
-    public one does the work.
-
-    Parameters
-    ----------
-    heights : float array, (rows, cols)
-    markers : int32 array, (rows, cols)
-        0 outside `mask`.
-    mask : bool array, (rows, cols)
-
-    Returns
-    -------
-    int32 array, (rows, cols)
-    """
-    heights, mask = np.pad(heights.astype(np.float64), 1), np.pad(mask, 1)
-    labels, width = np.pad(markers, 1), mask.shape[1]
-    try:
-        from skimage.segmentation._watershed_cy import watershed_raveled
-
-        watershed_raveled(
-            heights.ravel(),
-            np.flatnonzero(labels),
-            np.array([-width, -1, 1, width], np.intp),
-            mask.ravel().view(np.int8),
-            np.array([width, 1], np.intp),
-            0,
-            labels.ravel(),  # changed in place
-            False,
-        )
-    except (ImportError, TypeError, ValueError):
-        from skimage.segmentation import watershed as public
-
-        labels = public(heights, np.pad(markers, 1), mask=mask)
-    return labels[1:-1, 1:-1]
-
-
-def find_holes(fibers, axons, tissue=None):
-    """Find the axons that are none, but holes in a sheath that lost its axon or lies beside it.
+def find_holes(
+    fibers: LabelImage, axons: LabelImage, tissue: np.ndarray | None = None
+) -> np.ndarray:
+    """Find false axons: holes in a sheath whose real axon is missing or out of plane.
 
     They are small, and far from the middle of what would be their fiber.
 
     Parameters
     ----------
-    fibers : int32 array, (rows, cols)
+    fibers, axons : LabelImage
         Numbers 1 to n, see `split_fibers`.
-    axons : runs.Runs
     tissue : bool array, (rows, cols), optional
         Its outline cuts fibers, as the edge of the image does.
 
@@ -179,151 +141,152 @@ def find_holes(fibers, axons, tissue=None):
     -------
     bool array, (n + 1,)
     """
-    axon_px = axons.areas(fibers.max())
-    fiber_px = sum_pixels(fibers, len(axon_px))
-    small = np.append(0, axon_px) < MAX_G_RATIO_HOLE**2 * fiber_px
-    small[0] = False
+    count = axons.count
+    axon_px, fiber_px = axons.areas(count), fibers.areas(count)
+    small = axon_px < MAX_G_RATIO_HOLE**2 * fiber_px
     # A cut fiber has its axon at one side.
-    small &= edge_pixels(fibers, len(axon_px), tissue) == 0
+    small &= edge_pixels(fibers, count, tissue)[1:] == 0
+    holes = np.append(False, small)
     if small.any():
-        numbers = np.cumsum(small) * small
-        hole = ellipses(axons.renumbered(numbers), axon_px[small[1:]])
-        fiber = ellipses(find_runs(fibers).renumbered(numbers), fiber_px[small])
-        away = np.hypot(hole.x - fiber.x, hole.y - fiber.y)
-        small[small] = away > HOLE_AWAY * np.sqrt(fiber_px[small] / np.pi)
-    return small
+        numbers = np.cumsum(holes) * holes
+        hole = ellipses(axons.renumbered(numbers), axon_px[small])
+        fiber = ellipses(fibers.renumbered(numbers), fiber_px[small])
+        off_centre = np.hypot(hole.x - fiber.x, hole.y - fiber.y)
+        holes[holes] = off_centre > MIN_OFF_CENTRE * np.sqrt(fiber_px[small] / np.pi)
+    return holes
 
 
-def join_swollen(axons, fibers):
+def join_swollen(axons: LabelImage, fibers: LabelImage) -> np.ndarray:
     """Find the fibers that are parts of a larger one: vacuoles in its swollen sheath.
 
     The split between such a part and the rest cuts a notch into the outline, which the part fills;
-    a fiber beside another stands out and makes the convex hull of both larger than itself.
+    a separate fiber stands out and makes the convex hull of both larger than the fiber itself.
 
     Parameters
     ----------
-    axons : runs.Runs
-    fibers : int32 array, (rows, cols)
+    axons, fibers : LabelImage
         Numbers 1 to n, see `split_fibers`.
 
     Returns
     -------
     int array, (n + 1,)
-        The number of the fiber that each is a part of; its own for most.
+        The number of the fiber that each is a part of; for most, their own.
     """
-    count = fibers.max()
-    axon_px, fiber_px = np.append(0, axons.areas(count)), sum_pixels(fibers, count)
-    part_of = np.arange(len(axon_px))
-    touching, exposed = neighbours(fibers)
-    small = (axon_px < MAX_G_RATIO_PART**2 * fiber_px) | surrounded(touching, exposed)
+    count = axons.count
+    axon_px, fiber_px = (np.append(0, labels.areas(count)) for labels in (axons, fibers))
+    pairs, exposed = neighbours(fibers, count)
+    small = axon_px < MAX_G_RATIO_PART**2 * fiber_px
+    small |= (np.bincount(pairs[:, 0], minlength=count + 1) == 1) & ~exposed  # lies in another one
     small[0] = False
-    pairs, beside = [(near, far) for near, far in touching if small[near]], {}
-    for near, far in pairs:
+    pairs = pairs[small[pairs[:, 0]]]
+    in_pairs = np.zeros(count + 1, bool)
+    in_pairs[pairs.ravel()] = True
+    hulls = convex_hulls(fibers.keep(in_pairs))
+    max_growth = MAX_HULL_GROWTH * fiber_px * np.sqrt(fiber_px / np.maximum(axon_px, 1))  # area / g
+    beside = {}
+    for near, far in pairs.tolist():
         beside.setdefault(near, []).append(far)
-    wanted = np.zeros(count + 1, bool)
-    wanted[[number for pair in pairs for number in pair]] = True
-    hulls = convex_hulls(find_runs(fibers).of(wanted)) if pairs else {}
-    room = PART_STANDS_OUT * fiber_px * np.sqrt(fiber_px / np.maximum(axon_px, 1))  # area / g
-    joined = True
-    while joined:
-        joined = False
-        for near, far in pairs:
-            far = part_of[far]
-            free = [
-                part
-                for part in (near, *beside[near])
-                if part_of[part] == part != far
-                and small[part]
-                and axon_px[part] < VACUOLE_AREA * axon_px[far]
-            ]
-            # Alone, or together with the parts beside it.
-            for parts in (free[:1], free) if near in free else ():
-                both = cv2.convexHull(np.concatenate([hulls[i] for i in (far, *parts)]))
-                if cv2.contourArea(both) - cv2.contourArea(hulls[far]) < room[parts].sum():
-                    part_of[np.isin(part_of, parts)] = far
-                    hulls[far], joined = both, True
-                    break
+    part_of = np.arange(count + 1)
+
+    def can_join(part: int, whole: int) -> bool:
+        alone = part_of[part] == part != whole
+        return alone and small[part] and axon_px[part] < VACUOLE_AREA * axon_px[whole]
+
+    def join(parts: list[int], whole: int) -> bool:
+        """Join parts to a fiber if they fill a notch in it; return whether they do."""
+        both = cv2.convexHull(np.concatenate([hulls[number] for number in (whole, *parts)]))
+        growth = cv2.contourArea(both) - cv2.contourArea(hulls[whole])
+        fills = growth < max_growth[parts].sum()
+        if fills:
+            part_of[np.isin(part_of, parts)] = whole
+            hulls[whole] = both
+        return fills
+
+    changed = True
+    while changed:  # what was joined changes the hulls of its neighbours' neighbours
+        changed = False
+        for near, far in pairs.tolist():
+            whole = part_of[far]
+            if can_join(near, whole):
+                parts = [near, *(part for part in beside[near] if can_join(part, whole))]
+                # Alone, or else together with the parts beside it.
+                changed |= join([near], whole) or join(parts, whole)
     return part_of
 
 
-def neighbours(fibers):
-    """Tell which fibers touch.
-
-    Parameters
-    ----------
-    fibers : int32 array, (rows, cols)
-        Numbers 1 to n.
+def neighbours(fibers: LabelImage, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find which fibers 1 to `count` touch.
 
     Returns
     -------
-    touching : list of (int, int)
+    pairs : int64 array, (pairs, 2)
         Each pair in both orders, sorted.
-    exposed : bool array, (n + 1,)
-        Which touch the background or the edge of the image.
+    exposed : bool array, (count + 1,)
+        Fibers that touch the background or the edge of the image.
     """
-    count = int(fibers.max())
     exposed = edge_pixels(fibers, count) > 0
-    parts = (fibers[rows.start : rows.stop + 1] for rows in row_bands(fibers.shape))
-    beside = (((part[:, 1:], part[:, :-1]), (part[1:], part[:-1])) for part in parts)
-    pairs = set()
-    for one, other in itertools.chain.from_iterable(beside):
-        differs = one != other
-        one, other = one[differs], other[differs]
-        exposed[one[other == 0]] = exposed[other[one == 0]] = True
-        both = (one > 0) & (other > 0)
-        found = np.unique(one[both] * np.int64(count + 1) + other[both])
-        pairs.update(zip(*(part.tolist() for part in np.divmod(found, count + 1)), strict=True))
-    return sorted(pairs | {pair[::-1] for pair in pairs}), exposed
+    keys = [np.zeros(0, np.int64)]
+    for rows in row_bands(fibers.shape):
+        part = fibers[rows.start : rows.stop + 1]
+        for one, other in ((part[:, 1:], part[:, :-1]), (part[1:], part[:-1])):
+            differs = one != other
+            one, other = one[differs], other[differs]
+            exposed[one[other == 0]] = exposed[other[one == 0]] = True
+            both = (one > 0) & (other > 0)
+            one, other = one[both].astype(np.int64), other[both]
+            keys += [np.unique(one * (count + 1) + other), np.unique(other * (count + 1) + one)]
+    pairs = np.divmod(np.unique(np.concatenate(keys)), count + 1)
+    return np.stack(pairs, axis=1), exposed
 
 
-def surrounded(touching, exposed):
-    """Tell from `neighbours` which fibers lie within one other, bool (n + 1,)."""
-    near = np.array([near for near, _ in touching], int)
-    return (np.bincount(near, minlength=len(exposed)) == 1) & ~exposed
-
-
-def fill_vacuoles(holes, boxes, axon_px, fibers):
-    """Add to each fiber the holes that its sheath alone encloses: pinholes, vacuoles and clefts.
+def fill_vacuoles(
+    holes: LabelImage, boxes: np.ndarray, axon_px: np.ndarray, fibers: LabelImage
+) -> LabelImage:
+    """Return the fibers with the holes that one sheath encloses: pinholes, vacuoles and clefts.
 
     Without this a spongy sheath would make its fiber smaller. A hole above a quarter of the axon
     stays out.
 
     Parameters
     ----------
-    holes : runs.Runs
-        Numbers of the regions that are neither myelin nor axon, and perhaps of others.
+    holes : LabelImage
+        Regions that are neither myelin nor axon.
     boxes : int64 array, (m + 1, 5)
-        Their boxes, see `label_regions`; area 0 for the others.
+        Their boxes, see `components.label_regions`; regions with area 0 are ignored.
     axon_px : int array, (n,)
         Areas of the axons.
-    fibers : int32 array, (rows, cols)
-        Changed in place.
+    fibers : LabelImage
+        Numbers 1 to n.
     """
-    limits = VACUOLE_AREA * axon_px
-    for index, region, around in enclosed(Windows(holes), boxes, fibers, limits.max(initial=0)):
+    max_px = VACUOLE_AREA * axon_px
+    places, numbers = [], []
+    for index, pixels, inside, around in enclosed(holes, boxes, fibers, max_px.max(initial=0)):
         fiber = around[0]
-        own = fiber > 0 and (around == fiber).all() and boxes[index, 4] <= limits[fiber - 1]
-        # The axon of an open ring lies in a hole too.
-        if own and ((fibers[region] == 0) | (fibers[region] == fiber)).all():
-            fibers[region] = fiber
+        if fiber == 0 or (around != fiber).any() or boxes[index, 4] > max_px[fiber - 1]:
+            continue
+        # A hole can hold the axon of an open ring, its own fiber's or another's.
+        if ((inside == 0) | (inside == fiber)).all():
+            places.append(pixels[inside == 0])
+            numbers.append(fiber)
+    return fibers.with_pixels(places, numbers)
 
 
-def count_collapsed(pieces, sheath_areas, shape):
-    """Count the sheaths without an axon that have the myelin of a small fiber or more.
+def count_collapsed(pieces: np.ndarray, sheath_areas: np.ndarray, shape: tuple[int, int]) -> int:
+    """Count the sheaths without an axon that have at least as much myelin as a small fiber.
 
-    Smaller pieces are taken for specks, and those at the edge of the image for fibers whose axon
-    lies outside it.
+    Smaller pieces count as specks, and pieces at the edge of the image as fibers whose axon lies
+    outside it.
 
     Parameters
     ----------
     pieces : int array, (m, 5)
-        Boxes of the connected pieces of myelin without an axon, see `label_regions`.
+        Boxes of the connected pieces of myelin without an axon.
     sheath_areas : array, (n,)
         Myelin of the fibers that have an axon, px.
-    shape : tuple
+    shape : (int, int)
         Rows and columns of the image.
     """
-    least = COLLAPSED_PX
+    min_px = COLLAPSED_PX
     if len(sheath_areas):
-        least = max(np.percentile(sheath_areas, COLLAPSED_PERCENTILE), MIN_SHAPE_PX)
-    return int(np.count_nonzero((touched_sides(pieces, shape) == 0) & (pieces[:, 4] >= least)))
+        min_px = max(np.percentile(sheath_areas, COLLAPSED_PERCENTILE), MIN_SHAPE_PX)
+    return int(np.count_nonzero((touched_sides(pieces, shape) == 0) & (pieces[:, 4] >= min_px)))

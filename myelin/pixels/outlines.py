@@ -1,7 +1,7 @@
-"""Outlines of numbered regions along the edges of their pixels, and regions from outlines.
+"""Outlines of regions along the edges of their pixels, and regions from outlines.
 
-Points are x, y from the outer corner of the top left pixel, as ImageJ and QuPath count: the centre
-of the first pixel is 0.5, 0.5. Knows no file format.
+Points are x, y from the outer corner of the top left pixel, as in ImageJ and QuPath: the centre of
+the first pixel is 0.5, 0.5.
 
     >>> import numpy as np
     >>> region = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]])
@@ -13,16 +13,19 @@ of the first pixel is 0.5, 0.5. Knows no file format.
 """
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
-# How often rings may cross rows, per pixel of the image: those of `trace` do twice at most.
+# Rings may cross rows this many times per pixel of the image; those of `trace` do twice at most.
 MAX_CROSSINGS = 8
+
+Polygon = list[np.ndarray]  # its outer ring, then its holes
 
 # ---------------------------------------------------------------- from pixels to outlines
 
 
-def trace(labels):
+def trace(labels: np.ndarray) -> dict[int, list[Polygon]]:
     """Return the outlines of all regions of a label image.
 
     Parameters
@@ -34,83 +37,80 @@ def trace(labels):
     -------
     dict of int to list of list of int array, (corners, 2)
         For each number its polygons, one per 4-connected part; a polygon is its outer ring, then
-        its holes. No ring is closed by repeating its first corner, and none meets itself: where
-        pixels touch at a corner alone, two rings of a polygon touch in that point, which OGC
-        Simple Features allow. Outer rings run clockwise on the screen, holes the other way.
+        its holes. No ring repeats its first corner at the end, and none meets itself: where pixels
+        touch only at a corner, two rings of a polygon touch in that point, which OGC Simple
+        Features allow. Outer rings run clockwise on the screen, holes the other way.
     """
     from skimage.measure import label  # late: its import takes a fifth of a second
 
     parts = np.pad(label(labels, background=0, connectivity=1), 1)
-    rings, owners = follow(parts)
     polygons = {}
-    for ring, owner in zip(rings, owners, strict=True):
-        polygon = polygons.setdefault(owner, [])
+    for part, ring in rings_around(parts):
+        polygon = polygons.setdefault(part, [])
         polygon.insert(0 if is_outer(ring) else len(polygon), ring)
-    found = {}
-    first = np.unique(parts, return_index=True)
-    for part, place in zip(*map(np.ndarray.tolist, first), strict=True):
+    regions = {}
+    for part, place in zip(*np.unique(parts, return_index=True), strict=True):
         if part:
             row, col = divmod(place, parts.shape[1])
-            found.setdefault(int(labels[row - 1, col - 1]), []).append(polygons[part])
-    return dict(sorted(found.items()))
+            regions.setdefault(int(labels[row - 1, col - 1]), []).append(polygons[part])
+    return dict(sorted(regions.items()))
 
 
-def follow(parts):
-    """Return the rings around 4-connected parts, and whose each is.
+def rings_around(parts: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Return the rings around 4-connected parts, each with the number of its part.
 
-    An edge of a pixel where its part ends is walked with the part to the right. What follows it is
-    the next edge of the same pixel (a right turn), the same edge of the pixel ahead, or an edge of
-    the pixel ahead and to the left (a left turn).
+    Rings consist of edges between a pixel of the part and one outside, walked with the part to the
+    right. The edges of a pixel have the sides 0 to 3, clockwise from the top; edge 4 * pixel + side
+    is one side of one pixel. From the top edge of pixel P to the right:
+
+        L A     the part holds neither A nor B    right turn: the right edge of P comes next
+        P B     it holds B alone                  straight on: the top edge of B
+                it holds B and A                  left turn: the left edge of A
+                it holds A alone                  right turn, at a corner where the ring touches
+                                                  itself or another one
 
     Parameters
     ----------
     parts : int array, (rows + 2, cols + 2)
         Numbers of the parts, with a margin of 0.
-
-    Returns
-    -------
-    rings : list of int array, (corners, 2)
-    owners : list of int
     """
     width, flat = parts.shape[1], parts.ravel()
     inside = np.flatnonzero(flat)
-    pixels, sides, following, turns, touches = [], [], [], [], []
-    # Top edge to the right, right edge down, bottom edge to the left, left edge up.
+    columns = []
     for side, (outward, ahead) in enumerate(((-width, 1), (1, width), (width, -1), (-1, -width))):
         pixel = inside[flat[inside + outward] != flat[inside]]
         own = flat[pixel]
-        straight, left = flat[pixel + ahead] == own, flat[pixel + ahead + outward] == own
-        right = ~straight
-        left_turn = straight & left
-        pixels.append(pixel)
-        sides.append(np.full(len(pixel), side))
-        target = np.where(right, pixel, pixel + ahead + np.where(left_turn, outward, 0))
-        following.append(4 * target + (side + right - left_turn) % 4)
-        turns.append(right | left_turn)
-        touches.append(right & left)
-    pixels, sides, following, turns, touches = map(
-        np.concatenate, (pixels, sides, following, turns, touches)
-    )
-    edges = 4 * pixels + sides
+        has_ahead = flat[pixel + ahead] == own
+        has_diagonal = flat[pixel + ahead + outward] == own
+        right, left = ~has_ahead, has_ahead & has_diagonal
+        next_pixel = np.select([right, left], [pixel, pixel + ahead + outward], pixel + ahead)
+        next_edge = 4 * next_pixel + (side + right - left) % 4
+        columns.append((4 * pixel + side, next_edge, right | left, right & has_diagonal))
+    edges, following, turns, touches = map(np.concatenate, zip(*columns, strict=True))
     order = np.argsort(edges)
-    following = order[np.searchsorted(edges[order], following)]
-    walk, ends = cycles(following.tolist())
-    walk = np.array(walk, np.int64)
-    rows, cols = np.divmod(pixels[walk], width)
-    # The corner at which an edge ends; the margin takes one from each.
-    xs, ys = cols - (sides[walk] >= 2), rows - ((sides[walk] == 0) | (sides[walk] == 3))
-    corners = np.stack([xs, ys], axis=1).astype(np.int32)
-    rings, owners = [], []
+    walk, ends = cycles(order[np.searchsorted(edges[order], following)].tolist())
+    pixels, sides = np.divmod(edges[walk], 4)
+    corners, numbers = end_corners(pixels, sides, width), flat[pixels]
+    turns, touches = turns[walk], touches[walk]
+    rings = []
     for start, stop in itertools.pairwise([0, *ends]):
-        part = slice(start, stop)
-        ring = corners[part][turns[walk[part]]]
-        pieces = split_at_touches(ring) if touches[walk[part]].any() else [ring]
-        rings += pieces
-        owners += [int(flat[pixels[walk[start]]])] * len(pieces)
-    return rings, owners
+        ring = corners[start:stop][turns[start:stop]]
+        pieces = split_at_touches(ring) if touches[start:stop].any() else [ring]
+        rings += [(int(numbers[start]), piece) for piece in pieces]
+    return rings
 
 
-def cycles(following):
+def end_corners(pixels: np.ndarray, sides: np.ndarray, width: int) -> np.ndarray:
+    """Return x and y of the corners at which edges of `rings_around` end, int32 (edges, 2).
+
+    The pixel itself has its top left corner at (column - 1, row - 1), as the margin takes one.
+    """
+    to_right, down = np.array([1, 1, 0, 0]), np.array([0, 1, 1, 0])  # ends of sides 0 to 3
+    rows, cols = np.divmod(pixels, width)
+    return np.stack([cols - 1 + to_right[sides], rows - 1 + down[sides]], axis=1).astype(np.int32)
+
+
+def cycles(following: list[int]) -> tuple[np.ndarray, list[int]]:
     """Return a permutation's items cycle by cycle, and where each cycle ends in that list."""
     walk, ends, seen = [], [], bytearray(len(following))
     for item in range(len(following)):
@@ -121,11 +121,11 @@ def cycles(following):
             walk.append(item)
             item = following[item]
         ends.append(len(walk))
-    return walk, ends
+    return np.array(walk, np.int64), ends
 
 
-def split_at_touches(ring):
-    """Return the rings that a ring is made of which meets itself in corners."""
+def split_at_touches(ring: np.ndarray) -> list[np.ndarray]:
+    """Return the rings of which a ring consists that meets itself in corners."""
     pieces, path, place = [], [], {}
     for corner in map(tuple, ring.tolist()):
         if corner in place:
@@ -140,27 +140,27 @@ def split_at_touches(ring):
     return [without_straight(np.array(piece, np.int32)) for piece in [*pieces, path]]
 
 
-def without_straight(ring):
+def without_straight(ring: np.ndarray) -> np.ndarray:
     """Return a ring without the corners at which it goes straight on."""
     before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
     return ring[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
 
 
-def signed_area(ring):
-    """Return the area in a ring of points, px²; negative where it runs anticlockwise on screen."""
+def signed_area(ring: np.ndarray) -> float:
+    """Return the area within a ring, px²; negative if it runs anticlockwise on the screen."""
     x, y = ring.T.astype(np.float64)
     return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
 
 
-def is_outer(ring):
-    """Return whether a ring of `trace` runs clockwise on the screen: around a region, no hole."""
+def is_outer(ring: np.ndarray) -> bool:
+    """Return whether a ring of `trace` is an outer one, which runs clockwise on the screen."""
     return signed_area(ring) > 0
 
 
 # ---------------------------------------------------------------- from outlines to pixels
 
 
-def fill(rings, shape):
+def fill(rings: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
     """Return the pixels whose centre lies within rings, by the even-odd rule.
 
     Parameters
@@ -168,45 +168,54 @@ def fill(rings, shape):
     rings : sequence of array, (points, 2)
         x and y; the last point is joined to the first.
     shape : (int, int)
-        Rows and columns of the image; what lies outside it is cut off.
+        Rows and columns of the image, at which regions are cut off.
 
     Returns
     -------
     int64 array, (n,)
-        Places of the pixels in the flat image, ascending.
+        row * cols + col of the pixels, ascending.
 
     Raises
     ------
     ValueError
         The rings cross the rows far more often than the image has pixels.
     """
-    start = np.concatenate([np.asarray(ring, np.float64) for ring in rings])
-    end = np.concatenate([np.roll(np.asarray(ring, np.float64), -1, axis=0) for ring in rings])
+    rings = [np.asarray(ring, np.float64) for ring in rings]
+    start = np.concatenate(rings)
+    end = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
     # An edge cuts the rows whose centre it crosses; each end belongs to the edge below it.
-    low = np.clip(np.ceil(np.minimum(start[:, 1], end[:, 1]) - 0.5), 0, shape[0]).astype(np.int64)
-    high = np.clip(np.ceil(np.maximum(start[:, 1], end[:, 1]) - 0.5), 0, shape[0]).astype(np.int64)
+    low, high = (
+        np.clip(np.ceil(extreme(start[:, 1], end[:, 1]) - 0.5), 0, shape[0]).astype(np.int64)
+        for extreme in (np.minimum, np.maximum)
+    )
     crossed = high - low
     if crossed.sum() > MAX_CROSSINGS * (shape[0] * shape[1] + 1):
         raise ValueError("goes up and down far more often than the image has pixels")
     edge = np.repeat(np.arange(len(start)), crossed)
-    row = low[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(crossed) - crossed, crossed)
+    row = low[edge] + position_within(crossed)
     (x, y), (dx, dy) = start[edge].T, (end - start)[edge].T
-    cut = x + (row + 0.5 - y) * dx / dy if len(edge) else x
+    cut = x + (row + 0.5 - y) * dx / dy
     column = np.clip(np.ceil(cut - 0.5), 0, shape[1]).astype(np.int64)
     order = np.lexsort((column, row))
+    # Within a row, pixels from every odd cut to the next one are inside.
     first, last, row = column[order][::2], column[order][1::2], row[order][::2]
-    lengths = last - first
-    offset = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return np.repeat(row * shape[1] + first, lengths) + offset
+    return np.repeat(row * shape[1] + first, last - first) + position_within(last - first)
 
 
-def paint(regions, shape):
-    """Return a label image in which region i has the number i + 1, and what overlapped.
+def position_within(lengths: np.ndarray) -> np.ndarray:
+    """Return 0 to n - 1 for each length n, one after the other."""
+    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
+def paint(
+    regions: list[np.ndarray], shape: tuple[int, int]
+) -> tuple[np.ndarray, dict[tuple[int, int], int]]:
+    """Return a label image in which region i has the number i + 1, and which regions overlap.
 
     Parameters
     ----------
     regions : list of int array
-        Places of pixels in the flat image, as from `fill`.
+        Pixels of each region, as from `fill`.
     shape : (int, int)
 
     Returns
@@ -214,7 +223,7 @@ def paint(regions, shape):
     labels : int32 array, (rows, cols)
         A pixel of several regions has the number of the first.
     overlaps : dict of (int, int) to int
-        Pairs of indices of regions that overlap, the first of which keeps the pixels: how many.
+        Shared pixels of each pair of overlapping regions, by their indices; the first keeps them.
     """
     labels = np.zeros(shape[0] * shape[1], np.int32)
     for number in range(len(regions), 0, -1):

@@ -18,7 +18,7 @@ from matplotlib.patheffects import Stroke
 from PIL import Image, ImageDraw, ImageFont
 
 from myelin.measure.fibers import Fibers
-from myelin.pixels.regions import row_bands
+from myelin.pixels.labels import row_bands
 from myelin.report.axes import ColourRange, background, choose_colours, round_below
 from myelin.report.plots import DPI, FONT, WIDTH_INCHES, save
 from myelin.runtime.files import replacing

@@ -14,7 +14,7 @@ import numpy as np
 from myelin.images.image import read_labels
 from myelin.measure.cases import Case, Reader
 from myelin.measure.fibers import Fibers
-from myelin.pixels.runs import find_runs
+from myelin.pixels.labels import LabelImage
 from myelin.runtime.cli import count_of, progress
 from myelin.statistics.groups import GroupTables, Measured, pool_sizes
 
@@ -150,10 +150,10 @@ class Pictures:
         """Return the fibers of a picture with their pixels, and the pixels outside the frame."""
         name, numbers = picture.case.name, picture.fibers.columns["fiber"]
         labels, axons = (
-            find_runs(read_labels(self.folder / f"{name}_{part}.tif"))
+            LabelImage.from_array(read_labels(self.folder / f"{name}_{part}.tif"))
             for part in ("labels", "axons")
         )
-        row_of = np.zeros(max(labels.number.max(initial=0), numbers.max(initial=0)) + 1, np.int32)
+        row_of = np.zeros(max(labels.count, numbers.max(initial=0)) + 1, np.int32)
         row_of[numbers] = np.arange(1, len(numbers) + 1)
         pixels = {"labels": labels.renumbered(row_of), "axons": axons.renumbered(row_of)}
         fibers = replace(picture.fibers, **pixels)

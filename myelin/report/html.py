@@ -17,7 +17,6 @@ import numpy as np
 from myelin.measure.exclude import axon_areas
 from myelin.measure.fibers import Fibers
 from myelin.measure.rules import RULES
-from myelin.pixels.regions import sum_pixels
 from myelin.report.page_images import encode_picture, to_base64
 from myelin.runtime.cli import count_of, quote
 from myelin.runtime.files import replacing
@@ -178,8 +177,7 @@ def fiber_columns(fibers: Fibers, myelin: np.ndarray) -> dict[str, np.ndarray]:
     the fiber counts for density.
     """
     columns = {name: fibers.columns[name] for name in FIBER_COLUMNS}
-    sheath = sum_pixels(fibers.labels, len(fibers), myelin)
-    columns["sheath_px"] = sheath[1:]
+    columns["sheath_px"] = fibers.labels.sums(myelin, len(fibers))
     columns["axon_px"] = axon_areas(fibers)
     columns["counted"] = fibers.counted
     return {name: np.asarray(column, "<f8") for name, column in columns.items()}

@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 
 from myelin.measure.fibers import Fibers
-from myelin.pixels.regions import row_bands
-from myelin.pixels.runs import Runs
+from myelin.pixels.labels import LabelImage, row_bands
 from myelin.report.axes import background
 
 # Of all pictures together, about 60 MB of page: 100 images of 1040 x 1392 pixels have their full
@@ -71,7 +70,7 @@ def encode_picture(
     }
 
 
-def sample(labels: np.ndarray | Runs, width: int, height: int) -> np.ndarray:
+def sample(labels: np.ndarray | LabelImage, width: int, height: int) -> np.ndarray:
     """Return a label image resized to (height, width), each pixel from the nearest one."""
     if (height, width) == labels.shape:
         return labels[:]

@@ -18,7 +18,7 @@ import numpy as np
 
 from myelin.measure.fiber_width import FIBER_PX, fiber_widths
 from myelin.network.preprocessing import histogram, magnify, network_greys, replace_greys
-from myelin.pixels.regions import label_regions, round_holes
+from myelin.pixels.regions import round_holes
 from unet import STRIDE
 
 SCALES = 2.0 ** (np.arange(-9, 4) / 2)
@@ -268,9 +268,10 @@ def sheath_contrast(part, mask):
     float
         Difference of the medians, in standard deviations of the part; 0 where nothing is enclosed.
     """
-    regions, boxes = label_regions(~mask, connectivity=4)
-    depth = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, 3)
-    deepest = np.zeros(len(boxes), np.float32)
+    background = (~mask).view(np.uint8)
+    count, regions = cv2.connectedComponents(background, connectivity=4)
+    depth = cv2.distanceTransform(background, cv2.DIST_L2, 3)
+    deepest = np.zeros(count, np.float32)
     np.maximum.at(deepest, regions.ravel(), depth.ravel())
     edge = np.concatenate([regions[[0, -1]].ravel(), regions[:, [0, -1]].ravel()])
     deepest[edge] = np.inf  # not enclosed

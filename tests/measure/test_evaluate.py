@@ -12,7 +12,7 @@ import evaluate
 from myelin.images.image import write_image
 from myelin.measure import agreement
 from myelin.measure.fibers import find_axons
-from myelin.pixels.runs import find_runs
+from myelin.pixels.labels import LabelImage
 
 SHAPE = (160, 320)
 CENTERS = [(50, 80), (130, 80), (210, 80), (280, 80)]
@@ -61,18 +61,20 @@ def test_overlap_by_hand():
     assert agreement.overlap(one, one) == (1, 1)
     assert agreement.overlap(one, ~one) == (0, 0)
     assert agreement.overlap(one & False, one & False) == (1, 1)
-    assert agreement.overlap(find_runs(one), other) == agreement.overlap(one, other)
+    assert agreement.overlap(LabelImage.from_array(one), other) == agreement.overlap(one, other)
 
 
 def test_matching_by_hand():
-    reference = np.array([[1, 1, 1, 1, 0, 2, 2, 0, 3]])
-    predicted = np.array([[1, 1, 1, 0, 0, 0, 2, 2, 0]])
+    reference = LabelImage.from_array(np.array([[1, 1, 1, 1, 0, 2, 2, 0, 3]]))
+    predicted = LabelImage.from_array(np.array([[1, 1, 1, 0, 0, 0, 2, 2, 0]]))
     pairs, ious = agreement.match_fibers(reference, predicted)
     assert pairs.tolist() == [[1, 1]] and ious.tolist() == [0.75]
-    halves = np.array([[1, 1, 2, 2]])
-    pairs, ious = agreement.match_fibers(np.ones_like(halves), halves)
+    halves, whole, none = (
+        LabelImage.from_array(np.array([row])) for row in ([1, 1, 2, 2], [1, 1, 1, 1], [0, 0, 0, 0])
+    )
+    pairs, ious = agreement.match_fibers(whole, halves)
     assert len(pairs) == 1 and ious.tolist() == [0.5], "no fiber has two partners"
-    assert len(agreement.match_fibers(np.zeros_like(halves), halves)[0]) == 0
+    assert len(agreement.match_fibers(none, halves)[0]) == 0
 
 
 def test_detection_by_hand():
@@ -156,7 +158,7 @@ def test_axons_are_those_of_morphometry(folder):
     for path in ("raw/test/a_mask.png", "preds/a_mask.tif"):
         save(Path(path), myelin)
     evaluate.main(["--pixel-size", "1", "--no-pictures"])
-    found = find_axons(cv2.imread("raw/test/a_mask.png", 0) > 0).max()
+    found = find_axons(cv2.imread("raw/test/a_mask.png", 0) > 0).count
     assert table()[0]["fibers_reference"] == str(found) == "3"
 
 

@@ -14,7 +14,8 @@ import morphometry
 from myelin.images.image import write_image
 from myelin.measure.fibers import measure_fibers
 from myelin.measure.frame import Frame, forbidden_line
-from myelin.pixels import regions
+from myelin.pixels import labels as label_images
+from myelin.pixels.labels import LabelImage
 from myelin.pixels.regions import tissue_sides
 
 ROWS, COLS = np.mgrid[:400, :500]
@@ -92,10 +93,10 @@ def test_background_along_the_tissue_is_no_axon():
     tissue[40:260, 60:340] = True
     ring_there = ring(tissue.shape, 200, 150, 20, 30)[0]
     assert len(measure_fibers(ring_there, 1.0, frame=Frame(tissue.shape, tissue))) == 1
-    assert tissue_sides((tissue & ~ring_there).astype(np.int32), 1, tissue)[1] == 4
+    assert tissue_sides(LabelImage.from_array(tissue & ~ring_there), 1, tissue)[1] == 4
     rim = np.hypot(*(np.mgrid[:300, :400] - np.array([150, 200])[:, None, None])) < 120
     cut = ring(rim.shape, 200, 30, 0, 14)[0] & rim
-    assert tissue_sides(cut.astype(np.int32), 1, rim)[1] == 1
+    assert tissue_sides(LabelImage.from_array(cut), 1, rim)[1] == 1
 
 
 def test_the_outline_of_the_tissue_is_a_border():
@@ -117,8 +118,8 @@ def test_pixels_of_fascicles_are_counted_in_little_memory(monkeypatch, margin):
     nerve[20:, :200], nerve[:, 300:], nerve[:20, :10] = 3, 7, 9
     tissue = np.ones(nerve.shape, bool)
     tissue[:margin] = False
-    frame = Frame(nerve.shape, tissue if margin else None, nerve)
-    monkeypatch.setattr(regions, "BAND_PX", 20 * 500)
+    frame = Frame(nerve.shape, tissue if margin else None, LabelImage.from_array(nerve))
+    monkeypatch.setattr(label_images, "BAND_PX", 20 * 500)
     tracemalloc.start()
     whole, part = frame.fascicle_px(), frame.fascicle_px(myelin)
     assert tracemalloc.get_traced_memory()[1] < 4 * nerve.size
@@ -159,7 +160,7 @@ def test_without_the_image_margins_are_unknown(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     save(Path("preds/a_mask.tif"), ring((120, 120), 60, 60, 30, 45)[0])
     morphometry.main(["--pixel-size", "1", "--no-pictures"])
-    assert "no image of a at hand" in capsys.readouterr().out
+    assert "note: a: image not found" in capsys.readouterr().out
     (row,) = read_table("morphometry/summary.csv")
     assert row["margin_fraction"] == row["tissue_area_mm2"] == ""
     assert float(row["area_mm2"]) == pytest.approx(120 * 120 * 1e-6)

@@ -11,7 +11,8 @@ from myelin.images.image import read_image, read_mask
 from myelin.measure import axons, sheaths
 from myelin.measure.fibers import measure_fibers
 from myelin.measure.frame import Frame
-from myelin.pixels import regions, runs
+from myelin.pixels import labels as label_images
+from myelin.pixels.components import label_regions
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "raw" / "test"
 SHAPE = (448, 448)
@@ -42,8 +43,8 @@ def test_bands_change_nothing(nerve, monkeypatch, rows, frame):
 
     whole = measured()
     labels = whole.labels[:]
-    monkeypatch.setattr(regions, "BAND_PX", rows * SHAPE[1])
-    monkeypatch.setattr(axons, "REACH_PX", 40)
+    monkeypatch.setattr(label_images, "BAND_PX", rows * SHAPE[1])
+    monkeypatch.setattr(axons, "OVERLAP_PX", 40)
     found = measured()
     assert len(whole) > 50 and (labels.max(axis=1) > 0).mean() > 0.8
     for name, values in whole.columns.items():
@@ -56,22 +57,18 @@ def test_bands_change_nothing(nerve, monkeypatch, rows, frame):
 
 def test_bands_that_see_too_little_would_show(nerve, monkeypatch):
     _, myelin = nerve
-    labels, boxes = runs.label_runs(~myelin, 4)
-    kept = boxes[:, 4] >= 3
+    regions, _ = label_regions(~myelin, 4)
 
     def contacts():
-        near, far, times, total, least = axons.sheath_contacts(labels, kept)
-        found = {}
-        for pair, *values in zip(zip(near, far, strict=True), times, total, least, strict=True):
-            before = found.get(pair, (0, 0, np.inf))
-            found[pair] = (before[0] + values[0], before[1] + values[1], min(before[2], values[2]))
-        return found
+        found = axons.sheath_contacts(regions, regions.count)
+        everyone = np.ones(regions.count + 1, bool)
+        return found.shared_part(everyone).tolist(), found.mean_thickness().tolist()
 
     whole = contacts()
-    monkeypatch.setattr(regions, "BAND_PX", 50 * SHAPE[1])
-    monkeypatch.setattr(axons, "REACH_PX", 40)
+    monkeypatch.setattr(label_images, "BAND_PX", 50 * SHAPE[1])
+    monkeypatch.setattr(axons, "OVERLAP_PX", 40)
     assert contacts() == whole
-    monkeypatch.setattr(axons, "REACH_PX", 1)
+    monkeypatch.setattr(axons, "OVERLAP_PX", 1)
     assert contacts() != whole
 
 
@@ -81,28 +78,28 @@ def test_a_cluster_of_all_fibers_is_split_in_bands_as_in_one_piece(nerve, monkey
     found = axons.sort_regions(myelin)
     whole, _ = sheaths.split_fibers(myelin, found.axons)
     reach = sheaths.tallest(found.axons)
-    _, boxes = regions.label_regions(myelin | (found.axons[:] > 0), 4)
+    _, boxes = label_regions(myelin | (found.axons[:] > 0), 4)
     assert boxes[:, 3].max() > 6 * reach  # three bands and more
-    monkeypatch.setattr(regions, "BAND_PX", 1)
-    monkeypatch.setattr(sheaths, "REACH_PX", 0)
-    monkeypatch.setattr(sheaths, "REACH", 1)
+    monkeypatch.setattr(label_images, "BAND_PX", 1)
+    monkeypatch.setattr(sheaths, "OVERLAP_PX", 0)
+    monkeypatch.setattr(sheaths, "OVERLAP_AXONS", 1)
     split, _ = sheaths.split_fibers(myelin, found.axons)
-    np.testing.assert_array_equal(split, whole)
+    np.testing.assert_array_equal(split[:], whole[:])
 
 
 def test_equal_heights_are_told_apart_by_less_than_distances_differ():
-    heights = sheaths.places(slice(0, 1024), 1024)
+    heights = sheaths.tie_breaker(0, (1024, 1024))
     assert len(np.unique(heights + 100)) == heights.size and heights.max() < 2**-16
-    np.testing.assert_array_equal(sheaths.places(slice(300, 310), 1024), heights[300:310])
+    np.testing.assert_array_equal(sheaths.tie_breaker(300, (10, 1024)), heights[300:310])
 
 
 def test_bands_keep_the_memory_low(nerve, monkeypatch):
-    """As large as the image are one image of numbers and a few masks, whatever its rows."""
+    """Only a few masks are as large as the image, whatever its rows."""
     image, myelin = (np.tile(part, (6, 1)) for part in nerve)
-    monkeypatch.setattr(axons, "REACH_PX", 40)
+    monkeypatch.setattr(axons, "OVERLAP_PX", 40)
     bytes_per_pixel = []
     for rows in (50, len(image)):
-        monkeypatch.setattr(regions, "BAND_PX", rows * image.shape[1])
+        monkeypatch.setattr(label_images, "BAND_PX", rows * image.shape[1])
         tracemalloc.start()
         measure_fibers(myelin, 0.1, None, image, lambda: image)
         bytes_per_pixel.append(tracemalloc.get_traced_memory()[1] / image.size)

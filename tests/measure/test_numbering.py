@@ -10,8 +10,8 @@ from tifffile import imread
 
 import morphometry
 from myelin.measure.numbering import carry_over
-from myelin.pixels import regions
-from myelin.pixels.runs import find_runs
+from myelin.pixels import labels as label_images
+from myelin.pixels.labels import LabelImage
 
 PLACES = [(40, 40), (120, 40), (200, 40), (40, 120), (120, 120), (200, 120)]
 
@@ -102,14 +102,16 @@ def test_of_split_and_merged_fibers_the_largest_overlap_keeps_the_number():
     earlier[:, :20], labels[:, :6], labels[:, 6:20] = 9, 1, 2  # split into 6 and 14 columns
     earlier[:, 22:30], earlier[:, 30:42], labels[:, 22:42] = 4, 5, 3  # merged of 8 and 12
     earlier[:, 44:50], labels[:, 49:60] = 7, 4  # hardly the same
-    assert carry_over(find_runs(labels), find_runs(earlier), 4).tolist() == [0, 9, 5, 0]
+    assert carry_over(
+        LabelImage.from_array(labels), LabelImage.from_array(earlier), 4
+    ).tolist() == [0, 9, 5, 0]
 
 
 def test_fibers_are_compared_in_bands_as_in_one_piece(monkeypatch):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 30, (2, 60, 60)).repeat(4, axis=1).repeat(4, axis=2)
-    earlier, labels = map(find_runs, images)
+    earlier, labels = map(LabelImage.from_array, images)
     whole = carry_over(labels, earlier, 29)
-    monkeypatch.setattr(regions, "BAND_PX", 7 * 240)
+    monkeypatch.setattr(label_images, "BAND_PX", 7 * 240)
     assert (carry_over(labels, earlier, 29) == whole).all()
     assert (carry_over(labels, labels, 29) == np.arange(1, 30)).all()

@@ -13,7 +13,7 @@ from measuring import rings, save, save_two
 import morphometry
 from myelin.measure.cases import Case
 from myelin.measure.fibers import measure_fibers, write_fibers
-from myelin.pixels import regions
+from myelin.pixels import labels
 from myelin.report import fiber_overlay
 from myelin.report.axes import choose_bins, choose_colours
 from myelin.report.fiber_overlay import MIN_PX, draw_overlay, place_numbers, scale_bar
@@ -79,7 +79,7 @@ def test_the_overlay_of_a_scan_is_painted_in_bands(monkeypatch):
     fibers, outside = measure_fibers(myelin, 0.1), np.zeros((120, 200), bool)
     outside[90:] = True
     whole = fiber_overlay.paint(fibers, myelin, choose_colours([]), None, outside)
-    monkeypatch.setattr(regions, "BAND_PX", 14 * 200)
+    monkeypatch.setattr(labels, "BAND_PX", 14 * 200)
     found = fiber_overlay.paint_whole(fibers, myelin, choose_colours([]), None, outside, 4)
     expected = cv2.resize(whole, (50, 30), interpolation=cv2.INTER_AREA)
     assert len(np.unique(expected)) > 50

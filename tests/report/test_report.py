@@ -13,8 +13,8 @@ from measuring import rings, save, save_two
 import morphometry
 from myelin.measure.fibers import measure_fibers
 from myelin.measure.rules import RULES
-from myelin.pixels import regions
-from myelin.pixels.runs import find_runs
+from myelin.pixels import labels
+from myelin.pixels.labels import LabelImage
 from myelin.report.html import FIBER_COLUMNS, far_outlier, without_exclusions
 from myelin.report.page_images import (
     MAX_PIXELS,
@@ -83,10 +83,10 @@ def test_each_pixel_knows_its_fiber_and_axon():
 @pytest.mark.parametrize("size", [(70, 40), (33, 17), (59, 31), (200, 90)])
 def test_smaller_pictures_take_the_nearest_pixel(size, monkeypatch):
     numbers = np.random.default_rng(0).integers(0, 9, (90, 200)).astype(np.int32)
-    monkeypatch.setattr(regions, "BAND_PX", 14 * 200)
+    monkeypatch.setattr(labels, "BAND_PX", 14 * 200)
     expected = cv2.resize(numbers, size, interpolation=cv2.INTER_NEAREST_EXACT)
     np.testing.assert_array_equal(sample(numbers, *size), expected)
-    np.testing.assert_array_equal(sample(find_runs(numbers), *size), expected)
+    np.testing.assert_array_equal(sample(LabelImage.from_array(numbers), *size), expected)
 
 
 @pytest.mark.parametrize("images", [1, 100, 2000])
