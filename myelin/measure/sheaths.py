@@ -233,7 +233,7 @@ def neighbours(fibers: LabelImage, count: int) -> tuple[np.ndarray, np.ndarray]:
             one, other = one[differs], other[differs]
             exposed[one[other == 0]] = exposed[other[one == 0]] = True
             both = (one > 0) & (other > 0)
-            one, other = one[both].astype(np.int64), other[both]
+            one, other = one[both].astype(np.int64), other[both].astype(np.int64)
             keys += [np.unique(one * (count + 1) + other), np.unique(other * (count + 1) + one)]
     pairs = np.divmod(np.unique(np.concatenate(keys)), count + 1)
     return np.stack(pairs, axis=1), exposed

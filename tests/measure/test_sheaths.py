@@ -7,7 +7,7 @@ import pytest
 from measuring import ring, rings
 
 from myelin.measure.fibers import find_axons, measure_fibers
-from myelin.measure.sheaths import fill_vacuoles
+from myelin.measure.sheaths import fill_vacuoles, neighbours
 from myelin.pixels.components import label_regions
 from myelin.pixels.labels import LabelImage
 
@@ -22,6 +22,14 @@ def test_touching_sheaths_are_split_without_losing_a_pixel():
     thick, thin = ring((200, 260), 90, 100, 30, 60), ring((200, 260), 190, 100, 32, 40)
     found = measure_fibers(thick[0] | thin[0], 1.0)
     assert sorted(found.columns["fiber_diameter_um"]) == pytest.approx([80, 120], rel=0.03)
+
+
+def test_fibers_with_high_numbers_are_neighbours_too():
+    """As in scans: pairs of numbers above 46,340 have no place in 32 bits."""
+    fibers = LabelImage.from_array(np.array([[0, 60_000, 70_000, 5]]))
+    pairs, _ = neighbours(fibers, 70_000)
+    expected = [[5, 70_000], [60_000, 70_000], [70_000, 5], [70_000, 60_000]]
+    assert pairs.tolist() == expected
 
 
 def test_vacuoles_and_pinholes_belong_to_the_sheath():
