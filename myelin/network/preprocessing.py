@@ -109,7 +109,8 @@ def normalize(image: np.ndarray, settings: Preprocessing, dark: bool = False) ->
 
 def network_greys(image: np.ndarray, settings: Preprocessing, dark: bool = False) -> np.ndarray:
     """Return the network's input value for each grey value of an image, float32 (256,)."""
-    mean, std = settings.mean, settings.std
+    mean = settings.mean
+    std = settings.std
     if settings.normalize == "image":
         counts = histogram(image)
         mean, std = image_statistics(counts[::-1] if dark else counts)

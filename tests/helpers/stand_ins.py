@@ -1,4 +1,4 @@
-"""Stand-ins for a trained network, and what they are shown."""
+"""Stand-ins for a trained network, and images for them."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ NATIVE = preprocessing.Preprocessing(
 
 
 class BrightIsMyelin:
-    """Stands in for an engine: what is brighter than the image's mean is myelin."""
+    """Stands in for an engine: pixels brighter than the image's mean are myelin."""
 
     name = "stand-in"
 

@@ -1,4 +1,4 @@
-"""Pairs, crops and batches: what a network is shown in training."""
+"""Pairs, crops and batches: the network inputs of a training."""
 
 import cv2
 import numpy as np
