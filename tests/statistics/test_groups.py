@@ -75,7 +75,7 @@ def test_images_without_group_are_named(folder, capsys):
         ("image,animal\none,A\n", "columns image, animal"),
         ("image,group,animal\n", "0 rows"),
         ("", "0 rows"),
-        (f"image,group,animal\n{'x' * 200_000},a,A\n", "g.csv: not a table (field larger"),
+        (f"image,group,animal\n{'x' * 200_000},a,A\n", "g.csv: cannot be read (field larger"),
         (None, "g.csv: no such file, check the name"),
     ],
 )
