@@ -3,9 +3,10 @@
     engine = open_engine(weights, settings)
     probability = engine.predict(frame)
 
-Several threads may share an engine: `WORKERS` of them keep it busy, since one prepares or writes
-while the network computes for another. OpenVINO needs neither TensorFlow nor a conversion: its
-graph is built from the weights of a model file and compiled, for inputs of any size, in 0.2 s.
+Several threads may share an engine: `MAX_CONCURRENT_CALLS` of them keep it busy, since one prepares
+or writes while the network computes for another. OpenVINO needs neither TensorFlow nor a
+conversion: its graph is built from the weights of a model file and compiled, for inputs of any
+size, in 0.2 s.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 ENGINES = ("auto", "openvino", "keras")
 PRECISIONS = ("auto", "float32")
-WORKERS = 2
+MAX_CONCURRENT_CALLS = 2
 SMALL_PX = 2**17  # network inputs up to this size are computed side by side
 REQUIREMENTS = {"openvino": "requirements-light.txt", "keras": "requirements.txt"}
 
@@ -42,13 +43,12 @@ def open_engine(
     precision: str = "auto",
     scales: dict[int, np.ndarray] | None = None,
     threads: int | None = None,
-    small_threads: int | None = None,
 ) -> OpenVinoEngine | KerasEngine:
     """Return the engine for a model.
 
     Parameters
     ----------
-    weights, precision, scales, threads, small_threads
+    weights, precision, scales, threads
         See `OpenVinoEngine`.
     settings : Preprocessing
     choice : "auto", "openvino" or "keras"
@@ -68,7 +68,7 @@ def open_engine(
             f"{choice}: not installed, run pip install -r {REQUIREMENTS[choice]}{other}"
         )
     if choice == "openvino":
-        return OpenVinoEngine(weights, precision, scales, threads, small_threads)
+        return OpenVinoEngine(weights, precision, scales, threads)
     return KerasEngine(weights, settings.rows, settings.cols)
 
 
@@ -98,9 +98,8 @@ class OpenVinoEngine:
         fast as float32), else bfloat16 (twice as fast), else float32.
     scales : dict of int to float32 array, optional
         As from `quantization.read_scales`.
-    threads, small_threads : int, optional
-        Threads for a large input, and for small ones if that differs; by default one for each
-        processor. Needed if other processes compute too.
+    threads : int, optional
+        By default one for each processor. Needed if other processes compute too.
     """
 
     def __init__(
@@ -109,7 +108,6 @@ class OpenVinoEngine:
         precision: str = "auto",
         scales: dict[int, np.ndarray] | None = None,
         threads: int | None = None,
-        small_threads: int | None = None,
     ) -> None:
         core = start_openvino().Core()
         from myelin.network.openvino_graph import build_graph
@@ -135,10 +133,10 @@ class OpenVinoEngine:
         pool = ThreadPoolExecutor(1)
         self.large = pool.submit(compiled, 1, threads)
         pool.shutdown(wait=False)
-        if threads == 1 and small_threads in (None, 1):
+        if threads == 1:
             self.small = self.large.result()
         else:
-            self.small = compiled(WORKERS, small_threads or threads)
+            self.small = compiled(MAX_CONCURRENT_CALLS, threads)
 
     def predict(self, frame: np.ndarray) -> np.ndarray:
         """Return the myelin probability of a normalised input, both float32 (rows, cols)."""

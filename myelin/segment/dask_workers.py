@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from myelin.network.engine import WORKERS
+from myelin.network.engine import MAX_CONCURRENT_CALLS
 from myelin.runtime.cli import UserError
 from myelin.runtime.version import suite_version
 from myelin.segment.image_job import Job, Outcome, check_summary, segment_image
@@ -46,7 +46,9 @@ class DaskWorkers(Workers):
     """The workers of a cluster."""
 
     def __init__(self, where: str, client: object) -> None:
-        super().__init__(client.get_executor(pure=False), WORKERS * len(client.nthreads()))
+        super().__init__(
+            client.get_executor(pure=False), MAX_CONCURRENT_CALLS * len(client.nthreads())
+        )
         self.where, self.client, self.missing = where, client, 0
 
     def submit(self, job: Job) -> concurrent.futures.Future:

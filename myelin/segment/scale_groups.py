@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from myelin.measure.fiber_width import TOLERANCE
-from myelin.network.engine import WORKERS
+from myelin.network.engine import MAX_CONCURRENT_CALLS
 from myelin.runtime.cli import progress
 from myelin.segment.scale import FIBERS, SCALES, Looker
 
@@ -136,7 +136,7 @@ def decide(engine, settings, images, myelin="auto", scale=None):
     ways = {"auto": (False, True), "bright": (False,), "dark": (True,)}[myelin]
     if scale is not None and len(ways) == 1:
         return [Choice(scale, ways[0])] * len(images)
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with ThreadPoolExecutor(MAX_CONCURRENT_CALLS) as pool:
 
         def show(indices, ask):
             """Return what some images answer, {index: answer}; several are shown at a time."""

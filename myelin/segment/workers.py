@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import cv2
 
-from myelin.network.engine import WORKERS
+from myelin.network.engine import MAX_CONCURRENT_CALLS
 from myelin.runtime.cli import UserError
 from myelin.runtime.stopping import leave_to_parent, spawn_ignoring_sigint
 from myelin.segment.image_job import Job, Outcome, engines, segment_image
@@ -82,8 +82,8 @@ class Workers:
 @contextlib.contextmanager
 def threads() -> Iterator[Workers]:
     """Yield the threads of this process."""
-    with concurrent.futures.ThreadPoolExecutor(WORKERS) as executor:
-        yield Workers(executor, WORKERS)
+    with concurrent.futures.ThreadPoolExecutor(MAX_CONCURRENT_CALLS) as executor:
+        yield Workers(executor, MAX_CONCURRENT_CALLS)
 
 
 # ---------------------------------------------------------------- processes

@@ -67,7 +67,7 @@ def stop_at(monkeypatch, ending, *arguments, killed=False):
             return save(self, complete)
 
         patch.setattr(image_job, "write_image", stop)
-        patch.setattr(workers, "WORKERS", 1)  # so that images end in order
+        patch.setattr(workers, "MAX_CONCURRENT_CALLS", 1)  # so that images end in order
         if killed:
             patch.setattr(Summary, "save", save_once)
         with pytest.raises(SystemExit) as end:

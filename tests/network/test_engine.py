@@ -45,10 +45,10 @@ def test_threads_get_their_own_results(weights, side):
 
 
 def test_threads_are_not_held_on_processors_that_other_processes_use(weights):
-    running = engine.OpenVinoEngine(weights, "float32", threads=1, small_threads=2)
+    running = engine.OpenVinoEngine(weights, "float32", threads=2)
     large = running.large.result()
     assert not large.get_property("ENABLE_CPU_PINNING")
-    assert large.get_property("INFERENCE_NUM_THREADS") == 1
+    assert large.get_property("INFERENCE_NUM_THREADS") == 2
     frame = np.random.default_rng(0).normal(size=(32, 48)).astype(np.float32)
     one = engine.OpenVinoEngine(weights, "float32", threads=1)
     assert one.small is one.large.result()  # one thread has no use for two
