@@ -25,7 +25,6 @@ MAX_STDERR_BYTES = 2**16  # kept of a library's own messages, the first of which
 
 # The call of the command that runs, for `run.json`, locks and the report.
 running = {"command": "called from Python", "arguments": []}
-shown = threading.local()  # `shown.bar`: what makes the bars of a thread, see `new_bar`
 
 
 class UserError(Exception):
@@ -254,19 +253,12 @@ def progress(
             if bar is None and time.monotonic() - start > delay_s:
                 if total is None and hasattr(items, "__len__"):
                     total = len(items)
-                bar = new_bar(desc=description, unit=unit, total=total, initial=index)
+                from tqdm import tqdm  # late: most loops end before
+
+                facts = {"desc": description, "unit": unit, "total": total, "initial": index}
+                bar = tqdm(leave=False, **facts)
             elif bar is not None:
                 bar.update()
     finally:
         if bar is not None:
             bar.close()
-
-
-def new_bar(**facts: object) -> object:
-    """Return a progress bar, of tqdm if this thread has no other way to show one."""
-    make = getattr(shown, "bar", None)
-    if make is None:
-        from tqdm import tqdm  # late: most loops end before
-
-        return tqdm(leave=False, **facts)
-    return make(**facts)

@@ -59,7 +59,9 @@ def holding(folder: Path, name: str = "", shared: bool = False) -> Iterator[None
     try:
         file = acquire(path, shared)
         if file is None:
-            who = mark_of(folder, name)
+            who = "another run"
+            with contextlib.suppress(OSError):  # it has just ended
+                who = path.read_text(encoding="utf-8").strip() or who
             raise UserError(f"{folder / name}: in use by {who}, wait until it has ended")
         try:
             yield
@@ -119,11 +121,3 @@ def release(file: TextIO, path: Path) -> None:
     if not fcntl:
         with contextlib.suppress(OSError):  # Windows removes no file that another process has open
             path.unlink()
-
-
-def mark_of(folder: Path, name: str = "") -> str:
-    """Return which run took the lock of a folder or file last, "another run" if unknown."""
-    with contextlib.suppress(OSError):
-        text = (folder / f"{'.' if name else ''}{name}.lock").read_text(encoding="utf-8").strip()
-        return text or "another run"
-    return "another run"
