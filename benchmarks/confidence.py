@@ -2,10 +2,10 @@
 
     python benchmarks/confidence.py [PREDS] [REFERENCE]      (default: preds raw/test)
 
-PREDS is what find_myelin.py wrote; REFERENCE holds, for the same ids, hand-drawn masks x_mask.*,
-axon masks x_axon.* if there are any, and the images x.*. A fiber is wrong if it matches none of the
-reference at IoU 0.5. Printed is the AUC, the chance that a wrong fiber has a lower value than a
-right one (0.5: the value says nothing): over all fibers, over those that touch no border, the mean
+PREDS is the output folder of find_myelin.py; REFERENCE holds, for the same ids, hand-drawn masks
+x_mask.*, axon masks x_axon.* if there are any, and the images x.*. A fiber is wrong if it matches
+none of the reference at IoU 0.5. It prints the AUC, the chance that a wrong fiber has a lower value
+than a right one (0.5: no information): over all fibers, over those that touch no border, the mean
 of the images, and each image. Nothing is fitted. Then, for the one in use, the fraction of wrong
 fibers by confidence.
 """
@@ -36,7 +36,7 @@ EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 def candidates(fibers, probability):
     """Return {definition: its value for each fiber, (n,)}; larger is surer."""
     count, p = len(fibers), probability / 255
-    labels, axons = fibers.labels[:], fibers.axons[:]
+    labels, axons = fibers.labels.to_array(), fibers.axons.to_array()
     sheaths = np.where(axons > 0, 0, labels)
     # The fibers' surroundings, 1 px wide; without what belongs to a neighbour.
     grown = cv2.dilate(labels.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)

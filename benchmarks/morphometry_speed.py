@@ -63,6 +63,7 @@ def peak_gib():
 
 
 def main():
+    """Print the times of one image, or of masks of growing size."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -3,7 +3,7 @@
     python benchmarks/outlines.py IMAGES MASKS [--reference DIR]
 
 IMAGES holds x.tif, MASKS x_mask.tif (such as preds/), the reference x_mask.tif (any format each).
-Printed for each image: how far the outline lies outside the half height of the grey values between
+For each image it prints how far the outline lies outside the half height of the grey values between
 sheath and surroundings, in pixels, the median and the two quartiles (negative: inside); and Dice
 against the reference, over all pixels, and without those within one pixel of its outline.
 """

@@ -1,46 +1,46 @@
 """Tell tissue from the blank margins of an image: padding, missing tiles, a round field of view.
 
 A margin is blank, meets the edge of the image, and cuts through tissue. Blank areas inside tissue
-(vessels, holes, fat) are none, and neither is a background however black, which runs along sheaths.
+(vessels, holes, fat) do not count, nor does a background, however black: it runs along sheaths.
 """
 
 import cv2
 import numpy as np
 
-WINDOW = 9  # px; the mean deviation from a level over so many squared says what is blank
+WINDOW = 9  # px; an area is blank if it deviates little from a level, averaged over this square
 INSET = 5  # px; registered frames have a few lines of other content on their outermost pixels
-# Near black and white, where cameras and programs clip, a margin may carry noise: +-3 deviates by
-# 1.7 in the mean. Less than 0.1 % of the tissue of 20 nerve images is as blank as this allows, but
-# 7 % of a clipped electron microscope image. Any other margin is one exact grey, as padding is.
+# Mean deviation near black and white, where cameras and programs clip: noise of +-3 deviates
+# by 1.7. Less than 0.1 % of the tissue of 20 nerve images is as blank as this allows, but 7 % of a
+# clipped electron microscope image. Any other margin must be one exact grey, as padding is.
 CLIPPED_LEVELS = 4
 NOISE = 2
-SHRINK = 4  # what margins there are is decided at a quarter of the size, in less time
-# A margin holds a square of this part of the image's shorter side, and of so many pixels.
-SQUARE, SQUARE_PX = 1 / 40, 15
-# Where a margin ends: pixels so near to its level, so far from what is surely blank.
+SHRINK = 4  # margins are found at a quarter of the size, in less time
+# A margin holds a square of this part of the image's shorter side, and of at least this many px.
+MIN_SQUARE, MIN_SQUARE_PX = 1 / 40, 15
+# A margin ends at pixels further than this from its level, or from what is surely blank.
 EDGE_NOISE, REACH_PX = 6, 9
-# What is thinner belongs to the margin, such as lines at its far side, and so does what has less
-# than this part of the largest piece of tissue, such as burnt-in text.
-THINNEST_TISSUE_PX, LEAST_TISSUE = 17, 0.05
-# Share of a margin's outline on lines along rows or columns, of so many pixels: of one that holds
-# a corner of the image, and of others.
+# Thinner parts belong to the margin, such as lines at its far side, and so do pieces smaller than
+# this part of the largest piece of tissue, such as burnt-in text.
+MIN_TISSUE_PX, MIN_TISSUE_PART = 17, 0.05
+# Least part of a margin's outline on lines along rows or columns of this length: for a margin that
+# holds a corner of the image, and for others.
 STRAIGHT_PX = 64
-MOSTLY_STRAIGHT, STRAIGHT = 0.5, 0.75
-# Another outline is a margin's if squares reach nearly all of the margin (a background goes on
-# between fibers), ...
+MIN_STRAIGHT_CORNER, MIN_STRAIGHT = 0.5, 0.75
+# An outline that is not straight is a margin's only if squares reach nearly all of the margin (a
+# background continues between fibers), ...
 MAX_LEAK = 1.15
 # ... if the outline bulges into it, as that of an aperture and of a turned frame, or out of it by
-# no more than this in the mean, ...
+# at most this in the mean, ...
 MAX_DEPTH_PX = 8
-# ... if it does not run along sheaths: no more of it near myelin, ...
+# ... if it does not run along sheaths: at most this part of it near myelin, ...
 MAX_NEAR = 0.8
-# ... and if it cuts some: no less of it beside myelin. The margin of one exact level, but for so
-# many pixels, need not cut any.
+# ... and if it cuts sheaths: at least this part of it beside myelin. A margin of one exact level,
+# except for this part of its pixels, need not cut any.
 MIN_BESIDE = 0.12
 MAX_INEXACT = 0.05
 
 
-def find_tissue(image, myelin):
+def find_tissue(image: np.ndarray, myelin: np.ndarray) -> np.ndarray | None:
     """Return where an image shows tissue.
 
     Parameters
@@ -52,14 +52,14 @@ def find_tissue(image, myelin):
     Returns
     -------
     bool array, (rows, cols), or None
-        None where there is no margin: all is tissue.
+        None if there is no margin: the whole image is tissue.
     """
-    found = [find_margin(image, level, myelin) for level in edge_levels(image)]
-    found = [margin for margin in found if margin is not None]
-    return trim(np.logical_or.reduce(found)) if found else None
+    margins = [find_margin(image, level, myelin) for level in edge_levels(image)]
+    margins = [margin for margin in margins if margin is not None]
+    return trim(np.logical_or.reduce(margins)) if margins else None
 
 
-def edge_levels(image):
+def edge_levels(image: np.ndarray) -> list[int]:
     """Return the grey levels of blank places along the edge of an image, at most one per side."""
     if min(image.shape) < 4 * (INSET + WINDOW):
         return []
@@ -69,96 +69,125 @@ def edge_levels(image):
         level = cv2.blur(strip, window)[middle]
         spread = cv2.blur(cv2.absdiff(strip, np.tile(level, (WINDOW, 1))), window)[middle]
         blank = level[spread <= noise_at(level)]
-        if len(blank) >= SQUARE_PX:
+        if len(blank) >= MIN_SQUARE_PX:
             levels.add(int(np.bincount(blank).argmax()))
     return sorted(levels)
 
 
-def noise_at(level):
+def noise_at(level: int | np.ndarray) -> np.ndarray:
     """Return the mean deviation from a level, or from each of several, that counts as blank."""
     return np.where((level > CLIPPED_LEVELS) & (level < 255 - CLIPPED_LEVELS), 0, NOISE)
 
 
-def find_margin(image, level, myelin):
+def find_margin(image: np.ndarray, level: int, myelin: np.ndarray) -> np.ndarray | None:
     """Return the margin of one grey level, bool (rows, cols), or None."""
     deviation = cv2.absdiff(image, np.full_like(image, level))
+    blank = blank_areas(deviation, level)
+    straight, curved = sort_areas(blank, min(image.shape))
+    # If as much of the tissue is blank too, these corners are background, not margins.
+    blank_tissue_px = np.count_nonzero(blank & ~straight)
+    mostly_margin = 2 * np.count_nonzero(curved) > blank_tissue_px
+    margin = straight
+    if mostly_margin and cuts_tissue(enlarge(curved, image.shape), level, deviation, myelin):
+        margin = straight | curved
+    return grow(enlarge(margin, image.shape), deviation) if margin.any() else None
+
+
+def blank_areas(deviation: np.ndarray, level: int) -> np.ndarray:
+    """Return where the deviation from a level is small, shrunken, bool; the rim is extrapolated."""
     blank = cv2.blur(deviation, (WINDOW, WINDOW)) <= noise_at(level)
     rim = INSET + WINDOW // 2
     for turned in (blank, blank[::-1], blank.T, blank.T[::-1]):
         turned[:rim] = turned[rim]
-    blank = shrink(blank)
-    side = max(SQUARE * min(image.shape), SQUARE_PX)
-    wide = open_by_square(blank, int(side / SHRINK) | 1, outside=1)  # an even square would shift it
+    return shrink(blank)
+
+
+def sort_areas(blank: np.ndarray, shorter_side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the shrunken blank areas at the edge that can be margins, as two masks.
+
+    Parameters
+    ----------
+    blank : bool array
+        As from `blank_areas`.
+    shorter_side : int
+        Of the image, px.
+
+    Returns
+    -------
+    straight : bool array
+        Areas with an outline along rows and columns: margins.
+    curved : bool array
+        Compact areas at a corner with another outline: margins if they cut tissue.
+    """
+    side = int(max(MIN_SQUARE * shorter_side, MIN_SQUARE_PX) / SHRINK) | 1  # even ones would shift
+    wide = open_by_square(blank, side, outside=1)
     _, parts = cv2.connectedComponents(blank.view(np.uint8), connectivity=4)
     corners = {parts[0, 0], parts[0, -1], parts[-1, 0], parts[-1, -1]}
     edges = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
-    margin, others = np.zeros_like(blank), np.zeros_like(blank)
+    straight, curved = np.zeros_like(blank), np.zeros_like(blank)
     for part in edges[edges > 0]:
-        region = parts == part
-        core = region & wide
-        if straight_share(core) >= (MOSTLY_STRAIGHT if part in corners else STRAIGHT):
-            margin |= core
-        elif part in corners and np.count_nonzero(region) < MAX_LEAK * np.count_nonzero(core):
-            others |= core
-    # Where the tissue is as blank in as many places, so is its background at the corners.
-    rare = 2 * np.count_nonzero(others) > np.count_nonzero(blank & ~margin)
-    if rare and cuts_tissue(enlarge(others, image.shape), level, deviation, myelin):
-        margin |= others
-    return grow(enlarge(margin, image.shape), deviation) if margin.any() else None
+        area = parts == part
+        core = area & wide
+        at_corner = part in corners
+        if straight_part(core) >= (MIN_STRAIGHT_CORNER if at_corner else MIN_STRAIGHT):
+            straight |= core
+        elif at_corner and np.count_nonzero(area) < MAX_LEAK * np.count_nonzero(core):
+            curved |= core
+    return straight, curved
 
 
-def shrink(mask):
-    """Return a mask at a quarter of its size, of the squares that lie in it wholly."""
+def shrink(mask: np.ndarray) -> np.ndarray:
+    """Return a mask at a quarter of its size: the squares of 4 x 4 pixels that lie fully in it."""
     rows, cols = (-length % SHRINK for length in mask.shape)
     padded = cv2.copyMakeBorder(mask.view(np.uint8), 0, rows, 0, cols, cv2.BORDER_REPLICATE)
     size = (padded.shape[1] // SHRINK, padded.shape[0] // SHRINK)
     return cv2.resize(padded * np.uint8(255), size, interpolation=cv2.INTER_AREA) == 255
 
 
-def enlarge(mask, shape):
-    """Return a mask of `shrink` at its own size again."""
+def enlarge(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return a shrunken mask at the size of the image again."""
     size = (mask.shape[1] * SHRINK, mask.shape[0] * SHRINK)
     large = cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     return np.ascontiguousarray(large[: shape[0], : shape[1]]).view(bool)
 
 
-def open_by_square(mask, side, outside):
-    """Return a mask without what is narrower than a square; around the image it is `outside`."""
+def open_by_square(mask: np.ndarray, side: int, outside: int) -> np.ndarray:
+    """Return a mask without parts narrower than a square; it continues as `outside`, 0 or 1."""
     padded = cv2.copyMakeBorder(
         mask.view(np.uint8), side, side, side, side, cv2.BORDER_CONSTANT, value=outside
     )
     square = np.ones((side, side), np.uint8)
-    cv2.morphologyEx(padded, cv2.MORPH_OPEN, square, dst=padded)  # of a scan, room matters
+    cv2.morphologyEx(padded, cv2.MORPH_OPEN, square, dst=padded)  # in place: scans are large
     return padded[side:-side, side:-side] > 0
 
 
-def straight_share(region):
-    """Return how much of a shrunken region's outline lies on long rows and columns, 0 to 1."""
-    line, share = np.ones((1, STRAIGHT_PX // SHRINK), np.uint8), []
+def straight_part(region: np.ndarray) -> float:
+    """Return which part of a shrunken region's outline lies on long rows and columns, 0 to 1."""
+    line, lengths = np.ones((1, STRAIGHT_PX // SHRINK), np.uint8), []
     for turned in (region, region.T):
         outline = (turned[1:] != turned[:-1]).view(np.uint8)
         long = cv2.morphologyEx(outline, cv2.MORPH_OPEN, line, borderValue=0)
-        share.append((np.count_nonzero(long), np.count_nonzero(outline)))
-    straight, whole = np.sum(share, axis=0)
+        lengths.append((np.count_nonzero(long), np.count_nonzero(outline)))
+    straight, whole = np.sum(lengths, axis=0)
     return straight / max(whole, 1)
 
 
-def cuts_tissue(region, level, deviation, myelin):
-    """Whether blank regions at the corners of an image are margins whose outline is not straight.
+def cuts_tissue(region: np.ndarray, level: int, deviation: np.ndarray, myelin: np.ndarray) -> bool:
+    """Return whether blank areas at the corners of an image cut through tissue, as margins do.
 
     Parameters
     ----------
     region : bool array, (rows, cols)
     level : int
     deviation : uint8 array, (rows, cols)
-        From that level.
+        Difference from that level.
     myelin : bool array, (rows, cols)
     """
     grown = grow(region, deviation)
     tissue, square = trim(grown), np.ones((3, 3), np.uint8)
     outline = cv2.dilate(grown.view(np.uint8), square).view(bool)
     outline &= ~grown
-    del grown  # of a scan, room matters
+    del grown  # scans are large
     if tissue is None or not outline.any():
         return False
     depth = np.count_nonzero(region & filled_hull(tissue)) / np.count_nonzero(outline)
@@ -170,15 +199,15 @@ def cuts_tissue(region, level, deviation, myelin):
     return depth <= MAX_DEPTH_PX and near <= MAX_NEAR and (padding or beside >= MIN_BESIDE)
 
 
-def filled_hull(mask):
+def filled_hull(mask: np.ndarray) -> np.ndarray:
     """Return the convex hull of a mask, bool (rows, cols)."""
     corners, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     hull = cv2.convexHull(np.concatenate(corners))
     return cv2.fillConvexPoly(np.zeros(mask.shape, np.uint8), hull, 1).view(bool)
 
 
-def grow(core, deviation):
-    """Return what is surely blank, up to where the margin ends."""
+def grow(core: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """Return a surely blank area extended to the edge of the margin."""
     reach = np.ones((2 * REACH_PX + 1,) * 2, np.uint8)
     grown = cv2.dilate(core.view(np.uint8), reach).view(bool)
     grown &= deviation <= EDGE_NOISE
@@ -186,9 +215,9 @@ def grow(core, deviation):
     return grown
 
 
-def trim(margin):
-    """Return the tissue that a margin leaves, without the lines and the text in the margin."""
-    tissue = open_by_square(~margin, THINNEST_TISSUE_PX, outside=0)
+def trim(margin: np.ndarray) -> np.ndarray | None:
+    """Return the tissue beside a margin, without lines and text in it; None if none is left."""
+    tissue = open_by_square(~margin, MIN_TISSUE_PX, outside=0)
     _, parts, boxes, _ = cv2.connectedComponentsWithStats(
         np.ascontiguousarray(tissue[::SHRINK, ::SHRINK]).view(np.uint8), connectivity=4
     )
@@ -196,6 +225,6 @@ def trim(margin):
     areas[0] = 0
     if not areas.any():
         return None
-    small = areas < LEAST_TISSUE * areas.max()
+    small = areas < MIN_TISSUE_PART * areas.max()
     small[0] = False
     return tissue & ~enlarge(small[parts], tissue.shape) if small.any() else tissue

@@ -47,9 +47,6 @@ def test_an_outline_has_only_its_corners():
     labels[2:7, 1:8] = 4
     ((ring,),) = trace(labels)[4]
     assert {tuple(corner) for corner in ring.tolist()} == {(1, 2), (8, 2), (8, 7), (1, 7)}
-
-
-def test_no_region_no_outline():
     assert trace(np.zeros((3, 4), int)) == {}
 
 
