@@ -108,7 +108,7 @@ def stated_recipe(old: Path, training: dict) -> Recipe:
     parser = Parser("")
     add_recipe_options(parser)
     try:
-        return Recipe(**vars(parser.parse_args(arguments)))
+        return given_recipe(parser.parse_args(arguments), Recipe())
     except UserError as mistake:
         raise UserError(f"{old}: its training options: {mistake}") from None
 
