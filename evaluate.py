@@ -7,25 +7,31 @@ where there are some), prints a table and writes `evaluation/evaluation.csv`, on
 one over all, and `evaluation/bland_altman.png`.
 """
 
+import argparse
 from pathlib import Path
 
-from myelin.folders.image_tree import names_within, source_of, takes_of
+from myelin.folders.image_tree import names_within, source_of
 from myelin.folders.mask_record import read_run
-from myelin.folders.mask_set import check_drawn, check_images, segmented
-from myelin.folders.naming import PREDS, find_masks, list_tree
-from myelin.measure.agreement import compare, density_column, measure_columns, pool
-from myelin.measure.cases import (
-    Reader,
+from myelin.folders.mask_set import (
+    Masks,
+    MaskSet,
+    check_not_inverted,
+    find_masks,
+    find_nerves,
+    images_of,
+    match_files,
+    open_masks,
+)
+from myelin.folders.naming import PREDS, list_tree
+from myelin.folders.options import (
     add_no_pictures_option,
     add_out_option,
     add_pixel_size_option,
     check_out,
-    images_of,
-    read_cases,
 )
-from myelin.measure.fibers import measure_fibers
-from myelin.measure.frame import find_frame
-from myelin.measure.nerve import find_nerves
+from myelin.folders.reader import Reader
+from myelin.measure.agreement import Compared, compare, density_column, measure_columns, pool
+from myelin.measure.cases import Case, check_cases, fibers_of, frame_of, make_cases
 from myelin.report.figures import add_format_option, formats_of
 from myelin.report.workbook import add_decimal_option
 from myelin.runtime.cli import Parser, UserError, progress, script, shortened_list
@@ -37,7 +43,7 @@ from myelin.runtime.tables import write_table
 EVALUATION = Path("evaluation")
 
 
-def parse(argv):
+def parse(argv: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = Parser(__doc__)
     parser.add_argument(
@@ -66,34 +72,29 @@ def parse(argv):
 
 
 @script
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Compare all predictions that have a reference."""
     args = parse(argv)
-    source = source_of(read_run(args.preds))
-    args.reference = args.reference or source
+    args.source = source_of(read_run(args.preds))
+    args.reference = args.reference or args.source
     check_out(args.out, args.reference, args.preds)
     with holding(args.preds, shared=True), holding(args.out):
-        evaluate(args, source)
+        evaluate(args)
 
 
-def evaluate(args, source):
-    """Compare as the arguments say; `source` is the folder that the images were segmented from."""
+def evaluate(args: argparse.Namespace) -> None:
+    """Compare all predictions: check everything first, then measure, then write."""
     reader = Reader()
-    references, found = find_pairs(args.reference, args.preds, source, reader)
-    check_drawn([path for path, _ in references.values()], reader)
-    predictions = found.masks
+    references = find_references(args)
+    predictions = find_predictions(args, references, reader)
     images = images_of(references, args.reference)
-    if args.reference == source:
-        segmented_images = images_of(predictions, source)
-        reader.takes = takes_of(found.run, segmented_images.values())
-        check_images(found, segmented_images, source, reader)
     nerves = find_nerves(references, args.reference, args.preds)
-    cases = read_cases(
-        [references, predictions], images, args.pixel_size, reader, in_pixels=True, nerves=nerves
-    )
+    cases = make_cases([references, predictions.masks], images, nerves)
+    check_not_inverted([path for path, _ in references.values()], reader)
+    check_cases(cases, args.pixel_size, reader, in_pixels=True)
     unit = "px" if any(case.pixel_size_um is None for case in cases) else "um"
-
     check_room({args.out: 2**20})  # a table and a plot
+
     before = start_run(args.out)
     compared = [compare_case(case, reader, unit) for case in progress(cases, "comparing")]
     total, comparisons = pool(compared, unit)
@@ -103,72 +104,68 @@ def evaluate(args, source):
         from myelin.report.plots import draw_bland_altman
 
         draw_bland_altman(args.out / "bland_altman.png", comparisons, formats_of(args))
+    sizes = {case.name: case.pixel_size_um for case in cases}
     write_run_json(
         args.out,
         reference=str(args.reference),
         preds=str(args.preds),
-        pixel_sizes_um={case.name: case.pixel_size_um for case in cases}
-        if unit == "um"
-        else "unknown, measures in pixels",
-        corrected_by_hand=[name for name in found.corrected if name in references],
+        pixel_sizes_um=sizes if unit == "um" else "unknown, measures in pixels",
+        corrected_by_hand=[name for name in predictions.corrected if name in references],
     )
     name_leftovers(args.out, before)
-    report(rows, total, unit, args.out)
+    print_table(rows, total, unit, args.out)
 
 
-def find_pairs(reference, preds, source, reader):
-    """Return the reference masks as `find_masks` does, and the `Segmented` ones, one for each.
-
-    Raises
-    ------
-    UserError
-        There are no references, or one has no prediction.
-    """
-    names = names_within(preds)
-    there = list_tree(reference, names)
-    if reference == source and not any(name.endswith("_mask") for name in there):
+def find_references(args: argparse.Namespace) -> Masks:
+    """Return the reference masks; raise UserError if there are none."""
+    names = names_within(args.preds)
+    there = list_tree(args.reference, names)
+    if args.reference == args.source and not any(name.endswith("_mask") for name in there):
         raise UserError(
-            f"{source}: no reference masks, put <id>_mask.tif beside the images or name a folder "
-            "with --reference"
+            f"{args.source}: no reference masks, put <id>_mask.tif beside the images or name a "
+            "folder with --reference"
         )
-    references = find_masks(reference, "draw some", names)
-    found = segmented(preds, find_masks(preds, names=names), reader)
-    missing = [
-        f"{mask}: no prediction {name}_mask in {preds}, run python find_myelin.py or remove the "
-        "reference"
+    return find_masks(args.reference, "draw some", names)
+
+
+def find_predictions(args: argparse.Namespace, references: Masks, reader: Reader) -> MaskSet:
+    """Return the masks to evaluate; raise UserError if a reference has none."""
+    found = open_masks(args.preds, reader)
+    errors = [
+        f"{mask}: no prediction {name}_mask in {args.preds}, run python find_myelin.py or remove "
+        "the reference"
         for name, (mask, _) in references.items()
         if name not in found.masks
     ]
-    if missing:
-        raise UserError(*missing)
+    if errors:
+        raise UserError(*errors)
     alone = [name for name in found.masks if name not in references]
     if alone:
-        print(f"note: without a reference, left out: {shortened_list(alone)}")
-    return references, found
+        print(f"note: {args.reference}: without a reference, left out: {shortened_list(alone)}")
+    if args.reference == args.source:
+        match_files(found, args.source, reader)
+    return found
 
 
-def compare_case(case, reader, unit):
+def compare_case(case: Case, reader: Reader, unit: str) -> Compared:
     """Measure the fibers of one image in both masks and compare them."""
-    size = case.pixel_size_um if unit == "um" else 1.0
-    image = reader.image(case.image)
+    if unit == "px":
+        case.pixel_size_um = None
+    frame = frame_of(case, reader)
+    reference, predicted = (fibers_of(case, reader, frame, place) for place in (0, 1))
     masks = [reader.mask(myelin) for myelin, _ in case.masks]
-    frame = find_frame(masks[0], image, reader.nerve(case.nerve))
-    reference, predicted = (
-        measure_fibers(mask, size, reader.mask(axon), image, frame=frame)
-        for mask, (_, axon) in zip(masks, case.masks, strict=True)
-    )
     return compare(case.name, reference, predicted, masks, unit)
 
 
-def write_evaluation(path, rows, total, decimal):
-    """Write a row per image and the one over all; columns that only an image has stay out."""
+def write_evaluation(path: Path, rows: list[dict], total: dict, decimal: str) -> None:
+    """Write a row for each image and one over all images, with the columns of the latter."""
     header = list(total)
     rows = [{name: row.get(name) for name in header} for row in [*rows, total]]
     write_table(path, header, rows, decimal)
 
 
-def report(rows, total, unit, folder):
-    """Print the table: what was found, and differences of the means in %."""
+def print_table(rows: list[dict], total: dict, unit: str, folder: Path) -> None:
+    """Print overlap, fibers found, and differences of the means in %."""
     shown = (
         ("myelin Dice", "myelin_dice", ".3f"),
         ("axon Dice", "axon_dice", ".3f"),
@@ -193,9 +190,9 @@ def report(rows, total, unit, folder):
             text = "-" if row[name] is None else format(row[name], form)
             cells.append(text.rjust(len(title)))
         print(f"{row['image']:{width}}  " + "  ".join(cells))
-    print("%: how far density and means lie above (+) or below (-) those of the reference")
+    print("%: how far density and means are above (+) or below (-) those of the reference")
     if unit == "px":
-        print("pixel size unknown: measures in pixels; give it in µm with --pixel-size")
+        print("note: pixel size unknown, measures are in pixels; give it in µm with --pixel-size")
     print(f"table in {folder}/")
 
 

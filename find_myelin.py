@@ -17,9 +17,9 @@ results/control/animal1/x_mask.tif.
 from argparse import Namespace
 
 from myelin.folders.naming import PREDS
+from myelin.folders.options import add_out_option
 from myelin.images.pixel_size import check_pixel_size
 from myelin.images.plane_selection import add_take_option
-from myelin.measure.cases import add_out_option
 from myelin.network.engine import ENGINES, PRECISIONS
 from myelin.network.model_file import model_path
 from myelin.runtime.cli import Parser, number, script

@@ -21,30 +21,26 @@ leaves fibers out of all statistics: those of a table (image, fiber, reason), an
 limit. Their rows stay in `<id>_fibers.csv`, with the reason in the column `excluded`.
 """
 
-import dataclasses
-import functools
+import argparse
 import itertools
-import math
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from myelin.folders.image_tree import names_within, source_of, takes_of
-from myelin.folders.mask_set import check_images, probabilities_of, segmented
-from myelin.folders.naming import MORPHOMETRY, PREDS, RAW_TEST, find_masks
-from myelin.folders.ownership import keep_edited, label_hashes
-from myelin.measure.cases import (
-    Reader,
+from myelin.folders.naming import MORPHOMETRY, PREDS, RAW_TEST
+from myelin.folders.options import (
     add_no_pictures_option,
     add_out_option,
     add_pixel_size_option,
     check_out,
-    images_of,
-    read_cases,
 )
-from myelin.measure.exclude import Exclusions, add_exclude_options
-from myelin.measure.fibers import measure_fibers, without_axons, write_fibers
-from myelin.measure.frame import add_frame_options, find_frame, name_unseen
-from myelin.measure.nerve import fascicle_rows, find_nerves
-from myelin.measure.numbering import Numbers
+from myelin.folders.ownership import keep_edited, label_hashes
+from myelin.measure.cases import Case, Study, check_study, find_study
+from myelin.measure.exclude import (
+    add_exclude_options,
+)
+from myelin.measure.fibers import without_axons, write_fibers
+from myelin.measure.frame import add_frame_options
+from myelin.measure.nerve import fascicle_rows
 from myelin.measure.plausible import doubts
 from myelin.measure.summary import summarize
 from myelin.pixels.labels import mask_without
@@ -52,24 +48,26 @@ from myelin.report.figures import Pictures, add_picture_options
 from myelin.report.html import Report
 from myelin.report.methods import write_methods
 from myelin.report.workbook import add_table_options, check_installed, write_workbook
-from myelin.runtime.cli import Parser, progress, running, script
+from myelin.runtime.cli import Parser, count_of, progress, running, script
 from myelin.runtime.disk import check_room
 from myelin.runtime.files import name_leftovers, start_run, write_run_json
 from myelin.runtime.lock import holding
 from myelin.runtime.tables import write_table
 from myelin.statistics.groups import (
     G_RATIO_BINS,
+    Animals,
+    GroupTables,
     Measured,
     animals_by_group,
     compare_groups,
     find_groups,
 )
 
-# So many images get their warnings on the terminal: a wrong pixel size concerns all of them.
-DOUBTED_SAID = 5
+# Print warnings for at most this many images; a wrong pixel size causes one for every image.
+MAX_WARNED_IMAGES = 5
 
 
-def parse(argv):
+def parse(argv: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = Parser(__doc__)
     parser.add_argument(
@@ -123,33 +121,21 @@ def parse(argv):
     return args
 
 
-@dataclasses.dataclass
+@dataclass
 class Results:
-    """What a run has measured.
-
-    Attributes
-    ----------
-    pictures : Pictures
-    page : Report or None
-    rows, fascicles : list of dict
-        Of `summary.csv` and `fascicles.csv`.
-    warnings : dict of image id to list of str
-    measured : dict of image id to Measured
-    tables : list of str
-        Names of the tables written, but those of fibers.
-    """
+    """What was measured, the rows of tables, and names of the tables that were written."""
 
     pictures: Pictures
     page: Report | None
-    rows: list = dataclasses.field(default_factory=list)
-    fascicles: list = dataclasses.field(default_factory=list)
-    warnings: dict = dataclasses.field(default_factory=dict)
-    measured: dict = dataclasses.field(default_factory=dict)
-    tables: list = dataclasses.field(default_factory=list)
+    rows: list[dict] = field(default_factory=list)
+    fascicles: list[dict] = field(default_factory=list)
+    warnings: dict[str, list[str]] = field(default_factory=dict)
+    measured: dict[str, Measured] = field(default_factory=dict)
+    tables: list[str] = field(default_factory=list)
 
 
 @script
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Measure all masks of a folder."""
     args = parse(argv)
     check_out(args.out, args.masks, args.images or RAW_TEST)
@@ -157,133 +143,121 @@ def main(argv=None):
         measure_folder(args)
 
 
-def measure_folder(args):
-    """Measure as the arguments say."""
-    reader = Reader()
-    found = segmented(args.masks, find_masks(args.masks, names=names_within(args.masks)), reader)
-    masks = found.masks
-    folder = args.images or source_of(found.run)
-    images = images_of(masks, folder) if args.images or folder.is_dir() else {}
-    reader.takes = takes_of(found.run, images.values())
-    if folder.is_dir():
-        check_images(found, images, folder, reader)
-    animals = find_groups(args.groups, masks) if args.groups else {}
-    exclusions = Exclusions(args, masks, reader)
-    probabilities = probabilities_of(found, args.masks)
-    nerves = find_nerves(masks, args.masks, folder)
-    cases = read_cases(
-        [masks], images, args.pixel_size, reader, probabilities=probabilities, nerves=nerves
-    )
-    numbers = Numbers(args.out, args.renumber)
-    name_unseen(cases, args.whole_frame)
-    exclusions.check(cases, lambda case: find_case(case, reader, args, numbers)[0])
-
-    check_room({args.out: room_needed(cases, reader, not args.no_pictures)})
+def measure_folder(args: argparse.Namespace) -> None:
+    """Measure all masks of a folder: check everything first, then measure, then write."""
+    study = find_study(args)
+    animals = find_groups(args.groups, study.masks.masks) if args.groups else {}
+    check_study(study, args.pixel_size)
+    check_room({args.out: bytes_to_write(study, args)})
     keep_edited(args.out)
     before = start_run(args.out)
-    results = Results(Pictures(args.out), None if args.no_pictures else Report(len(cases)))
-    for case in progress(cases, "measuring"):
-        measure_case(case, reader, exclusions, numbers, args, results)
-    rows, warnings = results.rows, results.warnings
+    results = Results(Pictures(args.out), None if args.no_pictures else Report(len(study.cases)))
+    for case in progress(study.cases, "measuring"):
+        measure_case(case, study, args, results)
     tables = write_tables(args, results, animals)
     if not args.no_pictures:
-        results.pictures.draw(args, reader, results.measured, tables)
-    write_run_json(
-        args.out,
-        masks=str(args.masks),
-        images=sorted(images),
-        pixel_sizes_um={case.name: case.pixel_size_um for case in cases},
-        pixel_size_sources={case.name: case.pixel_size_source for case in cases},
-        fibers={row["image"]: row["fiber_count"] for row in rows},
-        mask_sha256=exclusions.hashes,
-        axon_masks=[case.name for case in cases if case.masks[0][1]],
-        excluded=exclusions.facts(),
-        groups=animals_by_group(animals),
-        corrected_by_hand=found.corrected,
-        missing=found.missing,
-        label_sha256=label_hashes(args.out, results.measured),
-        highest_numbers=numbers.highest,
-        whole_frame=args.whole_frame,
-        nerve_outlines={name: str(path) for name, path in nerves.items()},
-        warnings={name: texts for name, texts in warnings.items() if texts},
-        segmentation=found.run,
-    )
-    text = write_methods(args.out)
-    if results.page:
-        results.page.write(args.out / "report.html", running["arguments"], text, args.decimal)
-    if args.xlsx:
-        write_workbook(args.out, list(results.measured), results.tables)
+        results.pictures.draw(args, study.reader, results.measured, tables)
+    write_run(args, study, results, animals)
+    write_report(args, results)
     name_leftovers(args.out, before)
-    report(rows, animals, warnings, args.out)
+    print_summary(args, results, animals)
 
 
-def room_needed(cases, reader, pictures):
-    """Return the bytes that a run will write, nearly all of them for pictures."""
-    pixels = sum(math.prod(reader.record(case.masks[0][0]).shape) for case in cases)
-    return 6 * pixels + 2**20 * len(cases) if pictures else pixels
+def bytes_to_write(study: Study, args: argparse.Namespace) -> int:
+    """Return how many bytes a run will write, nearly all of them for pictures."""
+    return study.pixels if args.no_pictures else 6 * study.pixels + 2**20 * len(study.cases)
 
 
-def find_case(case, reader, args, numbers):
-    """Return the `fibers.Fibers` of one image, and the `frame.Frame` they are counted in."""
-    myelin, axon = map(reader.mask, case.masks[0])
-    image, probability = reader.image(case.image), functools.partial(reader.image, case.probability)
-    frame = find_frame(myelin, image, reader.nerve(case.nerve), not args.whole_frame)
-    fibers = measure_fibers(myelin, case.pixel_size_um, axon, image, probability, frame)
-    numbers.give(case.name, fibers)
-    return fibers, frame
-
-
-def measure_case(case, reader, exclusions, numbers, args, results):
+def measure_case(case: Case, study: Study, args: argparse.Namespace, results: Results) -> None:
     """Measure one image, write its table and label images, and add it to the results."""
-    myelin = without_axons(*map(reader.mask, case.masks[0]))
-    found, frame = find_case(case, reader, args, numbers)
+    name = case.name
+    found, frame = study.find_fibers(case)
+    myelin = without_axons(*map(study.reader.mask, case.masks[0]))
     inside = myelin if frame.inside is None else myelin & frame.inside
-    fibers = exclusions.apply(case, found, inside)
-    write_fibers(args.out, case.name, fibers, args.decimal)
+    fibers = study.exclusions.mark(name, found, study.numbers.masks[name], inside)
+    write_fibers(args.out, name, fibers, args.decimal)
+    row = summarize(fibers, name, case.pixel_size_source, frame)
+    results.rows.append(row)
+    results.fascicles += fascicle_rows(name, found, fibers, frame, myelin)
+    results.warnings[name] = doubts(row, fibers)
+    results.measured[name] = Measured.of(fibers)
     if results.page:
-        image = reader.image(case.image)
-        results.page.add(case.name, found, fibers, inside, image, frame.outside)
-    results.rows.append(summarize(fibers, case.name, case.pixel_size_source, frame))
-    results.fascicles += fascicle_rows(case.name, found, fibers, frame, myelin)
-    results.warnings[case.name] = doubts(results.rows[-1], fibers)
-    results.measured[case.name] = Measured.of(fibers)
-    # What of a fiber lies beyond the outline of the nerve is measured and shown.
+        image = study.reader.image(case.image)
+        results.page.add(name, found, fibers, inside, image, frame.outside)
+    # Parts of fibers beyond the outline of the nerve are measured and shown.
     outside = frame.outside
     if outside is not None:
         outside = mask_without(outside, fibers.labels)
     results.pictures.add(case, fibers, outside=outside)
 
 
-def write_tables(args, results, animals):
-    """Write the tables of images, fascicles and groups; return the `GroupTables`, if any."""
-    for name, rows in (("summary", results.rows), ("fascicles", results.fascicles)):
-        if rows:
-            write_table(args.out / f"{name}.csv", list(rows[0]), rows, args.decimal)
-            results.tables.append(name)
-    if not animals:
-        return None
-    tables = compare_groups(animals, results.measured, args.g_ratio_bins)
-    write_groups(args.out, tables, args.decimal)
-    results.tables += [field.name for field in dataclasses.fields(tables)]
-    return tables
+# ---------------------------------------------------------------- write
 
 
-def write_groups(folder, tables, decimal):
-    """Write `per_animal.csv`, `per_group.csv` and `per_g_ratio_bin.csv`; not groups.csv, the input.
+def write_tables(
+    args: argparse.Namespace, results: Results, animals: Animals
+) -> GroupTables | None:
+    """Write the tables of images, fascicles and groups; return those that compare groups."""
+    rows = {"summary": results.rows, "fascicles": results.fascicles}
+    groups = None
+    if animals:
+        groups = compare_groups(animals, results.measured, args.g_ratio_bins)
+        note_fibers_outside_bins(groups)
+        rows |= vars(groups)
+    results.tables = [name for name in rows if rows[name]]
+    for name in results.tables:
+        write_table(args.out / f"{name}.csv", list(rows[name][0]), rows[name], args.decimal)
+    return groups
 
-    Say how many fibers are outside the bins of axon diameter.
-    """
-    for field in dataclasses.fields(tables):
-        table = getattr(tables, field.name)
-        write_table(folder / f"{field.name}.csv", list(table[0]), table, decimal)
-    outside = sum(row["measured_fibers"] for row in tables.per_animal)
-    outside -= sum(row["fibers"] for row in tables.per_g_ratio_bin)
+
+def note_fibers_outside_bins(tables: GroupTables) -> None:
+    """Print how many fibers are outside the bins of axon diameter."""
+    measured = sum(row["measured_fibers"] for row in tables.per_animal)
+    outside = measured - sum(row["fibers"] for row in tables.per_g_ratio_bin)
     if outside:
-        print(f"note: {outside} fibers are outside the bins of axon diameter, see --g-ratio-bins")
+        print(
+            f"note: --g-ratio-bins: {count_of(outside, 'fiber')} outside the bins of axon diameter"
+        )
 
 
-def report(rows, animals, warnings, folder):
-    """Print the main numbers of each image, and what is doubtful in them."""
+def write_run(args: argparse.Namespace, study: Study, results: Results, animals: Animals) -> None:
+    """Write `run.json`."""
+    masks, cases = study.masks, study.cases
+    write_run_json(
+        args.out,
+        masks=str(args.masks),
+        images=sorted(masks.images),
+        pixel_sizes_um={case.name: case.pixel_size_um for case in cases},
+        pixel_size_sources={case.name: case.pixel_size_source for case in cases},
+        fibers={row["image"]: row["fiber_count"] for row in results.rows},
+        mask_sha256={case.name: study.numbers.masks[case.name][0] for case in cases},
+        axon_masks=[case.name for case in cases if case.masks[0][1]],
+        excluded=study.exclusions.facts(),
+        groups=animals_by_group(animals),
+        corrected_by_hand=masks.corrected,
+        missing=masks.missing,
+        label_sha256=label_hashes(args.out, results.measured),
+        highest_numbers=study.numbers.highest,
+        numbered_masks=study.numbers.masks,
+        whole_frame=args.whole_frame,
+        nerve_outlines={name: str(path) for name, path in masks.nerves.items()},
+        warnings={name: texts for name, texts in results.warnings.items() if texts},
+        segmentation=masks.run,
+    )
+
+
+def write_report(args: argparse.Namespace, results: Results) -> None:
+    """Write `methods.txt`, `report.html`, and with `--xlsx` the workbook of the tables."""
+    methods = write_methods(args.out)
+    if results.page:
+        results.page.write(args.out / "report.html", running["arguments"], methods, args.decimal)
+    if args.xlsx:
+        write_workbook(args.out, list(results.measured), results.tables)
+
+
+def print_summary(args: argparse.Namespace, results: Results, animals: Animals) -> None:
+    """Print the main numbers of each image, and which of them are doubtful."""
+    out, rows = args.out, results.rows
     width = max(len(row["image"]) for row in rows)
     for row in rows:
         text = f"{row['image']:{width}}  {row['fiber_count']:6} fibers"
@@ -299,17 +273,18 @@ def report(rows, animals, warnings, folder):
         if row["margin_fraction"]:
             text += f"  {100 * row['margin_fraction']:.1f} % margin"
         print(f"{text}  ({row['pixel_size_um']:g} µm per pixel, {row['pixel_size_source']})")
-    doubted = [name for name, texts in warnings.items() if texts]
-    for name in doubted[:DOUBTED_SAID]:
-        for text in warnings[name]:
+    doubted = [name for name, texts in results.warnings.items() if texts]
+    for name in doubted[:MAX_WARNED_IMAGES]:
+        for text in results.warnings[name]:
             print(f"warning: {name}: {text}")
-    if len(doubted) > DOUBTED_SAID:
-        more = len(doubted) - DOUBTED_SAID
-        print(f"warning: {more} more images have doubtful numbers, see {folder}/run.json")
-    left_out = {row["image"] for row in rows} - set(itertools.chain(*animals.values()))
-    if animals and left_out:
-        print(f"not in the groups: {', '.join(sorted(left_out))}")
-    print(f"tables in {folder}/")
+    if len(doubted) > MAX_WARNED_IMAGES:
+        more = count_of(len(doubted) - MAX_WARNED_IMAGES, "more image")
+        print(f"warning: {out}/run.json: lists doubtful numbers of {more}")
+    ungrouped = {row["image"] for row in rows} - set(itertools.chain(*animals.values()))
+    if animals and ungrouped:
+        print(f"note: {args.groups}: without these images: {', '.join(sorted(ungrouped))}")
+    page = f", look at them in {out}/report.html" if results.page else ""
+    print(f"tables in {out}/{page}")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ import glob
 from pathlib import Path
 
 from myelin.folders.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS
-from myelin.measure.cases import add_out_option, add_pixel_size_option, check_out
+from myelin.folders.options import add_out_option, add_pixel_size_option, check_out
 from myelin.runtime.cli import Parser, UserError, count_of, progress, script
 from myelin.runtime.lock import holding
 

@@ -20,11 +20,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from myelin.folders.mask_set import probabilities_of, segmented
-from myelin.folders.naming import PREDS, RAW_TEST, find_masks
+from myelin.folders.mask_set import find_masks, images_of, open_masks
+from myelin.folders.naming import PREDS, RAW_TEST
+from myelin.folders.reader import Reader
 from myelin.images.image import read_image, read_mask
 from myelin.measure.agreement import match_fibers
-from myelin.measure.cases import Reader, images_of
 from myelin.measure.fibers import measure_fibers
 
 IN_USE = "sheath x axon (in use)"
@@ -112,12 +112,12 @@ def main():
     parser.add_argument("preds", nargs="?", type=Path, default=PREDS)
     parser.add_argument("reference", nargs="?", type=Path, default=RAW_TEST)
     args = parser.parse_args()
-    found = segmented(args.preds, find_masks(args.preds), Reader())
+    found = open_masks(args.preds, Reader())
     references = find_masks(args.reference, "draw some")
     images = images_of(references, args.reference)
     rated = {
         name: rate(path, found.masks[name], references[name], images.get(name))
-        for name, path in probabilities_of(found, args.preds).items()
+        for name, path in found.probabilities.items()
         if name in references
     }
     if not rated:

@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from matplotlib.figure import Figure
 
-from myelin.folders.naming import find_masks, list_images
+from myelin.folders.mask_set import find_masks
+from myelin.folders.naming import list_images
 from myelin.images.image import read_image, read_mask
 from myelin.measure.agreement import overlap
 from myelin.measure.fiber_width import FIBER_PX, fiber_width

@@ -18,7 +18,8 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinat
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from myelin.folders.naming import find_masks, list_images
+from myelin.folders.mask_set import find_masks
+from myelin.folders.naming import list_images
 from myelin.images.image import read_image, read_mask
 from myelin.measure.agreement import overlap
 

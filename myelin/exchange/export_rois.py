@@ -12,14 +12,14 @@ import numpy as np
 from myelin.exchange.drawing import FASCICLE, NERVE, Drawing, Outline
 from myelin.exchange.geojson import write_geojson
 from myelin.exchange.imagej_rois import MAX_COORDINATE, write_zip
-from myelin.folders.image_tree import names_within, source_of, takes_of
+from myelin.folders.image_tree import source_of, takes_of
 from myelin.folders.mask_record import read_run
-from myelin.folders.naming import MORPHOMETRY, find_masks, is_id
+from myelin.folders.mask_set import find_masks, find_nerves, images_of
+from myelin.folders.naming import MORPHOMETRY, is_id
+from myelin.folders.reader import Reader
 from myelin.images.image import read_labels, read_mask, read_record, write_image
-from myelin.measure.cases import Reader, images_of, read_cases
 from myelin.measure.exclude import mask_hash
-from myelin.measure.frame import find_frame
-from myelin.measure.nerve import find_nerves, read_nerve
+from myelin.measure.nerve import read_nerve
 from myelin.pixels.labels import LabelImage
 from myelin.pixels.outlines import trace
 from myelin.runtime import tables
@@ -98,24 +98,25 @@ def from_masks(folder: Path, ids: Collection[str], pixel_size_um: float | None) 
 
     Images without a pixel size have no measurements.
     """
-    from myelin.measure.fibers import measure_fibers
+    from myelin.measure.cases import check_cases, fibers_of, frame_of, make_cases, nerve_of
 
-    masks = find_masks(folder, names=names_within(folder))
+    masks = find_masks(folder)
     masks = {name: masks[name] for name in chosen(ids, masks, folder)}
     source = source_of(read_run(folder))
     images = images_of(masks, source) if source.is_dir() else {}
     reader = Reader()
     reader.takes = takes_of(read_run(folder), images.values())
     nerves = find_nerves(masks, folder, source)
-    for case in read_cases([masks], images, pixel_size_um, reader, in_pixels=True, nerves=nerves):
-        myelin, axon = map(reader.mask, case.masks[0])
-        size, image = case.pixel_size_um, reader.image(case.image)
-        frame = find_frame(myelin, image, reader.nerve(case.nerve))
-        fibers = measure_fibers(myelin, size or 1.0, axon, image, frame=frame)
+    cases = make_cases([masks], images, nerves)
+    check_cases(cases, pixel_size_um, reader, in_pixels=True)
+    for case in cases:
+        fibers = fibers_of(case, reader, frame_of(case, reader))
         rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
-        table = measurements_of(fibers.columns, rows) if size else {}
+        table = measurements_of(fibers.columns, rows) if case.pixel_size_um else {}
+        myelin = reader.mask(case.masks[0][0])
         drawing = Drawing.of(fibers.labels.to_array(), fibers.axons.to_array(), myelin)
-        yield Source(case.name, drawing, table, size, reader.nerve(case.nerve))
+        nerves = nerve_of(case, reader)
+        yield Source(case.name, drawing, table, case.pixel_size_um, nerves)
 
 
 def chosen(ids: Collection[str], found: Collection[str], folder: Path) -> list[str]:

@@ -18,7 +18,7 @@ from myelin.folders.naming import (
     images_among,
     is_hidden,
     join_id,
-    list_images,
+    list_folder,
 )
 from myelin.images.image import ImageRecord, read_image, read_record
 from myelin.images.plane_selection import parse_take, take_text
@@ -109,7 +109,13 @@ def find_images(
         inner = os.path.relpath(os.path.abspath(folder), os.path.abspath(base))
         inner = Path(inner).as_posix()
         mistakes += wrong_parts(folder, inner)
-        images = images_among(list_images(folder, mistakes, only, unread), mistakes)
+        listing = list_folder(folder, only)
+        images, errors = images_among(listing.images)
+        mistakes += listing.mistakes + errors
+        if listing.unread and images:
+            print(f"note: {listing.unread_text}")
+        elif listing.unread:
+            unread.append(listing.unread_text)
         found |= {join_id(inner, stem): path for stem, path in images.items()}
     mistakes += clashes(found)
     if not found and not mistakes:
@@ -251,7 +257,7 @@ def names_within(folder: Path) -> list[str]:
     run = read_run(folder)
     if run is not None:
         return list(run["images"])
-    if not folder.is_dir() or list_images(folder, []):
+    if not folder.is_dir() or list_folder(folder).images:
         return []
     inner = (path.relative_to(folder).as_posix() for path in walk(folder, folder.resolve()))
     return [join_id(one, "x") for one in inner]

@@ -1,50 +1,193 @@
-"""Which masks of a folder go together: those of one run of `find_myelin.py`, and the user's own."""
+"""Which masks of a folder are measured together, and which files belong to each of them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from myelin.folders.image_tree import find_images, source_of
+from myelin.folders.image_tree import find_images, names_within, source_of, takes_of
 from myelin.folders.mask_record import hash_of_mask, pixel_hash, read_run, written_by_program
-from myelin.folders.naming import images_among, list_tree, test_images
+from myelin.folders.naming import images_among, list_tree, misnamed, misnamed_texts
+from myelin.folders.reader import Reader
 from myelin.images.mask_checks import check_way_round
-from myelin.runtime.cli import UserError, one_line, shortened_list
+from myelin.runtime.cli import UserError, count_of, one_line, shortened_list
+
+Masks = dict[str, tuple[Path, Path | None]]  # by image id: myelin mask, perhaps an axon mask
 
 
 @dataclass
-class Segmented:
-    """The masks of a folder that go together.
+class MaskSet:
+    """The masks of a folder that are measured together.
 
     Attributes
     ----------
-    masks : dict
-        As from `naming.find_masks`.
+    folder : Path
+    masks : dict of str to (Path, Path or None)
+        Myelin mask and axon mask by image id.
     run : dict or None
-        The `run.json` of `find_myelin.py` in that folder.
+        Summary of the run of `find_myelin.py` in that folder, from `read_run`.
     corrected : list of str
-        Images whose mask the user has changed.
+        Images whose mask the user has made or edited.
     missing : list of str
-        Images that the run was to segment and that have no mask of it.
+        Images of the run without a mask from it.
+    skipped : list of str
+        Masks that are left out as they are of no image of the run.
+    images, nerves : dict of str to Path
+        The images themselves, and outlines of nerves, see `measure/nerve.py`.
     """
 
-    masks: dict
+    folder: Path
+    masks: Masks
     run: dict | None = None
-    corrected: list = field(default_factory=list)
-    missing: list = field(default_factory=list)
+    corrected: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    images: dict[str, Path] = field(default_factory=dict)
+    nerves: dict[str, Path] = field(default_factory=dict)
+
+    def facts(self, key: str) -> dict:
+        """Return {id: value} of one fact that the run has recorded of its images."""
+        images = (self.run or {}).get("images", {})
+        return {name: fact[key] for name, fact in images.items() if key in fact}
+
+    @property
+    def probabilities(self) -> dict[str, Path]:
+        """The probability images that the run left beside its masks, by id."""
+        run = (self.run or {}).get("images", ())
+        paths = {name: self.folder / f"{name}_pred.png" for name in self.masks if name in run}
+        return {name: path for name, path in paths.items() if path.is_file()}
 
 
-def check_drawn(paths, reader):
-    """Raise where masks that a person made are the wrong way round; name all of them.
+# ---------------------------------------------------------------- which masks
+
+
+def find_masks(
+    folder: Path, remedy: str = "run python find_myelin.py", names: Iterable[str] | None = None
+) -> Masks:
+    """Return {id: (mask, axon mask or None)} of a folder.
+
+    Masks are `<id>_mask.*`; if there are none, all images but `<id>_axon.*` and `<id>_nerve.*`.
 
     Parameters
     ----------
-    paths : iterable of Path
-    reader : masks.Reader
+    folder : path
+    remedy : str
+        How to get masks, for the error message.
+    names : iterable of str, optional
+        Ids that tell in which inner folders masks are; default: `names_within(folder)`.
+
+    Raises
+    ------
+    UserError
+        The folder is missing or has no mask.
     """
+    folder = Path(folder)
+    if not folder.exists():
+        raise UserError(f"{folder}: no such folder, {remedy} or name another folder")
+    found = list_tree(folder, names_within(folder) if names is None else names)
+    masks = {stem.removesuffix("_mask"): stem for stem in found if stem.endswith("_mask")}
+    if not masks:
+        others = ("_axon", "_nerve", "_pred", "_overlay")
+        masks = {stem: stem for stem in found if not stem.endswith(others)}
+    for text in misnamed_texts(misnamed(found, masks), found):
+        print(f"note: {text}")
+    if not masks:
+        raise UserError(f"{folder}: no masks in it, {remedy} or name another folder")
+    return {name: (found[stem], found.get(f"{name}_axon")) for name, stem in masks.items()}
+
+
+def open_masks(folder: Path, reader: Reader) -> MaskSet:
+    """Return the masks from the last run of `find_myelin.py` and those of the user; print notes.
+
+    If no run wrote to the folder, all its masks are the user's.
+
+    Raises
+    ------
+    UserError
+        No mask is left, or one that the user made is inverted.
+    """
+    masks, run = find_masks(folder), read_run(folder)
+    if run is None:
+        found = MaskSet(folder, masks)
+        check_not_inverted([mask for mask, _ in masks.values()], reader)
+        return found
+    found = choose_masks(MaskSet(folder, masks, run), reader)
+    if not found.masks:
+        raise UserError(
+            f"{folder}: no mask is from the run in its run.json, run python find_myelin.py, or "
+            "remove run.json to measure all"
+        )
+    for line in notes_about(found):
+        print(line)
+    check_not_inverted([found.masks[name][0] for name in found.corrected], reader)
+    return found
+
+
+def choose_masks(all_masks: MaskSet, reader: Reader) -> MaskSet:
+    """Return the masks from the run and those of the user, without those of earlier runs."""
+    run, folder = all_masks.run, all_masks.folder
+    stopped, hashes = run.get("complete") is False, all_masks.facts("mask_sha256")
+    found = MaskSet(folder, {}, run)
+    found.missing = sorted(run["images"].keys() - all_masks.masks.keys())
+    for name, paths in all_masks.masks.items():
+        # A run that was stopped has not listed all its images.
+        planned = name in run["images"] or (stopped and paths[0].name.endswith("_mask.tif"))
+        if not planned:
+            found.skipped.append(name)
+        elif name in hashes and hash_of_mask(paths[0], reader.mask) == hashes[name]:
+            found.masks[name] = paths
+        elif written_by_program(paths[0], run, name, reader.mask):
+            found.missing.append(name)
+        else:
+            found.masks[name] = paths
+            found.corrected.append(name)
+    return found
+
+
+def notes_about(found: MaskSet) -> list[str]:
+    """Return the lines that tell which masks are left out, missing, corrected or doubtful."""
+    folder, lines = found.folder, []
+    program = [name for name in found.masks if name not in found.corrected]
+    if found.skipped:
+        lines.append(
+            f"note: {folder}: skipped, not from its last run: {shortened_list(found.skipped)}"
+        )
+    if found.missing:
+        total = len(found.masks) + len(found.missing)
+        stopped = ", which was stopped" if found.run.get("complete") is False else ""
+        lines.append(
+            f"warning: {folder}: {len(found.missing)} of {count_of(total, 'image')} left out, "
+            f"without a mask from the last run{stopped}: {shortened_list(found.missing)}; run "
+            f"{segmenting_call(found.run)}"
+        )
+    if found.corrected:
+        lines.append(
+            f"note: {folder}: corrected by hand, used as they are: "
+            f"{shortened_list(found.corrected)}"
+        )
+    fibers = found.facts("has_fibers")
+    empty = [name for name in program if fibers.get(name) is False]
+    if empty:
+        lines.append(
+            f"warning: {folder}: find_myelin.py found no fibers in {shortened_list(empty)}, "
+            "measured as tissue without fibers; remove their masks if the images show some"
+        )
+    drawn = [name for name in program if found.masks[name][1]]
+    if drawn:  # perhaps on the mask of an earlier model
+        lines.append(
+            f"note: {folder}: axons from <id>_axon.* are used for {shortened_list(drawn)}, remove "
+            "these files to find axons automatically"
+        )
+    return lines
+
+
+def check_not_inverted(paths: Iterable[Path], reader: Reader) -> None:
+    """Raise UserError if masks that a person made are inverted; name all of them."""
     errors = []
     for path in paths:
         try:
             mask = reader.mask(path)
         except UserError:
-            continue  # named where all files are checked
+            continue  # reported where all files are checked
         try:
             check_way_round(path, mask)
         except UserError as mistake:
@@ -53,181 +196,99 @@ def check_drawn(paths, reader):
         raise UserError(*errors)
 
 
-def segmented(folder, masks, reader):
-    """Return the masks that are from `find_myelin.py`'s last run, or corrected by hand.
+# ---------------------------------------------------------------- what belongs to a mask
 
-    What is left out or corrected is named on stdout.
 
-    Parameters
-    ----------
-    folder : Path
-    masks : dict
-        As from `naming.find_masks`.
-    reader : Reader
+def images_of(masks: Masks, folder: Path) -> dict[str, Path]:
+    """Return {id: path} of the images in a folder that have a mask and are not the mask itself."""
+    found = list_tree(folder, masks)
+    return {name: found[name] for name in masks if found.get(name) not in (None, masks[name][0])}
 
-    Returns
-    -------
-    Segmented
-        With all masks where the folder has no `run.json`.
 
-    Raises
-    ------
-    UserError
-        `run.json` cannot be read, no mask is from its run, or one that the user made is the wrong
-        way round.
-    """
-    run = read_run(folder)
-    if run is None:
-        check_drawn([mask for mask, _ in masks.values()], reader)
-        return Segmented(masks)
-    planned, stopped = set(run["images"]), run.get("complete") is False
-    found = Segmented({}, run, missing=[name for name in sorted(planned) if name not in masks])
-    for name, paths in masks.items():
-        if stopped and paths[0].name.endswith("_mask.tif"):
-            planned.add(name)
-        if name not in planned:
-            continue
-        written = run["images"].get(name, {}).get("mask_sha256")
-        if written and hash_of_mask(paths[0], reader.mask) == written:
-            found.masks[name] = paths
-        elif written_by_program(paths[0], run, name, reader.mask):  # in an earlier run
-            found.missing.append(name)
-        else:
-            found.masks[name] = paths
-            found.corrected.append(name)
-    name_others(folder, masks, planned, found)
-    check_drawn([masks[name][0] for name in found.corrected], reader)
+def find_nerves(names: Iterable[str], *folders: Path) -> dict[str, Path]:
+    """Return {id: path} of the outlines of nerves; the first folder takes precedence."""
+    found = {}
+    for folder in folders:
+        stems = list_tree(folder, names) if folder.is_dir() else {}
+        found = {name: stems[f"{name}_nerve"] for name in names if f"{name}_nerve" in stems} | found
     return found
 
 
-def name_others(folder, masks, planned, found):
-    """Say which masks are left out, missing or corrected; raise where none is left."""
-    skipped = [name for name in masks if name not in planned]
-    if skipped:
-        print(f"skipped, not from the last run in {folder}: {', '.join(skipped)}")
-    if not found.masks:
-        raise UserError(
-            f"{folder}: no mask is from the run in its run.json, run python find_myelin.py, or "
-            "remove run.json to measure all"
-        )
-    if found.missing:
-        stopped = ", which was stopped" * (found.run.get("complete") is False)
-        print(
-            f"warning: {len(found.missing)} of {len(planned)} images left out, no mask is from the "
-            f"last run in {folder}{stopped}: {', '.join(found.missing)}; "
-            f"run {segmenting(found.run)}"
-        )
-    if found.corrected:
-        print(f"corrected by hand, taken as they are: {', '.join(found.corrected)}")
-    facts = found.run["images"]
-    empty = [
-        name
-        for name in found.masks
-        if name not in found.corrected and facts.get(name, {}).get("has_fibers") is False
-    ]
-    if empty:
-        print(
-            f"warning: find_myelin.py found no fibers in {shortened_list(empty)}, measured as "
-            "tissue without any; remove their masks if they show some"
-        )
-    # The myelin there is the model's, perhaps of a later run than the axons were drawn on.
-    drawn = [
-        name for name, (_, axon) in found.masks.items() if axon and name not in found.corrected
-    ]
-    if drawn:
-        print(
-            f"note: axons are taken from {folder}/<id>_axon.* in {shortened_list(drawn)}, remove "
-            "that to find them anew"
-        )
-
-
-def segmenting(run):
-    """Return the call that segments what a run has not, as its `run.json` has it."""
-    call = run.get("command")
-    if not isinstance(call, str) or "find_myelin.py" not in call or "given" not in run:
-        call = "python find_myelin.py"
-    stopped = run.get("complete") is False and "--resume" not in call.split()
-    return one_line(call + " --resume" * stopped)
-
-
-def check_images(found, images, folder, reader):
-    """Raise where the images are no longer those that were segmented; name new ones.
+def match_files(found: MaskSet, folder: Path | None, reader: Reader) -> None:
+    """Set the images and nerve outlines of the masks.
 
     Parameters
     ----------
-    found : Segmented
-        Takes what is missing.
-    images : dict of id to path
-        Those that the masks will be measured with.
-    folder : Path
-        That of the images.
-    reader : masks.Reader
+    found : MaskSet
+    folder : Path or None
+        Folder of the images; None: that of the run, if it exists.
+    reader : Reader
+    """
+    source = folder or source_of(found.run)
+    found.nerves = find_nerves(found.masks, found.folder, source)
+    if not (folder or source.is_dir()):
+        return
+    found.images = images_of(found.masks, source)
+    reader.takes = takes_of(found.run, found.images.values())
+    if found.run is not None:
+        check_images(found, source, reader)
+
+
+def check_images(found: MaskSet, folder: Path, reader: Reader) -> None:
+    """Check that the images are those that were segmented; add new ones to `found.missing`.
 
     Raises
     ------
     UserError
-        An image has changed since it was segmented, or others have taken the place of those that
-        were.
+        An image has changed since it was segmented, or others have taken its place.
     """
-    if found.run is None:
-        return
-    known = {
-        name: fact["image_sha256"]
-        for name, fact in found.run["images"].items()
-        if "image_sha256" in fact
-    }
+    hashes, call = found.facts("image_sha256"), f"run {segmenting_call(found.run)}"
     errors = [
-        f"{path}: has changed since it was segmented, run {segmenting(found.run)}"
-        for name, path in images.items()
-        if name in found.masks and name in known and not is_image(path, known[name], reader)
+        f"{path}: has changed since it was segmented, {call}"
+        for name, path in found.images.items()
+        if name in hashes and is_changed(path, hashes[name], reader)
     ]
-    segmented_ids = {*found.masks, *found.missing}
-    new = [name for name in ids_now(folder, found) if name not in segmented_ids]
-    gone = [name for name in found.masks if name not in images]
+    known = {*found.masks, *found.missing}
+    new = [name for name in ids_now(folder, found) if name not in known]
+    gone = [name for name in found.masks if name not in found.images]
     if new and gone:
         errors.append(
-            f"{folder}: {', '.join(gone)} were segmented, but {', '.join(new)} are there now, run "
-            f"{segmenting(found.run)}"
+            f"{folder}: {shortened_list(gone)} were segmented, but {shortened_list(new)} are there "
+            f"now, {call}"
         )
-    elif gone and images:
-        print(f"note: no longer in {folder}, measured all the same: {', '.join(gone)}")
-    elif new:
-        print(f"warning: not segmented, left out: {', '.join(new)}; run {segmenting(found.run)}")
-        found.missing += new
     if errors:
         raise UserError(*errors)
+    if gone and found.images:
+        print(f"note: {folder}: measured without their images: {shortened_list(gone)}")
+    if new:
+        print(f"warning: {folder}: not segmented, left out: {shortened_list(new)}; {call}")
+        found.missing += new
 
 
-def ids_now(folder, found):
-    """Return the ids of the images that are now where those of a run were."""
-    ids = [*found.masks, *found.missing]
-    if "given" in found.run and source_of(found.run) == folder:
-        try:
-            return list(find_images(found.run["given"])[1])
-        except UserError:
-            return []
-    if any("/" in name for name in ids):
-        return list(images_among(list_tree(folder, ids), []))
-    return [path.stem for path in test_images(folder)]
-
-
-def is_image(path, known, reader):
-    """Whether an image has a hash; one that cannot be read is named elsewhere."""
+def is_changed(path: Path, known: str, reader: Reader) -> bool:
+    """Return whether an image has another hash; False if it cannot be read, an error elsewhere."""
     try:
-        return pixel_hash(reader.image(path)) == known
+        return pixel_hash(reader.image(path)) != known
     except UserError:
-        return True
+        return False
 
 
-def probabilities_of(found, folder):
-    """Return {id: path} of the probabilities that `find_myelin.py` left beside its masks.
+def ids_now(folder: Path, found: MaskSet) -> list[str]:
+    """Return the ids of the images that are now where those of a run were."""
+    same_source = source_of(found.run) == folder
+    try:
+        if "given" in found.run and same_source:
+            return list(find_images(found.run["given"])[1])
+        return list(images_among(list_tree(folder, [*found.masks, *found.missing]))[0])
+    except UserError:
+        return []
 
-    Parameters
-    ----------
-    found : Segmented
-    folder : Path
-        That of the masks.
-    """
-    listed = (found.run or {}).get("images", ())
-    paths = {name: folder / f"{name}_pred.png" for name in found.masks if name in listed}
-    return {name: path for name, path in paths.items() if path.is_file()}
+
+def segmenting_call(run: dict) -> str:
+    """Return the command that segments the images that a run has not, from its `run.json`."""
+    call = run.get("command")
+    if not isinstance(call, str) or "find_myelin.py" not in call or "given" not in run:
+        call = "python find_myelin.py"
+    if run.get("complete") is False and "--resume" not in call.split():
+        call += " --resume"
+    return one_line(call)

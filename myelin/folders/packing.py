@@ -7,7 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from myelin.folders.naming import NPYDATA, RAW_TEST, RAW_TRAIN, test_images, training_pairs
+from myelin.folders.naming import (
+    NPYDATA,
+    RAW_TEST,
+    RAW_TRAIN,
+    find_test_images,
+    print_folder_notes,
+    training_pairs,
+)
 from myelin.folders.packed import PROBABILITIES, UNFINISHED, load_ids, load_texts, packed_take
 from myelin.folders.stack import Stack
 from myelin.images.image import ImageRecord, read_image, read_mask, read_record
@@ -36,8 +43,10 @@ def find_sources(name: str, errors: list[str]) -> list[tuple[Path, ...]]:
             errors.append(f"{folder}: not a folder, remove it, make it and put images into it")
         return []
     if name == "test":
-        return [(path,) for path in test_images(folder, errors)]
-    pairs, mistakes = training_pairs(folder)
+        images, mistakes = find_test_images(folder)
+        pairs = [(path,) for path in images]
+    else:
+        pairs, mistakes = training_pairs(folder)
     errors.extend(mistakes)
     return pairs
 
@@ -69,6 +78,8 @@ def repack_if_changed(name: str) -> None:
                 print(f"note: {FOLDERS[name]}: no images, what was packed before is used")
             return
         changes = changes_since_packed(name, sources)
+        if not changes:
+            print_folder_notes(FOLDERS[name])
     if changes:
         with holding(NPYDATA, f"imgs_{name}.npy"):
             lines = pack([name], packed_take(name))
@@ -128,6 +139,8 @@ def pack(names: list[str], take: dict[str, int] | None = None) -> list[str]:
     """
     errors = []
     sources = {name: find_sources(name, errors) for name in names}
+    for name in filter(sources.get, sources):
+        print_folder_notes(FOLDERS[name])
     if not any(sources.values()) and not errors:
         folders = [folder for name in names if (folder := FOLDERS[name]).is_dir()]
         if not folders:

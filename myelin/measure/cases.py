@@ -1,69 +1,21 @@
-"""The masks to measure: what belongs to each, all of it checked first, and every file read once.
-
-What `morphometry.py` and `evaluate.py` share, their options too.
-"""
+"""The images to measure: the files of each, and the check of all files before measuring."""
 
 import itertools
+import math
+from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from myelin.folders.naming import RAW_TRAIN, list_tree
-from myelin.folders.packed import take_of
-from myelin.images.image import read_image, read_mask, read_record
-from myelin.images.pixel_size import PIXEL_SIZE_TOLERANCE, check_pixel_size
+from myelin.folders.mask_set import Masks, MaskSet, match_files, open_masks
+from myelin.folders.reader import Reader
+from myelin.images.pixel_size import PIXEL_SIZE_TOLERANCE
+from myelin.measure.exclude import Exclusions, find_rows, mask_hash, raise_first
+from myelin.measure.fibers import Fibers, measure_fibers
+from myelin.measure.frame import Frame, find_frame, name_unseen
 from myelin.measure.nerve import read_nerve
+from myelin.measure.numbering import Numbers
+from myelin.pixels.labels import LabelImage
 from myelin.runtime.cli import UserError, progress
-
-# What is decoded to be checked is kept until it is measured, up to this: masks, images and
-# probabilities of 247 frames of 1040 x 1392. The rest is decoded again.
-KEPT_BYTES = 2**30
-
-
-# ---------------------------------------------------------------- options
-
-
-def add_pixel_size_option(parser, default):
-    """Add `--pixel-size`; `default` says what happens without it."""
-    parser.add_argument(
-        "--pixel-size",
-        type=check_pixel_size,
-        metavar="UM",
-        help=f"µm per pixel of every image (default: {default})",
-    )
-
-
-def add_out_option(parser, default):
-    """Add `--out`, the folder to write to."""
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=default,
-        metavar="DIR",
-        help=f"folder to write to (default: {default})",
-    )
-
-
-def add_no_pictures_option(parser, effect):
-    """Add `--no-pictures`; `effect` says what is written with and without it."""
-    parser.add_argument("--no-pictures", action="store_true", help=effect)
-
-
-def check_out(folder, *inputs):
-    """Raise where results would be written among the images or masks they are made from."""
-    for other in (*inputs, RAW_TRAIN):
-        if folder.resolve() == other.resolve():
-            raise UserError(f"--out {folder}: is an input folder, choose another")
-
-
-# ---------------------------------------------------------------- what to measure
-
-
-def images_of(masks, folder):
-    """Return {id: path} of the images in a folder that have a mask and are not the mask itself."""
-    found = list_tree(folder, masks)
-    return {name: found[name] for name in masks if found.get(name) not in (None, masks[name][0])}
 
 
 @dataclass
@@ -75,98 +27,63 @@ class Case:
     name : str
         The image's id.
     masks : list of (path, path or None)
-        A myelin mask and perhaps an axon mask; `evaluate.py` has those of the reference first,
+        A myelin mask and perhaps an axon mask; for `evaluate.py` those of the reference first,
         then those to evaluate.
     image : path or None
-    pixel_size_um : float or None
-        None where unknown.
-    pixel_size_source : str
     probability : path or None
         Myelin probability x 255, 8-bit.
     nerve : path or None
         Outline of the nerve, see `nerve.py`.
+    pixel_size_um : float or None
+        None if unknown.
+    pixel_size_source : str
     """
 
     name: str
-    masks: list
-    image: Path | None
-    pixel_size_um: float | None
-    pixel_size_source: str
+    masks: list[tuple[Path, Path | None]]
+    image: Path | None = None
     probability: Path | None = None
     nerve: Path | None = None
+    pixel_size_um: float | None = None
+    pixel_size_source: str = "unknown"
 
 
-class Reader:
-    """Read the header of each file once, and its pixels once as long as there is room to keep them.
-
-    Parameters
-    ----------
-    room : int
-        Most bytes of decoded masks, images and probabilities to keep.
-
-    Attributes
-    ----------
-    takes : dict of path to dict
-        Which image of a file that holds several, where it was not packed, see `tree.takes_of`.
-    """
-
-    def __init__(self, room=KEPT_BYTES):
-        self.room, self.records, self.kept, self.takes = room, {}, {}, {}
-
-    def record(self, path):
-        """Return the `images.ImageRecord` of a file."""
-        if path not in self.records:
-            self.records[path] = read_record(path, self.takes.get(path) or take_of(path))
-        return self.records[path]
-
-    def mask(self, path):
-        """Return a mask, bool (rows, cols), see `images.read_mask`; None where `path` is None."""
-        return self.decoded(read_mask, path)
-
-    def image(self, path):
-        """Return an image, uint8 (rows, cols), see `images.read_image`; None as for `mask`."""
-        return self.decoded(read_image, path)
-
-    def nerve(self, path):
-        """Return the outline of a nerve, see `nerve.read_nerve`; None as for `mask`."""
-        return None if path is None else read_nerve(self.record(path))
-
-    def decoded(self, read, path):
-        if path is None:
-            return None
-        if (read, path) in self.kept:
-            return self.kept[read, path]
-        # A copy of what is a part of a larger array, such as one channel, which it would keep.
-        array = np.ascontiguousarray(read(self.record(path)))
-        if array.nbytes <= self.room:
-            self.room -= array.nbytes
-            self.kept[read, path] = array
-        return array
+# ---------------------------------------------------------------- find and check the files
 
 
-def read_cases(
-    sources, images, pixel_size_um, reader, in_pixels=False, probabilities=None, nerves=None
-):
-    """Gather and read what belongs to each image, so that a long run cannot fail late.
+def make_cases(
+    sources: list[Masks],
+    images: dict[str, Path],
+    nerves: dict[str, Path],
+    probabilities: dict[str, Path] | None = None,
+) -> list[Case]:
+    """Return a case for each mask of the first source, with the files of the same id."""
+    probabilities = probabilities or {}
+    return [
+        Case(
+            name,
+            [masks[name] for masks in sources],
+            images.get(name),
+            probabilities.get(name),
+            nerves.get(name),
+        )
+        for name in sources[0]
+    ]
+
+
+def check_cases(
+    cases: list[Case], pixel_size_um: float | None, reader: Reader, in_pixels: bool = False
+) -> None:
+    """Read all files of the cases and set their pixel sizes, so that no run fails late.
 
     Parameters
     ----------
-    sources : list of dict
-        {id: (mask path, axon mask path or None)} as from `naming.find_masks`; the ids of the first
-        are those of the cases.
-    images : dict of id to path
+    cases : list of Case
     pixel_size_um : float or None
-        That of every image; None: what each image records.
+        Pixel size of every image; None to use what each image records.
     reader : Reader
     in_pixels : bool
-        Whether a case may do without a pixel size.
-    probabilities : dict of id to path, optional
-        Those of another size than their mask, or not of 8 bits, are named and left out.
-    nerves : dict of id to path, optional
-
-    Returns
-    -------
-    list of Case
+        Whether images without a pixel size are allowed.
 
     Raises
     ------
@@ -174,24 +91,16 @@ def read_cases(
         All mistakes at once: files that cannot be read, sizes that differ, pixel sizes that are
         unknown or contradict each other.
     """
-    cases, errors, unknown = [], [], []
-    for name in progress(sources[0], "checking"):
-        masks, image = [folder[name] for folder in sources], images.get(name)
-        nerve = (nerves or {}).get(name)
-        errors += check_files(masks, image, nerve, reader)
-        probability, mistakes = check_probability((probabilities or {}).get(name), masks, reader)
-        errors += mistakes
-        size, source = None, "unknown"
+    errors, unknown = [], []
+    for case in progress(cases, "checking"):
+        errors += mistakes_in_files(case, reader)
         try:
-            # The image is asked before the masks.
-            paths = [image, *(myelin for myelin, _ in masks)]
-            size, source = find_pixel_size(paths, pixel_size_um, reader)
-            if size is None and not in_pixels:
-                unknown.append(paths[-1])
+            set_pixel_size(case, pixel_size_um, reader)
         except UserError as mistake:
             errors.extend(mistake.args)
-        cases.append(Case(name, masks, image, size, source, probability, nerve))
-    if unknown:  # in one line: mostly it is all of them
+        else:
+            unknown += [case.masks[-1][0]] if case.pixel_size_um is None else []
+    if unknown and not in_pixels:  # one line, as usually no image has one
         others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         errors.append(
             f"{unknown[0]}{others}: pixel size unknown (no OME-XML or ImageJ scale; dpi tags do "
@@ -199,78 +108,171 @@ def read_cases(
         )
     if errors:
         raise UserError(*errors)
-    return cases
 
 
-def check_files(masks, image, nerve, reader):
-    """Return what is wrong with the masks, the image and the outline of a `Case`, as texts.
+def mistakes_in_files(case: Case, reader: Reader) -> list[str]:
+    """Return error messages about files that cannot be read or differ in size from the mask.
 
-    All must be readable, and of the size of the first mask.
+    A probability that does not belong to the mask is only noted, and not used.
     """
-    errors, shape, first = [], None, masks[0][0]
-    for path in filter(None, (*itertools.chain(*masks), image, nerve)):
+    files = [(reader.mask, path) for path in itertools.chain(*case.masks)]
+    files += [(reader.image, case.image), (lambda _: nerve_of(case, reader), case.nerve)]
+    first, shape, errors = case.masks[0][0], None, []
+    for read, path in files:
+        if path is None:
+            continue
         try:
             rows, cols = reader.record(path).shape
-            if path == first:
-                shape = rows, cols
-            elif shape and shape != (rows, cols):
+            shape = (rows, cols) if path == first else shape
+            if shape not in (None, (rows, cols)):
                 errors.append(
                     f"{path}: {rows} x {cols} pixels, but {first.name} is {shape[0]} x {shape[1]}, "
                     "make them the same size"
                 )
-            read = {image: reader.image, nerve: reader.nerve}.get(path, reader.mask)
             read(path)
         except UserError as mistake:
             errors.extend(mistake.args)
+    if shape and case.probability:
+        try:
+            reader.image(case.probability)
+        except UserError as mistake:
+            return [*errors, *mistake.args]
+        record = reader.record(case.probability)
+        if record.shape != shape or record.bits != 8:
+            print(
+                f"note: {record.path}: {record.shape[0]} x {record.shape[1]} pixels of "
+                f"{record.bits} bits do not belong to {first.name}, confidence is left out"
+            )
+            case.probability = None
     return errors
 
 
-def check_probability(path, masks, reader):
-    """Return the path of a `Case`'s probability, None where it cannot serve, and what is wrong.
-
-    One of another size than the first mask, or not of 8 bits, is named on stdout: it is not the
-    one that `find_myelin.py` wrote with this mask.
-    """
-    mask = masks[0][0]
-    if path is None or mask not in reader.records:
-        return None, []
-    try:
-        record = reader.record(path)
-        if record.shape != reader.record(mask).shape or record.bits != 8:
-            rows, cols = record.shape
-            print(
-                f"note: {path}: {rows} x {cols} pixels of {record.bits} bits do not belong to "
-                f"{mask.name}, no confidence is given"
-            )
-            return None, []
-        reader.image(path)
-    except UserError as mistake:
-        return None, list(mistake.args)
-    return path, []
-
-
-def find_pixel_size(paths, given, reader):
-    """Return pixel size in µm and its source: what is given, or the first of `paths` that has one.
-
-    None and "unknown" where none has.
+def set_pixel_size(case: Case, given_um: float | None, reader: Reader) -> None:
+    """Set a case's pixel size: the given one, or what its image or else its masks record.
 
     Raises
     ------
     UserError
-        Two contradict each other, or pixels are not square.
+        Two files contradict each other, or pixels are not square.
     """
-    if given is not None:
-        return given, "option --pixel-size"  # a leading - would be a formula in a spreadsheet
-    # What could not be read has no record, and has been named before.
+    if given_um is not None:
+        case.pixel_size_um = given_um
+        case.pixel_size_source = "option --pixel-size"  # in a spreadsheet, "-" begins a formula
+        return
+    paths = [case.image, *(myelin for myelin, _ in case.masks)]
+    # A file that cannot be read has no record; it has been reported.
     records = [reader.records[path] for path in paths if path in reader.records]
     known = [(record, record.pixel_size()[0]) for record in records if record.pixel_sizes_um]
     if not known:
-        return None, "unknown"
+        return
     first, size = known[0]
     for other, other_size in known[1:]:
         if abs(size - other_size) > PIXEL_SIZE_TOLERANCE * size:
             raise UserError(
-                f"{first.path}: {size:g} µm per pixel, but {other.path} says {other_size:g}, give "
+                f"{first.path}: {size:g} µm per pixel, but {other.path} has {other_size:g}, give "
                 "the right one with --pixel-size"
             )
-    return size, f"{first.pixel_size_source} of {first.path.name}"
+    case.pixel_size_um = size
+    case.pixel_size_source = f"{first.pixel_size_source} of {first.path.name}"
+
+
+# ---------------------------------------------------------------- measure
+
+
+def nerve_of(case: Case, reader: Reader) -> LabelImage | None:
+    """Return the outline of an image's nerve, see `read_nerve`; None without one."""
+    return read_nerve(reader.record(case.nerve)) if case.nerve else None
+
+
+def frame_of(case: Case, reader: Reader, whole_frame: bool = False) -> Frame:
+    """Return the counting frame of an image; with `whole_frame`, margins count as tissue."""
+    myelin, image = reader.mask(case.masks[0][0]), reader.image(case.image)
+    return find_frame(myelin, image, nerve_of(case, reader), not whole_frame)
+
+
+def fibers_of(case: Case, reader: Reader, frame: Frame, place: int = 0) -> Fibers:
+    """Return the fibers of one of a case's masks; sizes are in px if its pixel size is unknown."""
+    myelin, axon = map(reader.mask, case.masks[place])
+    return measure_fibers(
+        myelin,
+        case.pixel_size_um or 1.0,
+        axon,
+        reader.image(case.image),
+        probability=lambda: reader.image(case.probability),
+        frame=frame,
+    )
+
+
+@dataclass
+class Study:
+    """The images that a run of `morphometry.py` measures, and what decides about their fibers.
+
+    Attributes
+    ----------
+    masks : MaskSet
+    cases : list of Case
+    reader : Reader
+    exclusions : Exclusions
+    numbers : Numbers
+    whole_frame : bool
+        Whether blank margins count as tissue.
+    """
+
+    masks: MaskSet
+    cases: list[Case]
+    reader: Reader
+    exclusions: Exclusions
+    numbers: Numbers
+    whole_frame: bool = False
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of all images."""
+        return sum(math.prod(self.reader.record(case.masks[0][0]).shape) for case in self.cases)
+
+    def mask_hash(self, case: Case) -> str:
+        """Return the `mask_hash` of a case."""
+        return mask_hash(*map(self.reader.mask, case.masks[0]))
+
+    def find_fibers(self, case: Case) -> tuple[Fibers, Frame]:
+        """Return the fibers of an image with their lasting numbers, and the counting frame."""
+        frame = frame_of(case, self.reader, self.whole_frame)
+        fibers = fibers_of(case, self.reader, frame)
+        self.numbers.assign(case.name, fibers, self.mask_hash(case))
+        return fibers, frame
+
+
+def find_study(args: Namespace) -> Study:
+    """Return the study of a folder of masks, from the options of `morphometry.py`."""
+    reader = Reader()
+    masks = open_masks(args.masks, reader)
+    match_files(masks, args.images, reader)
+    cases = make_cases([masks.masks], masks.images, masks.nerves, masks.probabilities)
+    exclusions = Exclusions(args, masks.masks)
+    numbers = Numbers(args.out, args.renumber)
+    return Study(masks, cases, reader, exclusions, numbers, args.whole_frame)
+
+
+def check_study(study: Study, pixel_size_um: float | None) -> None:
+    """Check all files and decisions; raise UserError about all mistakes, see `check_cases`."""
+    check_cases(study.cases, pixel_size_um, study.reader)
+    name_unseen(study.cases, study.whole_frame)
+    check_exclusions(study)
+
+
+def check_exclusions(study: Study) -> None:
+    """Raise UserError if `exclude.csv` names fibers that cannot be found.
+
+    Only images whose mask or numbers may have changed since the decisions are measured for it.
+    """
+    errors = []
+    for case in study.cases:
+        decisions = study.exclusions.decisions.get(case.name)
+        if not decisions:
+            continue
+        hashed = study.mask_hash(case)
+        same = all(decision.mask_sha256 == hashed for decision in decisions)
+        if not (same and study.numbers.is_latest(case.name, hashed)):
+            fibers, _ = study.find_fibers(case)
+            errors += find_rows(decisions, fibers, study.numbers.masks[case.name])[1]
+    raise_first(errors)

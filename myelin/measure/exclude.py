@@ -1,30 +1,36 @@
 """Leave fibers out of the statistics: by a table of decisions, `exclude.csv`, and by rules.
 
-Used by `morphometry.py`; `report.html` writes the table and applies the same rules. A fiber that
-is left out keeps its row in `<id>_fibers.csv`, with the reason in the column `excluded`. Counts,
-density, fractions and sizes leave it out, and so do label images, plots and groups.
+`report.html` writes the table and applies the same rules. A fiber that is left out keeps its row in
+`<id>_fibers.csv`, with the reason in the column `excluded`; counts, density, fractions, sizes,
+label images, plots and groups are without it.
 """
 
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from myelin.folders.mask_record import pixel_hash
 from myelin.measure.rules import add_rule_options, limits_of, rule_reasons
 from myelin.pixels.labels import mask_without
-from myelin.runtime.cli import UserError
+from myelin.runtime.cli import UserError, count_of
 from myelin.runtime.files import sha256
 from myelin.runtime.tables import MAX_MISTAKES, image_ids, read_rows
 
-# A fiber is the one that was decided on if its axon lies where it lay, to a pixel, and is as large,
-# to a tenth: then the decision holds although the mask was corrected elsewhere.
-SAME_PLACE_PX = 1.0
-SAME_AREA = 0.1
+if TYPE_CHECKING:
+    from myelin.measure.fibers import Fibers
+
+SAME_PLACE_PX = 1.0  # in an unchanged mask, an axon's centroid differs by rounding only
+REMEDY = "remove the line, or measure without --exclude and decide again in report.html"
 
 
-def add_exclude_options(parser):
+def add_exclude_options(parser: ArgumentParser) -> None:
     """Add `--exclude` and an option for each rule."""
     parser.add_argument(
         "--exclude",
@@ -45,17 +51,19 @@ class Decision:
     where : str
         File and line, for messages.
     fiber : int
-    reason, mask_sha256 : str
-    place : (float, float, float or None) or None
-        x and y of the axon's centroid and its area, px; None where the row has none, and the
-        number alone counts.
+        The fiber's lasting number.
+    reason : str
+    mask_sha256 : str
+        `mask_hash` of the mask that was decided on; "" if the row has none.
+    place : (float, float) or None
+        Centroid of the axon in that mask, px.
     """
 
     where: str
     fiber: int
     reason: str
-    mask_sha256: str
-    place: tuple | None
+    mask_sha256: str = ""
+    place: tuple[float, float] | None = None
 
 
 class Exclusions:
@@ -67,59 +75,41 @@ class Exclusions:
         With the options of `add_exclude_options`.
     names : iterable of str
         Ids of the images that are measured.
-    reader : masks.Reader
 
-    Raises
-    ------
-    UserError
-        As `read_decisions`.
+    Attributes
+    ----------
+    decisions : dict of str to list of Decision
+        By image id.
     """
 
-    def __init__(self, args, names, reader):
-        self.path, self.limits, self.reader = args.exclude, limits_of(args), reader
+    def __init__(self, args: Namespace, names: Iterable[str]) -> None:
+        self.path = args.exclude
+        self.limits = limits_of(args)
         self.decisions = read_decisions(self.path, names) if self.path else {}
-        self.hashes, self.reasons = {}, Counter()
+        self.reasons = Counter()
 
-    def check(self, cases, measure):
-        """Raise if a decision was made on another mask, on a fiber that is no longer as it was.
+    def mark(self, name: str, fibers: Fibers, hashes: list[str], myelin: np.ndarray) -> Fibers:
+        """Return the fibers of an image with those left out marked, see `without`.
 
-        Before anything is written. Only images whose mask is another are measured for it.
+        A decision takes precedence over the rules.
 
         Parameters
         ----------
-        cases : list of masks.Case
-        measure : callable
-            Returns the `fibers.Fibers` of a case.
+        name, fibers, hashes
+            See `find_rows`.
+        myelin : bool array, (rows, cols)
+            The mask, without axons.
         """
-        errors = []
-        for case in cases:
-            if decisions := self.decisions.get(case.name):
-                hashed = self.hash(case)
-                if any(decision.mask_sha256 != hashed for decision in decisions):
-                    errors += match(decisions, measure(case), hashed)[1]
+        decided, errors = find_rows(self.decisions.get(name, []), fibers, hashes)
         raise_first(errors)
-
-    def hash(self, case):
-        """Return the `mask_hash` of a case, and remember it."""
-        if case.name not in self.hashes:
-            self.hashes[case.name] = mask_hash(*map(self.reader.mask, case.masks[0]))
-        return self.hashes[case.name]
-
-    def apply(self, case, fibers, myelin):
-        """Return the fibers of a case with those left out marked, see `without`.
-
-        A decision goes before the rules.
-        """
         reasons = ["; ".join(parts) for parts in rule_reasons(fibers.columns, self.limits)]
-        decided, errors = match(self.decisions.get(case.name, []), fibers, self.hash(case))
-        raise_first(errors)
         for row, reason in decided.items():
             reasons[row] = reason
         self.reasons.update(filter(None, reasons))
         return without(fibers, np.array(reasons, object), myelin)
 
-    def facts(self):
-        """Return what was left out, for `run.json`; None where nothing was asked for."""
+    def facts(self) -> dict | None:
+        """Return what was left out, for `run.json`; None without a table and rules."""
         if not (self.path or self.limits):
             return None
         return {
@@ -130,153 +120,125 @@ class Exclusions:
         }
 
 
-def mask_hash(myelin, axon=None):
-    """Return the hash of a myelin mask, with that of the axon mask beside it where there is one."""
+def mask_hash(myelin: np.ndarray, axon: np.ndarray | None = None) -> str:
+    """Return the hash of a myelin mask, joined with that of its axon mask if there is one."""
     return "+".join(pixel_hash(mask) for mask in (myelin, axon) if mask is not None)
 
 
-def read_decisions(path, names):
-    """Read which fibers to leave out.
+# ---------------------------------------------------------------- the table of decisions
+
+
+def read_decisions(path: Path, names: Iterable[str]) -> dict[str, list[Decision]]:
+    """Read which fibers to leave out, by image id.
 
     Parameters
     ----------
     path : path
-        CSV with the columns image and fiber, and where there are such reason, mask_sha256, x_px,
-        y_px and axon_area_px; separated by comma, semicolon or tab. A fiber that is named twice
-        is left out for the first reason.
+        CSV with the columns image and fiber, and optionally reason, mask_sha256, x_px and y_px. If
+        a fiber is named twice, the first reason counts.
     names : iterable of str
         Ids of the images that are measured.
-
-    Returns
-    -------
-    dict of image id to list of Decision
 
     Raises
     ------
     UserError
-        Missing file or columns, an unknown image, a cell that is no number.
+        Missing file or columns, an unknown image, a cell that is not a number.
     """
     find, decisions, errors = image_ids(names), {}, []
     for line, row in read_rows(path, ("image", "fiber"), "fiber", least=0):
         where = f"{path}: line {line}"
-        given = row["image"]
+        image = find(row["image"])
         try:
-            decision = parse_decision(where, row)
+            if image is None:
+                raise ValueError(f"names the image {row['image'][:100]}, which has no mask")
+            decisions.setdefault(image, []).append(parse_decision(where, row))
         except ValueError as error:
             errors.append(f"{where} {error}, correct or remove the line")
-            continue
-        if (image := find(given)) is None:
-            errors.append(
-                f"{where} names the image {given}, which has no mask, correct or remove the line"
-            )
-        else:
-            decisions.setdefault(image, []).append(decision)
     raise_first(errors)
     return decisions
 
 
-def parse_decision(where, row):
-    """Return the `Decision` of a row, a dict of texts; ValueError says what is wrong with it."""
+def parse_decision(where: str, row: dict[str, str]) -> Decision:
+    """Return the `Decision` of a table row; raise ValueError about a wrong cell."""
 
-    def value(name):
+    def value(name: str) -> float | None:
         cell = row.get(name)
         try:
-            # A spreadsheet of some countries writes a decimal comma.
-            return float(cell.replace(",", ".")) if cell else None
+            return float(cell.replace(",", ".")) if cell else None  # or with a decimal comma
         except ValueError:
-            raise ValueError(f"has {name} {cell!r}, which is no number") from None
+            raise ValueError(f"has {name} {cell!r}, which is not a number") from None
 
-    fiber, x, y = map(value, ("fiber", "x_px", "y_px"))
+    fiber, x, y = value("fiber"), value("x_px"), value("y_px")
     if fiber is None or not (fiber >= 1 and fiber.is_integer()):
-        raise ValueError(f"has fiber {row['fiber']!r}, which is no number of a fiber")
-    place = None if x is None or y is None else (x, y, value("axon_area_px"))
-    reason, mask = row.get("reason") or "excluded", row.get("mask_sha256", "").lower()
-    return Decision(where, int(fiber), reason, mask, place)
+        raise ValueError(f"has fiber {row['fiber']!r}, which is not the number of a fiber")
+    place = None if x is None or y is None else (x, y)
+    reason = row.get("reason") or "excluded"
+    return Decision(where, int(fiber), reason, row.get("mask_sha256", "").lower(), place)
 
 
-def raise_first(errors):
-    """Raise the first few of a list of mistakes, if there are any."""
+def raise_first(errors: list[str]) -> None:
+    """Raise UserError with the first few of a list of mistakes, if there are any."""
     if len(errors) > MAX_MISTAKES:
-        errors = [*errors[:MAX_MISTAKES], f"and {len(errors) - MAX_MISTAKES} more such lines"]
+        more = count_of(len(errors) - MAX_MISTAKES, "more such line")
+        errors = [*errors[:MAX_MISTAKES], f"and {more}"]
     if errors:
         raise UserError(*errors)
 
 
-def axon_areas(fibers):
-    """Return the areas of the axons in px, int (n,)."""
-    return np.rint(fibers.columns["axon_area_um2"] / fibers.pixel_size_um**2).astype(int)
-
-
-def match(decisions, fibers, hashed):
-    """Find the fibers that were decided on.
-
-    Where a row says where the axon lay, the fiber there is meant, whatever its number is now, and
-    whatever was corrected elsewhere in the mask. Where it does not, the number counts, and the
-    mask has to be the same if the row has its hash.
+def find_rows(
+    decisions: list[Decision], fibers: Fibers, hashes: list[str]
+) -> tuple[dict[int, str], list[str]]:
+    """Find the fibers that were decided on, by their lasting numbers.
 
     Parameters
     ----------
     decisions : list of Decision
-    fibers : fibers.Fibers
-    hashed : str
-        `mask_hash` of the mask as it is.
+    fibers : Fibers
+    hashes : list of str
+        `mask_hash` of the mask, and of the earlier masks whose fibers the numbers were carried over
+        from, see `numbering.Numbers`.
 
     Returns
     -------
     reasons : dict of int to str
-        By place in the table.
+        By row of the table of fibers.
     errors : list of str
     """
     reasons, errors = {}, []
-    columns, areas = fibers.columns, axon_areas(fibers)
-    row_of = {int(fiber): row for row, fiber in enumerate(columns["fiber"])}
+    row_of = {int(fiber): row for row, fiber in enumerate(fibers.columns["fiber"])}
     for decision in decisions:
-        same_mask = decision.mask_sha256 in ("", hashed)
-        if decision.place:
-            row = row_at(decision.place, columns, areas)
+        row, what = row_of.get(decision.fiber), f"fiber {decision.fiber}"
+        if decision.mask_sha256 and decision.mask_sha256 not in hashes:
+            problem = f"was decided on another mask, from which {what} cannot be traced"
+        elif row is None:
+            problem = f"names {what}, which the mask does not have"
+        elif decision.mask_sha256 == hashes[0] and is_elsewhere(decision.place, fibers, row):
+            problem = f"names {what}, which is elsewhere now, as fibers were numbered again"
         else:
-            row = row_of.get(decision.fiber) if same_mask else None
-        if row is not None:
             reasons.setdefault(row, decision.reason)
             continue
-        what = f"names fiber {decision.fiber}, which the mask does not hold"
-        if not same_mask:
-            what = f"was decided on another mask, and fiber {decision.fiber} is not as it was"
-        errors.append(
-            f"{decision.where} {what}, remove the line, or measure without --exclude and decide "
-            "again in report.html"
-        )
+        errors.append(f"{decision.where} {problem}, {REMEDY}")
     return reasons, errors
 
 
-def row_at(place, columns, areas):
-    """Return the row of the fiber whose axon lies at a place and has its area; None where none."""
-    x, y, area = place
-    if not len(areas):
-        return None
-    distance = np.hypot(columns["x_px"] - x, columns["y_px"] - y)
-    row = int(np.argmin(distance))
-    same = distance[row] <= SAME_PLACE_PX
-    if area is not None:
-        same &= abs(areas[row] - area) <= SAME_AREA * area
-    return row if same else None
+def is_elsewhere(place: tuple[float, float] | None, fibers: Fibers, row: int) -> bool:
+    """Return whether the axon of a row has its centroid elsewhere; False without a place."""
+    if place is None:
+        return False
+    x, y = fibers.columns["x_px"][row], fibers.columns["y_px"][row]
+    return bool(np.hypot(x - place[0], y - place[1]) > SAME_PLACE_PX)
 
 
-def without(fibers, reasons, myelin):
-    """Return the fibers with some left out.
+def without(fibers: Fibers, reasons: np.ndarray, myelin: np.ndarray) -> Fibers:
+    """Return the fibers with some left out: they keep their rows but have no labels and no count.
 
     Parameters
     ----------
-    fibers : fibers.Fibers
+    fibers : Fibers
     reasons : array of str, (n,)
-        Why each is left out, empty where it is not.
+        Why each fiber is left out, "" for the others.
     myelin : bool array, (rows, cols)
-        The mask, without axons; what of it belongs to these fibers counts no longer as myelin.
-
-    Returns
-    -------
-    fibers.Fibers
-        With all rows, but neither labels, nor axons, nor a count for those left out.
+        The mask, without axons; the myelin of these fibers no longer counts.
     """
     out = reasons != ""
     columns = fibers.columns | {"excluded": reasons}

@@ -4,13 +4,11 @@ An outline is a mask `<id>_nerve.*` beside the image or its myelin mask: 0 outsi
 number of a fascicle inside.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from myelin.folders.naming import list_tree
 from myelin.images.image import ImageRecord, as_record, read_image, read_stored
 from myelin.measure.fibers import Fibers
 from myelin.measure.frame import Frame
@@ -21,15 +19,6 @@ from myelin.runtime.cli import UserError, count_of
 MAX_FASCICLES = 100  # a file with more values is an image, or a mask with blurred edges
 # Columns of `summary.csv` that a fascicle does not have.
 IMAGE_COLUMNS = ("collapsed", "pixel_size_source", "tissue_area_mm2", "margin_fraction")
-
-
-def find_nerves(names: Iterable[str], *folders: Path) -> dict[str, Path]:
-    """Return {id: path} of the outlines in some folders; the first folder takes precedence."""
-    found = {}
-    for folder in folders:
-        stems = list_tree(folder, names) if folder.is_dir() else {}
-        found = {name: stems[f"{name}_nerve"] for name in names if f"{name}_nerve" in stems} | found
-    return found
 
 
 def read_nerve(source: Path | ImageRecord) -> LabelImage:

@@ -1,67 +1,76 @@
-"""Lasting numbers: a fiber keeps its number when a mask is corrected and measured again."""
+"""Lasting numbers: a fiber keeps its number when its mask is corrected and measured again."""
+
+from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from myelin.images.image import read_labels
-from myelin.measure.exclude import axon_areas, row_at
 from myelin.pixels.labels import LabelImage, shared_pixels
 from myelin.runtime.cli import UserError
 from myelin.runtime.tables import read_table
 
-# A fiber is an earlier one if they share this part of the smaller of the two.
-SAME_FIBER = 0.5
+if TYPE_CHECKING:
+    from myelin.measure.fibers import Fibers
+
+# Two fibers are the same if they share at least this fraction of the smaller one.
+MIN_OVERLAP = 0.5
 
 
 class Numbers:
     """The numbers that fibers had in an earlier run of `morphometry.py`.
 
-    New fibers get numbers above all that an image ever had, as `run.json` remembers.
+    New fibers get numbers above all that an image ever had, from `run.json`.
 
     Parameters
     ----------
     folder : Path
-        With the label images, tables and `run.json` of that run, if there was one.
-    anew : bool
-        Whether to number all fibers anew.
+        Label images, tables and `run.json` of that run, if there was one.
+    renumber : bool
+        Whether to number all fibers from 1.
 
     Attributes
     ----------
-    highest : dict of image id to int
+    highest : dict of str to int
         The highest number that each image ever had.
+    masks : dict of str to list of str
+        `exclude.mask_hash` of each image's masks that have these numbers, the latest first.
     """
 
-    def __init__(self, folder, anew=False):
-        self.folder, self.anew = folder, anew
-        self.earlier_highest = {} if anew else read_highest(folder / "run.json")
+    def __init__(self, folder: Path, renumber: bool = False) -> None:
+        self.folder = folder
+        self.renumber = renumber
+        self.earlier_highest, self.earlier_masks = read_earlier(folder / "run.json", renumber)
         self.highest = dict(self.earlier_highest)
+        self.masks = dict(self.earlier_masks)
 
-    def give(self, name, fibers):
-        """Number the fibers of an image, in the column `fiber`; asked again, with the same numbers.
+    def assign(self, name: str, fibers: Fibers, mask_hash: str) -> None:
+        """Set the column `fiber` of an image's fibers; a second call sets the same numbers."""
+        earlier = None if self.renumber else self.earlier_labels(name, fibers.labels.shape)
+        if earlier is None:
+            self.highest[name] = len(fibers)
+            self.masks[name] = [mask_hash]
+            return
+        numbers = carry_over(fibers.labels, earlier, len(fibers))
+        carry_over_left_out(numbers, fibers, self.folder / f"{name}_fibers.csv")
+        highest = max(earlier.count, int(numbers.max(initial=0)))
+        highest = max(highest, self.earlier_highest.get(name, 0))
+        new = np.flatnonzero(numbers == 0)
+        numbers[new] = highest + 1 + np.arange(len(new))
+        fibers.columns["fiber"] = numbers
+        self.highest[name] = highest + len(new)
+        before = self.earlier_masks.get(name, [])
+        self.masks[name] = [mask_hash, *(other for other in before if other != mask_hash)]
 
-        Parameters
-        ----------
-        name : str
-        fibers : fibers.Fibers
-        """
-        earlier = None if self.anew else self.earlier_labels(name, fibers)
-        numbers = fibers.columns["fiber"]
-        highest = 0
-        if earlier is not None:
-            highest = max(earlier.count, self.earlier_highest.get(name, 0))
-            numbers = carry_over(fibers.labels, earlier, len(fibers))
-            new = numbers == 0
-            numbers[new] = highest + 1 + np.arange(np.count_nonzero(new))
-            fibers.columns["fiber"] = numbers
-        self.highest[name] = max(highest, int(np.max(numbers, initial=0)))
+    def is_latest(self, name: str, mask_hash: str) -> bool:
+        """Return whether the earlier run has numbered the fibers of this very mask."""
+        return self.earlier_masks.get(name, [""])[0] == mask_hash
 
-    def earlier_labels(self, name, fibers):
-        """Return the earlier run's label image; None where there is none of the size.
-
-        Fibers that were left out are in the table alone: their number is put where their axon was.
-        """
+    def earlier_labels(self, name: str, shape: tuple[int, int]) -> LabelImage | None:
+        """Return the label image of the earlier run; None if there is none of this shape."""
         path = self.folder / f"{name}_labels.tif"
         if not path.exists():
             return None
@@ -70,71 +79,28 @@ class Numbers:
         except UserError as mistake:
             print(f"note: {mistake}; its fibers get new numbers")
             return None
-        if earlier.shape != fibers.labels.shape:
-            return None
-        number, *place = left_out(self.folder / f"{name}_fibers.csv")
-        lost = ~np.isin(number, earlier.number)
-        if not lost.any():
-            return earlier
-        numbers = np.zeros(len(fibers) + 1, int)
-        numbers[fibers_at(fibers, *(part[lost] for part in place))] = number[lost]
-        numbers[0] = 0
-        return earlier.painted_over(fibers.labels.renumbered(numbers))
+        return earlier if earlier.shape == shape else None
 
 
-def read_highest(path):
-    """Return {image id: highest number of a fiber} of a `run.json`, empty where there is none."""
-    try:
-        highest = json.loads(Path(path).read_text(encoding="utf-8"))["highest_numbers"]
-        return {name: int(number) for name, number in highest.items()}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return {}
+def read_earlier(path: Path, renumber: bool) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """Return the highest numbers and the masks in a `run.json`, by image id.
 
-
-def left_out(path):
-    """Return number, x and y of the fibers that an earlier table names as left out, (3, n)."""
-    found = []
-    try:
-        header, rows = read_table(path)
-        for row in (dict(zip(header, row, strict=True)) for row in rows):
-            if row["excluded"]:
-                found.append((int(row["fiber"]), float(row["x_px"]), float(row["y_px"])))
-    except (OSError, ValueError, KeyError):
-        pass  # no such table: then no fiber was left out, or its number is lost
-    return np.array(found, float).reshape(-1, 3).T
-
-
-def fibers_at(fibers, x, y):
-    """Return the numbers of the fibers, 1 to n, whose axon has its centre at some places.
-
-    Else of those that lie there, 0 for none: the centre of a bent axon may lie on a neighbour.
-
-    Parameters
-    ----------
-    fibers : fibers.Fibers
-    x, y : float arrays, (places,)
-
-    Returns
-    -------
-    int array, (places,)
+    Up to version 1.0.0, only the hash of the latest mask was recorded.
     """
-    found, (rows, cols) = np.zeros(len(x), int), fibers.labels.shape
-    inside = (x >= 0) & (x <= cols - 1) & (y >= 0) & (y <= rows - 1)
-    row, column = (np.rint(part[inside]).astype(int) for part in (y, x))
-    found[inside] = fibers.labels.at(row, column)
-    areas = axon_areas(fibers)
-    for index, place in enumerate(zip(x, y, strict=True)):
-        same = row_at((*place, None), fibers.columns, areas)
-        if same is not None:
-            found[index] = same + 1
-    return found
+    try:
+        run = {} if renumber else json.loads(path.read_text(encoding="utf-8"))
+        highest = {name: int(number) for name, number in run.get("highest_numbers", {}).items()}
+        masks = {name: [mask] for name, mask in run.get("mask_sha256", {}).items()}
+        return highest, masks | run.get("numbered_masks", {})
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}, {}
 
 
-def carry_over(labels, earlier, count):
-    """Return the earlier number of each fiber; 0 for new ones.
+def carry_over(labels: LabelImage, earlier: LabelImage, count: int) -> np.ndarray:
+    """Return the earlier number of each fiber, int64 (count,); 0 for new ones.
 
-    Of the parts of a split fiber the one that shares most with it keeps the number, and of fibers
-    that were merged the number of the one that shares most is kept.
+    If a fiber was split, the part with the largest overlap keeps its number. If fibers were merged,
+    the number of the one with the largest overlap is kept.
 
     Parameters
     ----------
@@ -142,22 +108,53 @@ def carry_over(labels, earlier, count):
         Numbers 1 to `count`.
     earlier : LabelImage
     count : int
-
-    Returns
-    -------
-    int64 array, (count,)
     """
     new, old, shared = shared_pixels(labels, earlier)
     highest = earlier.count
-    sizes = np.minimum(
-        *(
-            np.append(0, runs.areas(last))[numbers]
-            for runs, last, numbers in ((labels, count, new), (earlier, highest, old))
-        )
-    )
+    new_areas = np.append(0, labels.areas(count))
+    old_areas = np.append(0, earlier.areas(highest))
+    enough = shared >= MIN_OVERLAP * np.minimum(new_areas[new], old_areas[old])
     order = np.lexsort((old, new, -shared))
     numbers, taken = np.zeros(count + 1, np.int64), np.zeros(highest + 1, bool)
-    for pair in order[shared[order] >= SAME_FIBER * sizes[order]]:
+    for pair in order[enough[order]]:
         if not (numbers[new[pair]] or taken[old[pair]]):
-            numbers[new[pair]], taken[old[pair]] = old[pair], True
+            numbers[new[pair]] = old[pair]
+            taken[old[pair]] = True
     return numbers[1:]
+
+
+def carry_over_left_out(numbers: np.ndarray, fibers: Fibers, path: Path) -> None:
+    """Set the earlier numbers of fibers that were left out, which have no labels.
+
+    Each number goes to the nearest fiber without a number if the earlier centroid of its axon is
+    within that fiber's axon radius of the centroid now.
+
+    Parameters
+    ----------
+    numbers : int array, (n,)
+        Changed in place; 0 for fibers without a number.
+    fibers : Fibers
+    path : Path
+        Table of fibers of the earlier run.
+    """
+    columns = fibers.columns
+    radius = columns["axon_diameter_um"] / fibers.pixel_size_um / 2
+    for number, x, y in read_left_out(path):
+        distance = np.hypot(columns["x_px"] - x, columns["y_px"] - y)
+        distance[(numbers != 0) | (distance > radius)] = np.inf
+        if number not in numbers and distance.min(initial=np.inf) < np.inf:
+            numbers[distance.argmin()] = number
+
+
+def read_left_out(path: Path) -> list[tuple[int, float, float]]:
+    """Return number, x and y of the fibers that a table of fibers marks as left out."""
+    try:
+        header, rows = read_table(path)
+        table = [dict(zip(header, row, strict=True)) for row in rows]
+        return [
+            (int(row["fiber"]), float(row["x_px"]), float(row["y_px"]))
+            for row in table
+            if row["excluded"]
+        ]
+    except (OSError, ValueError, KeyError):  # missing, damaged, or of version 1.0.0
+        return []

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from myelin.measure.exclude import axon_areas
 from myelin.measure.fibers import Fibers
 from myelin.measure.rules import RULES
 from myelin.report.page_images import encode_picture, to_base64
@@ -178,7 +177,7 @@ def fiber_columns(fibers: Fibers, myelin: np.ndarray) -> dict[str, np.ndarray]:
     """
     columns = {name: fibers.columns[name] for name in FIBER_COLUMNS}
     columns["sheath_px"] = fibers.labels.sums(myelin, len(fibers))
-    columns["axon_px"] = axon_areas(fibers)
+    columns["axon_px"] = np.rint(fibers.columns["axon_area_um2"] / fibers.pixel_size_um**2)
     columns["counted"] = fibers.counted
     return {name: np.asarray(column, "<f8") for name, column in columns.items()}
 

@@ -19,7 +19,9 @@ from myelin.runtime.tables import MAX_MISTAKES, image_ids, read_rows
 # that a group with thinner axons would seem to have other sheaths. Steps of 1 µm,
 # and a wider last one, as thick axons are few.
 G_RATIO_BINS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
-FOLDERS = Path("folders")  # instead of a table
+FOLDERS = Path("folders")  # value of --groups instead of a table
+
+Animals = dict[tuple[str, str], list[str]]  # image ids by group and animal
 
 
 @dataclass

@@ -1,0 +1,41 @@
+"""Options that several commands share: `--out`, `--pixel-size`, `--no-pictures`."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+from myelin.folders.naming import RAW_TRAIN
+from myelin.images.pixel_size import check_pixel_size
+from myelin.runtime.cli import UserError
+
+
+def add_pixel_size_option(parser: ArgumentParser, default: str) -> None:
+    """Add `--pixel-size`; `default` is the help text about a run without it."""
+    parser.add_argument(
+        "--pixel-size",
+        type=check_pixel_size,
+        metavar="UM",
+        help=f"µm per pixel of every image (default: {default})",
+    )
+
+
+def add_out_option(parser: ArgumentParser, default: Path) -> None:
+    """Add `--out`, the output folder."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=default,
+        metavar="DIR",
+        help=f"folder to write to (default: {default})",
+    )
+
+
+def add_no_pictures_option(parser: ArgumentParser, effect: str) -> None:
+    """Add `--no-pictures`; `effect` is its help text."""
+    parser.add_argument("--no-pictures", action="store_true", help=effect)
+
+
+def check_out(folder: Path, *inputs: Path) -> None:
+    """Raise UserError if the output folder is one of the inputs or `raw/train`."""
+    for other in (*inputs, RAW_TRAIN):
+        if folder.resolve() == other.resolve():
+            raise UserError(f"--out {folder}: is an input folder, choose another")
