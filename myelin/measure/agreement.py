@@ -1,43 +1,47 @@
-"""How well two masks of one image agree: overlap, fibers found, and what is measured."""
+"""How well two masks of one image agree: overlap, fibers found, and sizes of fibers."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from myelin.measure.fibers import Fibers
 from myelin.measure.summary import summarize
-from myelin.pixels.labels import row_bands, shared_pixels
+from myelin.pixels.labels import LabelImage, row_bands, shared_pixels
 
-# Two fibers are the same from this overlap on: above a half, no fiber can have two partners
+# Minimum overlap of the same fiber in two masks: above a half, no fiber can have two partners
 # (Kirillov et al., Panoptic Segmentation, CVPR 2019).
-MATCH_IOU = 0.5
-LIMITS = 1.96  # standard deviations that hold 95 % of normal differences
+MIN_IOU = 0.5
+LIMIT_SD = 1.96  # 95 % of normal differences are within this many standard deviations
 ENDS = ("bias", "lower", "upper")
 MEASURES = ("axon_diameter", "myelin_thickness", "g_ratio")
-POOLED = "all"  # the row over all images, in the place of an image's id
+POOLED = "all"  # id of the row over all images
 
 
 @dataclass
 class Compared:
-    """What `compare` found in one image.
+    """The comparison of the fibers of one image.
 
     Attributes
     ----------
     row : dict
         One row of `evaluation.csv`.
     pairs : dict of str to pair of float arrays, (p,)
-        By column: reference and predicted values of fibers that match and touch no border.
+        Reference and predicted values, by column, of matching fibers that touch no border.
     ious : float array, (matches,)
-        Intersection over union of the fibers that match, those at the border too.
+        Intersection over union of matching fibers, including those at the border.
     """
 
     row: dict
-    pairs: dict
+    pairs: dict[str, tuple[np.ndarray, np.ndarray]]
     ious: np.ndarray
 
 
 @dataclass
 class Comparison:
-    """One measure of the same things in two ways: a panel of the Bland-Altman plot.
+    """Values of one measure in two masks: a panel of the Bland-Altman plot.
 
     Attributes
     ----------
@@ -56,7 +60,9 @@ class Comparison:
     upper: float | None
 
 
-def overlap(reference, predicted):
+def overlap(
+    reference: np.ndarray | LabelImage, predicted: np.ndarray | LabelImage
+) -> tuple[float, float]:
     """Return Dice and intersection over union of two masks.
 
     Parameters
@@ -77,7 +83,9 @@ def overlap(reference, predicted):
     return (2 * both / total, both / (total - both)) if total else (1.0, 1.0)
 
 
-def match_fibers(reference, predicted):
+def match_fibers(
+    reference: LabelImage, predicted: LabelImage
+) -> tuple[np.ndarray, np.ndarray]:
     """Pair the fibers of two label images.
 
     Parameters
@@ -88,13 +96,13 @@ def match_fibers(reference, predicted):
     Returns
     -------
     pairs : int array, (p, 2)
-        Numbers of fibers that overlap by `MATCH_IOU` or more; no number occurs twice.
+        Numbers of fibers that overlap by `MIN_IOU` or more; no number occurs twice.
     ious : float array, (p,)
     """
     one, other, common = shared_pixels(reference, predicted)
     iou = common / (reference.areas()[one - 1] + predicted.areas()[other - 1] - common)
     order = np.argsort(-iou, kind="stable")
-    order = order[iou[order] >= MATCH_IOU]
+    order = order[iou[order] >= MIN_IOU]
     # At exactly one half a fiber can have two partners; the first one stays.
     _, first = np.unique(one[order], return_index=True)
     order = order[np.sort(first)]
@@ -103,8 +111,10 @@ def match_fibers(reference, predicted):
     return np.stack([one[order], other[order]], axis=1), iou[order]
 
 
-def detection(matched, references, predictions, ious):
-    """Return precision, recall, F1 and panoptic quality of counts; None where nothing is there."""
+def detection(
+    matched: int, references: int, predictions: int, ious: np.ndarray | list[float]
+) -> dict[str, float | None]:
+    """Return precision, recall, F1 and panoptic quality; None if there are no fibers."""
     wrong = (references - matched) + (predictions - matched)
     weight = matched + wrong / 2
     return {
@@ -118,7 +128,7 @@ def detection(matched, references, predictions, ious):
     }
 
 
-def agreement(name, reference, predicted):
+def agreement(name: str, reference: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
     """Return bias and 95 % limits of agreement (Bland and Altman, Lancet 327:307-310, 1986).
 
     Parameters
@@ -126,43 +136,44 @@ def agreement(name, reference, predicted):
     name : str
         Start of the names in the result.
     reference, predicted : float arrays, (n,)
-        The same things measured in two ways.
+        Values of the same fibers or images in two masks.
 
     Returns
     -------
     dict
         `<name>_bias`, the mean of predicted - reference, and `<name>_lower`, `<name>_upper`; None
-        where there are too few values.
+        if there are too few values.
     """
     difference = predicted - reference
     bias = float(difference.mean()) if len(difference) else None
-    half = LIMITS * float(difference.std(ddof=1)) if len(difference) > 1 else None
+    half = LIMIT_SD * float(difference.std(ddof=1)) if len(difference) > 1 else None
     limits = (None, None) if half is None else (bias - half, bias + half)
     return dict(zip((f"{name}_{end}" for end in ENDS), (bias, *limits), strict=True))
 
 
-def percent(reference, predicted):
-    """Return the difference in % of the reference; None where there is none."""
+def percent(reference: float | None, predicted: float | None) -> float | None:
+    """Return the difference in % of the reference; None if one is missing."""
     if reference is None or predicted is None or reference == 0:
         return None
     return 100 * (predicted / reference - 1)
 
 
-def compare(name, reference, predicted, masks, unit):
+def compare(
+    name: str,
+    reference: Fibers,
+    predicted: Fibers,
+    masks: tuple[np.ndarray, np.ndarray],
+    unit: str,
+) -> Compared:
     """Compare the fibers of one image.
 
     Parameters
     ----------
     name : str
-    reference, predicted : fibers.Fibers
+    reference, predicted : Fibers
     masks : pair of bool arrays, (rows, cols)
         Myelin of the reference and of the prediction.
-    unit : str
-        "um" or "px".
-
-    Returns
-    -------
-    Compared
+    unit : "um" or "px"
     """
     row = {"image": name, "pixel_size_um": reference.pixel_size_um if unit == "um" else None}
     row["myelin_dice"], row["myelin_iou"] = overlap(*masks)
@@ -186,18 +197,20 @@ def compare(name, reference, predicted, masks, unit):
     return Compared(row, pairs, ious)
 
 
-def measure_columns(unit):
+def measure_columns(unit: str) -> dict[str, str]:
     """Return the column of each measure, with its unit."""
     return {name: name if name == "g_ratio" else f"{name}_{unit}" for name in MEASURES}
 
 
-def density_column(unit):
-    """Return the column of density: per mm² with pixels of 1 µm is per megapixel."""
+def density_column(unit: str) -> str:
+    """Return the column of density; with pixels of 1 µm, "per mm²" is "per megapixel"."""
     return "fiber_density_per_mm2" if unit == "um" else "fiber_density_per_megapixel"
 
 
-def population(column, reference, predicted):
-    """Return the means over all whole fibers, matched or not, and their difference in %."""
+def population(
+    column: str, reference: float | None, predicted: float | None
+) -> dict[str, float | None]:
+    """Return two means over all whole fibers, matched or not, and their difference in %."""
     return {
         f"{column}_reference": reference,
         f"{column}_predicted": predicted,
@@ -205,27 +218,26 @@ def population(column, reference, predicted):
     }
 
 
-def pooled_name(names):
-    """Return what the row over all images is called: `all`, but not as any image is."""
+def pooled_name(names: Iterable[str]) -> str:
+    """Return the id of the row over all images: `all`, or longer if an image has that id."""
     taken, name = {other.casefold() for other in names}, POOLED
     while name in taken:
         name += " images"
     return name
 
 
-def pool(compared, unit):
+def pool(compared: list[Compared], unit: str) -> tuple[dict, list[Comparison]]:
     """Compare all images together.
 
     Parameters
     ----------
     compared : list of Compared
-    unit : str
-        "um" or "px".
+    unit : "um" or "px"
 
     Returns
     -------
     row : dict
-        Counts and pairs of fibers pooled, the rest averaged over images.
+        From pooled counts and pairs of fibers; other columns are means over images.
     comparisons : list of Comparison
         Each measure of the fibers, and the density of the images.
     """
@@ -246,7 +258,7 @@ def pool(compared, unit):
     density = density_column(unit)
     for column in (*pairs, density):
         both = [(row[f"{column}_reference"], row[f"{column}_predicted"]) for row in rows]
-        # An image without fibers on one side has nothing to compare there.
+        # Leave out images without fibers in one of the masks.
         both = np.array([pair for pair in both if None not in pair]).reshape(-1, 2)
         means = (float(mean) for mean in both.mean(axis=0)) if len(both) else (None, None)
         total |= population(column, *means)
@@ -254,10 +266,12 @@ def pool(compared, unit):
     return total, comparisons(pairs, both.T, total, unit)
 
 
-def comparisons(pairs, densities, total, unit):
-    """Return the `Comparison`s of the fibers' measures and of the images' densities."""
+def comparisons(
+    pairs: dict[str, np.ndarray], densities: np.ndarray, total: dict, unit: str
+) -> list[Comparison]:
+    """Return the comparisons of the fibers' measures and of the images' densities."""
 
-    def one(title, unit, column, both):
+    def one(title: str, unit: str, column: str, both: np.ndarray) -> Comparison:
         ends = {end: total[f"{column}_{end}"] for end in ENDS}
         return Comparison(title, unit, *both, **ends)
 

@@ -1,9 +1,10 @@
-"""Rules that a doubtful fiber breaks: limits on the columns of `<id>_fibers.csv`.
+"""Rules for doubtful fibers: limits on columns of `<id>_fibers.csv`.
 
-Options of `morphometry.py`, which leave such fibers out, and what `report.html` asks about.
+They are options of `morphometry.py`, which leave such fibers out, and questions of `report.html`.
 """
 
 import operator
+from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,17 +14,17 @@ from myelin.runtime.cli import number
 
 @dataclass(frozen=True)
 class Rule:
-    """A limit on one column of `<id>_fibers.csv`; a fiber without a value never breaks it.
+    """A limit on one column of `<id>_fibers.csv`; a fiber without a value does not break it.
 
     Attributes
     ----------
     option : str
-        Of `morphometry.py`.
+        Option of `morphometry.py`.
     column : str
     sign : "<" or ">"
-        Fibers below, or above, the limit are left out.
+        Whether fibers below or above the limit are left out.
     doubt : float or None
-        The limit from which `report.html` asks for a decision, unless another is set there.
+        Limit with which `report.html` begins to ask for decisions.
     what : str
         The column in words, with its unit.
     """
@@ -35,26 +36,27 @@ class Rule:
     what: str
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The option's name in the parsed arguments."""
         return self.option.removeprefix("--").replace("-", "_")
 
     @property
-    def side(self):
-        """On which side of the limit fibers are left out, in words."""
+    def side(self) -> str:
+        """The side of the limit on which fibers are left out, in words."""
         return "below" if self.sign == "<" else "above"
 
-    def reason(self, limit):
+    def reason(self, limit: float) -> str:
+        """Return the text for the column `excluded`."""
         return f"{self.column} {self.sign} {limit:g}"
 
-    def broken(self, columns, limit):
+    def broken(self, columns: dict[str, np.ndarray], limit: float) -> np.ndarray:
         """Return which fibers break the rule, bool (n,)."""
         compare = operator.lt if self.sign == "<" else operator.gt
         return compare(columns[self.column], limit)
 
 
-# Doubtful: half of the fibers of such a confidence were wrong (docs/measures.md), hardly any sheath
-# is so thin or so thick, and of the axons in 20 images of nerve 3 and 1 % are so far from round.
+# Half of the fibers with this confidence were wrong (docs/measures.md); hardly any sheath is thinner
+# or thicker; 3 % and 1 % of the axons in 20 images of nerves are less solid or less circular.
 RULES = (
     Rule("--min-confidence", "confidence", "<", 0.6, "confidence"),
     Rule("--max-g-ratio", "g_ratio", ">", 0.95, "g-ratio"),
@@ -66,7 +68,7 @@ RULES = (
 )
 
 
-def add_rule_options(parser):
+def add_rule_options(parser: ArgumentParser) -> None:
     """Add an option for each rule."""
     for rule in RULES:
         parser.add_argument(
@@ -78,21 +80,14 @@ def add_rule_options(parser):
         )
 
 
-def limits_of(args):
+def limits_of(args: Namespace) -> dict[Rule, float]:
     """Return {rule: limit} of the rules given on the command line."""
     limits = {rule: getattr(args, rule.name) for rule in RULES}
     return {rule: limit for rule, limit in limits.items() if limit is not None}
 
 
-def rule_reasons(columns, limits):
-    """Return the rules that each fiber breaks, in words, (n,) lists of str.
-
-    Parameters
-    ----------
-    columns : dict of str to array, (n,)
-        Of `<id>_fibers.csv`.
-    limits : dict of Rule to float
-    """
+def rule_reasons(columns: dict[str, np.ndarray], limits: dict[Rule, float]) -> list[list[str]]:
+    """Return for each fiber, from the columns of `<id>_fibers.csv`, the rules that it breaks."""
     reasons = [[] for _ in columns["fiber"]]
     for rule, limit in limits.items():
         for row in np.flatnonzero(rule.broken(columns, limit)):

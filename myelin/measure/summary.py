@@ -1,40 +1,44 @@
 """The numbers of a whole image: one row of `summary.csv`."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-# Columns of the fibers that get a mean, a standard deviation and a median.
+if TYPE_CHECKING:
+    from myelin.measure.fibers import Fibers
+    from myelin.measure.frame import Frame
+
+# Columns of fibers that get a mean, a standard deviation and a median.
 SIZES = ("axon_diameter_um", "fiber_diameter_um", "myelin_thickness_um", "g_ratio")
 
 
-def statistics(values):
-    """Return mean, sample standard deviation and median; None where there are too few values."""
+def statistics(values: np.ndarray | list[float]) -> tuple[float | None, ...]:
+    """Return mean, sample standard deviation and median; None if there are too few values."""
     if len(values) == 0:
         return None, None, None
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return float(np.mean(values)), sd, float(np.median(values))
 
 
-def summarize(fibers, image="", pixel_size_source="given", frame=None):
-    """Return one image's row of `summary.csv`.
+def summarize(
+    fibers: Fibers, image: str = "", pixel_size_source: str = "given", frame: Frame | None = None
+) -> dict:
+    """Return one image's row of `summary.csv`; None where there is nothing to calculate from.
 
-    Density counts the fibers of the unbiased counting frame, see `frame.py`. Sizes are those of
-    fibers that do not touch the border. The aggregate g-ratio follows Stikov et al.
+    Density counts fibers in the unbiased counting frame, see `frame.py`. Sizes are those of fibers
+    that do not touch the border. The aggregate g-ratio follows Stikov et al.
     (NeuroImage 118:397-405, 2015): sqrt(1 / (1 + myelin fraction / axon fraction)).
 
     Parameters
     ----------
-    fibers : fibers.Fibers
+    fibers : Fibers
     image : str
         The image's id.
     pixel_size_source : str
-    frame : frame.Frame, optional
-
-    Returns
-    -------
-    dict
-        By column of `summary.csv`; None where there is nothing to calculate from.
+    frame : Frame, optional
     """
     pixels = fibers.area_px
     axon_fraction = fibers.axon_px / pixels
@@ -66,10 +70,12 @@ def summarize(fibers, image="", pixel_size_source="given", frame=None):
     }
 
 
-def tissue_of(frame, pixel_size_um):
-    """Return the columns on the margins of an image; None where they were not looked for."""
-    area = part = None
-    if frame is not None and frame.margin_known:
-        pixels = frame.shape[0] * frame.shape[1]
-        area, part = frame.tissue_px * (pixel_size_um / 1000) ** 2, 1 - frame.tissue_px / pixels
-    return {"tissue_area_mm2": area, "margin_fraction": part}
+def tissue_of(frame: Frame | None, pixel_size_um: float) -> dict[str, float | None]:
+    """Return the columns about the margins of an image; None if they were not searched for."""
+    if frame is None or not frame.margin_known:
+        return {"tissue_area_mm2": None, "margin_fraction": None}
+    rows, cols = frame.shape
+    return {
+        "tissue_area_mm2": frame.tissue_px * (pixel_size_um / 1000) ** 2,
+        "margin_fraction": 1 - frame.tissue_px / (rows * cols),
+    }

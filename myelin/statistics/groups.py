@@ -1,23 +1,24 @@
-"""Compare groups of animals: which image belongs to whom, and tables per animal and group.
+"""Compare groups of animals: the animal of each image, and tables per animal and group.
 
-Used by `morphometry.py --groups groups.csv`. The animals are the statistical units: a group's mean
-and standard deviation are those of its animals, not of fibers or images, which depend on each
-other within an animal.
+The animals are the statistical units: a group's mean and standard deviation are those of its
+animals, not of fibers or images, which depend on each other within an animal.
 """
 
 import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from myelin.measure.fibers import Fibers
 from myelin.measure.summary import SIZES, statistics
-from myelin.runtime.cli import UserError
+from myelin.runtime.cli import UserError, count_of
 from myelin.runtime.tables import MAX_MISTAKES, image_ids, read_rows
 
 # Edges of the bins of axon diameter, µm, in which g-ratios are compared: g depends on diameter, so
-# that a group with thinner axons would seem to have other sheaths. Steps of 1 µm,
-# and a wider last one, as thick axons are few.
+# a group with thinner axons would seem to have other sheaths. The last bin is wider, as thick axons
+# are few.
 G_RATIO_BINS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
 FOLDERS = Path("folders")  # value of --groups instead of a table
 
@@ -26,89 +27,67 @@ Animals = dict[tuple[str, str], list[str]]  # image ids by group and animal
 
 @dataclass
 class Measured:
-    """What is compared of one image.
+    """Sizes and counts of one image's fibers.
 
     Attributes
     ----------
     sizes : dict of str to array, (n,)
-        The columns `SIZES` of the fibers that do not touch the border.
+        The columns `SIZES` of fibers that do not touch the border.
     counted : int
         Fibers in the unbiased counting frame.
     area_mm2 : float
     """
 
-    sizes: dict
+    sizes: dict[str, np.ndarray]
     counted: int
     area_mm2: float
 
     @classmethod
-    def of(cls, fibers):
-        """Take it from what `fibers.measure_fibers` found."""
+    def of(cls, fibers: Fibers) -> "Measured":
+        """Return sizes and counts of the fibers of one image."""
         sizes = {size: fibers.columns[size][fibers.whole] for size in SIZES}
         return cls(sizes, int(fibers.counted.sum()), fibers.area_mm2)
 
 
 @dataclass
 class GroupTables:
-    """The tables that compare groups, each a list of rows, dicts by column; one file each."""
+    """The tables that compare groups, each a list of rows; a file each, named as the field."""
 
-    per_animal: list
-    per_group: list
-    per_g_ratio_bin: list
+    per_animal: list[dict]
+    per_group: list[dict]
+    per_g_ratio_bin: list[dict]
 
 
-def find_groups(path, names):
-    """Return {(group, animal): image ids} by a table, or, for `FOLDERS`, by where images lie.
-
-    Raises
-    ------
-    UserError
-        See `read_groups` and `groups_of_folders`.
-    """
+def find_groups(path: Path, names: Iterable[str]) -> Animals:
+    """Return the images of each animal from a table, or, for `FOLDERS`, from the images' ids."""
     return groups_of_folders(names) if path == FOLDERS else read_groups(path, names)
 
 
-def groups_of_folders(names):
-    """Take group and animal of each image from its id, group/animal/image, and print them.
+def groups_of_folders(names: Iterable[str]) -> Animals:
+    """Return the images of each animal from their ids, group/animal/image, and print them.
 
-    Folders within an animal's are of that animal. Animals of one name in two groups are two.
-
-    Raises
-    ------
-    UserError
-        An image that lies less deep.
+    Inner folders of an animal belong to it. The same name in two groups means two animals.
     """
     animals, errors = {}, []
     for name in sorted(names):
         parts = name.split("/")
         if len(parts) < 3:
             errors.append(
-                f"--groups folders: {name} does not lie in group/animal, move it or give a table"
+                f"--groups folders: {name} is not in a folder group/animal, move it or give a table"
             )
         else:
             animals.setdefault((parts[0], parts[1]), []).append(name)
     if errors:
         raise UserError(*errors[:MAX_MISTAKES])
-    print("groups and animals, by folders:")
+    print("groups and animals, from the folders:")
     for (group, animal), images in animals.items():
         shown = ", ".join(image.split("/", 2)[2] for image in images)
-        print(f"  {group}  {animal}  {len(images)} image{'s' * (len(images) > 1)}: {shown}")
+        print(f"  {group}  {animal}  {count_of(len(images), 'image')}: {shown}")
     return animals
 
 
-def read_groups(path, names):
-    """Read which image belongs to which animal and group.
-
-    Parameters
-    ----------
-    path : path
-        CSV with the columns image, group, animal; separated by comma, semicolon or tab.
-    names : iterable of str
-        Ids of the images that are measured.
-
-    Returns
-    -------
-    dict of (group, animal) to list of image ids
+def read_groups(path: Path, names: Iterable[str]) -> Animals:
+    """Return the images of each animal from a CSV with the columns image, group, animal.
 
     Raises
     ------
@@ -142,16 +121,18 @@ def read_groups(path, names):
     return animals
 
 
-def animals_by_group(animals):
-    """Return {group: {animal: image ids}} of what `read_groups` returned."""
+def animals_by_group(animals: Animals) -> dict[str, dict[str, list[str]]]:
+    """Return {group: {animal: image ids}}."""
     groups = {}
     for (group, animal), names in animals.items():
         groups.setdefault(group, {})[animal] = names
     return groups
 
 
-def compare_groups(animals, measured, edges):
-    """Return the tables that compare groups; animals are the statistical units.
+def compare_groups(
+    animals: Animals, measured: dict[str, Measured], edges: Sequence[float]
+) -> GroupTables:
+    """Return the tables that compare groups.
 
     Parameters
     ----------
@@ -159,10 +140,6 @@ def compare_groups(animals, measured, edges):
     measured : dict of image id to Measured
     edges : sequence of float
         Edges of the bins of axon diameter, µm.
-
-    Returns
-    -------
-    GroupTables
     """
     per_animal, bins = [], []
     for (group, animal), names in animals.items():
@@ -183,13 +160,13 @@ def compare_groups(animals, measured, edges):
     return GroupTables(per_animal, per_group, bins)
 
 
-def pool_sizes(images):
-    """Return the sizes of all fibers of several `Measured` together, dict as in one."""
+def pool_sizes(images: list[Measured]) -> dict[str, np.ndarray]:
+    """Return the sizes of the fibers of several images together, by column."""
     return {size: np.concatenate([image.sizes[size] for image in images]) for size in SIZES}
 
 
-def by_diameter(sizes, edges):
-    """Return the mean g-ratio of the fibers in each bin of axon diameter, a row each."""
+def by_diameter(sizes: dict[str, np.ndarray], edges: Sequence[float]) -> list[dict]:
+    """Return a row for each bin of axon diameter, with the mean g-ratio of its fibers."""
     place = np.digitize(sizes["axon_diameter_um"], edges)
     rows = []
     for index, (low, high) in enumerate(itertools.pairwise(edges), 1):
@@ -205,8 +182,8 @@ def by_diameter(sizes, edges):
     return rows
 
 
-def describe(animals):
-    """Return mean and standard deviation of the rows of one group's animals, as a row."""
+def describe(animals: list[dict]) -> dict:
+    """Return the mean and standard deviation of a group's rows of animals, as a row."""
     row = {"animals": len(animals)}
     for name in ("fiber_density_per_mm2", *(f"{size}_mean" for size in SIZES)):
         values = [animal[name] for animal in animals if animal[name] is not None]

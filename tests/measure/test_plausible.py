@@ -47,7 +47,7 @@ def test_at_most_five_images_are_warned_about(tmp_path, monkeypatch, capsys):
 def test_more_fibers_than_fit():
     mask = rings((120, 200), [(50, 60), (140, 60)], 20, 32)
     assert not doubts_of(mask, 0.0035)
-    assert any("more than fit" in text for text in doubts_of(mask, 0.002))
+    assert any("do not fit" in text for text in doubts_of(mask, 0.002))
 
 
 @pytest.mark.parametrize("inner, outer, text", [(38, 39.5, "above 0.95"), (5, 30, "below 0.2")])
