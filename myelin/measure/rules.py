@@ -55,8 +55,8 @@ class Rule:
         return compare(columns[self.column], limit)
 
 
-# Half of the fibers with this confidence were wrong (docs/measures.md); hardly any sheath is thinner
-# or thicker; 3 % and 1 % of the axons in 20 images of nerves are less solid or less circular.
+# Half of the fibers with this confidence were wrong (docs/measures.md); few sheaths are thinner or
+# thicker; 3 % and 1 % of the axons in 20 images of nerves are less solid or less circular.
 RULES = (
     Rule("--min-confidence", "confidence", "<", 0.6, "confidence"),
     Rule("--max-g-ratio", "g_ratio", ">", 0.95, "g-ratio"),

@@ -165,7 +165,7 @@ def test_what_is_drawn_last_is_what_was_measured(tmp_path):
     outside[:9, 3:] = True
     write_fibers(tmp_path, "x", fibers)
     pictures = Pictures(tmp_path)
-    pictures.add(Case("x", [(None, None)], None, 0.1, "given"), fibers, outside=outside)
+    pictures.add(Case("x", [(None, None)]), fibers, outside=outside)
     read, read_outside = pictures.pixels(pictures.pictures[0])
     assert (read.labels[:] == fibers.labels[:]).all() and (read.axons[:] == fibers.axons[:]).all()
     assert (read_outside == outside).all()

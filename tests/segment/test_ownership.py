@@ -167,7 +167,7 @@ def test_a_stopped_run_is_measured_alone_and_the_rest_named(lab, monkeypatch, ca
     capsys.readouterr()
     morphometry.main(["--no-pictures"])
     said = capsys.readouterr().out
-    assert "warning: 2 of 3 images left out, no mask is from the last run in preds" in said
+    assert "warning: preds: 2 of 3 images left out" in said
     assert "which was stopped: b, c; run python find_myelin.py --resume\n" in said
     assert [row["image"] for row in read_table("morphometry/summary.csv")] == ["a"]
     facts = json.loads(Path("morphometry/run.json").read_text(encoding="utf-8"))
@@ -181,7 +181,7 @@ def test_after_a_stopped_run_the_next_knows_every_mask(lab, monkeypatch, capsys)
     corrected = erase_a_fiber("c")
     capsys.readouterr()
     morphometry.main(["--no-pictures"])
-    assert "corrected by hand, taken as they are: c\n" in capsys.readouterr().out
+    assert "note: preds: corrected by hand, used as they are: c\n" in capsys.readouterr().out
     assert [row["image"] for row in read_table("morphometry/summary.csv")] == ["a", "c"]
     segment()
     assert "kept, corrected by hand: c_mask.tif;" in capsys.readouterr().out
@@ -202,7 +202,7 @@ def test_corrections_are_named_by_what_measures_them(lab, capsys):
     for main, folder in ((morphometry.main, "morphometry"), (evaluate.main, "evaluation")):
         capsys.readouterr()
         main(["--no-pictures"])
-        assert "corrected by hand, taken as they are: a\n" in capsys.readouterr().out
+        assert "note: preds: corrected by hand, used as they are: a\n" in capsys.readouterr().out
         facts = json.loads(Path(folder, "run.json").read_text(encoding="utf-8"))
         assert facts["corrected_by_hand"] == ["a"]
 
@@ -213,7 +213,7 @@ def test_axon_masks_beside_the_models_masks_are_named(lab, capsys):
     segment("--threshold", "0.2")
     capsys.readouterr()
     morphometry.main(["--no-pictures"])
-    assert "note: axons are taken from preds/<id>_axon.* in b, remove" in capsys.readouterr().out
+    assert "note: preds: axons from <id>_axon.* are used for b" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("images", [["a", "b", "c"], {"a": 5, "b": None, "c": {"has_fibers": 0}}])
@@ -289,7 +289,7 @@ def test_exchanged_images_are_an_error_and_new_ones_are_named(lab, capsys):
     segment()
     write_image(Path("raw/test/d.tif"), rings(100, 100), 0.2)
     morphometry.main(["--no-pictures"])
-    assert "warning: not segmented, left out: d; run python" in capsys.readouterr().out
+    assert "not segmented, left out: d; run python" in capsys.readouterr().out
     facts = json.loads(Path("morphometry/run.json").read_text(encoding="utf-8"))
     assert facts["missing"] == ["d"]
     Path("raw/test/a.tif").unlink()
@@ -297,12 +297,12 @@ def test_exchanged_images_are_an_error_and_new_ones_are_named(lab, capsys):
     assert "raw/test: a were segmented, but d are there now, run python find_myelin.py" in said
     Path("raw/test/d.tif").unlink()
     morphometry.main(["--no-pictures"])
-    assert "no longer in raw/test, measured all the same: a\n" in capsys.readouterr().out.replace(
+    assert "note: raw/test: measured without their images: a\n" in capsys.readouterr().out.replace(
         "\\", "/"
     )
     shutil.rmtree("raw")
     morphometry.main(["--no-pictures"])
-    assert "measured all the same" not in capsys.readouterr().out
+    assert "without their images" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -200,7 +200,7 @@ def test_images_in_which_no_fibers_were_found_are_named_when_measured(study, cap
     find_myelin.main(["--images", "study"])
     morphometry.main(["--no-pictures"])
     assert (
-        "warning: find_myelin.py found no fibers in treated/a2/z, measu" in capsys.readouterr().out
+        "warning: preds: find_myelin.py found no fibers in treated/a2/z" in capsys.readouterr().out
     )
     Path("preds/treated/a2/z_mask.tif").unlink()
     morphometry.main(["--no-pictures"])
