@@ -230,7 +230,7 @@ def test_a_mask_that_was_lost_is_named(lab, capsys):
     Path("preds/b_mask.tif").unlink()
     morphometry.main(["--no-pictures"])
     said = capsys.readouterr().out
-    assert f"no mask is from the last run in {naming.PREDS}: b; run python find_myelin.py" in said
+    assert "without a mask from the last run: b; run python find_myelin.py" in said
 
 
 def test_masks_of_images_that_come_back_are_known(lab, capsys):
