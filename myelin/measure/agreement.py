@@ -83,9 +83,7 @@ def overlap(
     return (2 * both / total, both / (total - both)) if total else (1.0, 1.0)
 
 
-def match_fibers(
-    reference: LabelImage, predicted: LabelImage
-) -> tuple[np.ndarray, np.ndarray]:
+def match_fibers(reference: LabelImage, predicted: LabelImage) -> tuple[np.ndarray, np.ndarray]:
     """Pair the fibers of two label images.
 
     Parameters

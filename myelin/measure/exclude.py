@@ -5,26 +5,21 @@
 label images, plots and groups are without it.
 """
 
-from __future__ import annotations
-
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from myelin.folders.mask_record import pixel_hash
+from myelin.measure.fibers import Fibers
 from myelin.measure.rules import add_rule_options, limits_of, rule_reasons
 from myelin.pixels.labels import mask_without
 from myelin.runtime.cli import UserError, count_of
 from myelin.runtime.files import sha256
 from myelin.runtime.tables import MAX_MISTAKES, image_ids, read_rows
-
-if TYPE_CHECKING:
-    from myelin.measure.fibers import Fibers
 
 SAME_PLACE_PX = 1.0  # in an unchanged mask, an axon's centroid differs by rounding only
 REMEDY = "remove the line, or measure without --exclude and decide again in report.html"

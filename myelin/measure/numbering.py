@@ -1,20 +1,15 @@
 """Lasting numbers: a fiber keeps its number when its mask is corrected and measured again."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from myelin.images.image import read_labels
+from myelin.measure.fibers import Fibers
 from myelin.pixels.labels import LabelImage, shared_pixels
 from myelin.runtime.cli import UserError
 from myelin.runtime.tables import read_table
-
-if TYPE_CHECKING:
-    from myelin.measure.fibers import Fibers
 
 # Two fibers are the same if they share at least this fraction of the smaller one.
 MIN_OVERLAP = 0.5

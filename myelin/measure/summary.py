@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 
+from myelin.measure.fibers import Fibers
+from myelin.measure.frame import Frame
+
 # Columns of fibers that get a mean, a standard deviation and a median.
 SIZES = ("axon_diameter_um", "fiber_diameter_um", "myelin_thickness_um", "g_ratio")
 
@@ -16,7 +19,9 @@ def statistics(values: np.ndarray | list[float]) -> tuple[float | None, ...]:
     return float(np.mean(values)), sd, float(np.median(values))
 
 
-def summarize(fibers, image="", pixel_size_source="given", frame=None) -> dict:
+def summarize(
+    fibers: Fibers, image: str = "", pixel_size_source: str = "given", frame: Frame | None = None
+) -> dict:
     """Return one image's row of `summary.csv`; None where there is nothing to calculate from.
 
     Density counts fibers in the unbiased counting frame, see `frame.py`. Sizes are those of fibers
@@ -61,7 +66,7 @@ def summarize(fibers, image="", pixel_size_source="given", frame=None) -> dict:
     }
 
 
-def tissue_of(frame, pixel_size_um: float) -> dict[str, float | None]:
+def tissue_of(frame: Frame | None, pixel_size_um: float) -> dict[str, float | None]:
     """Return the columns about the margins of an image; None if they were not searched for."""
     if frame is None or not frame.margin_known:
         return {"tissue_area_mm2": None, "margin_fraction": None}
