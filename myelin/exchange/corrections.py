@@ -25,15 +25,7 @@ from myelin.runtime.files import replacing, sha256
 
 @dataclass
 class Target:
-    """A file to write.
-
-    Attributes
-    ----------
-    path : Path
-    content : bool or uint8 array, (rows, cols), or Path
-        A mask, numbers to store unchanged, or a file to copy.
-    pixel_size_um : float or None
-    """
+    """A file to write; its content is a mask, an image of numbers, or a file to copy."""
 
     path: Path
     content: np.ndarray | Path
@@ -80,7 +72,7 @@ def copy_file(source: Path, path: Path) -> None:
 
 
 def write_corrected(found: list[Imported], force: bool, train: bool) -> dict[str, list[Path]]:
-    """Write the masks of all images, and their training pairs.
+    """Write the masks of all images, and with `train` their training pairs.
 
     Parameters
     ----------
@@ -89,7 +81,6 @@ def write_corrected(found: list[Imported], force: bool, train: bool) -> dict[str
     force : bool
         Whether to replace files of the user, after a copy.
     train : bool
-        Whether to write training pairs.
 
     Returns
     -------
@@ -165,17 +156,12 @@ def is_model_mask(path: Path) -> bool:
 
 
 def restore(name: str) -> list[Path]:
-    """Restore the model's mask of an image, and move the corrected files to preds/corrected/.
-
-    Parameters
-    ----------
-    name : str
-        Id of the image.
+    """Restore the model's mask of an image by its id.
 
     Returns
     -------
     list of Path
-        The moved files.
+        The corrected files, which are now in preds/corrected/.
 
     Raises
     ------

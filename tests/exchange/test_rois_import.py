@@ -155,18 +155,11 @@ def test_kinds_of_outlines_that_imagej_draws(folder):
     path = [0, 100, 10, 1, 140, 10, 1, 140, 50, 1, 100, 50, 4]  # a square with a square hole
     path += [0, 110, 20, 1, 130, 20, 1, 130, 40, 1, 110, 40, 4]
     ring.multi_coordinates, ring.shape_roi_size = np.array(path, np.float32), len(path)
-    curve = ImagejRoi(roitype=ROI_TYPE.RECT, name="fiber 4", left=10, top=80, right=50, bottom=120)
-    side = 20 * 0.5523  # of four Bézier curves that make a circle
-    path = [0, 30, 80, 3, 30 + side, 80, 50, 100 - side, 50, 100]
-    path += [3, 50, 100 + side, 30 + side, 120, 30, 120, 3, 30 - side, 120, 10, 100 + side, 10, 100]
-    path += [3, 10, 100 - side, 30 - side, 80, 30, 80, 4]
-    curve.multi_coordinates, curve.shape_roi_size = np.array(path, np.float32), len(path)
-    rois.main(["import", zip_of(rectangle, oval, line, ring, curve)])
+    rois.main(["import", zip_of(rectangle, oval, line, ring)])
     mask = read_mask("preds/one_mask.tif")
-    assert mask[10:40, 5:35].all() and mask[:, :45].sum() == 900 + disc(30, 100, 20)[:, :45].sum()
+    assert mask[10:40, 5:35].all() and mask[:, :45].sum() == 900
     assert mask[10:40, 45:90].sum() == pytest.approx(np.pi * 15**2, rel=0.02)
     assert mask[:, 100:150].sum() == 1600 - 400
-    assert (mask ^ disc(30, 100, 20))[70:, :60].sum() <= 4
 
 
 def test_doubts_are_named(measured, capsys):
@@ -264,9 +257,6 @@ def test_fascicles_are_numbered_and_a_nerve_around_them_is_left_out(measured, ca
     numbers = imread("preds/one_nerve.tif")
     assert ((numbers == 1) == disc(120, 70, 25)).mean() > 0.999
     assert ((numbers == 2) == disc(70, 70, 20) & (numbers != 1)).mean() > 0.999
-    morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
-    rows = read_table("morphometry/fascicles.csv")
-    assert [row["fascicle"] for row in rows] == ["1", "2"]
     rois.main(["import", "one.zip", "one_nerve.zip"])
     assert "the same as before" in capsys.readouterr().out
     assert "with --force" in fails(rois.main, capsys, "import", "one.zip")
@@ -316,7 +306,13 @@ def test_the_models_mask_is_restored_from_its_probability(measured, capsys):
         assert f"{name}: not an image id" in fails(rois.main, capsys, "restore", name)
 
 
-def test_a_corrected_mask_is_replaced_only_by_force(measured, capsys):
+def test_what_was_made_by_hand_is_replaced_only_by_force(measured, capsys):
+    drawn = np.zeros(SHAPE, np.uint8)
+    drawn[:9] = 255
+    write_image(Path("raw/train/one_mask.png"), drawn)
+    said = fails(rois.main, capsys, "import", exported(), "--train").replace("\\", "/")
+    assert "raw/train/one_mask.png: " in said and "--force" in said
+    assert not Path("preds/one_axon.tif").exists()  # nothing half done
     path = import_without(4)
     first = read_mask("preds/one_mask.tif")
     rois.main(["import", path])
@@ -325,25 +321,14 @@ def test_a_corrected_mask_is_replaced_only_by_force(measured, capsys):
     said = fails(rois.main, capsys, "import", path).splitlines()
     assert len(said) == 2 and all("with --force" in line for line in said)
     assert (read_mask("preds/one_mask.tif") == first).all()
-    rois.main(["import", path, "--force"])
-    assert (read_mask("preds/one_mask.tif") != first).any()
-    assert (read_mask("preds/corrected/one_mask.tif") == first).all()
-    assert (read_mask("preds/model/one_mask.tif") == measured).all()
-
-
-def test_a_hand_made_pair_is_replaced_only_by_force(measured, capsys):
-    path = exported()
-    drawn = np.zeros(SHAPE, np.uint8)
-    drawn[:9] = 255
-    write_image(Path("raw/train/one_mask.png"), drawn)
-    said = fails(rois.main, capsys, "import", path, "--train").replace("\\", "/")
-    assert "raw/train/one_mask.png: " in said and "--force" in said
-    assert not Path("preds/one_axon.tif").exists()  # nothing half done
     rois.main(["import", path, "--train", "--force"])
     assert (read_mask("raw/train/corrected/one_mask.png") == (drawn > 0)).all()
     assert not Path("raw/train/one_mask.png").exists()
-    assert (read_mask("raw/train/one_mask.tif") == measured).all()
+    assert (read_mask("raw/train/one_mask.tif") == read_mask("preds/one_mask.tif")).all()
     assert Path("raw/train/one.tif").read_bytes() == Path("raw/test/one.tif").read_bytes()
+    assert (read_mask("preds/one_mask.tif") != first).any()
+    assert (read_mask("preds/corrected/one_mask.tif") == first).all()
+    assert (read_mask("preds/model/one_mask.tif") == measured).all()
 
 
 # ---------------------------------------------------------------- bad files
@@ -370,18 +355,14 @@ BAD = {
     "no zip": ("one.zip", lambda path: Path(path).write_bytes(b"PK\3\4 not"), "BadZipFile"),
     "no ROI in it": ("one.zip", entry("readme.txt"), "no ROIs"),
     "a cut ROI": ("one.zip", entry("a.roi"), "too short"),
-    "no ROI but its name": ("one.zip", entry("a.roi", bytes(99)), "not an ImageJ ROI"),
     "a bomb": ("one.zip", entry("a.roi", bytes(2**28 + 1)), "268,435,457 bytes"),
     "an unknown image": ("other.zip", entry("a.roi"), "no image of that name"),
     "no such kind": ("one.docx", text(""), "not a ROI zip"),
     "no JSON": ("one.geojson", text("{"), "cannot be read as GeoJSON"),
     "JSON of something else": ("one.geojson", text('{"a": 1}'), "feature 1: "),
-    "a number": ("one.geojson", text("7"), "TypeError"),
     "nested without end": ("one.geojson", text("[" * 10**5), "RecursionError"),
     "an open ring": ("one.geojson", polygon([[0, 0], [5, 0], [5, 5], [0, 5]]), "a ring is open"),
     "no number": ("one.geojson", polygon([[0, float("nan")]]), "not two numbers"),
-    "a point of one number": ("one.geojson", polygon([[0, 0], [1]]), "cannot be read as GeoJSON"),
-    "a huge number": ("one.geojson", polygon([[0, 0], [1e99, 0], [0, 0]]), "not two numbers"),
     "up and down": ("one.geojson", polygon(ZIGZAG), "goes up and down"),
     "nothing in it": ("one.geojson", text('{"features": []}'), "no outlines"),
     "another size": (
@@ -404,19 +385,14 @@ def test_bad_files_are_one_clear_error(folder, capsys, what):
     assert not Path("preds").exists()
 
 
-def test_one_bad_file_stops_all(measured, capsys):
-    path = exported()
-    rewrite(path, lambda found: found[4:])
-    said = fails(rois.main, capsys, "import", path, "missing.zip", "unknown.geojson")
-    assert said.count("no such file") == 2
-    assert (read_mask("preds/one_mask.tif") == measured).all()
-
-
 def test_files_are_named_by_a_pattern_or_with_the_image(measured, capsys):
     exported()
     rois.main(["import", "rois/*.zip"])  # as PowerShell leaves it
     assert "one: 5 fibers" in capsys.readouterr().out
-    assert "*.roi: no such file" in fails(rois.main, capsys, "import", "rois/*.roi")
+    rewrite("rois/one.zip", lambda found: found[4:])
+    said = fails(rois.main, capsys, "import", "rois/one.zip", "rois/*.roi", "missing.geojson")
+    assert said.count("no such file") == 2  # and nothing is imported
+    assert (read_mask("preds/one_mask.tif") == measured).all()
     Path("rois/one.zip").rename("RoiSet.zip")
     assert "--id" in fails(rois.main, capsys, "import", "RoiSet.zip")
     rois.main(["import", "RoiSet.zip", "--id", "one"])

@@ -6,7 +6,7 @@ import pytest
 from measuring import save_two
 
 import morphometry
-from myelin.report.methods import methods, values, write_methods
+from myelin.report.methods import methods, write_methods
 from myelin.runtime.cli import UserError
 
 RUN = {
@@ -91,12 +91,6 @@ def test_groups():
     groups = {"wild": {"A": ["a"], "B": ["b"]}, "knockout": {"C": ["c"]}}
     assert "(number of animals: wild 2, knockout 1)" in methods(RUN | {"groups": groups})
     assert "statistical units" not in methods(RUN)
-
-
-def test_many_values_are_a_range():
-    assert values([0.1] * 9) == "0.1"
-    assert values([3, 1, 2]) == "1, 2 and 3"
-    assert values(range(9)) == "0 to 8"
 
 
 def test_a_run_writes_it(tmp_path, monkeypatch):

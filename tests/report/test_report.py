@@ -17,12 +17,10 @@ from myelin.pixels import labels
 from myelin.pixels.labels import LabelImage
 from myelin.report.html import FIBER_COLUMNS, far_outlier, without_exclusions
 from myelin.report.page_images import (
-    MAX_PIXELS,
     encode_picture,
     encode_runs,
     pixel_values,
     sample,
-    shown_size,
 )
 
 CALL = ["--pixel-size", "0.1"]
@@ -89,15 +87,6 @@ def test_smaller_pictures_take_the_nearest_pixel(size, monkeypatch):
     np.testing.assert_array_equal(sample(LabelImage.from_array(numbers), *size), expected)
 
 
-@pytest.mark.parametrize("images", [1, 100, 2000])
-def test_pictures_of_large_studies_are_smaller(images):
-    width, height = shown_size((1040, 1392), images)
-    assert width * height * images <= MAX_PIXELS * 1.01
-    assert width / height == pytest.approx(1392 / 1040, rel=0.02)
-    assert (width == 1392) == (images <= 100)
-    assert max(shown_size((10_000, 20_000), 1)) == 4096
-
-
 def test_a_smaller_picture_fits_its_fibers(monkeypatch):
     monkeypatch.setattr("myelin.report.page_images.MAX_PIXELS", 60 * 100)
     myelin = rings((120, 200), [(50, 60), (140, 60)], 20, 32)
@@ -144,11 +133,6 @@ def test_names_cannot_leave_their_place(folder):
     assert "<script>alert" not in text and text.count('id="study"') == 1
     scripts = len(re.findall("<script", text))
     assert scripts == len(re.findall("</script", text)) == 4, "study, script, two pictures"
-
-
-def test_no_pictures_no_page(folder):
-    morphometry.main([*CALL, "--no-pictures"])
-    assert not Path("morphometry/report.html").exists()
 
 
 def test_the_command_that_applies_the_table():

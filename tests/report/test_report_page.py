@@ -160,20 +160,6 @@ def test_a_hover_shows_the_numbers_and_marks_the_dot(page, folder):
     assert page.value("return page.scatter.current") == 1
 
 
-def test_a_dot_leads_to_its_fiber(page):
-    page.value("arguments[0].scrollIntoView()", page.find("#scatter"))
-    x, y = page.value(
-        "const p = page.scatter.panel, c = page.study.columns;"
-        "return [p.x(c.axon_diameter_um[6]) - p.width / 2, p.y(c.g_ratio[6]) - p.height / 2]"
-    )
-    moves = ActionChains(page.browser, 0)
-    moves.move_to_element_with_offset(page.find("#scatter"), round(x), round(y)).perform()
-    page.wait(lambda: page.text("#fiber-title") == "Fiber 3 of ＝twö")
-    moves.click().perform()
-    page.wait(lambda: page.value("return page.viewer.index") == 1)
-    page.wait(lambda: page.value("return page.viewer.current") == 6)
-
-
 def test_a_click_excludes_and_every_number_follows(page, folder):
     page.over(2).click().perform()
     page.wait(lambda: page.excluded() == [2])

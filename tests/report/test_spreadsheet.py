@@ -6,7 +6,6 @@ import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 from measuring import FIBER_COLUMNS, SUMMARY_COLUMNS, fails, rings, save
 
@@ -104,13 +103,3 @@ def test_a_missing_library_is_named_before_anything_is_measured(folder, capsys, 
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
     said = fails(morphometry.main, capsys, "--pixel-size", "0.1", "--xlsx")
     assert "pip install XlsxWriter" in said and not Path("morphometry").exists()
-
-
-def test_a_full_disk_is_named(folder, capsys, monkeypatch):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("xlsxwriter.workbook.ZipFile", full)
-    said = fails(morphometry.main, capsys, *"--pixel-size 0.1 --no-pictures --xlsx".split())
-    assert "No space left on device" in said
-    assert not [path for path in Path("morphometry").iterdir() if path.suffix == ".xlsx"]
