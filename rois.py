@@ -31,16 +31,13 @@ from myelin.folders.options import add_out_option, add_pixel_size_option, check_
 from myelin.runtime.cli import Parser, UserError, count_of, progress, script
 from myelin.runtime.lock import holding
 
-FORMATS = ("imagej", "qupath", "napari")
-
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = Parser(__doc__)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    add_export(actions)
-    add_import(actions)
-    add_restore(actions)
+    for add_action in (add_export, add_import, add_restore):
+        add_action(actions)
     return parser.parse_args(argv)
 
 
@@ -51,7 +48,7 @@ def add_export(actions: argparse._SubParsersAction) -> None:
     export.add_argument("ids", nargs="*", metavar="ID", help="images to export (default: all)")
     export.add_argument(
         "--format",
-        choices=FORMATS,
+        choices=("imagej", "qupath", "napari"),
         default="imagej",
         help="imagej: ROI zip, for Fiji too; qupath: GeoJSON; napari: label images and table "
         "(default: imagej)",

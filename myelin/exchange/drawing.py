@@ -40,24 +40,13 @@ COLOURS = {
 
 @dataclass
 class Outline:
-    """Outline of one region.
+    """Outline of one region."""
 
-    Attributes
-    ----------
-    kind : str
-        One of `KINDS`; "" if unknown.
-    name : str
-        For example "0012_axon".
-    polygons : list of list of array, (points, 2)
-        Rings as from `outlines.trace`; the even-odd rule holds within a polygon.
-    number : int
-        Number of the fiber that it belongs to; 0 if none.
-    """
-
-    kind: str
-    name: str
+    kind: str  # one of `KINDS`; "" if unknown
+    name: str  # for example "0012_axon"
+    # Rings as from `outlines.trace`, (points, 2); the even-odd rule holds within a polygon.
     polygons: list[list[np.ndarray]]
-    number: int = 0
+    number: int = 0  # of the fiber that it belongs to
 
     @property
     def rings(self) -> list[np.ndarray]:
@@ -79,20 +68,12 @@ def kind_of(*texts: object) -> str:
 
 @dataclass
 class Drawing:
-    """Fibers of one image, and the rest of its mask.
+    """Fibers of one image, and the rest of its mask: arrays, (rows, cols)."""
 
-    Attributes
-    ----------
-    fibers, axons : int arrays, (rows, cols)
-        The number of a fiber on its myelin and axon, and on its axon alone.
-    myelin, gaps : bool arrays, (rows, cols)
-        Myelin outside all fibers; pixels of a fiber that are neither myelin nor axon.
-    """
-
-    fibers: np.ndarray
-    axons: np.ndarray
-    myelin: np.ndarray
-    gaps: np.ndarray
+    fibers: np.ndarray  # int: number of the fiber on its myelin and axon
+    axons: np.ndarray  # int: number of the fiber on its axon
+    myelin: np.ndarray  # bool: myelin outside all fibers
+    gaps: np.ndarray  # bool: pixels of a fiber that are neither myelin nor axon
 
     @classmethod
     def of(cls, fibers: np.ndarray, axons: np.ndarray, mask: np.ndarray | None = None) -> "Drawing":

@@ -28,25 +28,13 @@ from myelin.runtime.cli import UserError, shortened_list
 
 @dataclass
 class Source:
-    """One image to export.
+    """One image to export."""
 
-    Attributes
-    ----------
-    name : str
-        The image's id.
-    drawing : drawing.Drawing
-    measurements : dict of int to dict of str to float
-        Columns of `<id>_fibers.csv` by fiber number.
-    pixel_size_um : float or None
-    nerves : LabelImage or None
-        Numbers of fascicles, from `nerve.read_nerve`.
-    """
-
-    name: str
+    name: str  # the image's id
     drawing: Drawing
-    measurements: dict
+    measurements: dict[int, dict[str, float]]  # columns of `<id>_fibers.csv` by fiber number
     pixel_size_um: float | None
-    nerves: LabelImage | None = None
+    nerves: LabelImage | None = None  # numbers of fascicles
 
     def outlines(self) -> list[Outline]:
         """Return the outlines of fibers, then those of nerves."""

@@ -23,14 +23,8 @@ WITHOUT_AREA = ("Point", "MultiPoint", "LineString", "MultiLineString")
 def write_geojson(path: Path, outlines: list[Outline], measurements: dict, image: str) -> None:
     """Write outlines as a FeatureCollection.
 
-    Parameters
-    ----------
-    path : Path
-    outlines : list of drawing.Outline
-    measurements : dict of int to dict of str to float
-        Columns of `<id>_fibers.csv` by fiber number.
-    image : str
-        Id of the image; with the name of an outline it determines the outline's UUID.
+    `measurements` are columns of `<id>_fibers.csv` by fiber number. The image's id and the name of
+    an outline determine the outline's UUID.
     """
     axons = {outline.number: outline for outline in outlines if outline.kind == AXON}
     features = [

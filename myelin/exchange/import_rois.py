@@ -41,31 +41,14 @@ MAX_COVERS = 50
 
 @dataclass
 class Imported:
-    """Content of the files of one image.
+    """Content of the files of one image."""
 
-    Attributes
-    ----------
-    name : str
-        The image's id.
-    record : image.ImageRecord
-        Record of the image, or of its mask.
-    source : str
-        The files, for messages.
-    drawing : drawing.Drawing or None
-        None if all outlines are of nerves.
-    nerves : int32 array, (rows, cols), or None
-        Numbers of nerves or fascicles.
-    rest : Path or None
-        The `<id>_rest.tif` that was used.
-    warnings : list of str
-    """
-
-    name: str
-    record: ImageRecord
-    source: str
-    drawing: Drawing | None = None
-    nerves: np.ndarray | None = None
-    rest: Path | None = None
+    name: str  # the image's id
+    record: ImageRecord  # of the image, or of its mask
+    source: str  # the files, for messages
+    drawing: Drawing | None = None  # None if all outlines are of nerves
+    nerves: np.ndarray | None = None  # numbers of nerves or fascicles, int32 (rows, cols)
+    rest: Path | None = None  # the `<id>_rest.tif` that was used
     warnings: list[str] = field(default_factory=list)
 
     @property

@@ -38,20 +38,11 @@ DIGIT_WIDTH = 0.7  # of the font size
 
 @dataclass(frozen=True)
 class Legend:
-    """Content of the strip below an overlay.
+    """Content of the strip below an overlay."""
 
-    Attributes
-    ----------
-    width_um : float
-        Width of the image.
-    colours : axes.ColourRange
-    striped : bool
-        Whether a part of the image is outside the counting frame.
-    """
-
-    width_um: float
+    width_um: float  # of the image
     colours: ColourRange
-    striped: bool
+    striped: bool  # whether a part of the image is outside the counting frame
 
 
 @dataclass
@@ -281,15 +272,7 @@ def strip_px(width_px: int) -> int:
 
 
 def draw_figure(canvas: np.ndarray, placed: list[Number], legend: Legend) -> Figure:
-    """Return the overlay as a figure whose text can be edited.
-
-    Parameters
-    ----------
-    canvas : uint8 array, (rows, cols, 3)
-        In its final size, without numbers.
-    placed : list of Number
-    legend : Legend
-    """
+    """Return the overlay, of which `canvas` has no numbers, as a figure with editable text."""
     rows, cols = canvas.shape[:2]
     strip = strip_px(cols)
     base = strip / (rows + strip)
@@ -305,12 +288,7 @@ def draw_figure(canvas: np.ndarray, placed: list[Number], legend: Legend) -> Fig
 def draw_legend(figure: Figure, height: float, legend: Legend) -> None:
     """Draw scale bar, colour bar and the meaning of stripes into the lowest part of a figure.
 
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-    height : float
-        Height of that part, as a fraction of the figure.
-    legend : Legend
+    `height` is the height of that part, as a fraction of the figure.
     """
     unit = text_scale(figure.get_figwidth() * DPI)
     strip = figure.add_axes((0, 0, 1, height))

@@ -53,20 +53,11 @@ def formats_of(args: argparse.Namespace) -> tuple[str, ...]:
 
 @dataclass
 class Picture:
-    """What is kept of an image until it is drawn.
-
-    Attributes
-    ----------
-    case : cases.Case
-    fibers : fibers.Fibers
-        Without pixels, and only with the columns `DRAWN`.
-    outside : bytes or None
-        Compressed pixels outside the counting frame.
-    """
+    """What is kept of an image until it is drawn."""
 
     case: Case
-    fibers: Fibers
-    outside: bytes | None
+    fibers: Fibers  # without pixels, and only with the columns `DRAWN`
+    outside: bytes | None  # compressed pixels outside the counting frame
 
 
 class Pictures:
@@ -83,15 +74,7 @@ class Pictures:
         self.pictures = []
 
     def add(self, case: Case, fibers: Fibers, outside: np.ndarray | None = None) -> None:
-        """Keep what the pictures of an image need.
-
-        Parameters
-        ----------
-        case : cases.Case
-        fibers : fibers.Fibers
-        outside : bool array, (rows, cols), optional
-            Pixels outside the counting frame.
-        """
+        """Keep what the pictures of an image need; `outside` marks pixels outside the frame."""
         columns = {name: fibers.columns[name] for name in DRAWN}
         packed = None if outside is None else zlib.compress(np.packbits(outside), 1)
         kept = replace(fibers, columns=columns, labels=None, axons=None)
@@ -106,13 +89,7 @@ class Pictures:
     ) -> None:
         """Draw an overlay and a plot of each image, a plot of all images, and one of the groups.
 
-        Parameters
-        ----------
-        args : argparse.Namespace
-            With the options of `add_picture_options`.
-        reader : cases.Reader
-        measured : dict of image id to groups.Measured
-        tables : groups.GroupTables, optional
+        `args` has the options of `add_picture_options`; `measured` is by image id.
         """
         from myelin.report.axes import choose_bins, choose_colours
         from myelin.report.fiber_overlay import draw_overlay

@@ -112,8 +112,8 @@ def counting(run: dict) -> str:
         f"The counting frame was the {frame}. Fibers that touch its border were excluded from "
         "sizes. Density is the number of fibers whose axon does not touch the forbidden line of "
         "the frame (Gundersen 1977), its top and left edge or the half of its outline that faces "
-        "up and left, divided by its area. The aggregate g-ratio is that of the area fractions of "
-        "myelin and axons (Stikov et al. 2015)."
+        "up and left, divided by its area. The aggregate g-ratio is calculated from the area "
+        "fractions of myelin and axons (Stikov et al. 2015)."
     )
 
 

@@ -188,16 +188,16 @@ def test_doubtful_fibers_come_one_after_the_other(page):
     set_rule(page, "--min-g-ratio", "0.55")
     assert page.text("#pending").startswith("2 doubtful fibers")
     page.press("n")
-    said = page.text("#said")
+    said = page.text("#message")
     assert said.startswith("Fiber 3 of one:") and "g-ratio below 0.55" in said
     # The second key comes before the other image does, and is for neither fiber.
     page.value(
         "for (let i = 0; i < 2; i++) document.body.dispatchEvent("
         "new KeyboardEvent('keydown', { key: 'x', bubbles: true }))"
     )
-    page.wait(lambda: "Fiber 3 of one excluded. Fiber 3 of ＝twö" in page.text("#said"))
+    page.wait(lambda: "Fiber 3 of one excluded. Fiber 3 of ＝twö" in page.text("#message"))
     page.press("k")
-    assert "No doubtful fibers" in page.text("#said")
+    assert "No doubtful fibers" in page.text("#message")
     assert page.excluded() == [2] and page.text("#pending").startswith("0 doubtful")
 
 

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from measuring import FIBER_COLUMNS, SUMMARY_COLUMNS, fails, rings, save
 

@@ -145,7 +145,7 @@ class Page {
   }
 
   announce(text) {
-    by("said").textContent = text;
+    by("message").textContent = text;
   }
 
   // ---------------------------------------------------------------- going from fiber to fiber
