@@ -393,7 +393,7 @@ def test_files_are_named_by_a_pattern_or_with_the_image(measured, capsys):
     said = fails(rois.main, capsys, "import", "rois/one.zip", "rois/*.roi", "missing.geojson")
     assert said.count("no such file") == 2  # and nothing is imported
     assert (read_mask("preds/one_mask.tif") == measured).all()
-    Path("rois/one.zip").rename("RoiSet.zip")
+    Path(exported()).rename("RoiSet.zip")
     assert "--id" in fails(rois.main, capsys, "import", "RoiSet.zip")
     rois.main(["import", "RoiSet.zip", "--id", "one"])
     imwrite("edited.tif", np.zeros(SHAPE, np.uint16))
