@@ -1,6 +1,7 @@
 """rois.py import and restore: corrected outlines to masks, and nothing of the user's lost."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -389,11 +390,11 @@ def test_files_are_named_by_a_pattern_or_with_the_image(measured, capsys):
     exported()
     rois.main(["import", "rois/*.zip"])  # as PowerShell leaves it
     assert "one: 5 fibers" in capsys.readouterr().out
+    shutil.copy("rois/one.zip", "RoiSet.zip")
     rewrite("rois/one.zip", lambda found: found[4:])
     said = fails(rois.main, capsys, "import", "rois/one.zip", "rois/*.roi", "missing.geojson")
     assert said.count("no such file") == 2  # and nothing is imported
     assert (read_mask("preds/one_mask.tif") == measured).all()
-    Path(exported()).rename("RoiSet.zip")
     assert "--id" in fails(rois.main, capsys, "import", "RoiSet.zip")
     rois.main(["import", "RoiSet.zip", "--id", "one"])
     imwrite("edited.tif", np.zeros(SHAPE, np.uint16))
