@@ -14,6 +14,7 @@ name, or nerve in counts.csv, contains one of the words.
 import argparse
 import csv
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -31,6 +32,7 @@ from myelin.network.model_file import model_path, read_model_file
 from myelin.segment.scale_groups import Choice
 from myelin.segment.tiles import segment
 
+Find = Callable[[np.ndarray, float, bool], np.ndarray]  # image, scale, dark -> mask
 WRONG_BY = 1.4  # factor by which the scale is off
 SPARSE_MARGIN_PX = 5  # around the outlined fibers of a sparse reference
 COUNT_SCALE = 1.7  # rat optic nerve at 0.0637 µm per pixel
@@ -68,7 +70,9 @@ def main() -> None:
         print(f"optic_nerve: {counts_row(args.data / 'optic_nerve', wanted, find)}", flush=True)
 
 
-def dense_row(image_path: Path, mask_path: Path, axons: dict, find, dark: bool) -> list[float]:
+def dense_row(
+    image_path: Path, mask_path: Path, axons: dict, find: Find, dark: bool
+) -> list[float]:
     """Return Dice of myelin and axons, F1, density difference in %, and Dice at wrong scales."""
     image, mask = read_image(image_path), read_mask(mask_path) > 0
     axon = axons.get(f"{image_path.stem}_axon")
@@ -93,7 +97,7 @@ def text(row: np.ndarray) -> str:
     )
 
 
-def sparse_row(folder: Path, find) -> str:
+def sparse_row(folder: Path, find: Find) -> str:
     """Return how many of the outlined fibers are found, and the Dice within them."""
     image_path, mask_path = training_pairs(folder)[0][0]
     image, mask = read_image(image_path), read_mask(mask_path) > 0
@@ -106,7 +110,7 @@ def sparse_row(folder: Path, find) -> str:
     return f"recall {row['recall']:.3f} of {len(true)} fibers, myelin within them {dice:.3f}"
 
 
-def counts_row(folder: Path, wanted, find) -> str:
+def counts_row(folder: Path, wanted: Callable[[str], bool], find: Find) -> str:
     """Return r² and the mean absolute error of fiber counts against manual ones."""
     with open(folder / "counts.csv", newline="", encoding="utf-8-sig") as file:
         rows = [row for row in csv.DictReader(file) if wanted(row["nerve"])]

@@ -10,9 +10,8 @@ raw/train. The masks in preds/ must come from an earlier model than the one to t
 the image: between the segmentation without its rim and the rest without a rim, a watershed of the
 image's gradient puts them at the steepest edge, at half height between the two grey values.
 
-Nothing was corrected by hand. All 19 masks were checked as overlays. Still wrong: a vessel between
-two fat cells in 5554 (column 1190, row 940), and slivers of a neighbouring tile along the edges of
-5512, 5554, 5556 and 5598.
+Nothing was corrected by hand. All 19 masks were checked as overlays. Still wrong: a vessel in 5554
+(column 1190, row 940), and edges of a neighbouring tile in 5512, 5554, 5556 and 5598.
 """
 
 import sys

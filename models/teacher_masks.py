@@ -12,6 +12,7 @@ far from it are left out.
 
 import csv
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,22 +24,21 @@ from myelin.images.image import read_image, write_image
 from myelin.measure.fibers import measure_fibers
 from myelin.network.engine import open_engine
 from myelin.network.model_file import model_path, read_model_file
-from myelin.runtime.cli import Parser, progress
+from myelin.runtime.cli import Parser, count_of, progress
 from myelin.segment.scale_groups import Choice
 from myelin.segment.tiles import segment
 
 MIN_CERTAINTY = 0.70  # mean of |2p - 1|; below it half of the outlines are guesses
-CUT, STRICTER, MORE_SENSITIVE = 0.5, (0.58, 0.65), (0.42, 0.35, 0.28, 0.22, 0.15)
+CUT, STRICTER, SENSITIVE = 0.5, (0.58, 0.65), (0.42, 0.35, 0.28, 0.22, 0.15)
 MAX_COUNT_ERROR = (3, 0.15)  # fibers, or this part of the manual count
 
 
-def mean_probability(engine, settings, image: np.ndarray, dark: bool, scales: list) -> np.ndarray:
-    """Return the probability of myelin, (rows, cols), averaged over scales, each turned anew."""
+def mean_probability(find: Callable, image: np.ndarray, scales: list[float]) -> np.ndarray:
+    """Return what `find(image, scale)` gives, averaged over scales, each with another turn."""
     total = np.zeros(image.shape, np.float32)
     for number, scale in enumerate(scales):
         turns, step = number + 1, (-1) ** number
-        view = np.ascontiguousarray(np.rot90(image, turns)[:, ::step])
-        found = segment(engine, settings, view, Choice(scale, dark))
+        found = find(np.ascontiguousarray(np.rot90(image, turns)[:, ::step]), scale)
         total += np.rot90(found[:, ::step], -turns)
     return total / len(scales)
 
@@ -68,7 +68,7 @@ def best_mask(probability: np.ndarray, manual_count: float | None) -> np.ndarray
     if manual_count is None:
         return masks[0]
     masks += [probability >= cut for cut in STRICTER]
-    masks += [add_fibers(masks[0], probability >= cut) for cut in MORE_SENSITIVE]
+    masks += [add_fibers(masks[0], probability >= cut) for cut in SENSITIVE]
     errors = [abs(count_fibers(mask) - manual_count) for mask in masks]
     fewest, part = MAX_COUNT_ERROR
     return masks[np.argmin(errors)] if min(errors) <= max(fewest, part * manual_count) else None
@@ -91,18 +91,24 @@ def main() -> None:
             counts = {row["image"]: float(row["manual_count"]) for row in csv.DictReader(file)}
     weights, settings, _ = read_model_file(model_path(args.model, reading=True))
     engine = open_engine(weights, settings)
+
+    def find(view: np.ndarray, scale: float) -> np.ndarray:
+        return segment(engine, settings, view, Choice(scale, args.myelin == "dark"))
+
     left_out = []
     paths = [path for path in list_images(args.folder).values() if path.match(args.only)]
     for path in progress(paths, "teacher"):
         image = read_image(path)
-        found = mean_probability(engine, settings, image, args.myelin == "dark", args.scales)
+        found = mean_probability(find, image, args.scales)
         mask = best_mask(found, counts.get(path.stem))
         if mask is None:
             left_out.append(path.stem)
             continue
         write_image(RAW_TRAIN / f"{args.prefix}{path.stem}.tif", image)
         write_image(RAW_TRAIN / f"{args.prefix}{path.stem}_mask.tif", mask * np.uint8(255))
-    print(f"{len(paths) - len(left_out)} pairs; left out: {', '.join(left_out) or 'none'}")
+    print(
+        f"{count_of(len(paths) - len(left_out), 'pair')}; left out: {', '.join(left_out) or 'none'}"
+    )
 
 
 if __name__ == "__main__":

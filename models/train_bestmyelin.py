@@ -1,7 +1,6 @@
 """Train bestmyelin.h5 by the suite's own commands, in one call.
 
     python path/to/models/train_bestmyelin.py models/newbest.h5
-    python path/to/models/train_bestmyelin.py models/newbest.h5 --resume
 
 Call it in a folder of its own with models/start.h5, the model to start from, and raw/train, which
 holds pairs of these kinds, image and mask each (the model card tells how they were made):

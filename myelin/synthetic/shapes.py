@@ -16,13 +16,13 @@ from myelin.synthetic.looks import Array, Rng, Section
 SHARE_SHIFT, SCALE_RANGE = 0.2, (0.8, 1.2)
 DIAMETER_RANGE_UM = (0.8, 16.0)
 G_SPREAD = 0.045  # between fibers of one size, by eye
-# What a scene brings along: kind, number, diameters (µm), largest part of the image's side.
+# Bodies that a scene adds: kind, number, diameters (µm), largest part of the image's side.
 GUESTS = {"vessel": ("vessel", 2, (7, 14), np.inf)}
 GUESTS |= {"blood": ("vessel", 4, (6, 26), 0.25), "mast": ("mast", 3, (7, 13), 0.2)}
-# Two sheaths 1.5 px apart never join in the mask, diagonally neither: the square root of 2 is less.
+# Sheaths 1.5 px apart (more than the square root of 2) never touch in the mask, even diagonally.
 GAP_PX = (1.5, 3.0)
-THINNEST_SHEATH_PX = 1.6  # the same reason: a ring without a leak
-THINNEST_AXON_PX = 4.0  # diameter; smaller ones cannot be told in such an image
+THINNEST_SHEATH_PX = 1.6  # for the same reason: a ring without a leak
+THINNEST_AXON_PX = 4.0  # diameter; smaller ones cannot be resolved
 DIRECTIONS = 180  # radii per outline; straight sides deviate by under 0.01 px at 60 px radius
 ANGLES = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
 # The other kinds have no myelin: "cell", "vessel", "mast", "remak" (a bundle of thin axons).
