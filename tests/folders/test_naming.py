@@ -31,12 +31,12 @@ def test_folders_and_formats_that_are_not_read_are_named_once(
     write_pair("b")
     (folder / "raw/test/inner.tif").mkdir()
     (folder / "raw/train/.hidden").mkdir()
-    for name in ("b.webp", "c.LSM", "d.oib", "e", "f.vsi", "g.gif", "h.zip"):
+    for name in ("b.webp", "c.LSM", "d.oib", "e.zvi", "f.vsi", "g.gif", "h.zip"):
         (folder / "raw/train" / name).touch()
     data.main([])
     train, test = [line for line in capsys.readouterr().out.splitlines() if "note" in line]
     assert train.startswith(f"note: {naming.RAW_TRAIN}: ")
-    assert "b.webp, c.LSM, d.oib, e, f.vsi and 1 more" in train
+    assert "b.webp, c.LSM, d.oib, e.zvi, f.vsi and 1 more" in train
     assert test.startswith(f"note: {naming.RAW_TEST}: ") and "inner.tif" in test
 
 

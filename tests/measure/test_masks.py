@@ -13,7 +13,6 @@ import evaluate
 import morphometry
 from myelin.folders import reader as reading
 from myelin.images.image import write_image
-from myelin.measure import cases
 
 
 @pytest.fixture
@@ -134,12 +133,12 @@ def opened(folder, monkeypatch):
 
         return counted
 
-    read_record = count("record", reading.read_record)
-    monkeypatch.setattr(reading, "read_record", read_record)
-    for name in ("read_mask", "read_image"):
-        counted = count("decode", getattr(reading, name))
-        monkeypatch.setattr(reading, name, counted)
-        monkeypatch.setattr(cases, name, counted)
+    for name, kind in (
+        ("read_record", "record"),
+        ("read_mask", "decode"),
+        ("read_image", "decode"),
+    ):
+        monkeypatch.setattr(reading, name, count(kind, getattr(reading, name)))
     return done
 
 
