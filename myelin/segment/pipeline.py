@@ -22,6 +22,7 @@ from myelin.folders.stack import Stack
 from myelin.images.image import MAX_PIXELS
 from myelin.network.model_file import read_model_file
 from myelin.network.preprocessing import Preprocessing, dataset_statistics
+from myelin.network.view import view_sha256
 from myelin.runtime.cli import PartlyDone, UserError, count_of, progress, quote
 from myelin.runtime.disk import check_room
 from myelin.runtime.files import name_leftovers, sha256, times_written
@@ -271,6 +272,7 @@ def described(image: SourceImage, choice: Choice, run: RunContext, options: Opti
         "fiber_score": choice.score and round(choice.score, 3),
         "has_fibers": choice.has_fibers,
         "doubtful": choice.doubtful,
+        "view_sha256": None if choice.score is None else view_sha256(),
         "repeat": repeating_call(image, choice, run, options),
         "version": suite_version(),
     }

@@ -22,7 +22,10 @@ def report(summary: Summary, model: Path) -> None:
     print(f"segmented {count_of(len(facts), 'image')} with {model}: {parts}; see {summary.folder}/")
     doubtful = [name for name, fact in facts.items() if fact["doubtful"]]
     if doubtful:
-        print(f"note: check {', '.join(doubtful)}: the network is less sure there")
+        print(
+            f"note: {', '.join(doubtful)}: parts of the image disagree on polarity or scale; check "
+            "the overlay, and if it is wrong set both, such as --myelin dark --scale 2"
+        )
     empty = [name for name, fact in facts.items() if not fact["has_fibers"]]
     if empty:
         print(
