@@ -181,7 +181,9 @@ def set_pixel_size(case: Case, given_um: float | None, reader: Reader) -> None:
 
 def nerve_of(case: Case, reader: Reader) -> LabelImage | None:
     """Return the outline of an image's nerve, see `read_nerve`; None without one."""
-    return read_nerve(reader.record(case.nerve)) if case.nerve else None
+    if case.nerve and (read_nerve, case.nerve) not in reader.kept:
+        reader.kept[read_nerve, case.nerve] = read_nerve(reader.record(case.nerve))
+    return reader.kept.get((read_nerve, case.nerve))
 
 
 def frame_of(case: Case, reader: Reader, whole_frame: bool = False) -> Frame:

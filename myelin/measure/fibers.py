@@ -261,21 +261,21 @@ def measure(
     """
     axon_px, fiber_px = found.axon_px, found.fiber_px
     count = len(axon_px)
-    ellipse = ellipses(found.axons, axon_px)
+    x, y, minor, major = ellipses(found.axons, axon_px)
     axon_perimeter = perimeters(found.axons, count)
     axon_diameter, fiber_diameter = 2 * np.sqrt(axon_px / np.pi), 2 * np.sqrt(fiber_px / np.pi)
     with np.errstate(divide="ignore", invalid="ignore"):
         circularity = np.fmin(4 * np.pi * axon_px / axon_perimeter**2, 1)
-        flatness = np.where(ellipse.major > 0, (ellipse.minor / ellipse.major) ** 2, 1)
+        flatness = np.where(major > 0, (minor / major) ** 2, 1)
     return {
         "fiber": np.arange(1, count + 1),
-        "x_px": ellipse.x,
-        "y_px": ellipse.y,
+        "x_px": x,
+        "y_px": y,
         "axon_area_um2": axon_px * size**2,
         "axon_perimeter_um": axon_perimeter * size,
         "axon_diameter_um": axon_diameter * size,
-        "axon_minor_axis_um": ellipse.minor * size,
-        "axon_major_axis_um": ellipse.major * size,
+        "axon_minor_axis_um": minor * size,
+        "axon_major_axis_um": major * size,
         "fiber_area_um2": fiber_px * size**2,
         "fiber_perimeter_um": perimeters(found.labels, count) * size,
         "fiber_diameter_um": fiber_diameter * size,

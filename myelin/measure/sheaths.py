@@ -9,7 +9,7 @@ from myelin.measure.axons import MIN_SHAPE_PX, VACUOLE_AREA
 from myelin.pixels.components import label_regions
 from myelin.pixels.hulls import convex_hulls
 from myelin.pixels.labels import LabelImage, RunColumns, find_runs, row_bands
-from myelin.pixels.regions import crop, edge_pixels, ellipses, enclosed, touched_sides
+from myelin.pixels.regions import CROSS, crop, edge_pixels, ellipses, touched_sides
 
 # Bands of a cluster that is split overlap by this many rows, and at least by this many heights of
 # the tallest axon.
@@ -61,19 +61,11 @@ def split_fibers(myelin: np.ndarray, axons: LabelImage) -> tuple[LabelImage, np.
     pieces = boxes[(owner == 0) & (boxes[:, 4] > 0)]
     owner[shared] = 0
     parts = [clusters.renumbered(owner).runs]
-    overlap = max(OVERLAP_PX, OVERLAP_AXONS * tallest(axons))
+    overlap = max(OVERLAP_PX, OVERLAP_AXONS * axons.boxes()[:, 3].max())
     for index in shared:
         window = crop(boxes[index], 1, myelin.shape)
         parts += split_cluster(clusters, index, window, axons, overlap)
     return LabelImage.from_runs(parts, myelin.shape), pieces
-
-
-def tallest(labels: LabelImage) -> int:
-    """Return the rows of the tallest region, 0 without any."""
-    top, bottom = np.zeros((2, labels.count + 1), np.int64)
-    top[labels.number[::-1]] = labels.row[::-1]  # the last one written, a region's first row, stays
-    bottom[labels.number] = labels.row
-    return int((bottom - top).max(initial=-1)) + 1
 
 
 def split_cluster(
@@ -149,9 +141,9 @@ def find_holes(
     holes = np.append(False, small)
     if small.any():
         numbers = np.cumsum(holes) * holes
-        hole = ellipses(axons.renumbered(numbers), axon_px[small])
-        fiber = ellipses(fibers.renumbered(numbers), fiber_px[small])
-        off_centre = np.hypot(hole.x - fiber.x, hole.y - fiber.y)
+        x, y, *_ = ellipses(axons.renumbered(numbers), axon_px[small])
+        middle_x, middle_y, *_ = ellipses(fibers.renumbered(numbers), fiber_px[small])
+        off_centre = np.hypot(x - middle_x, y - middle_y)
         holes[holes] = off_centre > MIN_OFF_CENTRE * np.sqrt(fiber_px[small] / np.pi)
     return holes
 
@@ -259,14 +251,21 @@ def fill_vacuoles(
         Numbers 1 to n.
     """
     max_px = VACUOLE_AREA * axon_px
+    areas = boxes[:, 4]
+    possible = (areas > 0) & (areas <= max_px.max(initial=0))
     places, numbers = [], []
-    for index, pixels, inside, around in enclosed(holes, boxes, fibers, max_px.max(initial=0)):
+    for index in np.flatnonzero(possible & (touched_sides(boxes, fibers.shape) == 0)):
+        window = crop(boxes[index], 1, fibers.shape)
+        hole = (holes[window] == index).view(np.uint8)
+        here = fibers[window]
+        inside, around = here[hole > 0], here[cv2.dilate(hole, CROSS) > hole]
         fiber = around[0]
-        if fiber == 0 or (around != fiber).any() or boxes[index, 4] > max_px[fiber - 1]:
+        if fiber == 0 or (around != fiber).any() or areas[index] > max_px[fiber - 1]:
             continue
         # A hole can hold the axon of an open ring, its own fiber's or another's.
         if ((inside == 0) | (inside == fiber)).all():
-            places.append(pixels[inside == 0])
+            rows, cols = np.nonzero((hole > 0) & (here == 0))
+            places.append((rows + window[0].start) * fibers.shape[1] + cols + window[1].start)
             numbers.append(fiber)
     return fibers.with_pixels(places, numbers)
 

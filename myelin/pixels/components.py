@@ -19,29 +19,24 @@ def label_regions(mask: np.ndarray, connectivity: int) -> tuple[LabelImage, np.n
     labels : LabelImage
         1 to n in the order of OpenCV, about that of their first pixels.
     boxes : int64 array, (n + 1, 5)
-        x, y, width, height and area of each; row 0 has area 0.
+        As from `LabelImage.boxes`.
     """
-    parts, boxes, pairs = [], [np.zeros((1, 5), np.int64)], []
-    above, count = np.zeros(mask.shape[1], np.int32), 0
+    parts, pairs = [], []
+    above, count = np.zeros(mask.shape[1], np.int32), np.int32(0)
     for rows in row_bands(mask.shape):
-        _, array, found, _ = cv2.connectedComponentsWithStats(
-            np.ascontiguousarray(mask[rows]).view(np.uint8),
-            connectivity=connectivity,
-            ltype=cv2.CV_32S,
+        found, array = cv2.connectedComponents(
+            np.ascontiguousarray(mask[rows]).view(np.uint8), connectivity=connectivity
         )
         number, *place = find_runs(array, rows.start)
-        parts.append((number + np.int32(count), *place))
-        found[:, cv2.CC_STAT_TOP] += rows.start
-        boxes.append(found[1:])
-        first, last = (np.where(row > 0, row + np.int32(count), 0) for row in (array[0], array[-1]))
+        parts.append((number + count, *place))
+        first, last = (np.where(row > 0, row + count, 0) for row in (array[0], array[-1]))
         pairs.append(touching_pairs(above, first, connectivity))
         above = last
-        count += len(found) - 1
-    labels, boxes = LabelImage.from_runs(parts, mask.shape), np.concatenate(boxes).astype(np.int64)
-    if len(parts) == 1:
-        return labels, boxes
-    numbers = joined_numbers(np.concatenate(pairs, axis=1), len(boxes))
-    return labels.renumbered(numbers), joined_boxes(boxes, numbers)
+        count += np.int32(found - 1)
+    labels = LabelImage.from_runs(parts, mask.shape)
+    if len(parts) > 1:
+        labels = labels.renumbered(joined_numbers(np.concatenate(pairs, axis=1), count + 1))
+    return labels, labels.boxes()
 
 
 def touching_pairs(above: np.ndarray, below: np.ndarray, connectivity: int) -> np.ndarray:
@@ -65,14 +60,3 @@ def joined_numbers(pairs: np.ndarray, count: int) -> np.ndarray:
     # Number the components in the order of their first regions.
     _, first, component = np.unique(component, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[component]
-
-
-def joined_boxes(boxes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Return the boxes of regions after regions with the same new number were joined."""
-    count = numbers.max(initial=0) + 1
-    first = np.full((count, 2), np.iinfo(np.int64).max)
-    last, areas = np.zeros((count, 2), np.int64), np.zeros(count, np.int64)
-    np.minimum.at(first, numbers, boxes[:, :2])
-    np.maximum.at(last, numbers, boxes[:, :2] + boxes[:, 2:4])
-    np.add.at(areas, numbers, boxes[:, 4])
-    return np.concatenate([first, last - first, areas[:, None]], axis=1)

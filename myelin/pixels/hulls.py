@@ -3,19 +3,26 @@
 import cv2
 import numpy as np
 
-from myelin.pixels.labels import LabelImage
-
-Corners = tuple[np.ndarray, np.ndarray, np.ndarray]  # region, x, y of each corner of hulls
+from myelin.pixels.labels import LabelImage, position_within
 
 
-def convex_hulls(labels: LabelImage) -> dict[int, np.ndarray]:
-    """Return {number: corners of the convex hull of its pixels' centres} of all regions."""
+def convex_hulls(labels: LabelImage, edges: bool = False) -> dict[int, np.ndarray]:
+    """Return {number: corners of the convex hull, int32 (corners, 1, 2)} of all regions.
+
+    The hulls are those of the centres of pixels; with `edges`, of the midpoints of pixels' edges,
+    in doubled coordinates, in which they are integers.
+    """
     order = np.argsort(labels.number, kind="stable")
-    ends = [np.stack([column, labels.row], axis=1)[order] for column in (labels.first, labels.last)]
-    points = np.stack(ends, axis=1).reshape(-1, 2).astype(np.int32)
+    ends = np.stack([labels.first, labels.row, labels.last, labels.row], axis=1)[order]
+    if edges:  # the outer, the top and the bottom edge of the first and of the last pixel
+        shifts = ([-1, 0, 1, 0], [0, -1, 0, -1], [0, 1, 0, 1])
+        ends = np.hstack([2 * ends + shift for shift in shifts])
     numbers, start = np.unique(labels.number[order], return_index=True)
-    parts = np.split(points, 2 * start[1:]) if len(numbers) else []
-    return {int(number): cv2.convexHull(part) for number, part in zip(numbers, parts, strict=True)}
+    parts = np.split(ends.astype(np.int32), start)[1:]  # nothing lies before the first region
+    return {
+        int(number): cv2.convexHull(part.reshape(-1, 2))
+        for number, part in zip(numbers, parts, strict=True)
+    }
 
 
 def hull_areas(labels: LabelImage) -> np.ndarray:
@@ -28,82 +35,25 @@ def hull_areas(labels: LabelImage) -> np.ndarray:
     float array, (regions that have a pixel,)
         In the order of their numbers.
     """
-    if not len(labels.number):
+    hulls = convex_hulls(labels, edges=True)
+    if not hulls:
         return np.zeros(0)
-    owner, y, x_left = outer_corners(labels, "left")
-    cuts_left = cut_rows(owner, y, x_left)
-    cuts_right = cut_rows(*outer_corners(labels, "right"))
+    lengths = np.array([len(hull) for hull in hulls.values()])
+    corners = np.concatenate(list(hulls.values()))[:, 0].astype(np.int64)
+    next_corner = np.arange(1, len(corners) + 1)
+    next_corner[np.cumsum(lengths) - 1] -= lengths
+    (x, y), (dx, dy) = corners.T, (corners[next_corner] - corners).T
+    # Rows of pixel centres that each edge of a hull cuts; horizontal edges lie between rows.
+    first = (np.minimum(y, y + dy) + 1) // 2
+    crossed = np.maximum(y, y + dy) // 2 - first + 1
+    edge = np.repeat(np.arange(len(corners)), crossed)
+    row = first[edge] + position_within(crossed)
+    column = (x[edge] + (2 * row - y[edge]) * dx[edge] / dy[edge]) / 2
     # The rows of all hulls lie in one long array, one hull after the other.
-    change = np.flatnonzero(np.diff(owner)) + 1
-    begin, end = np.append(0, change), np.append(change, len(owner)) - 1
-    top, bottom = (y[begin] + 1) // 2, y[end] // 2
-    heights = bottom - top + 1
-    start = np.cumsum(heights) - heights
-    row_of = np.zeros(owner.max() + 1, np.int64)  # where row 0 of the image would lie for a region
-    row_of[owner[begin]] = start - top
-    left, right = np.full(heights.sum(), np.inf), np.full(heights.sum(), -np.inf)
-    whose, row, cut = cuts_left
-    np.minimum.at(left, row_of[whose] + row, cut)
-    whose, row, cut = cuts_right
-    np.maximum.at(right, row_of[whose] + row, cut)
-    widths = np.floor(right + 1e-9) - np.ceil(left - 1e-9) + 1
-    return np.add.reduceat(widths, start)
-
-
-def outer_corners(labels: LabelImage, side: str) -> Corners:
-    """Return the corners of the regions' hulls on their left or right side, from top to bottom.
-
-    The hull's points are the midpoints of the edges of the outermost pixel of each row, here on
-    the left, in doubled coordinates, in which they are integers (pixel centres are even):
-
-              x - 1   x
-        y - 1         o---   top edge
-        y       o            left edge
-        y + 1         o---   bottom edge
-
-    Returns
-    -------
-    owner, y, x : int64 arrays, (corners,)
-        Region, and doubled row and column of each corner.
-    """
-    order = np.argsort(labels.number, kind="stable")
-    owner, row = labels.number[order].astype(np.int64), labels.row[order].astype(np.int64)
-    outermost = np.append(True, (np.diff(owner) != 0) | (np.diff(row) != 0))  # of a row's runs
-    if side == "right":
-        outermost = np.append(outermost[1:], True)
-    column = (labels.first if side == "left" else labels.last)[order][outermost].astype(np.int64)
-    outward = -1 if side == "left" else 1  # x is mirrored on the left: larger is further out
-    owner = np.repeat(owner[outermost], 3)
-    x = (outward * 2 * column[:, None] + [0, 1, 0]).ravel()
-    y = (2 * row[outermost][:, None] + [-1, 0, 1]).ravel()
-    # The bottom edge of a row is the top edge of the next: the outer of the two midpoints stays.
-    again = np.flatnonzero((owner[1:] == owner[:-1]) & (y[1:] == y[:-1])) + 1
-    x[again - 1] = np.maximum(x[again - 1], x[again])
-    owner, y, x = (np.delete(values, again) for values in (owner, y, x))
-    while True:
-        # A corner lies outside the line between its neighbours; the first and last point stay.
-        kept = np.ones(len(x), bool)
-        before = (x[1:-1] - x[:-2]) * (y[2:] - y[1:-1])
-        after = (x[2:] - x[1:-1]) * (y[1:-1] - y[:-2])
-        kept[1:-1] = (before > after) | (owner[1:-1] != owner[:-2]) | (owner[1:-1] != owner[2:])
-        if kept.all():
-            return owner, y, outward * x
-        owner, y, x = owner[kept], y[kept], x[kept]
-
-
-def cut_rows(owner: np.ndarray, y: np.ndarray, x: np.ndarray) -> Corners:
-    """Return where the lines between corners of `outer_corners` cut the rows of pixel centres.
-
-    Returns
-    -------
-    owner, row : int64 arrays, (cuts,)
-    column : float array, (cuts,)
-        Not doubled.
-    """
-    line = np.flatnonzero(owner[1:] == owner[:-1])
-    top = (y[line] + 1) // 2
-    crossed = y[line + 1] // 2 - top + 1
-    row = np.repeat(top - np.cumsum(crossed) + crossed, crossed) + np.arange(crossed.sum())
-    line = np.repeat(line, crossed)
-    slope = (x[line + 1] - x[line]) / (y[line + 1] - y[line])
-    return owner[line], row, (x[line] + (2 * row - y[line]) * slope) / 2
+    top, height = labels.boxes()[list(hulls), 1::2].T
+    start = np.cumsum(height) - height
+    place = np.repeat(start - top, lengths)[edge] + row
+    left, right = np.full(height.sum(), np.inf), np.full(height.sum(), -np.inf)
+    np.minimum.at(left, place, column)
+    np.maximum.at(right, place, column)
+    return np.add.reduceat(np.floor(right + 1e-9) - np.ceil(left - 1e-9) + 1, start)

@@ -58,6 +58,11 @@ def join_touching(runs: RunColumns) -> RunColumns:
     return number[begins], row[begins], first[begins], last[ends]
 
 
+def position_within(lengths: np.ndarray) -> np.ndarray:
+    """Return 0 to n - 1 for each length n, one after the other."""
+    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
 @dataclass
 class LabelImage:
     """A label image, stored as run lengths in the order of their pixels, row by row.
@@ -174,6 +179,22 @@ class LabelImage:
         areas = np.bincount(self.number, weights=lengths, minlength=count + 1)
         return areas[1:].astype(np.int64)
 
+    def boxes(self) -> np.ndarray:
+        """Return x, y, width, height and area of each region, int64 (highest number + 1, 5).
+
+        Row 0, and the rows of numbers without a pixel, are 0.
+        """
+        left, top, right, bottom = np.zeros((4, self.count + 1), np.int64)
+        number, row, first, last = (column.astype(np.int64) for column in self.runs)
+        left[number] = first
+        np.minimum.at(left, number, first)
+        np.maximum.at(right, number, last)
+        bottom[number] = row  # of several rows, the last one written stays
+        top[number[::-1]] = row[::-1]
+        areas = np.append(0, self.areas())
+        exists = areas > 0
+        return np.stack([left, top, right - left + exists, bottom - top + exists, areas], axis=1)
+
     def sums(self, weights: np.ndarray, count: int) -> np.ndarray:
         """Return the sum of `weights`, uint8 or bool (rows, cols), over each region 1 to `count`.
 
@@ -196,13 +217,6 @@ class LabelImage:
         run = np.searchsorted(self.row * self.shape[1] + self.first, place, "right") - 1
         inside = place <= self.row[run] * self.shape[1] + self.last[run]
         return self.number[run] * (inside & (run >= 0))
-
-    def pixels_of(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return rows and columns of the pixels of a region."""
-        row, first, last = (part[self.number == number] for part in self.runs[1:])
-        length = last - first + 1
-        column = np.arange(length.sum()) + np.repeat(first - np.cumsum(length) + length, length)
-        return np.repeat(row, length), column
 
     def keep(self, wanted: np.ndarray) -> LabelImage:
         """Return the regions whose numbers are True in `wanted`, bool (numbers,)."""
@@ -237,15 +251,6 @@ class LabelImage:
         row, column = np.divmod(place, self.shape[1])
         added = tuple(part.astype(np.int32) for part in (number[::-1][index], row, column, column))
         return LabelImage.from_runs([self.runs, added], self.shape)
-
-    def painted_over(self, above: LabelImage) -> LabelImage:
-        """Return the label image with the regions of another of the same size over it."""
-
-        def painted(rows: slice) -> RunColumns:
-            upper = above[rows]
-            return find_runs(np.where(upper != 0, upper, self[rows]), rows.start)
-
-        return LabelImage.from_runs(map(painted, row_bands(self.shape)), self.shape)
 
 
 def shared_pixels(one: LabelImage, other: LabelImage) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from myelin.pixels.labels import position_within
+
 # Rings may cross rows this many times per pixel of the image; those of `trace` do twice at most.
 MAX_CROSSINGS = 8
 
@@ -47,7 +49,7 @@ def trace(labels: np.ndarray) -> dict[int, list[Polygon]]:
     polygons = {}
     for part, ring in rings_around(parts):
         polygon = polygons.setdefault(part, [])
-        polygon.insert(0 if is_outer(ring) else len(polygon), ring)
+        polygon.insert(0 if signed_area(ring) > 0 else len(polygon), ring)  # outer or hole
     regions = {}
     for part, place in zip(*np.unique(parts, return_index=True), strict=True):
         if part:
@@ -152,11 +154,6 @@ def signed_area(ring: np.ndarray) -> float:
     return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
 
 
-def is_outer(ring: np.ndarray) -> bool:
-    """Return whether a ring of `trace` is an outer one, which runs clockwise on the screen."""
-    return signed_area(ring) > 0
-
-
 # ---------------------------------------------------------------- from outlines to pixels
 
 
@@ -200,11 +197,6 @@ def fill(rings: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
     # Within a row, pixels from every odd cut to the next one are inside.
     first, last, row = column[order][::2], column[order][1::2], row[order][::2]
     return np.repeat(row * shape[1] + first, last - first) + position_within(last - first)
-
-
-def position_within(lengths: np.ndarray) -> np.ndarray:
-    """Return 0 to n - 1 for each length n, one after the other."""
-    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
 def paint(

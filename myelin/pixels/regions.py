@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -31,7 +29,7 @@ def crop(box: np.ndarray, margin: int, shape: tuple[int, int]) -> tuple[slice, s
 
 
 def edge_pixels(labels: LabelImage, count: int, tissue: np.ndarray | None = None) -> np.ndarray:
-    """Return how many pixels of each region 0 to `count` lie on the edge of the image.
+    """Return how many pixels of each region 1 to `count` lie on the edge of the image.
 
     With `tissue`, bool (rows, cols): how many lie at the edge of the tissue.
     """
@@ -39,13 +37,10 @@ def edge_pixels(labels: LabelImage, count: int, tissue: np.ndarray | None = None
     if tissue is not None:
         inner = cv2.erode(tissue.view(np.uint8), CROSS, borderValue=0) > 0
         return np.bincount(labels.numbers_on(tissue & ~inner), minlength=count + 1)
-    edge = [
-        labels[:1],
-        labels[max(rows - 1, 1) :],
-        labels[1 : rows - 1, :1],
-        labels[1 : rows - 1, max(cols - 1, 1) :],
-    ]
-    return np.bincount(np.concatenate([part.ravel() for part in edge]), minlength=count + 1)
+    length = labels.last - labels.first + 1
+    at_sides = np.minimum((labels.first == 0).astype(int) + (labels.last == cols - 1), length)
+    on_edge = np.where((labels.row == 0) | (labels.row == rows - 1), length, at_sides)
+    return np.bincount(labels.number, weights=on_edge, minlength=count + 1)
 
 
 def touched_sides(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -84,39 +79,6 @@ def touching(labels: LabelImage, others: LabelImage | np.ndarray, near: np.ndarr
         grown = cv2.dilate(seen.view(np.uint8), near)[above:][: rows.stop - rows.start]
         found[labels[rows][grown > 0]] = True
     return found
-
-
-def enclosed(
-    holes: LabelImage, boxes: np.ndarray, labels: LabelImage, max_px: int
-) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield small regions that do not touch the edge of the image, with the labels around them.
-
-    Parameters
-    ----------
-    holes : LabelImage
-    boxes : int64 array, (m + 1, 5)
-        Their boxes, see `components.label_regions`; those with area 0 are passed over.
-    labels : LabelImage
-    max_px : int
-        Largest area.
-
-    Yields
-    ------
-    index : int
-    pixels : int array, (k,)
-        row * cols + col of the region's pixels.
-    inside, around : int32 arrays, (k,) and (l,)
-        Labels of these pixels, and of their 4-neighbours outside the region.
-    """
-    areas = boxes[:, 4]
-    wanted = (areas > 0) & (areas <= max_px) & (touched_sides(boxes, labels.shape) == 0)
-    for index in np.flatnonzero(wanted):
-        window = crop(boxes[index], 1, labels.shape)
-        hole = (holes[window] == index).view(np.uint8)
-        rows, cols = np.nonzero(hole)
-        pixels = (rows + window[0].start) * labels.shape[1] + cols + window[1].start
-        part = labels[window]
-        yield index, pixels, part[hole > 0], part[cv2.dilate(hole, CROSS) > hole]
 
 
 def round_holes(mask: np.ndarray, min_px: float) -> np.ndarray:
@@ -202,26 +164,22 @@ def border_codes(labels: LabelImage, rows: slice) -> tuple[np.ndarray, np.ndarra
     return number, code
 
 
-@dataclass
-class Ellipses:
-    """Ellipses with the same second moments as regions, like scikit-image's `regionprops`.
+def ellipses(labels: LabelImage, areas: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return ellipses with the same second moments as regions, like scikit-image's `regionprops`.
 
-    Attributes
+    Parameters
     ----------
+    labels : LabelImage
+        Numbers 1 to n.
+    areas : int array, (n,)
+
+    Returns
+    -------
     x, y : float arrays, (n,)
         Centroids, px from the centre of the top left pixel.
     minor, major : float arrays, (n,)
         Full axes, px.
     """
-
-    x: np.ndarray
-    y: np.ndarray
-    minor: np.ndarray
-    major: np.ndarray
-
-
-def ellipses(labels: LabelImage, areas: np.ndarray) -> Ellipses:
-    """Return the ellipse of each region 1 to n, from the regions' areas, (n,)."""
     owner = labels.number - 1
     row, first, last = (part.astype(np.int64) for part in labels.runs[1:])
     length = last - first + 1
@@ -237,5 +195,4 @@ def ellipses(labels: LabelImage, areas: np.ndarray) -> Ellipses:
     yy = mean(length * dy * dy)
     xy = mean(length * dx * dy)
     middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
-    minor, major = 4 * np.sqrt(np.maximum(middle - half, 0)), 4 * np.sqrt(middle + half)
-    return Ellipses(x, y, minor, major)
+    return x, y, 4 * np.sqrt(np.maximum(middle - half, 0)), 4 * np.sqrt(middle + half)

@@ -32,12 +32,15 @@ def test_measures_of_regions_equal_scikit_image(noise):
     assert areas.tolist() == [region.area for region in props]
     assert hull_areas(noise).tolist() == [region.area_convex for region in props]
     assert perimeters(noise, len(props)) == pytest.approx([region.perimeter for region in props])
-    found = ellipses(noise, areas)
-    assert found.x == pytest.approx([region.centroid[1] for region in props])
-    assert found.y == pytest.approx([region.centroid[0] for region in props])
-    assert found.major**2 == pytest.approx([16 * r.inertia_tensor_eigvals[0] for r in props])
-    minor = [16 * region.inertia_tensor_eigvals[1] for region in props]
-    assert found.minor**2 == pytest.approx(minor, abs=1e-9)
+    boxes = noise.boxes()[1:]
+    corners = np.concatenate([boxes[:, 1::-1], boxes[:, 1::-1] + boxes[:, 3:1:-1]], axis=1)
+    assert corners.tolist() == [list(region.bbox) for region in props]
+    x, y, minor, major = ellipses(noise, areas)
+    assert np.stack([y, x], axis=1) == pytest.approx(
+        np.array([region.centroid for region in props])
+    )
+    axes = np.array([region.inertia_tensor_eigvals for region in props]).T
+    assert 16 * axes == pytest.approx(np.stack([major, minor]) ** 2, abs=1e-9)
 
 
 def test_chosen_regions_keep_their_measures_under_new_numbers(noise):
@@ -73,26 +76,22 @@ def test_windows_are_those_of_the_array(numbers, band_rows, monkeypatch):
     assert labels[:4].dtype == np.int32
 
 
-def test_pixels_are_found_by_place_by_number_and_by_mask(numbers):
+def test_pixels_are_found_by_place_and_by_mask(numbers):
     labels = LabelImage.from_array(numbers)
     row, column = np.mgrid[:40, :70].reshape(2, -1)
     np.testing.assert_array_equal(labels.at(row, column), numbers.ravel())
-    np.testing.assert_array_equal(np.stack(labels.pixels_of(2)), np.nonzero(numbers == 2))
     np.testing.assert_array_equal(labels.numbers_on(numbers > 1), numbers[numbers > 1])
     weights = np.random.default_rng(1).integers(0, 255, numbers.shape, np.uint8)
     assert labels.sums(weights, 2).tolist() == [weights[numbers == i].sum() for i in (1, 2)]
 
 
-def test_pixels_are_added_and_regions_painted_over(numbers):
+def test_pixels_are_added(numbers):
     places = [np.flatnonzero(numbers == number) for number in (0, 1, 2)]
     labels = LabelImage.from_array(numbers * (numbers == 1))
     twice = places[2][:50]  # of a pixel that occurs twice, the later number counts
     found = labels.with_pixels([twice, places[0], places[2]], np.array([9, 7, 2]))
     np.testing.assert_array_equal(found[:], np.choose(numbers, [7, 1, 2]))
     assert found.number.shape == LabelImage.from_array(numbers + 1).number.shape
-    above = np.roll(numbers, 5, axis=0) // 2
-    painted = LabelImage.from_array(numbers).painted_over(LabelImage.from_array(above))
-    np.testing.assert_array_equal(painted[:], np.where(above, above, numbers))
 
 
 @pytest.mark.parametrize("connectivity", [4, 8])
