@@ -1,16 +1,11 @@
 """Microscopes' own formats, through libraries that are installed only where they are needed.
 
-    .czi  czifile      Zeiss             .nd2   nd2     Nikon
-    .lif  liffile      Leica             .zarr  zarr    OME-Zarr, a folder
-
 All four are BSD or MIT licensed. `.svs` of Aperio is TIFF, see `tiff_planes`.
 """
 
 import contextlib
 import importlib
 import logging
-import math
-import struct
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,19 +15,14 @@ from types import ModuleType
 import numpy as np
 
 from myelin.images.pixel_size import MICRONS, is_possible
-from myelin.images.plane_selection import NAMES, chosen, part
+from myelin.images.plane_selection import chosen_plane, pop_chosen
 from myelin.runtime.cli import UserError
 
 SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
-# Library that reads each of the microscopes' own formats; .zarr is a folder.
+# Library that reads each of the microscopes' own formats: Zeiss, Leica, Nikon, and OME-Zarr, a
+# folder.
 LIBRARIES = {".czi": "czifile", ".lif": "liffile", ".nd2": "nd2", ".zarr": "zarr"}
 TITLES = {".czi": "CZI", ".lif": "LIF", ".nd2": "ND2", ".zarr": "OME-Zarr"}
-# Zarr unpacks with the codec that its metadata name; of those it knows, only these run no code.
-CODECS = set(
-    """blosc zlib gzip zstd lz4 bz2 lzma delta shuffle bytes transpose crc32c bitround fletcher32
-    sharding_indexed packbits""".split()
-)
-MAX_CHUNK_VALUES = 2**26  # 8192 x 8192: a chunk is unpacked whole, however little of it is read
 for library in LIBRARIES.values():  # damage is an error line of ours
     logging.getLogger(library).setLevel(logging.CRITICAL)
 
@@ -97,103 +87,74 @@ def open_planes(path: Path, take: dict) -> Iterator[tuple[Planes, dict]]:
     UserError
         The library is not installed, or there are several images and no choice between them.
     """
-    library = library_for(path)
     openers = {".czi": open_czi, ".lif": open_lif, ".nd2": open_nd2, ".zarr": open_zarr}
+    library, left = library_for(path), dict(take)
+
+    def choose(name: str, count: int) -> int:
+        return pop_chosen(path, name, count, left)
+
     with contextlib.ExitStack() as files:
         files.enter_context(warnings.catch_warnings(action="ignore"))  # damage is an error line
-        counts, select = openers[path.suffix.lower()](library, path, files)
-        planes = select(**chosen(path, counts, part(take, *counts)))
-        names = {
-            letter: NAMES.get(letter, letter) for letter in planes.sizes if letter not in "YXS"
-        }
-        inner = {name: planes.sizes[letter] for letter, name in names.items()}
-        at = chosen(path, inner, {name: take[name] for name in take if name not in counts})
-        yield planes, {axis: at[name] for axis, name in names.items()}
+        planes = openers[path.suffix.lower()](library, path, files, choose)
+        yield planes, chosen_plane(path, planes.sizes, left)
 
 
 def library_for(path: Path) -> ModuleType:
     """Return the library that reads a file's format, imported."""
     name = LIBRARIES[path.suffix.lower()]
-    instead = "or save the image as TIFF, for example with Fiji"
     try:
         library = importlib.import_module(name)
     except ImportError:
         raise UserError(
-            f"{path}: needs {name}, which is not installed, run pip install {name}, {instead}"
+            f"{path}: needs {name}, which is not installed, run pip install {name}, or save the "
+            "image as TIFF, for example with Fiji"
         ) from None
     if name == "czifile" and not hasattr(library.CziFile, "scenes"):
         raise UserError(
-            f"{path}: needs czifile of 2026, which is for Python 3.12 or newer, run it there, "
-            f"{instead}"
+            f"{path}: needs czifile of 2026, which is for Python 3.12 or newer, run it there, or "
+            "save the image as TIFF, for example with Fiji"
         )
     return library
 
 
 # ---------------------------------------------------------------- one opener for each format
 #
-# Each takes the library, the path, and an ExitStack that closes what is opened. It returns how many
-# images and sizes of them there are, {name: count}, and a function that takes {name: index} and
-# returns the `Planes`.
+# `files` closes what is opened; `choose` takes the name and the number of the images in the file
+# and returns the index of the chosen one.
 
-Opened = tuple[dict, Callable[..., Planes]]
-
-
-def open_czi(czifile: ModuleType, path: Path, files: contextlib.ExitStack) -> Opened:
-    """Open a CZI file: its scenes."""
-    check_czi(path)
-    file = files.enter_context(czifile.CziFile(path))
-    scenes = [file.scenes[key] for key in file.scenes]
-
-    def select(series: int) -> Planes:
-        image = scenes[series]
-        starts = dict(zip(image.dims, image.start, strict=True))
-
-        def read(place: dict) -> np.ndarray:
-            return image(**{letter: starts[letter] + k for letter, k in place.items()}).asarray()
-
-        return Planes(dict(image.sizes), image.dtype, image.mpp, read)
-
-    return {"series": len(scenes)}, select
+Choose = Callable[[str, int], int]
 
 
-def check_czi(path: Path) -> None:
-    """Raise a ValueError if a CZI file's directory claims more than the file holds.
+def open_czi(
+    czifile: ModuleType, path: Path, files: contextlib.ExitStack, choose: Choose
+) -> Planes:
+    """Open one scene of a CZI file."""
+    scenes = files.enter_context(czifile.CziFile(path)).scenes
+    image = scenes[list(scenes)[choose("series", len(scenes))]]
+    starts = dict(zip(image.dims, image.start, strict=True))
 
-    czifile reads as many entries as a damaged count says. The directory's place is at 84 in the
-    file, its count at 32 in the directory.
-    """
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        file.seek(84)
-        (place,) = struct.unpack("<Q", file.read(8))
-        file.seek(min(place + 32, size))
-        (count,) = struct.unpack("<i", file.read(4))
-    if not 0 <= count * 32 <= size:  # the least bytes of an entry
-        raise ValueError(f"{count:,} blocks in its directory")
+    def read(place: dict) -> np.ndarray:
+        return image(**{letter: starts[letter] + k for letter, k in place.items()}).asarray()
+
+    return Planes(dict(image.sizes), image.dtype, image.mpp, read)
 
 
-def open_lif(liffile: ModuleType, path: Path, files: contextlib.ExitStack) -> Opened:
-    """Open a LIF file: its images."""
+def open_lif(
+    liffile: ModuleType, path: Path, files: contextlib.ExitStack, choose: Choose
+) -> Planes:
+    """Open one image of a LIF file."""
     with open(path, "rb") as file:
         if file.read(4) != b"\x70\0\0\0":  # Leica's other formats name further files
             raise ValueError("not a LIF file")
     images = files.enter_context(liffile.LifFile(path)).images
-
-    def select(series: int) -> Planes:
-        image = images[series]
-        steps = [np.diff(image.coords[axis][:2]) for axis in "XY" if axis in image.coords]
-        sizes = tuple(1e6 * float(step[0]) for step in steps)
-        return Planes(
-            dict(image.sizes),
-            image.dtype,
-            sizes if len(sizes) == 2 else None,
-            lambda place: image.frame(**place),
-        )
-
-    return {"series": len(images)}, select
+    image = images[choose("series", len(images))]
+    steps = [np.diff(image.coords[axis][:2]) for axis in "XY" if axis in image.coords]
+    sizes = tuple(1e6 * float(step[0]) for step in steps)
+    known = sizes if len(sizes) == 2 else None
+    return Planes(dict(image.sizes), image.dtype, known, lambda place: image.frame(**place))
 
 
-def open_nd2(nd2: ModuleType, path: Path, files: contextlib.ExitStack) -> Opened:
+def open_nd2(nd2: ModuleType, path: Path, files: contextlib.ExitStack, _: Choose) -> Planes:
     """Open an ND2 file; its positions are an axis."""
     file = files.enter_context(nd2.ND2File(path))
     sizes = dict(file.sizes)
@@ -208,64 +169,37 @@ def open_nd2(nd2: ModuleType, path: Path, files: contextlib.ExitStack) -> Opened
             raise ValueError("no pixels, or cut short")
         return pixels[place["C"]] if "C" in place else pixels
 
-    def select() -> Planes:
-        known = None
-        with contextlib.suppress(Exception):  # nd2 raises anything if metadata are missing
-            volume = file.metadata.channels[0].volume
-            known = volume.axesCalibration[:2] if all(volume.axesCalibrated[:2]) else None
-        return Planes(sizes, file.dtype, known, read)
-
-    return {}, select
+    known = None
+    with contextlib.suppress(Exception):  # nd2 raises anything if metadata are missing
+        volume = file.metadata.channels[0].volume
+        known = volume.axesCalibration[:2] if all(volume.axesCalibrated[:2]) else None
+    return Planes(sizes, file.dtype, known, read)
 
 
-def open_zarr(zarr: ModuleType, path: Path, files: contextlib.ExitStack) -> Opened:
-    """Open an OME-Zarr folder, versions 0.4 and 0.5: the levels of its first multiscale image."""
+def open_zarr(zarr: ModuleType, path: Path, _: contextlib.ExitStack, choose: Choose) -> Planes:
+    """Open one level of the first image of an OME-Zarr folder, version 0.4 or 0.5."""
     store = zarr.storage.LocalStore(path, read_only=True)
     attributes = zarr.open_group(store, mode="r", use_consolidated=False).attrs.asdict()
     image = attributes.get("ome", attributes)["multiscales"][0]
+    level = image["datasets"][choose("level", len(image["datasets"]))]
+    array = zarr.open_array(store, path=level["path"], mode="r")
+    facts = array.metadata.to_dict()
+    packing = str([facts.get(name) for name in ("codecs", "filters", "compressor")])
+    if "pickle" in packing:  # the only codec of numcodecs that runs code of the file
+        raise ValueError(f"packed as {packing}")
     letters = [axis["name"].upper() for axis in image["axes"]]
 
-    def select(level: int) -> Planes:
-        data = image["datasets"][level]
-        array = zarr.open_array(store, path=data["path"], mode="r")
-        check_codecs(array)
-        sizes = dict(zip(letters, array.shape, strict=True))
+    def read(place: dict) -> np.ndarray:
+        return array[tuple(place.get(letter, slice(None)) for letter in letters)]
 
-        def read(place: dict) -> np.ndarray:
-            return array[tuple(place.get(letter, slice(None)) for letter in letters)]
-
-        return Planes(sizes, array.dtype, zarr_pixel_sizes(image, data), read)
-
-    return {"level": len(image["datasets"])}, select
+    sizes = dict(zip(letters, array.shape, strict=True))
+    return Planes(sizes, array.dtype, zarr_pixel_sizes(image, level), read)
 
 
-def check_codecs(array: object) -> None:
-    """Raise a ValueError if unpacking a Zarr array could run code or fill the memory."""
-    facts = array.metadata.to_dict()
-    names = set(codec_names([facts.get(name) for name in ("codecs", "filters", "compressor")]))
-    unknown = names - CODECS
-    if unknown or array.dtype.kind not in "uif":
-        raise ValueError(f"packed as {', '.join(sorted(unknown)) or array.dtype}")
-    chunk = math.prod(array.shards or array.chunks)
-    if chunk > MAX_CHUNK_VALUES:
-        raise ValueError(f"chunks of {chunk:,} values")
-
-
-def codec_names(metadata: object) -> Iterator[str]:
-    """Yield the name of each codec in Zarr's metadata; the codec of shards holds others."""
-    if isinstance(metadata, dict):
-        if {"name", "id"} & metadata.keys():
-            yield str(metadata.get("name", metadata.get("id"))).removeprefix("numcodecs.")
-        metadata = metadata.values()
-    if not isinstance(metadata, str | int | float | None):
-        for inner in metadata:
-            yield from codec_names(inner)
-
-
-def zarr_pixel_sizes(image: dict, data: dict) -> tuple[float, float] | None:
+def zarr_pixel_sizes(image: dict, level: dict) -> tuple[float, float] | None:
     """Return (x, y) in µm of a level of an OME-Zarr image, None if unknown."""
     factors: dict = {}
-    for source in (data, image):
+    for source in (level, image):
         for step in source.get("coordinateTransformations", ()):
             for axis, factor in zip(image["axes"], step.get("scale", ()), strict=False):
                 factors[axis["name"]] = factors.get(axis["name"], 1) * factor

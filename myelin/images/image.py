@@ -9,8 +9,7 @@ microscopes' own formats, see `formats`.
 
 import contextlib
 import json
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,8 +27,6 @@ from myelin.runtime.files import fsync_file, replacing
 # Larger images are refused before decoding: 23,000 x 23,000, more than any scan seen so far.
 MAX_PIXELS = 2**29
 MAX_CHANNELS = 4
-# Bytes of pixels that a byte of a file can hold: LZMA's best, above that of all other codecs.
-MAX_EXPANSION = 8000
 BAND_PX = 2**22  # scaled to 8 bits at a time
 # Fraction of a mask's pixels that may have other values, as an editor blends a few of them.
 MAX_STRAY_FRACTION = 2e-5
@@ -104,19 +101,13 @@ def read_record(path: str | Path, take: dict | None = None) -> ImageRecord:
     ------
     UserError
         The file cannot be read, holds several images with no choice between them, or claims more
-        pixels than `MAX_PIXELS` or than its bytes can hold.
+        pixels than `MAX_PIXELS`.
     """
-    path = Path(path)
-    return _record(path, take or {}, foreign_header if is_foreign(path) else read_header)
-
-
-def _record(path: Path, take: dict, read: Callable[[Path, dict], dict]) -> ImageRecord:
-    """Return the record of a header, after checking the size it claims."""
+    path, take = Path(path), take or {}
     with decoder_errors(path):
-        facts = read(path, take)
+        facts = foreign_header(path, take) if is_foreign(path) else read_header(path, take)
         channels = facts.pop("channels")
         rows, cols = facts["shape"]
-        size = path.stat().st_size if path.is_file() else math.inf  # Zarr omits constant chunks
         if min(rows, cols) < 1:
             raise ValueError(f"{rows} x {cols} pixels")
     if rows * cols > MAX_PIXELS or rows * cols * channels > MAX_CHANNELS * MAX_PIXELS:
@@ -124,8 +115,6 @@ def _record(path: Path, take: dict, read: Callable[[Path, dict], dict]) -> Image
             f"{path}: claims {rows} x {cols} pixels of {channels} values, the limit is "
             f"{MAX_PIXELS:,} pixels of {MAX_CHANNELS}, crop it, or remove it if that size is wrong"
         )
-    if rows * cols * channels * facts["bits"] > 8 * MAX_EXPANSION * size:
-        raise unreadable(path, f"cut short: it cannot hold {rows} x {cols} pixels")
     return ImageRecord(path, **facts, take=take)
 
 
@@ -201,18 +190,16 @@ def scale_to_uint8(image: np.ndarray, path: str | Path) -> np.ndarray:
     An image of one value becomes 0, or 255 where it is above 0, as an all-myelin mask needs.
     """
     kind = np.float32 if image.dtype.itemsize <= 2 else np.float64
-    with np.errstate(invalid="ignore"):  # of NaN, which is named below
+    with np.errstate(all="ignore"):  # NaN and infinity are named below
         low, high = kind(image.min()), kind(image.max())
-    if not np.isfinite([low, high]).all() or float(high) - float(low) > np.finfo(kind).max:
-        raise UserError(f"{path}: has NaN, infinite or huge pixels, replace them and save it again")
+        factor = 255 / (high - low)
     if low == high:
         return np.full(image.shape, 255 if high > 0 else 0, np.uint8)
-    tiny = float(high) - float(low) < 255 / float(np.finfo(kind).max)  # its inverse is infinite
+    if not 0 < factor < np.inf:
+        raise UserError(f"{path}: has NaN, infinite or huge pixels, replace them and save it again")
     scaled, step = np.empty(image.shape, np.uint8), max(BAND_PX // image.shape[1], 1)
     for row in range(0, len(image), step):
-        part = image[row : row + step].astype(kind) - low
-        part = part / (high - low) * 255 if tiny else part * (255 / (high - low))
-        scaled[row : row + step] = np.rint(part)
+        scaled[row : row + step] = np.rint((image[row : row + step].astype(kind) - low) * factor)
     return scaled
 
 
@@ -229,11 +216,10 @@ def read_mask(source: str | Path | ImageRecord) -> np.ndarray:
     Raises
     ------
     UserError
-        The file is no TIFF, PNG, JPEG or BMP of one image, or has more than two values.
+        The file cannot be read, see `read_record`, or has more than two values.
     """
-    record = source if isinstance(source, ImageRecord) else _record(Path(source), {}, read_header)
-    with decoder_errors(record.path):
-        stored = decode(record.path, record.take)
+    record = as_record(source)
+    stored = read_stored(record)
     image = to_grey(stored, record)
     lowest, highest = image.min(), image.max()
     if np.count_nonzero(image == lowest) + np.count_nonzero(image == highest) == image.size:

@@ -55,7 +55,7 @@ def square_size(path: str | Path, sizes_um: tuple[float, float]) -> float:
 def stated_sizes(
     tif: "TiffFile", series: int | None = None, shrinking: float = 1.0
 ) -> tuple[tuple[float, float] | None, str]:
-    """Return the pixel size that the metadata of a TIFF state.
+    """Return (x, y) in µm per pixel that the metadata of a TIFF state, or None, and their source.
 
     Resolution tags alone (72 or 96 dpi, say) are ignored: programs write them by habit.
 
@@ -66,13 +66,6 @@ def stated_sizes(
         Which image of the OME-XML; None for the first that has a pixel size.
     shrinking : float
         Factor by which a pixel is larger than stated, for a level of a pyramid.
-
-    Returns
-    -------
-    sizes : (float, float) or None
-        µm per pixel along x and y. None also where the metadata are damaged.
-    source : str
-        "OME-XML", "ImageJ tags", "Aperio" or "unknown".
     """
     sizes, source = None, "unknown"
     with contextlib.suppress(Exception):  # damaged tags raise anything
@@ -90,14 +83,7 @@ def stated_sizes(
 
 
 def ome_pixel_sizes(xml: str, series: int | None = None) -> tuple[float, float] | None:
-    """Return (x, y) in µm of an image in OME-XML, None if it has no pixel size.
-
-    Parameters
-    ----------
-    xml : str
-    series : int or None
-        Number of the image; None for the first that has a pixel size.
-    """
+    """Return (x, y) in µm of an image in OME-XML, None if it has no pixel size."""
     for place, pixels in enumerate(ElementTree.fromstring(xml).iterfind(".//{*}Pixels")):
         x = pixels.get("PhysicalSizeX")
         if x and series in (None, place):

@@ -35,11 +35,6 @@ def take_text(take: dict) -> str:
     return ",".join(f"{name}={number}" for name, number in sorted(take.items()))
 
 
-def part(take: dict, *names: str) -> dict:
-    """Return the part of a choice that concerns some names."""
-    return {name: take[name] for name in names if name in take}
-
-
 def add_take_option(parser: argparse.ArgumentParser) -> None:
     """Add `--take`."""
     parser.add_argument(
@@ -78,7 +73,9 @@ def chosen(path: str | Path, counts: dict, take: dict) -> dict:
             )
     several = {name: n for name, n in counts.items() if n > 1 and name not in ("level", *take)}
     if several:
-        found = ", ".join(counted(name, n) for name, n in several.items())
+        found = ", ".join(
+            count_of(n, name, "series" if name == "series" else None) for name, n in several.items()
+        )
         raise UserError(
             f"{path}: {found} in one file, choose with --take "
             f"{','.join(f'{name}=N' for name in several)}, or save the one you need as a file of "
@@ -87,15 +84,20 @@ def chosen(path: str | Path, counts: dict, take: dict) -> dict:
     return {name: take.get(name, 1) - 1 for name in counts}
 
 
-def counted(name: str, count: int) -> str:
-    """Return a count as a text."""
-    plural = name if name == "series" else f"{name}s"
-    return (
-        f"more than {MAX_PAGES:,} {plural}" if count > MAX_PAGES else count_of(count, name, plural)
-    )
+def pop_chosen(path: str | Path, name: str, count: int, take: dict) -> int:
+    """Return the chosen index along one axis, from 0; remove the axis from `take`."""
+    return chosen(path, {name: count}, {name: take.pop(name)} if name in take else {})[name]
+
+
+def chosen_plane(path: str | Path, sizes: dict, take: dict) -> dict:
+    """Return {letter: index from 0} of the axes other than Y, X and S (colours)."""
+    names = {letter: NAMES.get(letter, letter) for letter in sizes if letter not in "YXS"}
+    at = chosen(path, {name: sizes[letter] for letter, name in names.items()}, take)
+    return {letter: at[name] for letter, name in names.items()}
 
 
 def several_pages(path: str | Path, count: int) -> UserError:
     """Return the error for a file whose first page alone could be read."""
-    pages = counted("page", count)
-    return UserError(f"{path}: {pages} in one file, save each page as a file of its own")
+    return UserError(
+        f"{path}: {count_of(count, 'page')} in one file, save each page as a file of its own"
+    )

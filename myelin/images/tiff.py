@@ -14,6 +14,8 @@ from myelin.images.tiff_planes import pick_page
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
+COLOURS = ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE")
+JPEG = 7  # TIFF's number of the compression, whose codec turns YCbCr into RGB
 # Damaged files are reported in one error line of ours instead.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
@@ -35,8 +37,12 @@ def tiff_header(file: BinaryIO, take: dict) -> dict:
     with open_tiff(file) as tif:
         page, series, shrinking = pick_page(tif, file.name, take)
         sizes, source = stated_sizes(tif, series, shrinking)
-        check_colours(page)
-        check_length(page)
+        colours = getattr(page.photometric, "name", page.photometric)
+        if colours not in COLOURS and (colours, page.compression) != ("YCBCR", JPEG):
+            raise ValueError(f"colours as {colours}")
+        ends = [at + n for at, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        if not ends or max(ends) > tif.filehandle.size:
+            raise ValueError("cut short")
         return {
             "shape": (int(page.imagelength), int(page.imagewidth)),
             "bits": int(np.max(page.bitspersample)),
@@ -44,24 +50,6 @@ def tiff_header(file: BinaryIO, take: dict) -> dict:
             "pixel_sizes_um": sizes,
             "pixel_size_source": source,
         }
-
-
-def check_colours(page: "TiffPage") -> None:
-    """Raise a ValueError if a page is neither grey nor RGB nor of a palette."""
-    from tifffile import COMPRESSION, PHOTOMETRIC
-
-    kinds = {PHOTOMETRIC[kind] for kind in ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE")}
-    if page.compression == COMPRESSION.JPEG:
-        kinds.add(PHOTOMETRIC.YCBCR)  # the codec turns it into RGB
-    if page.photometric not in kinds:
-        raise ValueError(f"colours as {getattr(page.photometric, 'name', page.photometric)}")
-
-
-def check_length(page: "TiffPage") -> None:
-    """Raise a ValueError if the file ends before the pixels of a page do."""
-    ends = [at + n for at, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
-    if not ends or max(ends) > page.parent.filehandle.size:
-        raise ValueError("cut short")
 
 
 def decode_tiff_page(page: "TiffPage") -> np.ndarray:

@@ -29,7 +29,9 @@ def write_tiff(
     """
     from tifffile import imwrite
 
-    tags = {"software": False, **record_tag(record)}
+    tags: dict = {"software": False}
+    if record is not None:
+        tags["extratags"] = [(RECORD_TAG, "s", 0, json.dumps(record, sort_keys=True), True)]
     if image.ndim == 2 and image.size > MAX_PLAIN_PX:
         write_pyramid(path, image, pixel_size_um, tags)
         return
@@ -42,14 +44,6 @@ def write_tiff(
     else:
         tags |= {"metadata": None}
     imwrite(path, image, **COMPRESSION, **tags)
-
-
-def record_tag(record: dict | None) -> dict:
-    """Return the option by which tifffile stores a record as ASCII JSON in a private tag."""
-    if record is None:
-        return {}
-    text = json.dumps(record, sort_keys=True)
-    return {"extratags": [(RECORD_TAG, "s", 0, text, True)]}
 
 
 def ome_tags(image: np.ndarray, pixel_size_um: float | None = None) -> dict:

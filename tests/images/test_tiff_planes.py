@@ -12,9 +12,8 @@ from myelin.folders import packed, packing
 from myelin.folders.mask_record import read_run
 from myelin.folders.naming import PREDS
 from myelin.images import image as images
-from myelin.images.plane_selection import parse_take, take_text
+from myelin.images.plane_selection import parse_take
 from myelin.runtime.cli import UserError
-from myelin.runtime.files import sha256
 
 SIZES = {f"PhysicalSize{axis}": 0.2 for axis in "XY"} | {f"PhysicalSize{a}Unit": "µm" for a in "XY"}
 OME = {"metadata": {"axes": "ZCYX", **SIZES}, "photometric": "minisblack"}
@@ -71,13 +70,6 @@ def test_planes_and_channels_by_the_axes_of_the_file(tmp_path, kind):
     record = images.read_record(tmp_path / "x.ome.tif", {"plane": 1, "channel": 2})
     assert record.pixel_size()[0] == pytest.approx(0.2)
     assert np.array_equal(read(tmp_path / "x.ome.tif", "page=4"), stack()[1, 1])
-
-
-def test_the_order_of_planes_is_that_of_the_file(tmp_path):
-    options = OME | {"metadata": {"axes": "CZYX"}}
-    tifffile.imwrite(tmp_path / "x.ome.tif", stack(2, 3), **options)
-    found = read(tmp_path / "x.ome.tif", "channel=2,plane=1")
-    assert np.array_equal(found, stack(2, 3)[1, 0])
 
 
 def test_each_series_has_its_own_pixel_size(tmp_path):
@@ -142,11 +134,6 @@ def test_what_is_no_choice_is_refused(text, folder, capfd):
     assert "argument --take" in line and "is not NAME=N" in line
 
 
-def test_a_choice_is_read_as_it_is_written():
-    take = {"plane": 5, "channel": 2}
-    assert take_text(take) == "channel=2,plane=5" and parse_take(take_text(take)) == take
-
-
 def test_a_choice_that_a_plain_image_lacks_is_named(folder, write_sample, capfd):
     write_sample("raw/test/a.png")
     with pytest.raises(SystemExit):
@@ -177,14 +164,3 @@ def test_what_was_taken_is_taken_again(folder):
     morphometry.main(["--pixel-size", "0.2", "--no-pictures"])
     data.main(["--take", "channel=1"])
     assert np.array_equal(packed.load_test()[0], pixels[0, 0])
-
-
-def test_the_hash_of_a_folder_is_of_names_and_contents(tmp_path):
-    (tmp_path / "x.zarr/0").mkdir(parents=True)
-    (tmp_path / "x.zarr/0/a").write_text("1")
-    hashes = {sha256(tmp_path / "x.zarr")}
-    (tmp_path / "x.zarr/0/a").write_text("2")
-    hashes.add(sha256(tmp_path / "x.zarr"))
-    (tmp_path / "x.zarr/0/a").rename(tmp_path / "x.zarr/b")
-    hashes.add(sha256(tmp_path / "x.zarr"))
-    assert len(hashes) == 3

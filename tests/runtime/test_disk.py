@@ -1,19 +1,13 @@
 """Room on the disk: reckoned before a run, set aside for arrays, and named where it is short."""
 
 import errno
-from pathlib import Path
 
 import numpy as np
 import pytest
 from kills import Workplace, mounted
-from stand_ins import NATIVE
 
-from myelin.folders import packed
 from myelin.folders.stack import Stack
-from myelin.network import model_file
 from myelin.runtime import cli, disk, files
-from myelin.segment import image_job, pipeline
-from myelin.segment.scale_groups import Choice
 
 
 def test_the_needs_of_folders_on_one_disk_are_added_up(tmp_path, monkeypatch):
@@ -67,56 +61,6 @@ def test_a_full_disk_is_one_line_that_names_file_and_disk(tmp_path, capsys, erro
     assert line.startswith(f"error: {tmp_path / 'x.h5'}: No space left on device (")
     assert line.endswith(f"free on the disk of {tmp_path}), make room and start again")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_size_text():
-    sizes = (0, 999, 1000, 3_712_000, 120_000_000_000, 10**16)
-    texts = ["0 bytes", "999 bytes", "1.0 kB", "3.7 MB", "120 GB", "1e+04 TB"]
-    assert [cli.size_text(size) for size in sizes] == texts
-
-
-def test_what_is_reckoned_is_at_least_what_is_written(packed_noise, monkeypatch):
-    room = pipeline.room_needed(packed.load_test())
-    assert room[Path("npydata")] == 4 * 2 * 150 * 200
-    Path("preds").mkdir()
-    Path("preds/run.json").touch()
-    monkeypatch.setattr(image_job, "engine_of", lambda _: Noise())
-    run = image_job.RunContext(
-        Path(), "", NATIVE, 0.5, folder=Path("preds"), summary_sha256=files.sha256("preds/run.json")
-    )
-    for image in packed.load_test().images:
-        image_job.segment_image(
-            image_job.Job(run, image, Choice(1.0, False), {"pixel_size_um": None})
-        )
-    written = sum(path.stat().st_size for path in Path("preds").iterdir())
-    assert 0.5 * room[Path("preds")] < written < room[Path("preds")] + disk.MARGIN_BYTES
-
-
-class Noise:
-    """Stands in for an engine."""
-
-    def predict(self, frame):
-        return np.random.default_rng(0).random(frame.shape, np.float32)
-
-
-@pytest.fixture
-def packed_noise(tmp_path, monkeypatch):
-    """A folder with two packed test images of noise."""
-    monkeypatch.chdir(tmp_path)
-    noise = np.random.default_rng(0).integers(0, 256, (2, 150, 200), np.uint8)
-    arrays = {"imgs_test": noise, "imgs_id_test": np.array(["a", "b"])}
-    arrays["imgs_shape_test"] = np.array([[150, 200]] * 2)
-    arrays["imgs_pixel_size_test"] = np.full(2, np.nan)
-    Path("npydata").mkdir()
-    for name, array in arrays.items():
-        np.save(f"npydata/{name}.npy", array)
-
-
-def test_the_room_of_a_training_is_that_of_three_models():
-    bundled = Path(model_file.unet.__file__).with_name("models") / "bestmyelin.h5"
-    weights = 2 * bundled.stat().st_size  # it is stored as float16, without Adam's state
-    need = model_file.room_of_training(Path("models/new.h5"))[Path("models")]
-    assert need == pytest.approx(3 * 3 * weights, rel=0.03)
 
 
 @pytest.fixture
