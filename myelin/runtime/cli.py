@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -36,10 +35,7 @@ class PartlyDone(UserError):
 
 
 def script(main: Callable) -> Callable:
-    """Decorate a script's `main(argv=None)`: mistakes become `error:` lines and exit code 2.
-
-    Mistakes are `UserError`s, and files that the system will not read or write.
-    """
+    """Decorate a script's `main(argv=None)`: mistakes become `error:` lines and exit code 2."""
     name = Path(main.__code__.co_filename).name
 
     @functools.wraps(main)
@@ -82,7 +78,8 @@ def exit_code_and_messages(error: BaseException) -> tuple[int | None, list[str]]
         return code, [f"error: {one_line(message)}" for message in error.args]
     if isinstance(error, OSError):
         return 2, [f"error: {one_line(system_text(error))}"]
-    if out_of_memory(error):
+    memory_errors = ("MemoryError", "ResourceExhaustedError")  # the second is TensorFlow's
+    if type(error).__name__ in memory_errors or "Insufficient memory" in str(error):  # OpenCV
         remedy = "crop the largest image, or take a smaller --crop or --batch-size"
         return 2, [f"error: memory: not enough, {remedy}"]
     return None, []
@@ -107,12 +104,6 @@ def system_text(error: OSError) -> str:
         f"{path}: {error.strerror or error}, check free space, permissions, and whether another "
         "program has it open"
     )
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Return whether an exception of Python, TensorFlow or OpenCV means too little memory."""
-    named = type(error).__name__ in ("MemoryError", "ResourceExhaustedError")
-    return named or "Insufficient memory" in str(error)
 
 
 # ---------------------------------------------------------------- words of messages
@@ -161,15 +152,7 @@ class PrintVersion(argparse.Action):
 
 
 class Parser(argparse.ArgumentParser):
-    """A command line whose help starts with the script's docstring and whose errors are ours.
-
-    Parameters
-    ----------
-    doc : str
-        The script's docstring.
-    **options
-        As for `ArgumentParser`, which makes the parsers of sub-commands with `prog`.
-    """
+    """A command line whose help starts with the script's docstring and whose errors are ours."""
 
     def __init__(self, doc: str, **options: object) -> None:
         formatter = argparse.RawDescriptionHelpFormatter
@@ -207,13 +190,7 @@ stderr_lock = threading.RLock()
 
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[list[str]]:
-    """Keep what libraries in C write to stderr from the terminal.
-
-    Yields
-    ------
-    list of str
-        Filled at the end: the lines that were written.
-    """
+    """Keep the messages of libraries in C off the terminal; yield a list that gets their lines."""
     lines: list[str] = []
     with stderr_lock, tempfile.TemporaryFile() as written:
         sys.stderr.flush()
@@ -234,21 +211,8 @@ def progress(
     unit: str = "image",
     delay_s: float = 2,
     total: int | None = None,
-) -> Iterator:
-    """Yield `items`, with a progress bar on stderr once the loop has taken longer than a delay."""
-    start, bar = time.monotonic(), None
-    try:
-        for index, item in enumerate(items, 1):
-            yield item
-            if bar is None and time.monotonic() - start > delay_s:
-                if total is None and hasattr(items, "__len__"):
-                    total = len(items)
-                from tqdm import tqdm  # late: most loops end before
+) -> Iterable:
+    """Return `items`, with a progress bar on stderr once the loop has taken longer than a delay."""
+    from tqdm import tqdm  # late: --help does without
 
-                facts = {"desc": description, "unit": unit, "total": total, "initial": index}
-                bar = tqdm(leave=False, **facts)
-            elif bar is not None:
-                bar.update()
-    finally:
-        if bar is not None:
-            bar.close()
+    return tqdm(items, description, total, leave=False, unit=unit, delay=delay_s)

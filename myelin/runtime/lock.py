@@ -40,8 +40,7 @@ def holding(folder: Path, name: str = "", shared: bool = False) -> Iterator[None
     name : str
         Name of the file.
     shared : bool
-        Only read, which other readers may do too. A folder that is absent or write-protected needs
-        no lock.
+        Only read, as others may too. A folder that is absent or write-protected needs no lock.
 
     Raises
     ------

@@ -111,17 +111,8 @@ def read_rows(
 ) -> Iterator[tuple[int, dict]]:
     """Yield (line number, row) of a user's table.
 
-    A row is a dict of texts by column, in lower case; a missing cell is empty.
-
-    Parameters
-    ----------
-    path : path
-    needed : sequence of str
-        Columns that the table must have.
-    what : str
-        What a row is about, for the message.
-    least : int
-        Fewest rows.
+    A row is a dict of texts by column, in lower case; a missing cell is empty. The table must have
+    the `needed` columns and the `least` number of rows, each of which is about a `what`.
 
     Raises
     ------

@@ -16,7 +16,7 @@ def test_a_full_disk_is_said_before_writing(folder, write_pair, monkeypatch, cap
     usage = type("usage", (), {"free": 100})
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage)
     said = refused(capfd)
-    assert "npydata: 132 kB needed, 100 bytes free on the disk of " in said[0] and len(said) == 1
+    assert "npydata: 0.1 MB needed, 0.0 MB free on the disk of " in said[0] and len(said) == 1
     assert said[0].endswith("make room on it or pack fewer images")
     assert not list(folder.rglob("*.npy"))
 

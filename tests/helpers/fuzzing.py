@@ -62,17 +62,14 @@ def run(kind, seed, numbers, root=ROOT, patience_s=600):
 def read_image(path):
     from myelin.images import image as images
 
-    record = images.read_record(path)
-    return images.read_image(record).size
+    return images.read_image(images.read_record(path)).size
 
 
 def read_arrays(path):
     from myelin.folders import packed
 
-    load = packed.load_train if "train" in path.name else packed.load_test
-    loaded = load()
-    images = [loaded.images[k] for k in range(len(loaded.images))]
-    return sum(image.size for image in images)
+    images = packed.load_train().images if "train" in path.name else packed.load_test()
+    return sum(images[k].size for k in range(len(images)))
 
 
 def read_model(path):
@@ -90,9 +87,9 @@ def read_table(path):
 
 
 def read_outlines(path):
-    from myelin.exchange import import_rois as rois_import
+    from myelin.exchange import import_rois
 
-    rois_import.read_all([path], "one")
+    import_rois.read_all([path], "one")
     return 0
 
 
@@ -153,7 +150,7 @@ def bound_time(seconds):
 
 def judge(read, path, most_lines):
     """Read a file as a command does; return outcome, CPU seconds and bytes taken."""
-    from myelin.runtime.cli import script
+    from myelin.runtime.cli import script, silent_stderr
 
     pixels = []
 
@@ -162,7 +159,7 @@ def judge(read, path, most_lines):
         pixels.append(read(path))
 
     before, start = peak_bytes(reset=True), time.process_time()
-    with stderr_lines() as lines:
+    with silent_stderr() as lines:
         try:
             command([])
             outcome = "read"
@@ -189,26 +186,6 @@ def judge(read, path, most_lines):
         "bytes": taken,
         "said": lines[0][:200] if lines else "",
     }
-
-
-@contextlib.contextmanager
-def stderr_lines():
-    """Yield a list that takes the lines which Python and libraries in C wrote to stderr."""
-    lines = []
-    with tempfile.TemporaryFile() as said:
-        kept = os.dup(2)
-        os.dup2(said.fileno(), 2)
-        try:
-            with (
-                open(os.dup(2), "w", encoding="utf-8", errors="replace") as stderr,
-                contextlib.redirect_stderr(stderr),
-            ):
-                yield lines
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            said.seek(0)
-            lines += said.read().decode(errors="replace").splitlines()
 
 
 def peak_bytes(reset=False):

@@ -66,84 +66,68 @@ def ramp(dtype=np.uint8, channels=None):
     return (np.arange(math.prod(shape)) * 200 / math.prod(shape)).reshape(shape).astype(dtype)
 
 
-def write_tiff(**options):
-    """Return a function that writes `sample` as TIFF."""
-    sample = options.pop("sample")
+def cut_short(path):
+    """Write the first half of an image."""
+    whole = cv2.imencode(path.suffix, np.tile(ramp(), (5, 5)))[1].tobytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+def animated(path):
+    """Write a PNG of two pages."""
+    first, second = (Image.new("L", (9, 9), value) for value in (0, 9))
+    first.save(path, save_all=True, append_images=[second])
+
+
+NAN = np.where(ramp() == 0, np.nan, ramp(np.float32))
+HUGE = np.where(ramp() == 0, -1e308, 1e308)
+STACK = b"ImageJ=1.53\nimages=7\n\0"
+GREY = {"photometric": "minisblack"}
+
+
+def tiff_of(sample, **options):
+    """Return a function that writes a sample as TIFF."""
     return lambda path: tifffile.imwrite(path, sample, **options)
 
 
-def write_bytes(content):
-    """Return a function that writes `content`."""
+def bytes_of(content):
+    """Return a function that writes some content."""
     return lambda path: path.write_bytes(content)
 
 
-def write_cut_short(kind, part=0.5):
-    """Return a function that writes the first part of an image."""
-
-    def write(path):
-        cv2.imwrite(str(path.with_name(f"whole.{kind}")), np.tile(ramp(), (5, 5)))
-        whole = path.with_name(f"whole.{kind}").read_bytes()
-        path.with_name(f"whole.{kind}").unlink()
-        path.write_bytes(whole[: int(part * len(whole))])
-
-    return write
-
-
-NAN, INFINITE = (np.where(ramp() == 0, value, ramp(np.float32)) for value in (np.nan, np.inf))
-
-
+# How to write each kind of bad image, and what its error says.
 BAD_IMAGES = {
-    "text.tif": (write_bytes(b"not an image"), "cannot be read as an image"),
-    "text.png": (write_bytes(b"not an image"), "(not a PNG or JPEG or BMP)"),
-    "empty.bmp": (write_bytes(b""), "(empty, 0 bytes)"),
-    "gif.png": (lambda path: Image.fromarray(ramp()).save(path, "GIF"), "cannot be read"),
-    "cut_first.tif": (write_bytes(tiff_bytes(20, 30, body=b"")), "cut short"),
-    "no_page.tif": (write_bytes(b"II*\0\xff\xff\0\0"), "no page in it, or cut short"),
-    "cut.tif": (write_cut_short("tif"), "cut short"),
-    "cut.png": (write_cut_short("png"), "cannot be read as an image"),
-    "cut.jpg": (write_cut_short("jpg"), "damaged or cut short"),
-    "cut.bmp": (write_cut_short("bmp"), "damaged or cut short"),
-    "nan.tif": (write_tiff(sample=NAN), "NaN, infinite or huge pixels"),
-    "infinite.tif": (write_tiff(sample=INFINITE), "NaN, infinite or huge pixels"),
-    "huge_values.tif": (
-        write_tiff(sample=np.where(ramp() == 0, -1e308, 1e308)),
-        "NaN, infinite or huge pixels",
-    ),
-    "complex.tif": (write_tiff(sample=ramp(np.complex64)), "complex64"),
-    "cmyk.tif": (write_tiff(sample=ramp(channels=4), photometric="separated"), "SEPARATED"),
-    "bands.tif": (
-        write_tiff(sample=ramp(channels=5), photometric="minisblack", planarconfig="contig"),
-        "shape (20, 30, 5)",
-    ),
-    "pages.tif": (
-        write_tiff(sample=np.zeros((3, 20, 30), np.uint8), photometric="minisblack"),
-        "3 pages in one file",
-    ),
+    "text.png": (bytes_of(b"not an image"), "(not a PNG or JPEG or BMP)"),
+    "empty.bmp": (bytes_of(b""), "(empty, 0 bytes)"),
+    "no_page.tif": (bytes_of(b"II*\0\xff\xff\0\0"), "no page in it, or cut short"),
+    "cut.tif": (cut_short, "cut short"),
+    "cut.png": (cut_short, "cannot be read as an image"),
+    "cut.jpg": (cut_short, "damaged or cut short"),
+    "nan.tif": (tiff_of(NAN), "NaN, infinite or huge pixels"),
+    "huge_values.tif": (tiff_of(HUGE), "NaN, infinite or huge pixels"),
+    "complex.tif": (tiff_of(ramp(np.complex64)), "complex64"),
+    "cmyk.tif": (tiff_of(ramp(channels=4), photometric="separated"), "SEPARATED"),
+    "bands.tif": (tiff_of(ramp(channels=5), planarconfig="contig", **GREY), "shape (20, 30, 5)"),
+    "pages.tif": (tiff_of(np.zeros((3, 20, 30), np.uint8), **GREY), "3 pages in one file"),
     "stack.tif": (
-        write_bytes(tiff_bytes(20, 30, body=bytes(600), description=b"ImageJ=1.53\nimages=7\n\0")),
+        bytes_of(tiff_bytes(20, 30, body=bytes(600), description=STACK)),
         "7 pages in one file",
     ),
-    "animated.png": (
-        lambda path: Image.new("L", (9, 9)).save(
-            path, save_all=True, append_images=[Image.new("L", (9, 9), 9)]
-        ),
-        "2 pages in one file",
-    ),
+    "animated.png": (animated, "2 pages in one file"),
     "huge.tif": (
-        write_bytes(tiff_bytes(2**20, 2**20, body=bytes(600))),
+        bytes_of(tiff_bytes(2**20, 2**20, body=bytes(600))),
         "claims 1048576 x 1048576 pixels",
     ),
-    "huge.png": (write_bytes(png_bytes(2**20, 2**20)), "claims 1048576 x 1048576 pixels"),
 }
 
 
 OME = (
-    '<?xml version="1.0"?>{before}<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+    '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
     '<Image ID="Image:0"><Pixels ID="Pixels:0" SizeX="3" SizeY="2" {sizes}/></Image></OME>'
 )
 
 
-def ome_image(path, sizes, before=""):
-    xml = OME.format(sizes=sizes, before=before)
+def ome_image(path, sizes):
+    """Write an OME-TIFF with some attributes of its `Pixels`; return its path."""
+    xml = OME.format(sizes=sizes)
     path.write_bytes(tiff_bytes(2, 3, body=bytes(6), description=xml.encode() + b"\0"))
     return path

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import cv2
 import fuzzing
-import mutations
 import numpy as np
 import pytest
 import tifffile
@@ -112,7 +111,8 @@ def test_an_image_that_changes_after_its_header_was_read_is_refused(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "count"), [("images", 600), ("arrays", 250), ("tables", 80), ("outlines", 200)]
+    ("kind", "count"),
+    [("images", 600), ("arrays", 250), ("tables", 80), ("outlines", 200), ("models", 80)],
 )
 def test_damaged_files_are_read_or_refused_by_one_line(kind, count):
     """`benchmarks/faults.py` tries many more."""
@@ -120,15 +120,3 @@ def test_damaged_files_are_read_or_refused_by_one_line(kind, count):
     assert [facts for facts in found if facts["outcome"] not in fuzzing.GOOD] == []
     assert len(found) == count
     assert {facts["outcome"] for facts in found} == set(fuzzing.GOOD)
-
-
-@pytest.mark.slow
-def test_damaged_model_files_are_read_or_refused_by_one_line(small_network, tmp_path):
-    """In this process: the whole file needs Keras, which takes long to start."""
-    outcomes = []
-    for number, _, content in mutations.cases("models", 1, range(80)):
-        path = tmp_path / f"{number}.h5"
-        path.write_bytes(content)
-        outcomes.append(fuzzing.judge(fuzzing.read_model, path, 1)["outcome"])
-        path.unlink()
-    assert set(outcomes) == set(fuzzing.GOOD)

@@ -86,7 +86,7 @@ def test_data_packs_them(sample, capsys):
     data.main(["--take", "channel=2,plane=3"])
     test = packed.load_test()
     assert test.names == [path.stem] and np.array_equal(test[0], pixels[2, 1])
-    assert test.pixel_sizes_um == [pytest.approx(0.2)]
+    assert test.images[0].pixel_size_um == pytest.approx(0.2)
     assert packed.packed_take("test") == {"channel": 2, "plane": 3}
 
 

@@ -45,11 +45,6 @@ def test_a_downloaded_archive_names_its_commit(archived, expected, monkeypatch):
     assert version.suite_version() == expected
 
 
-def test_without_git_the_release_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(version, "ROOT", tmp_path)
-    assert version.suite_version() == __version__
-
-
 def test_every_command_prints_it():
     call = [sys.executable, version.ROOT / "data.py", "--version"]
     shown = subprocess.run(call, capture_output=True, text=True, check=True).stdout
