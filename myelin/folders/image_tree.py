@@ -22,7 +22,7 @@ from myelin.folders.naming import (
 )
 from myelin.images.image import ImageRecord, read_image, read_record
 from myelin.images.plane_selection import parse_take, take_text
-from myelin.runtime.cli import UserError, printable, progress, shortened_list
+from myelin.runtime.cli import UserError, one_line, progress, shortened_list
 
 MAX_DEPTH = 40  # folders within folders; a deeper tree is a mistake
 
@@ -195,9 +195,9 @@ def walk(folder: Path, out: Path | None, above: tuple[Path, ...] = ()) -> Iterat
         if is_hidden(path) or path.name == REPLACED:
             continue
         if real in above or len(above) > MAX_DEPTH:
-            print(f"note: {printable(str(path))}: leads back to a folder above it, skipped")
+            print(f"note: {one_line(str(path))}: leads back to a folder above it, skipped")
         elif real == out or os.path.isfile(path / "run.json"):
-            print(f"note: {printable(str(path))}: results of a run, skipped")
+            print(f"note: {one_line(str(path))}: results of a run, skipped")
         else:
             yield from walk(path, out, above)
 
@@ -207,7 +207,7 @@ def wrong_parts(folder: Path, inner: str) -> list[str]:
     parts = [] if inner == "." else inner.split("/")
     if any(UNSAFE_NAME.search(part) for part in parts):
         return [
-            f"{printable(str(folder))}: a character that not every system allows in a name, "
+            f"{one_line(str(folder))}: a character that not every system allows in a name, "
             "rename the folder"
         ]
     if MODELS_OWN in map(str.casefold, parts):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from myelin.images.formats import LIBRARIES, SUFFIXES
-from myelin.runtime.cli import UserError, printable, shortened_list
+from myelin.runtime.cli import UserError, one_line, shortened_list
 
 RAW_TRAIN = Path("raw/train")
 RAW_TEST = Path("raw/test")
@@ -136,7 +136,7 @@ def list_folder(folder: Path, only: Iterable[Path] | None = None) -> Listing:
 
 def mistake_in(path: Path) -> str | None:
     """Return the error message about a path that cannot be the file of an image, else None."""
-    name = printable(path.name)
+    name = one_line(path.name)
     if not path.exists():
         return f"{path.parent / name}: a link to nothing, put the image there or remove it"
     if not (path.is_file() or path.is_dir()):

@@ -73,8 +73,6 @@ def decode_foreign(path: Path, take: dict) -> np.ndarray:
     with open_planes(path, take) as (planes, place):
         pixels = np.array(planes.read(place))  # a copy: nd2 maps the file, which is closed here
         letters = [letter for letter in planes.sizes if letter in "YXS"]
-        if pixels.ndim != len(letters):
-            raise ValueError(f"{pixels.ndim} axes, expected {len(letters)}")
         return pixels.transpose([letters.index(letter) for letter in "YXS" if letter in letters])
 
 
@@ -143,9 +141,6 @@ def open_lif(
     liffile: ModuleType, path: Path, files: contextlib.ExitStack, choose: Choose
 ) -> Planes:
     """Open one image of a LIF file."""
-    with open(path, "rb") as file:
-        if file.read(4) != b"\x70\0\0\0":  # Leica's other formats name further files
-            raise ValueError("not a LIF file")
     images = files.enter_context(liffile.LifFile(path)).images
     image = images[choose("series", len(images))]
     steps = [np.diff(image.coords[axis][:2]) for axis in "XY" if axis in image.coords]

@@ -23,7 +23,8 @@ def is_inverted(mask: np.ndarray) -> bool:
     ----------
     mask : bool array, (rows, cols)
     """
-    if max(mask.mean(), border_fraction(mask)) <= 0.5:
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    if max(mask.mean(), border.mean()) <= 0.5:
         return False
     from myelin.pixels.regions import round_holes  # late: --help does without OpenCV
 
@@ -31,11 +32,6 @@ def is_inverted(mask: np.ndarray) -> bool:
     return len(white) >= max(MIN_ENCLOSED_REGIONS, len(black) + 1) and bool(
         white.sum() > 2 * black.sum()
     )
-
-
-def border_fraction(mask: np.ndarray) -> float:
-    """Return the fraction of an image's outermost pixels that are white."""
-    return np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean()
 
 
 def check_way_round(path: str | Path, mask: np.ndarray) -> None:

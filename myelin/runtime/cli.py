@@ -129,15 +129,10 @@ def quote(words: Iterable[object]) -> str:
     return join(map(str, words))
 
 
-def printable(name: object) -> str:
-    """Return a file name with a question mark for each byte that is not text."""
-    return str(name).encode("utf-8", "replace").decode()
-
-
 def shortened_list(names: Sequence[object]) -> str:
     """Return the first five names of a list, and how many more there are, as a text."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(map(printable, names[:5])) + more
+    return ", ".join(map(one_line, names[:5])) + more
 
 
 # ---------------------------------------------------------------- options

@@ -88,6 +88,32 @@ def leave_to_parent() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
+@contextlib.contextmanager
+def spawn_ignoring_sigint() -> Iterator[None]:
+    """Let the processes that a block starts ignore Ctrl-C from birth; here it waits until the end.
+
+    On POSIX they inherit that it is blocked. Another thread may receive it, so it is also held.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    if hasattr(signal, "pthread_sigmask"):
+        from multiprocessing import resource_tracker
+
+        resource_tracker.ensure_running()  # first: its start would unblock Ctrl-C
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)
+        if held:
+            signal.raise_signal(signal.SIGINT)
+
+
 def is_command(name: str = "__main__") -> bool:
     """Return whether a command of this suite is running, not somebody's own Python.
 

@@ -14,7 +14,7 @@ import cv2
 
 from myelin.network.engine import MAX_CONCURRENT_CALLS
 from myelin.runtime.cli import UserError
-from myelin.runtime.stopping import leave_to_parent
+from myelin.runtime.stopping import leave_to_parent, spawn_ignoring_sigint
 from myelin.segment.image_job import Job, Outcome, engines, segment_image
 
 CHECK_S = 15  # between two looks at whether the workers are still there
@@ -94,7 +94,8 @@ class Processes(Workers):
 
     def submit(self, job: Job) -> concurrent.futures.Future:
         engines.clear()  # the memory is for those of the processes
-        return super().submit(job)
+        with spawn_ignoring_sigint():  # a submit may start a process
+            return super().submit(job)
 
     def explain(self, error: BaseException) -> BaseException:
         if isinstance(error, BrokenProcessPool):

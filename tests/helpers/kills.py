@@ -43,7 +43,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 RECORDS = ("run.json", "methods.txt", "report.html")  # with date and call
 # What find_myelin.py keeps of a run that is not complete, for --resume.
 GO_ON = ", --resume goes on"
-UNFINISHED = ("preds/.run.jsonl", "npydata/imgs_mask_test.unfinished.npy")
+UNFINISHED = "npydata/imgs_mask_test.unfinished.npy"
 
 
 class Workplace:
@@ -120,7 +120,11 @@ class Workplace:
             wrong.append(stderr[-300:])
         if number != signal.SIGKILL:
             wrong += [f"left {name}" for name in now if hidden(name)]
-        self.run(command, *COMMANDS[command], *(["--resume"] if kept and seed % 2 else []))
+        self.run(
+            command,
+            *COMMANDS[command],
+            *(["--resume"] if kept is not None and rng.random() < 0.5 else []),
+        )
         if number == signal.SIGKILL:  # a run of the next day removes them
             for path in self.folder.rglob(".*.tmp-*"):
                 path.unlink()
@@ -152,12 +156,12 @@ class Workplace:
 
     def contents_after(self, command, before):
         """Return the contents now and after a whole run, and what a stopped run keeps to go on."""
-        now, wanted, kept = self.contents(), before | self.written[command], {}
+        now, wanted, kept = self.contents(), before | self.written[command], None
         if command == "data.py":  # removes what was found in the images packed before
             wanted.pop("npydata/imgs_mask_test.npy", None)
         path = self.folder / "preds/run.json"
         if path.exists() and not json.loads(path.read_text()).get("complete"):
-            kept = {name: now.pop(name) for name in UNFINISHED if name in now}
+            kept = now.pop(UNFINISHED, None)
         return now, wanted, kept
 
 

@@ -3,14 +3,13 @@
 import io
 import struct
 import tracemalloc
-from pathlib import Path
 
 import cv2
 import fuzzing
 import numpy as np
 import pytest
 import tifffile
-from image_samples import BAD_IMAGES, png_bytes, ramp, refused, tiff_bytes
+from image_samples import png_bytes, ramp, tiff_bytes
 from PIL import Image
 from whole_files import drawing, encoded, with_pillow, with_tifffile
 
@@ -25,15 +24,6 @@ def refusal(path, content):
         images.read_image(path)
     assert str(mistake.value).startswith(f"{path}: ")
     return str(mistake.value)
-
-
-@pytest.mark.parametrize("name", BAD_IMAGES)
-def test_a_bad_image_is_one_error_that_names_it(folder, capfd, name):
-    write, reason = BAD_IMAGES[name]
-    write(folder / "raw/test" / name)
-    lines = refused(capfd)
-    assert len(lines) == 1
-    assert lines[0].startswith(f"error: {Path('raw/test') / name}: ") and reason in lines[0]
 
 
 @pytest.mark.parametrize("content", [tiff_bytes(2**16, 2**16), png_bytes(2**16, 2**16)])

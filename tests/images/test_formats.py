@@ -108,13 +108,6 @@ def test_one_image_of_several_in_a_lif(tmp_path):
     assert np.array_equal(read, stack(1, 2)[0, 1] + 100)
 
 
-def test_a_text_that_names_other_files_is_no_lif(tmp_path):
-    pytest.importorskip("liffile")
-    (tmp_path / "x.lif").write_text("<LMSDataContainerHeader Version='2'/>")
-    with pytest.raises(UserError, match="not a LIF file"):
-        images.read_record(tmp_path / "x.lif")
-
-
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

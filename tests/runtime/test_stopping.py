@@ -80,6 +80,22 @@ def test_handlers_are_put_back_and_ignored_signals_stay_ignored():
         signal.signal(signal.SIGHUP, kept)
 
 
+@POSIX
+def test_a_process_started_meanwhile_ignores_ctrl_c_and_this_one_takes_it_afterwards():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # may be ignored in a job
+    try:
+        with pytest.raises(KeyboardInterrupt), stopping.spawn_ignoring_sigint():
+            child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+            os.kill(os.getpid(), signal.SIGINT)
+            started = True
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert started
+    child.send_signal(signal.SIGINT)
+    child.communicate(b"\n")
+    assert child.returncode == 0
+
+
 def test_temporary_files_that_nobody_wrote_to_for_a_day_are_removed(tmp_path):
     old, new, plain = ".a.tmp-0123abcd.tif", ".b.tmp-0123abcd.tif", ".notes.2024.txt"
     for name in (old, new, plain):
