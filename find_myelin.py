@@ -24,7 +24,7 @@ from myelin.network.engine import ENGINES, PRECISIONS
 from myelin.network.model_file import model_path
 from myelin.runtime.cli import Parser, number, script
 from myelin.segment.dask_workers import address
-from myelin.segment.pipeline import segment_files, segment_test
+from myelin.segment.pipeline import segment_images
 from myelin.segment.run_options import Options
 
 
@@ -37,24 +37,8 @@ def scale(text: str) -> float | None:
 def main(argv: list[str] | None = None) -> None:
     """Segment `raw/test`, or what `--images` names."""
     args = parse(argv)
-    options = Options(
-        args.myelin,
-        args.scale,
-        args.pixel_size,
-        args.threshold,
-        args.engine,
-        args.precision,
-        args.force,
-        args.out,
-        args.resume,
-        args.workers,
-        args.dask,
-    )
-    model = model_path(args.model, reading=True)
-    if args.images:
-        segment_files(args.images, model, options, args.strict, args.take)
-    else:
-        segment_test(model, options)
+    args.model = model_path(args.model, reading=True)
+    segment_images(Options(**vars(args)))
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -90,6 +74,7 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     parser.add_argument(
         "--pixel-size",
+        dest="pixel_size_um",
         type=check_pixel_size,
         metavar="UM",
         help="µm per pixel of all images, stored in the masks for morphometry.py; does not change "

@@ -34,10 +34,8 @@ def open_images(
 
     Parameters
     ----------
-    given : list of str
-        Files, folders, or patterns.
-    out : Path
-        Folder of the outputs; files in it are not images.
+    given, out
+        As for `find_images`.
     strict : bool
         Whether an image that cannot be read is an error; else it is in `failed`.
     take : dict of str to int, optional
@@ -98,13 +96,11 @@ def find_images(
         All mistakes at once: no images, names that not every system allows, images whose outputs
         would have the same name, and those of `naming.images_among`.
     """
-    paths, mistakes = existing(given)
-    if mistakes:
-        raise UserError(*mistakes)
+    paths = existing(given)
     base = common_folder(paths)
     if out and base.resolve() == out.resolve():
         raise UserError(f"--out {out}: is the folder of the images, choose another")
-    found, unread = {}, []
+    found, unread, mistakes = {}, [], []
     for folder, only in folders_of(paths, out, mistakes, unread):
         inner = os.path.relpath(os.path.abspath(folder), os.path.abspath(base))
         inner = Path(inner).as_posix()
@@ -126,18 +122,17 @@ def find_images(
     return base, dict(sorted(found.items())), unread
 
 
-def existing(given: Iterable[str]) -> tuple[list[Path], list[str]]:
-    """Return the paths that were given, patterns expanded, and an error message for each missing.
-
-    PowerShell does not expand patterns.
-    """
-    paths, mistakes = [], []
+def existing(given: Iterable[str]) -> list[Path]:
+    """Return the paths that were given, patterns expanded, which PowerShell does not do."""
+    paths, missing = [], []
     for text in map(str, given):
         found = [text] if os.path.exists(text) else sorted(glob.glob(text))
         if not found:
-            mistakes.append(f"--images {text}: no such file or folder, check the name")
+            missing.append(f"--images {text}: no such file or folder, check the name")
         paths += map(Path, found)
-    return paths, mistakes
+    if missing:
+        raise UserError(*missing)
+    return paths
 
 
 def common_folder(paths: list[Path]) -> Path:
@@ -167,10 +162,10 @@ def folders_of(
                 mistakes.append(f"{path}: results of a run, name the folder of the images")
                 continue
             for folder in walk(path, out and out.resolve()):
-                if may_read(folder):
-                    yield folder, None
-                else:
+                if not may_read(folder):
                     unread.append(f"{folder}: no permission to open it, ask for it or move it")
+                    continue
+                yield folder, None
         else:
             files.setdefault(path.parent, []).append(path)
     yield from files.items()
@@ -234,11 +229,7 @@ def source_of(run: dict | None) -> Path:
 def takes_of(run: dict | None, paths: Iterable[Path]) -> dict[Path, dict[str, int]]:
     """Return {path: which image of a file that holds several} for images that a run read as files.
 
-    Parameters
-    ----------
-    run : dict or None
-        From `read_run`.
-    paths : iterable of Path
+    `run` is from `read_run`.
     """
     text = (run or {}).get("take")
     if "given" not in (run or {}) or not isinstance(text, str):

@@ -52,13 +52,7 @@ class TrainingSet:
 
 
 def load_train() -> TrainingSet:
-    """Return the packed `TrainingSet`.
-
-    Raises
-    ------
-    UserError
-        An array is missing, or does not fit the images.
-    """
+    """Return the packed `TrainingSet`; raise UserError if an array is missing or does not fit."""
     images, masks = Stack(NPYDATA / "imgs_train.npy"), Stack(NPYDATA / "imgs_mask_train.npy")
     if images.shape != masks.shape:
         raise UserError(
@@ -69,13 +63,7 @@ def load_train() -> TrainingSet:
 
 
 def load_test() -> ImageSource:
-    """Return the packed images to segment.
-
-    Raises
-    ------
-    UserError
-        An array is missing, or does not fit the images.
-    """
+    """Return the packed images to segment; raise UserError if an array is missing or misfits."""
     stack = Stack(NPYDATA / "imgs_test.npy")
     ids, shapes = load_ids("test", stack), load_shapes("test", stack)
     sizes, images = load_pixel_sizes("test", stack), []
@@ -89,14 +77,11 @@ def load_test() -> ImageSource:
     return ImageSource(images, origin, packed_shape=stack.shape)
 
 
-def earlier_probabilities(shape: tuple[int, int, int] | None) -> Stack | None:
-    """Return the array of probabilities of a stopped or finished run, None if it does not fit.
+# The `shape` of the next two functions is that of the packed images, None if they are not packed.
 
-    Parameters
-    ----------
-    shape : (int, int, int) or None
-        Number of images, rows, columns; None for images that are not packed.
-    """
+
+def earlier_probabilities(shape: tuple[int, int, int] | None) -> Stack | None:
+    """Return the array of probabilities of a stopped or finished run, None if it does not fit."""
     for path in (UNFINISHED, PROBABILITIES) if shape else ():
         try:
             stack = Stack(path)
@@ -108,15 +93,7 @@ def earlier_probabilities(shape: tuple[int, int, int] | None) -> Stack | None:
 
 
 def begin_probabilities(shape: tuple[int, int, int] | None, earlier: Stack | None) -> Path | None:
-    """Return the path of the array that takes the probabilities of a run, None if not packed.
-
-    Parameters
-    ----------
-    shape
-        As for `earlier_probabilities`.
-    earlier : Stack or None
-        The array to continue; else a new one is made.
-    """
+    """Return the path of the array for the probabilities of a run, which continues `earlier`."""
     if shape is None:
         return None
     if earlier is None:

@@ -1,8 +1,8 @@
 """Pack folders into `npydata/`, all or nothing, and again if a folder has changed."""
 
 import contextlib
+import itertools
 import math
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -26,17 +26,15 @@ from myelin.runtime.files import replacing
 from myelin.runtime.lock import holding
 
 FOLDERS = {"train": RAW_TRAIN, "test": RAW_TEST}
+DESCRIPTIONS = {
+    "imgs_train": "training image",
+    "imgs_mask_train": "training mask",
+    "imgs_test": "test image",
+}
 
 
 def find_sources(name: str, errors: list[str]) -> list[tuple[Path, ...]]:
-    """Return the files of each frame of a set: [(image, mask)] or [(image,)].
-
-    Parameters
-    ----------
-    name : "train" or "test"
-    errors : list of str
-        Error messages are added to it.
-    """
+    """Return the files of each frame of a set, [(image, mask)] or [(image,)]; add to `errors`."""
     folder = FOLDERS[name]
     if not folder.is_dir():
         if folder.exists() or folder.is_symlink():
@@ -55,13 +53,9 @@ def find_sources(name: str, errors: list[str]) -> list[tuple[Path, ...]]:
 
 
 def repack_if_changed(name: str) -> None:
-    """Pack a set again if files in its folder are new, changed or gone, and print that.
+    """Pack the set "train" or "test" again if files are new, changed or gone, and print that.
 
     If the folder is empty or missing, what was packed before is used.
-
-    Parameters
-    ----------
-    name : "train" or "test"
 
     Raises
     ------
@@ -137,107 +131,69 @@ def pack(names: list[str], take: dict[str, int] | None = None) -> list[str]:
     UserError
         All mistakes at once.
     """
-    errors = []
+    errors, lines = [], []
     sources = {name: find_sources(name, errors) for name in names}
+    if not any(sources.values()) and not errors:
+        folders = " and ".join(str(FOLDERS[name]) for name in names)
+        raise UserError(f"{folders}: no images, make the folders and put TIFF or PNG files in")
     for name in filter(sources.get, sources):
         print_folder_notes(FOLDERS[name])
-    if not any(sources.values()) and not errors:
-        folders = [folder for name in names if (folder := FOLDERS[name]).is_dir()]
-        if not folders:
-            missing = " and ".join(str(FOLDERS[name]) for name in names)
-            raise UserError(f"{missing}: no such folders, make them, put images in")
-        raise UserError(f"{' and '.join(map(str, folders))}: no images, put TIFF or PNG files in")
-    sets = {name: read_records(some, take or {}, errors) for name, some in sources.items()}
-    check_pairs(sets.get("train", ()), errors)
-    lines = write_sets(sets, errors)
-    return [*lines, *(remove_set(name) for name in names if not sets[name])]
+    frames = {name: read_records(found, take or {}, errors) for name, found in sources.items()}
+    arrays = arrays_of(frames)
+    check_room(
+        {NPYDATA: sum(map(math.prod, map(frame_stack, arrays.values())))},
+        "make room on it or pack fewer images",
+    )
+    # The inner files are renamed first and the ids last, after the old ids were removed: if the
+    # renaming is cut off, new and old arrays cannot pass for one set.
+    with contextlib.ExitStack() as facts, contextlib.ExitStack() as files:
+        for name, records in arrays.items():
+            lines.append(pack_frames(name, records, files, errors))
+        if errors:
+            raise UserError(*errors)
+        for name, records in frames.items():
+            if records:
+                pack_facts(name, records, facts)
+            lines += remove_old(name, emptied=not records)
+    return lines
 
 
 def read_records(
     sources: list[tuple[Path, ...]], take: dict[str, int], errors: list[str]
-) -> list[list[ImageRecord | None]]:
-    """Return the headers of the files of each frame, None for those that cannot be read."""
+) -> list[list[ImageRecord]]:
+    """Return the headers of the readable files of each frame; a mask must have its image's size."""
     frames = []
     for files in progress(sources, "reading headers"):
-        frames.append([])
+        records = []
         for path in files:
             try:
-                record = read_record(path, take if path == files[0] else {})
+                records.append(read_record(path, take if path == files[0] else {}))
             except UserError as mistake:
                 errors.extend(mistake.args)
-                record = None
-            frames[-1].append(record)
+        sizes = [" x ".join(map(str, record.shape)) for record in records]
+        if len(set(sizes)) > 1:
+            errors.append(
+                f"{records[1].path}: {sizes[1]} pixels, but {records[0].path.name} is {sizes[0]}, "
+                "draw the mask on the image itself"
+            )
+        frames.append(records)
     return frames
 
 
-def check_pairs(frames: Iterable[list[ImageRecord | None]], errors: list[str]) -> None:
-    """Add an error message for each mask that does not have the size of its image."""
-    for image, mask in frames:
-        if image and mask and image.shape != mask.shape:
-            (rows, cols), (mask_rows, mask_cols) = image.shape, mask.shape
-            errors.append(
-                f"{mask.path}: {mask_rows} x {mask_cols} pixels, but {image.path.name} is {rows} "
-                f"x {cols}, draw the mask on the image itself"
-            )
+def arrays_of(frames: dict[str, list[list[ImageRecord]]]) -> dict[str, list[ImageRecord]]:
+    """Return the images of each array; masks are the files that end in `_mask` in `raw/train`."""
+    arrays = {"imgs_train": [], "imgs_mask_train": [], "imgs_test": []}
+    for name, sets in frames.items():
+        for record in itertools.chain(*sets):
+            is_mask = name == "train" and record.path.stem.endswith("_mask")
+            arrays["imgs_mask_train" if is_mask else f"imgs_{name}"].append(record)
+    return {name: records for name, records in arrays.items() if records}
 
 
-def write_sets(sets: dict[str, list[list[ImageRecord | None]]], errors: list[str]) -> list[str]:
-    """Write all arrays, or none if there is a mistake.
-
-    Parameters
-    ----------
-    sets : dict of str to list
-        The headers of each frame of "train" and "test", as from `read_records`.
-    errors : list of str
-        The mistakes found so far; the pixels of readable files are checked anyway.
-
-    Returns
-    -------
-    list of str
-        Lines that describe what was packed.
-    """
-    images, masks, tests = (
-        [frame[place] for frame in sets.get(name, ()) if frame[place]]
-        for name, place in (("train", 0), ("train", 1), ("test", 0))
-    )
-    check_room_for([images, masks, tests], errors)
-    lines = []
-    # Files are renamed when this block ends without an error; until then npydata stays as it was.
-    with contextlib.ExitStack() as files:
-        for name, frames in sets.items():
-            if frames and not errors:
-                pack_facts(name, frames, files)
-        if tests:
-            pack_pixel_sizes(tests, files)
-        for name, description, records, read in (
-            ("imgs_train", "training image", images, read_image),
-            ("imgs_mask_train", "training mask", masks, read_mask_frame),
-            ("imgs_test", "test image", tests, read_image),
-        ):
-            if records:
-                lines.append(pack_frames(name, description, records, read, files, errors))
-        if errors:
-            raise UserError(*errors)
-        # The old ids go before anything is renamed: if the renaming is cut off, new and old arrays
-        # cannot pass for one set. The probabilities of the old test images go with them.
-        for name, frames in sets.items():
-            if frames:
-                remove(*(NPYDATA / f"imgs_{kind}_{name}.npy" for kind in ("id", "take")))
-        if tests:
-            remove(UNFINISHED)
-            if remove(PROBABILITIES):
-                lines.append(f"removed {PROBABILITIES.name} of the test images packed before")
-    return lines
-
-
-def check_room_for(sets: list[list[ImageRecord]], errors: list[str]) -> None:
-    """Raise a UserError if the frames will not fit on the disk."""
-    shapes = [[record.shape for record in records] for records in sets if records]
-    frames = sum(len(s) * math.prod(map(max, zip(*s, strict=True))) for s in shapes)
-    try:
-        check_room({NPYDATA: frames}, "make room on it or pack fewer images")
-    except UserError as mistake:
-        raise UserError(*errors, *mistake.args) from None
+def frame_stack(records: list[ImageRecord]) -> tuple[int, int, int]:
+    """Return the number of frames, and the rows and columns that hold each image."""
+    rows, cols = (max(lengths) for lengths in zip(*(r.shape for r in records), strict=True))
+    return len(records), rows, cols
 
 
 def new_array(name: str, files: contextlib.ExitStack) -> Path:
@@ -246,62 +202,53 @@ def new_array(name: str, files: contextlib.ExitStack) -> Path:
 
 
 def pack_facts(name: str, frames: list[list[ImageRecord]], files: contextlib.ExitStack) -> None:
-    """Pack the ids and true sizes of a set of images, and what tells whether a file has changed.
+    """Pack ids, true sizes and pixel sizes of images, and what tells whether a file has changed."""
+    images = [records[0] for records in frames]
+    arrays = {
+        "id": np.array([image.path.stem for image in images], np.str_),
+        "shape": np.array([image.shape for image in images], np.int64),
+        "stamp": np.array([[stamp(record.path) for record in records] for records in frames]),
+    }
+    if images[0].take:
+        arrays["take"] = np.array([take_text(images[0].take)], np.str_)
+    if name == "test":
+        arrays["pixel_size"] = np.array(list(map(pixel_size_um, images)))
+    for kind, array in arrays.items():
+        np.save(new_array(f"imgs_{kind}_{name}", files), array)
 
-    Files are renamed in reverse order: the ids come first here to be renamed last.
-    """
-    ids = np.array([records[0].path.stem for records in frames], np.str_)
-    np.save(new_array(f"imgs_id_{name}", files), ids)
-    shapes = np.array([records[0].shape for records in frames], np.int64)
-    np.save(new_array(f"imgs_shape_{name}", files), shapes)
-    if take := frames[0][0].take:
-        np.save(new_array(f"imgs_take_{name}", files), np.array([take_text(take)], np.str_))
-    stamps = np.array([[stamp(record.path) for record in records] for records in frames], np.str_)
-    np.save(new_array(f"imgs_stamp_{name}", files), stamps)
 
-
-def pack_pixel_sizes(records: list[ImageRecord], files: contextlib.ExitStack) -> None:
-    """Pack the pixel sizes of the test images; name images whose pixels are not square."""
-    sizes = np.full(len(records), np.nan)
-    for index, record in enumerate(records):
-        try:
-            sizes[index] = record.pixel_size()[0] or np.nan
-        except UserError as mistake:
-            print(f"note: {mistake}; packed without a pixel size")
-    np.save(new_array("imgs_pixel_size_test", files), sizes)
+def pixel_size_um(record: ImageRecord) -> float:
+    """Return an image's pixel size, NaN if it is unknown; name an image whose size is not used."""
+    try:
+        return record.pixel_size()[0] or math.nan
+    except UserError as mistake:
+        print(f"note: {mistake}; packed without a pixel size")
+        return math.nan
 
 
 def pack_frames(
-    name: str,
-    description: str,
-    records: list[ImageRecord],
-    read: Callable[[ImageRecord], np.ndarray],
-    files: contextlib.ExitStack,
-    errors: list[str],
+    name: str, records: list[ImageRecord], files: contextlib.ExitStack, errors: list[str]
 ) -> str:
     """Pack one padded frame per image; return a line that describes them."""
-    rows, cols = (max(lengths) for lengths in zip(*(r.shape for r in records), strict=True))
-    stack = Stack(new_array(name, files), (len(records), rows, cols), np.uint8)
-    low, high, fractions = 255, 0, []
-    for index, record in enumerate(progress(records, f"{description}s")):
+    count, rows, cols = frame_stack(records)
+    what, masks = DESCRIPTIONS[name], name == "imgs_mask_train"
+    stack = Stack(new_array(name, files), (count, rows, cols), np.uint8)
+    fractions = []
+    for index, record in enumerate(progress(records, f"{what}s")):
         try:
-            image = read(record)
+            stack[index] = image = read_mask_frame(record) if masks else read_image(record)
         except UserError as mistake:
             errors.extend(mistake.args)
             continue
-        stack[index] = image
-        low, high = min(low, image.min()), max(high, image.max())
         fractions.append(np.count_nonzero(image) / image.size)
-        if read is read_mask_frame and fractions[-1] in (0, 1):
+        if masks and fractions[-1] in (0, 1):
             print(f"note: {record.path}: {'all' if fractions[-1] else 'no'} myelin")
-    line = f"{count_of(len(records), description)}: frames of {rows} x {cols}"
+    line = f"{count_of(count, what)}: frames of {rows} x {cols}"
     sizes = len({record.shape for record in records})
     if sizes > 1:
         line += f" ({sizes} sizes, zero-padded)"
-    if read is read_mask_frame and fractions:  # an inverted mask stands out
+    if masks and fractions:  # an inverted mask stands out
         line += f", myelin on {min(fractions):.0%} to {max(fractions):.0%} of the area"
-    else:
-        line += f", values {low} to {high}"
     scaled = sum(record.bits > 8 for record in records)
     return line + (f", {scaled} scaled to 8-bit by their own range" if scaled else "")
 
@@ -313,18 +260,19 @@ def read_mask_frame(record: ImageRecord) -> np.ndarray:
     return mask.astype(np.uint8) * np.uint8(255)
 
 
-def remove(*paths: Path) -> list[str]:
-    """Remove files; return the names of those that existed."""
-    found = [path for path in paths if path.exists()]
-    for path in found:
-        path.unlink()
-    return [path.name for path in found]
+def remove_old(name: str, emptied: bool) -> list[str]:
+    """Remove what was packed of a set and must not stay; return lines that describe it.
 
-
-def remove_set(name: str) -> str:
-    """Remove the arrays of a set without images; return a line that names them."""
-    kinds = ("shape_", "stamp_", "take_", "id_", "", "mask_", "pixel_size_")
-    stale = remove(*(NPYDATA / f"imgs_{kind}{name}.npy" for kind in kinds))
-    return f"{FOLDERS[name]}: no images" + (
-        f", removed the older {', '.join(stale)}" if stale else ""
-    )
+    The ids go, and the probabilities of test images; all arrays if the folder was emptied.
+    """
+    paths = [NPYDATA / f"imgs_{kind}_{name}.npy" for kind in ("id", "take")]
+    if name == "test":
+        paths += [UNFINISHED, PROBABILITIES]
+    if emptied:
+        paths += sorted(NPYDATA.glob(f"imgs_*{name}.npy"))
+    lines = [f"{FOLDERS[name]}: no images, nothing packed"] if emptied else []
+    if PROBABILITIES in paths and PROBABILITIES.exists():
+        lines.append(f"removed {PROBABILITIES.name} of the test images packed before")
+    for path in paths:
+        path.unlink(missing_ok=True)
+    return lines

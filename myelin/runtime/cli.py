@@ -152,7 +152,13 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, doc: str, **options: object) -> None:
         formatter = argparse.RawDescriptionHelpFormatter
         super().__init__(description=doc, formatter_class=formatter, allow_abbrev=False, **options)
-        self.add_argument("--version", action=PrintVersion, nargs=0, help="print the version")
+        self.add_argument(
+            "--version",
+            action=PrintVersion,
+            nargs=0,
+            default=argparse.SUPPRESS,
+            help="print the version",
+        )
 
     def error(self, message: str) -> None:
         """Raise a UserError that suggests the option a mistyped one is near to."""

@@ -4,39 +4,33 @@ The same numbers as in one piece, within rounding: each band is resampled from t
 needs with the weights that OpenCV uses for the whole.
 """
 
+from collections.abc import Callable, Iterable, Iterator
+
 import cv2
 import numpy as np
 
-from myelin.network.preprocessing import network_greys, replace_greys
-from myelin.segment.tiles import padding, predict_bands
+from myelin.network.preprocessing import Preprocessing, network_greys, replace_greys
+from myelin.segment.scale_groups import Choice
+from myelin.segment.tiles import Engine, padding, predict_bands
 from unet import STRIDE
 
 # Images above this go in bands: 4096 x 4096, of which one in float32 is 64 MiB.
 MAX_WHOLE_PX = 2**24
-BLOCK_ROWS = 64  # resampled at a time: their weights are few
-NEGLIGIBLE = 1e-3  # of a row's weight in a mean, which OpenCV leaves out
+BLOCK_ROWS = 64  # rows resampled at a time
+NEGLIGIBLE = 1e-3  # weight of a row in a mean that OpenCV leaves out
+
+Bands = Iterator[tuple[int, np.ndarray]]  # first row and float32 (n, cols), from top to bottom
 
 
-def in_bands(shape, settings):
-    """Whether an image of so many (rows, cols) is segmented in bands."""
+def in_bands(shape: tuple[int, int], settings: Preprocessing) -> bool:
+    """Return whether an image of (rows, cols) is segmented in bands."""
     return settings.frame == "native" and shape[0] * shape[1] > MAX_WHOLE_PX
 
 
-def segment_bands(engine, settings, image, choice):
-    """Yield the probability of myelin from top to bottom.
-
-    Parameters
-    ----------
-    engine, settings, choice
-        As for `segmentation.segment`; of a network that takes frames of any size.
-    image : uint8 array, (rows, cols)
-
-    Yields
-    ------
-    first : int
-        Row of the image where the band begins.
-    probability : float32 array, (n, cols), 0..1
-    """
+def segment_bands(
+    engine: Engine, settings: Preprocessing, image: np.ndarray, choice: Choice
+) -> Bands:
+    """Yield the probability of myelin, 0..1, in bands; see `tiles.segment`."""
     if not choice.has_fibers:
         for first in range(0, len(image), BLOCK_ROWS):
             yield first, np.zeros(image[first : first + BLOCK_ROWS].shape, np.float32)
@@ -46,8 +40,8 @@ def segment_bands(engine, settings, image, choice):
     (_, below), (_, right) = padding(size)
     mode = "symmetric" if min(size) >= STRIDE else "edge"
 
-    def frame_rows(first, last):
-        """Return rows of the padded frame that the network sees."""
+    def frame_rows(first: int, last: int) -> np.ndarray:
+        """Return rows of the padded network input."""
         end = min(last, size[0])
         rows = magnified_rows(image, greys, size, first, end, choice.scale < 1)
         return np.pad(rows, ((0, last - end), (0, right)), mode=mode)
@@ -61,23 +55,17 @@ def segment_bands(engine, settings, image, choice):
         yield first, np.clip(found, 0, 1)
 
 
-def segment_scan(engine, settings, image, choice, threshold, keep):
-    """Segment an image in bands.
+def segment_scan(
+    engine: Engine,
+    settings: Preprocessing,
+    image: np.ndarray,
+    choice: Choice,
+    threshold: float,
+    keep: Callable[[int, np.ndarray], None],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image's probability x 255, uint8, and its mask, bool; both (rows, cols).
 
-    Parameters
-    ----------
-    engine, settings, image, choice
-        As for `segment_bands`.
-    threshold : float
-        Probability from which a pixel is myelin.
-    keep : function
-        Called with what `segment_bands` yields.
-
-    Returns
-    -------
-    greys : uint8 array, (rows, cols)
-        Probability of myelin x 255.
-    mask : bool array, (rows, cols)
+    `keep` is called with what `segment_bands` yields.
     """
     greys, mask = np.empty(image.shape, np.uint8), np.empty(image.shape, bool)
     for first, found in segment_bands(engine, settings, image, choice):
@@ -88,18 +76,12 @@ def segment_scan(engine, settings, image, choice, threshold, keep):
     return greys, mask
 
 
-def magnified_rows(image, greys, size, first, last, areas):
-    """Return rows of an image at network size, float32 (last - first, cols).
+def magnified_rows(
+    image: np.ndarray, greys: np.ndarray, size: tuple[int, int], first: int, last: int, areas: bool
+) -> np.ndarray:
+    """Return rows of an image whose whole is resized to `size`, float32 (last - first, cols).
 
-    Parameters
-    ----------
-    image : uint8 array, (rows, cols)
-    greys : float32 array, (256,)
-    size : (int, int)
-        Of the whole at network size.
-    first, last : int
-    areas : bool
-        Whether means of areas are taken, or values interpolated.
+    `greys` are the 256 network inputs; `areas` takes means of areas, else values are interpolated.
     """
     if size == image.shape:
         return replace_greys(np.ascontiguousarray(image[first:last]), greys)
@@ -114,7 +96,7 @@ def magnified_rows(image, greys, size, first, last, areas):
     return found
 
 
-def row_weights(rows, size, first, last, areas):
+def row_weights(rows: int, size: int, first: int, last: int, areas: bool) -> tuple[int, np.ndarray]:
     """Return how much of which rows makes rows `first` to `last` of an image resized to `size`.
 
     Returns
@@ -137,16 +119,8 @@ def row_weights(rows, size, first, last, areas):
     return start, weights.astype(np.float32)
 
 
-def resized(bands, size, shape):
-    """Yield bands of an image of one size as those of another, interpolated.
-
-    Parameters
-    ----------
-    bands : iterable of (int, float32 array)
-        First row and rows, from top to bottom without a gap.
-    size, shape : (int, int)
-        Of the whole, as it is and as it becomes.
-    """
+def resized(bands: Iterable, size: tuple[int, int], shape: tuple[int, int]) -> Bands:
+    """Yield bands of an image resized from one (rows, cols) to another, interpolated."""
     rows, cols = shape
     kept, above, done = np.empty((0, cols), np.float32), 0, 0  # rows from `above` on
     for first, found in bands:

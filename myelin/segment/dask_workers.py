@@ -11,7 +11,6 @@ import functools
 import hashlib
 import importlib
 import logging
-import os
 import pickle
 import threading
 import warnings
@@ -21,11 +20,9 @@ from urllib.parse import urlsplit
 
 from myelin.network.engine import MAX_CONCURRENT_CALLS
 from myelin.runtime.cli import UserError
-from myelin.runtime.version import suite_version
 from myelin.segment.image_job import Job, Outcome, check_summary, segment_image
 from myelin.segment.workers import Workers
 
-INSTALL = "pip install 'dask[distributed]>=2025.1'"
 START = "python -m dask worker {} in the folder of this suite"
 CONNECT_S = 10  # for a scheduler to answer
 
@@ -46,20 +43,23 @@ class DaskWorkers(Workers):
     """The workers of a cluster."""
 
     def __init__(self, where: str, client: object) -> None:
-        super().__init__(
-            client.get_executor(pure=False), MAX_CONCURRENT_CALLS * len(client.nthreads())
-        )
-        self.where, self.client, self.missing = where, client, 0
+        ahead = MAX_CONCURRENT_CALLS * len(client.nthreads())
+        super().__init__(client.get_executor(pure=False), ahead)
+        self.where = where
+        self.client = client
+        self.checks_without_workers = 0
 
     def submit(self, job: Job) -> concurrent.futures.Future:
-        task = pickle.dumps(RemoteCall(source_hash(), suite_version(), pickle.dumps(absolute(job))))
+        task = pickle.dumps(RemoteCall(source_hash(), pickle.dumps(absolute(job))))
         return self.executor.submit(pickle.loads, task)
 
     def check(self) -> None:
-        self.missing = 0 if self.client.nthreads() else self.missing + 1
+        self.checks_without_workers += 1
+        if self.client.nthreads():
+            self.checks_without_workers = 0
         if self.client.status != "running":
             raise self.explain(concurrent.futures.CancelledError())
-        if self.missing > 1:
+        if self.checks_without_workers > 1:
             raise UserError(
                 f"--dask {self.where}: all workers are gone, start some with "
                 f"{START.format(self.where)} and continue with --resume"
@@ -92,7 +92,7 @@ def dask_cluster(where: str) -> Iterator[DaskWorkers]:
     try:
         distributed = importlib.import_module("distributed")
     except ImportError:
-        raise UserError(f"--dask: distributed is not installed, run {INSTALL}") from None
+        raise UserError("--dask: not installed, run pip install 'dask[distributed]'") from None
     for name in ("distributed", "tornado"):  # one error line says enough
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     client = connect(distributed, where)
@@ -102,14 +102,9 @@ def dask_cluster(where: str) -> Iterator[DaskWorkers]:
         except TimeoutError:
             start = START.format(where)
             raise UserError(f"--dask {where}: no workers, start some with {start}") from None
-        workers = DaskWorkers(where, client)
-        try:
-            yield workers
-        finally:
-            with contextlib.suppress(Exception):  # the scheduler may be gone
-                workers.executor.shutdown(wait=False)
+        yield DaskWorkers(where, client)
     finally:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # the scheduler may be gone
             client.close(CONNECT_S)
 
 
@@ -126,24 +121,23 @@ def connect(distributed: object, where: str) -> object:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(CONNECT_S + 1)
-    if not found:
-        raise UserError(
-            f"--dask {where}: no scheduler answers there, check the address, and start one with "
-            "python -m dask scheduler"
-        )
-    return found[0]
+    if found:
+        return found[0]
+    raise UserError(
+        f"--dask {where}: no scheduler answers there, check the address, and start one with "
+        "python -m dask scheduler"
+    )
 
 
 def absolute(job: Job) -> Job:
     """Return a job whose paths do not depend on the current folder."""
-    run, image = job.run, job.image
-    run = dataclasses.replace(
-        run,
-        model=Path(os.path.abspath(run.model)),
-        folder=Path(os.path.abspath(run.folder)),
-        probabilities=run.probabilities and Path(os.path.abspath(run.probabilities)),
+    run, options = job.run, job.run.options
+    options = dataclasses.replace(
+        options, model=options.model.absolute(), out=options.out.absolute()
     )
-    image = dataclasses.replace(image, path=Path(os.path.abspath(image.path)))
+    array = run.probabilities and run.probabilities.absolute()
+    run = dataclasses.replace(run, options=options, probabilities=array)
+    image = dataclasses.replace(job.image, path=job.image.path.absolute())
     return dataclasses.replace(job, run=run, image=image)
 
 
@@ -160,13 +154,13 @@ class RemoteCall:
         return segment_remotely, self.arguments
 
 
-def segment_remotely(source: str, version: str, pickled: bytes) -> Outcome:
+def segment_remotely(source: str, pickled: bytes) -> Outcome:
     """Segment an image in a worker of a cluster.
 
     Parameters
     ----------
-    source, version : str
-        `source_hash` and version of the suite in the run.
+    source : str
+        `source_hash` of the run.
     pickled : bytes
         The `Job`.
 
@@ -180,15 +174,12 @@ def segment_remotely(source: str, version: str, pickled: bytes) -> Outcome:
     worker = get_worker()
     try:
         if source != source_hash():
-            raise UserError(
-                f"has another version of this suite, {suite_version()} with source "
-                f"{source_hash()[:8]} instead of {version} with {source[:8]}, install the same"
-            )
+            raise UserError("has another version of this suite, install that of the run")
         job = pickle.loads(pickled)
         job = dataclasses.replace(
             job, run=dataclasses.replace(job.run, threads=worker.state.nthreads)
         )
-        for path in (job.run.model, job.image.path):
+        for path in (job.run.options.model, job.image.path):
             if not path.exists():
                 raise UserError(f"does not see {path}, every worker must see it under this path")
         check_summary(job.run)
@@ -203,7 +194,8 @@ def segment_remotely(source: str, version: str, pickled: bytes) -> Outcome:
 @functools.cache
 def source_hash() -> str:
     """Return the SHA-256 of the package's source code."""
-    root, source = Path(__file__).resolve().parents[2], hashlib.sha256()
+    root = Path(__file__).resolve().parents[2]
+    source = hashlib.sha256()
     for path in [root / "unet.py", *sorted((root / "myelin").rglob("*.py"))]:
         source.update(path.read_bytes().replace(b"\r\n", b"\n"))
     return source.hexdigest()

@@ -13,7 +13,7 @@ from myelin.folders.mask_record import pixel_hash
 from myelin.folders.ownership import files_of, models_own, set_aside, users_masks
 from myelin.folders.stack import Stack
 from myelin.images.image import read_mask, write_image
-from myelin.network.engine import KerasEngine, OpenVinoEngine, open_engine
+from myelin.network.engine import open_engine
 from myelin.network.model_file import read_model_file
 from myelin.network.preprocessing import Preprocessing
 from myelin.network.quantization import read_scales
@@ -21,10 +21,9 @@ from myelin.runtime.cli import UserError
 from myelin.runtime.files import fsync_file, sha256
 from myelin.segment.bands import in_bands, segment_scan
 from myelin.segment.overlay import overlay, reduced
+from myelin.segment.run_options import Options
 from myelin.segment.scale_groups import Choice
-from myelin.segment.tiles import segment
-
-Engine = OpenVinoEngine | KerasEngine
+from myelin.segment.tiles import Engine, segment
 
 engines: dict[tuple, Engine] = {}  # the engine of this process
 opening = threading.Lock()
@@ -37,38 +36,26 @@ class RunContext:
 
     Attributes
     ----------
-    model : Path
-    model_sha256 : str
+    options : Options
     settings : Preprocessing
         Settings of the model.
-    threshold : float
-        Probability from which a pixel is myelin.
-    engine, precision : str
-        See `engine.open_engine`.
+    record : dict
+        What the records of all masks hold: "model_sha256", "threshold" and "options".
     engine_name : str
-        The engine that they open; "" if not known yet.
+        The engine that the options open; "" if not known yet.
     threads : int or None
         Threads of the engine; None for all processors.
-    folder : Path
-        Folder of the outputs.
-    force : bool
-        Whether masks edited by the user are replaced, after a copy.
     summary_sha256 : str
         Hash of the `run.json` with which the run began.
     probabilities : Path or None
         The `Stack` that takes the probabilities of packed images.
     """
 
-    model: Path
-    model_sha256: str
+    options: Options
     settings: Preprocessing
-    threshold: float
-    engine: str = "auto"
-    precision: str = "auto"
+    record: dict
     engine_name: str = ""
     threads: int | None = None
-    folder: Path = Path()
-    force: bool = False
     summary_sha256: str = ""
     probabilities: Path | None = None
 
@@ -145,18 +132,19 @@ def engine_of(run: RunContext, weights: list[np.ndarray] | None = None) -> Engin
     UserError
         The model has changed, or the engine would give other numbers than that of the run.
     """
-    key = run.model_sha256, run.engine, run.precision, run.threads
+    model, precision = run.options.model, run.options.precision
+    hashed = run.record["model_sha256"]
+    key = hashed, run.options.engine, precision, run.threads
     with opening:
         if key not in engines:
             engines.clear()
-            if weights is None and sha256(run.model) != run.model_sha256:
-                raise UserError(f"{run.model}: is not the model that the run began with")
-            weights = read_model_file(run.model)[0] if weights is None else weights
-            scales = read_scales(run.model, run.model_sha256) if run.precision == "auto" else None
-            opened = open_engine(
-                weights, run.settings, run.engine, run.precision, scales, run.threads
+            if weights is None and sha256(model) != hashed:
+                raise UserError(f"{model}: is not the model that the run began with")
+            weights = read_model_file(model)[0] if weights is None else weights
+            scales = read_scales(model, hashed) if precision == "auto" else None
+            engines[key] = open_engine(
+                weights, run.settings, run.options.engine, precision, scales, run.threads
             )
-            engines[key] = opened
     if run.engine_name not in ("", engines[key].name):
         raise UserError(
             f"computes with {engines[key].name}, but the run with {run.engine_name}, choose an "
@@ -169,14 +157,15 @@ def probability_and_mask(
     engine: Engine, job: Job, image: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return an image's probability x 255 and its mask, uint8 and bool (rows, cols)."""
-    run, stack = job.run, job.run.probabilities and Stack(job.run.probabilities)
+    run, threshold = job.run, job.run.record["threshold"]
+    stack = run.probabilities and Stack(run.probabilities)
     if in_bands(image.shape, run.settings):
         keep = functools.partial(stack.put_rows, job.image.frame) if stack else lambda *_: None
-        return segment_scan(engine, run.settings, image, job.choice, run.threshold, keep)
+        return segment_scan(engine, run.settings, image, job.choice, threshold, keep)
     probability = segment(engine, run.settings, image, job.choice)
     if stack:
         stack[job.image.frame] = probability
-    return np.rint(probability * 255).astype(np.uint8), probability >= run.threshold
+    return np.rint(probability * 255).astype(np.uint8), probability >= threshold
 
 
 def check_summary(run: RunContext) -> None:
@@ -184,7 +173,7 @@ def check_summary(run: RunContext) -> None:
 
     The run has ended then, or this computer sees another folder.
     """
-    path = run.folder / "run.json"
+    path = run.options.out / "run.json"
     if not path.exists() or sha256(path) != run.summary_sha256:
         raise UserError(
             f"{path}: is not that of this run; every worker must see the same folder under this "
@@ -194,10 +183,10 @@ def check_summary(run: RunContext) -> None:
 
 def write_outputs(job: Job, image: np.ndarray, greys: np.ndarray, mask: np.ndarray) -> Outcome:
     """Write the outputs of an image; the mask is last, as its record says that all are there."""
-    folder, name = job.run.folder, job.image.name
+    folder, name = job.run.options.out, job.image.name
     own, beside = folder / f"{name}_mask.tif", models_own(folder, name)
     users, replaced = users_masks(folder, name), []
-    if users and job.run.force:
+    if users and job.run.options.force:
         replaced = [set_aside(path) for path in [*users, *files_of(folder, name, "_axon")]]
         users = []
     write_image(folder / f"{name}_pred.png", greys, fsync=True)

@@ -9,21 +9,17 @@ OVERLAY_RGB = (230, 159, 0)  # orange of Okabe and Ito's colour-blind-safe palet
 MAX_OVERLAY_PX = 2**26  # 8192 x 8192; overlays of larger images are made smaller by a whole factor
 
 
-def reduced(image, mask):
+def reduced(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return an image and its mask as they are, a scan's at a size that any program can show."""
     step = math.ceil(math.sqrt(image.size / MAX_OVERLAY_PX))
     if step == 1:
         return image, mask
     size = image.shape[1] // step, image.shape[0] // step
-    parts = (
-        cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-        for part in (image, mask.view(np.uint8))
-    )
-    image, share = parts
-    return image, share > 0
+    share = cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), share > 0
 
 
-def overlay(image, mask):
+def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return the image with its myelin tinted and outlined, uint8 RGB (rows, cols, 3)."""
     greys = np.arange(256)[:, None]
     tinted = np.rint(0.65 * greys + 0.35 * np.array(OVERLAY_RGB)).astype(np.uint8)

@@ -10,40 +10,36 @@ GIVEN = ("myelin", "scale", "pixel_size_um", "engine", "precision")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a user may set for all images of a run.
+    """The arguments of `find_myelin.py`, which describes each in its help.
 
     Attributes
     ----------
-    myelin : "auto", "bright" or "dark"
+    model : Path
+    images : list of str or None
+        What to segment; None is `raw/test`, packed.
+    take : dict of str to int or None
+        Which image of files that hold several, as from `plane_selection.parse_take`.
     scale : float or None
         Magnification for the network; None finds it.
     pixel_size_um : float or None
-        µm per pixel, for the tables; None takes it from each image's metadata.
+        None takes it from each image's metadata.
     threshold : float or None
         Probability from which a pixel is myelin; None takes the model's.
-    engine, precision : str
-        See `engine.open_engine`.
-    force : bool
-        Whether masks edited by the user are replaced, after a copy.
-    out : Path
-        Folder of the outputs.
-    resume : bool
-        Whether images that the same run has finished are skipped.
-    workers : int
-        Number of processes that segment; 1 is this one.
-    dask : str or None
-        Address of the scheduler of a Dask cluster that segments instead.
     """
 
+    model: Path
+    images: list[str] | None = None
+    take: dict[str, int] | None = None
+    strict: bool = False
+    out: Path = PREDS
     myelin: str = "auto"
     scale: float | None = None
     pixel_size_um: float | None = None
     threshold: float | None = None
     engine: str = "auto"
     precision: str = "auto"
-    force: bool = False
-    out: Path = PREDS
     resume: bool = False
+    force: bool = False
     workers: int = 1
     dask: str | None = None
 
@@ -62,6 +58,3 @@ def without_defaults(options: object) -> dict:
     """Return the options that are not "auto" or None; version 1.0.0 recorded those too."""
     options = options if isinstance(options, dict) else {}
     return {name: value for name, value in options.items() if value not in ("auto", None)}
-
-
-DEFAULTS = Options()

@@ -1,17 +1,17 @@
-"""`run.json` of a run, what earlier runs left in its folder, and the images that are finished."""
+"""`run.json` of a run, its report on the terminal, and what earlier runs left in its folder."""
 
 from pathlib import Path
 
 import numpy as np
 
 from myelin.folders.image_source import ImageSource, SourceImage
-from myelin.folders.mask_record import fact_of, mask_record, written_by_program
+from myelin.folders.mask_record import MODELS_OWN, fact_of, mask_record, written_by_program
 from myelin.folders.ownership import files_of, models_own, set_aside, users_masks
 from myelin.folders.stack import Stack
 from myelin.images.image import read_image, read_mask, write_image
-from myelin.runtime.cli import UserError, progress
-from myelin.runtime.files import run_facts, sha256, write_json
-from myelin.segment.image_job import Outcome
+from myelin.runtime.cli import UserError, count_of, progress, shortened_list
+from myelin.runtime.files import name_leftovers, run_facts, sha256, write_json
+from myelin.segment.image_job import Outcome, RunContext
 from myelin.segment.run_options import without_defaults
 
 ROWS = 1024  # rows of a probability compared at a time
@@ -55,8 +55,68 @@ class Summary:
         write_json(path, self.facts | {"images": self.images})
         return sha256(path)
 
+    def report(self, source: ImageSource, before: dict[Path, int]) -> None:
+        """Print how the images were segmented, which are doubtful, and what became of other files.
+
+        Parameters
+        ----------
+        source : ImageSource
+        before : dict of path to int
+            `times_written` of the folder before the run.
+        """
+        parts = ("mask", "pred", "overlay", "axon")
+        own = {f"{name}_{part}" for name in [*source.names, *self.images] for part in parts}
+        name_leftovers(self.folder, {p: time for p, time in before.items() if p.stem not in own})
+        ways, doubtful, empty = {}, [], []
+        for name, fact in self.images.items():
+            if fact["has_fibers"]:
+                way = f"at scale {fact['network_scale']:g} (myelin {fact['myelin']})"
+                ways[way] = ways.get(way, 0) + 1
+            else:
+                empty.append(name)
+            if fact["doubtful"]:
+                doubtful.append(name)
+        found = ", ".join(f"{count} {way}" for way, count in ways.items()) or "no fibers found"
+        images = count_of(len(self.images), "image")
+        print(f"segmented {images} with {self.facts['model']}: {found}; see {self.folder}/")
+        if doubtful:
+            print(
+                f"note: {', '.join(doubtful)}: parts of the image disagree on polarity or scale; "
+                "check the overlay, and if it is wrong set both, such as --myelin dark --scale 2"
+            )
+        if empty:
+            print(
+                f"note: no fibers found at any scale in {', '.join(empty)}; to segment anyway, set "
+                "--myelin and --scale"
+            )
+        if self.kept:
+            kept = ", ".join(path.as_posix() for path in sorted(self.kept))
+            folders = {f"{self.folder / path.parent / MODELS_OWN}/" for path in self.kept}
+            print(
+                f"kept, corrected by hand: {kept}; the model's are in "
+                f"{shortened_list(sorted(folders))}, --force replaces yours after a copy"
+            )
+        report_copies("--force", [self.folder / path for path in sorted(self.replaced)])
+
+
+def report_copies(why: str, paths: list[Path]) -> None:
+    """Print where the user's files are that were replaced."""
+    for folder in dict.fromkeys(path.parent for path in paths):
+        names = ", ".join(path.name for path in paths if path.parent == folder)
+        print(f"replaced, corrected by hand ({why}): yours are in {folder}/: {names}")
+
 
 # ---------------------------------------------------------------- what earlier runs left
+
+
+def begin_summary(run: RunContext, source: ImageSource, earlier: dict, facts: dict) -> Summary:
+    """Return the summary of a run that begins, after the user's files of other images are moved."""
+    folder = run.options.out
+    add_missing_records(folder, earlier)
+    report_copies("the image has changed", set_aside_outdated(folder, source, earlier))
+    images = earlier["images"].items()
+    users = {n: fact for n, fact in images if n in source.names and users_masks(folder, n)}
+    return Summary(folder, users, **facts)
 
 
 def differences(run: dict, settings: dict) -> list[str]:
@@ -96,28 +156,40 @@ def set_aside_outdated(folder: Path, source: ImageSource, run: dict) -> list[Pat
 
 
 def finished_images(
-    folder: Path, source: ImageSource, settings: dict, force: bool, stack: Stack | None
+    run: RunContext, source: ImageSource, earlier: dict, stack: Stack | None
 ) -> dict[str, Outcome]:
-    """Return the outcomes of the images that a run with the same settings has finished.
+    """Return the outcomes of the images that need not be segmented again, with `--resume`.
 
     Parameters
     ----------
-    folder : Path
-        Folder of the outputs.
+    run : RunContext
     source : ImageSource
-    settings : dict
-        What the record of every mask must hold.
-    force : bool
-        Whether images whose mask the user has edited count as unfinished.
+    earlier : dict
+        The run in the folder, from `read_run`.
     stack : Stack or None
         The array of probabilities, which must hold those of a finished image.
+
+    Raises
+    ------
+    UserError
+        The run in the folder has other settings.
     """
+    folder, force = run.options.out, run.options.force
+    if not run.options.resume or "threshold" not in earlier:
+        return {}
+    if differs := differences(earlier, run.record):
+        if force:
+            return {}
+        raise UserError(
+            f"{folder}: --resume, but the run there differs in {', '.join(differs)}; repeat its "
+            "call, or leave out --resume to begin anew"
+        )
     found = {}
-    for image in progress(source.images, "checking", total=len(source)):
+    for image in progress(source.images, "checking"):
         users = users_masks(folder, image.name)
         path = models_own(folder, image.name) if users else folder / f"{image.name}_mask.tif"
         record = mask_record(path)
-        wanted = settings | {"image_sha256": image.sha256}
+        wanted = run.record | {"image_sha256": image.sha256}
         if (
             record is not None
             and not (users and force)
@@ -128,6 +200,8 @@ def finished_images(
         ):
             kept = [user.relative_to(folder) for user in users]
             found[image.name] = Outcome(image.name, record, kept=kept)
+    if found:
+        print(f"continuing: {len(found)} of {count_of(len(source), 'image')} are finished")
     return found
 
 

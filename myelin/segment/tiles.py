@@ -2,14 +2,18 @@
 
 import dataclasses
 import itertools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from myelin.network import preprocessing
+from myelin.network.engine import KerasEngine, OpenVinoEngine
 from myelin.runtime.cli import progress
+from myelin.segment.scale_groups import Choice
 from unet import STRIDE
 
-# Frames of more pixels are cut into tiles of one size, at most so many pixels wide. A frame of the
+Engine = OpenVinoEngine | KerasEngine
+# Frames of more pixels are cut into tiles of one size, at most MAX_TILE pixels wide. A frame of the
 # study, 1040 x 1392, goes through in one piece: 0.5 GB of memory in bfloat16, 0.9 GB in float32.
 MAX_FRAME_PX = 1_500_000
 MAX_TILE = 1216
@@ -18,22 +22,23 @@ MAX_TILE = 1216
 HALO = 112
 
 
-def segment(engine, settings, image, choice):
-    """Segment one image.
+def segment(
+    engine: Engine, settings: preprocessing.Preprocessing, image: np.ndarray, choice: Choice
+) -> np.ndarray:
+    """Return the probability of myelin in an image, 0 if it shows no fibers.
 
     Parameters
     ----------
-    engine : engine.OpenVinoEngine or engine.KerasEngine
-    settings : preprocessing.Preprocessing
-        Of the engine's model.
+    engine : Engine
+    settings : Preprocessing
+        Settings of the engine's model.
     image : uint8 array, (rows, cols)
-    choice : sharing.Choice
-        Which way round and at which magnification, as from `sharing.decide`.
+    choice : Choice
+        Polarity and magnification.
 
     Returns
     -------
     float32 array, (rows, cols), 0..1
-        Probability of myelin; 0 where the image shows no fibers.
     """
     if not choice.has_fibers:
         return np.zeros(image.shape, np.float32)
@@ -48,21 +53,11 @@ def segment(engine, settings, image, choice):
     return np.clip(preprocessing.resize(found, rows, cols), 0, 1)
 
 
-def predict(engine, frame):
-    """Return the probability map of a normalised frame of any size, in tiles where it is large.
+def predict(engine: Engine, frame: np.ndarray) -> np.ndarray:
+    """Return the probability map of a normalised frame of any size, float32 (rows, cols).
 
-    Each tile sees a halo of its true surroundings, so tiles give what one piece would. Tiles of
-    one grey value, such as a scan's empty glass, are computed once for each place at the edge.
-
-    Parameters
-    ----------
-    engine : engine.OpenVinoEngine or engine.KerasEngine
-        Of a model that takes frames of any size.
-    frame : float32 array, (rows, cols)
-
-    Returns
-    -------
-    float32 array, (rows, cols)
+    A large frame is cut into tiles. Each sees a halo of its true surroundings, so tiles give what
+    one piece would.
     """
     rows, cols = frame.shape
     mode = "symmetric" if min(rows, cols) >= STRIDE else "edge"
@@ -75,28 +70,26 @@ def predict(engine, frame):
     return result[:rows, :cols]
 
 
-def padding(shape):
+def padding(shape: tuple[int, int]) -> tuple[tuple[int, int], ...]:
     """Return what a frame lacks to whole strides, as for `np.pad`."""
     return tuple((0, -length % STRIDE) for length in shape)
 
 
-def predict_bands(engine, rows_of, shape):
-    """Yield the probability map of a frame in whole strides from top to bottom, tile by tile.
+def predict_bands(
+    engine: Engine, rows_of: Callable[[int, int], np.ndarray], shape: tuple[int, int]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the probability map of a frame from top to bottom in bands: first row, (n, cols).
+
+    Tiles of one grey value, such as a scan's empty glass, are computed once for each place at the
+    edge.
 
     Parameters
     ----------
-    engine
-        As for `predict`.
+    engine : Engine
     rows_of : function
         Returns rows `first` to `last` of the frame, float32 (last - first, cols).
     shape : (int, int)
-
-    Yields
-    ------
-    first : int
-        Row where a band begins.
-    found : float32 array, (n, cols)
-        Its rows, which follow those of the band before.
+        Shape of the frame, in whole strides.
     """
     downs, acrosses = map(cut, shape)
     blank, done = {}, 0
@@ -123,7 +116,7 @@ def predict_bands(engine, rows_of, shape):
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """Where a tile lies along one axis: what it sees, and what of it counts.
+    """Where a tile lies along one axis.
 
     Attributes
     ----------
@@ -131,8 +124,6 @@ class Span:
         The tile, halo included.
     first, last : int
         The part whose result is kept.
-    kind : (bool, bool)
-        Whether it begins and ends with the frame.
     """
 
     start: int
@@ -141,12 +132,13 @@ class Span:
     last: int
 
     @property
-    def kind(self):
+    def kind(self) -> tuple[bool, bool]:
+        """Whether the tile begins and ends with the frame."""
         return self.first == self.start, self.last == self.stop
 
 
-def cut(length):
-    """Cut a length into overlapping tiles of one size, list of `Span`.
+def cut(length: int) -> list[Span]:
+    """Cut a length into overlapping tiles of one size.
 
     Each starts at a multiple of the stride, as pooling is not the same from other pixels.
     """

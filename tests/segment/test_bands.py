@@ -78,7 +78,7 @@ def test_a_large_tiff_is_a_pyramid_of_tiles(tmp_path, monkeypatch, dtype, pixel_
     images.write_image(path, numbers, pixel_size_um)
     record = images.read_record(path)
     assert record.shape == (333, 250) and record.pixel_size()[0] == pixel_size_um
-    np.testing.assert_array_equal(images.decode(path), numbers)
+    np.testing.assert_array_equal(images.decode(path, {}), numbers)
     with TiffFile(path) as file:
         assert file.is_bigtiff and len(file.pages) == 1 and file.pages[0].is_tiled
         levels = file.series[0].levels

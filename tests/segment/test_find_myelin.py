@@ -15,7 +15,7 @@ import unet
 from myelin.images import image as images
 from myelin.network import model_file, preprocessing
 from myelin.runtime import files
-from myelin.segment import bands, image_job, overlay, pipeline
+from myelin.segment import bands, image_job, overlay, pipeline, run_plan
 from myelin.segment import scale_groups as sharing
 
 pytestmark = pytest.mark.usefixtures("small_network")
@@ -264,7 +264,7 @@ def test_an_interrupted_run_says_that_it_is_incomplete(lab, random_model, monkey
 def test_scales_that_no_image_fits_are_named_before_anything_is_written(
     lab, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(pipeline, "MAX_PIXELS", 70 * 83 * 4)
+    monkeypatch.setattr(run_plan, "MAX_PIXELS", 70 * 83 * 4)
     model_file.save_model(tmp_path / "m.h5", random_network(), RINGS)
     with pytest.raises(SystemExit) as stop:
         find_myelin.main([str(tmp_path / "m.h5"), "--myelin", "bright", "--scale", "3"])

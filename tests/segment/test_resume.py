@@ -13,7 +13,7 @@ from myelin.folders.mask_record import mask_record, read_run
 from myelin.folders.naming import PREDS
 from myelin.images.image import read_image, write_image
 from myelin.runtime.lock import holding
-from myelin.segment import image_job, pipeline
+from myelin.segment import image_job, run_plan
 
 FILES = ("--images", "study")
 
@@ -64,9 +64,6 @@ def test_probabilities_are_complete_after_a_run_that_began_anew_was_killed(study
 
 
 def test_scales_are_those_of_the_finished_masks(study, monkeypatch):
-    find_myelin.main([*FILES, "--scale", "0.5"])
-    scales = [{**fact, "network_scale": 0.5} for fact in read_run(PREDS)["images"].values()]
-    assert [fact["network_scale"] for fact in scales] == [0.5] * 4
     find_myelin.main([*FILES])
     mask, pred = PREDS / "control/a1/x_mask.tif", PREDS / "treated/a2/x_mask.tif"
     record = mask_record(mask) | {"network_scale": 0.9}
@@ -141,7 +138,7 @@ def test_a_corrected_mask_stays_and_its_image_is_not_segmented_again(study, monk
 
 
 def test_an_image_that_changes_during_the_run_is_named_and_the_rest_done(study, capsys):
-    real = pipeline.decide
+    real = run_plan.decide
 
     def change(*arguments):
         write_image(study / "control/a1/y.tif", rings(60, 60), 0.2)
@@ -149,7 +146,7 @@ def test_an_image_that_changes_during_the_run_is_named_and_the_rest_done(study, 
         return real(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "decide", change)
+        patch.setattr(run_plan, "decide", change)
         lines = stopped(capsys, 3, *FILES)
     assert "control/a1/y" in lines[0] and "changed" in lines[0]
     assert "treated/a1/x.tif" in lines[1] and list(summary()["images"]) == [TREE[0], TREE[3]]

@@ -195,7 +195,7 @@ def test_images_changed_or_new_since_are_noticed(study, capsys):
 
 
 def test_images_in_which_no_fibers_were_found_are_named_when_measured(study, capsys):
-    ramp = np.tile(np.linspace(20, 220, 120).astype(np.uint8), (120, 1))
+    ramp = np.tile(np.linspace(20, 220, 400).astype(np.uint8), (300, 1))
     write_image(study / "treated/a2/z.tif", ramp, 0.2)
     find_myelin.main(["--images", "study"])
     morphometry.main(["--no-pictures"])

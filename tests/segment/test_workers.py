@@ -22,7 +22,8 @@ from stand_ins import rings
 import find_myelin
 from myelin.images.image import write_image
 from myelin.runtime.cli import UserError
-from myelin.segment import dask_workers, image_job, pipeline, workers
+from myelin.segment import dask_workers, image_job, pipeline, run_summary, workers
+from myelin.segment.run_options import Options
 
 pytestmark = pytest.mark.slow
 MODEL = ROOT / "models/bestmyelin.h5"
@@ -220,7 +221,7 @@ def test_a_signal_leaves_the_workers_and_the_run_continues(study, cluster):
     ("place", "name", "value", "named"),
     [
         (dask_workers, "source_hash", lambda: "0" * 64, "another version of this suite"),
-        (pipeline.Summary, "save", lambda *_, **__: "0", "preds/run.json"),
+        (run_summary.Summary, "save", lambda *_, **__: "0", "preds/run.json"),
         (pipeline, "sha256", lambda _: "0" * 64, "bestmyelin.h5"),
         (dask_workers, "absolute", lambda job: job, "does not see study"),
     ],
@@ -239,7 +240,8 @@ def test_workers_that_see_or_are_another_thing(
 
 def test_an_engine_with_other_numbers_is_refused(study, monkeypatch):
     monkeypatch.setattr(image_job, "engines", {("m", "auto", "auto", None): Engine()})
-    run = image_job.RunContext(MODEL, "m", None, 0.5, engine_name="openvino, int4")
+    record = {"model_sha256": "m"}
+    run = image_job.RunContext(Options(MODEL), None, record, engine_name="openvino, int4")
     with pytest.raises(UserError, match="computes with openvino, int8"):
         image_job.engine_of(run)
 
