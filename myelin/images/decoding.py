@@ -43,16 +43,9 @@ def read_header(path: Path, take: dict) -> dict:
 
 
 def decode(path: Path, take: dict) -> np.ndarray:
-    """Return an image as stored.
+    """Return an image as stored, (rows, cols) or (rows, cols, channels RGB[A]).
 
-    Returns
-    -------
-    array, (rows, cols) or (rows, cols, channels RGB[A]), any dtype
-
-    Raises
-    ------
-    ValueError
-        The decoder reported damage, even if it went on after it.
+    Damage that the decoder reports is a ValueError, even if it went on after it.
     """
     with silent_stderr() as messages:
         image = decode_tiff(path, take) if is_tiff(path) else decode_with_opencv(path.read_bytes())

@@ -34,23 +34,12 @@ def is_foreign(path: str | Path) -> bool:
 
 @dataclass
 class Planes:
-    """The planes of one image in such a file.
+    """The planes of one image in such a file."""
 
-    Attributes
-    ----------
-    sizes : dict of str to int
-        By letter, all axes in order; Y and X among them, and S for colours.
-    dtype : numpy.dtype
-    pixel_sizes_um : (float, float) or None
-        µm per pixel along x and y.
-    read : function
-        Takes {letter: index} of the axes other than Y, X and S; returns the pixels of one plane.
-    """
-
-    sizes: dict
+    sizes: dict  # by letter, all axes in order; Y and X among them, and S for colours
     dtype: np.dtype
-    pixel_sizes_um: tuple[float, float] | None
-    read: Callable[[dict], np.ndarray]
+    pixel_sizes_um: tuple[float, float] | None  # along x and y
+    read: Callable[[dict], np.ndarray]  # of one plane, by {letter: index} of the other axes
 
 
 def foreign_header(path: Path, take: dict) -> dict:
@@ -78,13 +67,7 @@ def decode_foreign(path: Path, take: dict) -> np.ndarray:
 
 @contextlib.contextmanager
 def open_planes(path: Path, take: dict) -> Iterator[tuple[Planes, dict]]:
-    """Yield the `Planes` of the chosen image, and the place of the chosen plane for their `read`.
-
-    Raises
-    ------
-    UserError
-        The library is not installed, or there are several images and no choice between them.
-    """
+    """Yield the `Planes` of the chosen image, and the place of the chosen plane in it."""
     openers = {".czi": open_czi, ".lif": open_lif, ".nd2": open_nd2, ".zarr": open_zarr}
     library, left = library_for(path), dict(take)
 

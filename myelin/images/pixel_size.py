@@ -57,15 +57,9 @@ def stated_sizes(
 ) -> tuple[tuple[float, float] | None, str]:
     """Return (x, y) in µm per pixel that the metadata of a TIFF state, or None, and their source.
 
-    Resolution tags alone (72 or 96 dpi, say) are ignored: programs write them by habit.
-
-    Parameters
-    ----------
-    tif : tifffile.TiffFile
-    series : int or None
-        Which image of the OME-XML; None for the first that has a pixel size.
-    shrinking : float
-        Factor by which a pixel is larger than stated, for a level of a pyramid.
+    Resolution tags alone (72 or 96 dpi, say) are ignored: programs write them by habit. `series` is
+    the number of the image in OME-XML, None for the first that has a pixel size; at a level of a
+    pyramid, a pixel is larger than stated by the factor `shrinking`.
     """
     sizes, source = None, "unknown"
     with contextlib.suppress(Exception):  # damaged tags raise anything

@@ -51,19 +51,8 @@ def add_take_option(parser: argparse.ArgumentParser) -> None:
 def chosen(path: str | Path, counts: dict, take: dict) -> dict:
     """Return the place of the image to read, {name: index from 0}.
 
-    Parameters
-    ----------
-    path : path
-        For the messages.
-    counts : dict of str to int
-        Number of images along each axis.
-    take : dict of str to int
-        The first and largest level is taken without a choice.
-
-    Raises
-    ------
-    UserError
-        There are several images and no choice between them, or fewer than the number chosen.
+    `counts` has the number of images along each axis. Without a choice, the first and largest
+    level is taken; any other axis of several images is a UserError.
     """
     for name, number in take.items():
         count = counts.get(name, 1)

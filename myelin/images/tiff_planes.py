@@ -35,13 +35,7 @@ class PickedPage(NamedTuple):
 
 
 def pick_page(tif: "TiffFile", path: str | Path, take: dict) -> PickedPage:
-    """Return the chosen image of a TIFF; thumbnails do not count.
-
-    Raises
-    ------
-    UserError
-        There are several images and no choice between them.
-    """
+    """Return the chosen image of a TIFF; thumbnails do not count."""
     pages = image_pages(tif)
     facts = tif.imagej_metadata or {}
     if len(pages) == 1 and facts.get("images", 1) > 1:  # ImageJ stores stacks above 4 GB as one

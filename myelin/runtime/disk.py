@@ -37,12 +37,8 @@ def check_room(needed: dict, remedy: str = "make room on it") -> None:
 def allocate(file: object, size: int) -> None:
     """Reserve the next `size` bytes of an open file, as zeros.
 
-    Writing to a memory map of a file that has only claimed its size would crash on a full disk.
-
-    Raises
-    ------
-    OSError
-        The disk is full.
+    Writing to a memory map of a file that has only claimed its size would crash on a full disk;
+    this raises an OSError.
     """
     start = file.tell()
     file.flush()

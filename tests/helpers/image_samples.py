@@ -105,7 +105,7 @@ BAD_IMAGES = {
     "nan.tif": (tiff_of(NAN), "NaN, infinite or huge pixels"),
     "huge_values.tif": (tiff_of(HUGE), "NaN, infinite or huge pixels"),
     "complex.tif": (tiff_of(ramp(np.complex64)), "complex64"),
-    "cmyk.tif": (tiff_of(ramp(channels=4), photometric="separated"), "SEPARATED"),
+    "cmyk.tif": (tiff_of(ramp(channels=4), photometric="separated"), "colours as SEPARATED"),
     "bands.tif": (tiff_of(ramp(channels=5), planarconfig="contig", **GREY), "shape (20, 30, 5)"),
     "pages.tif": (tiff_of(np.zeros((3, 20, 30), np.uint8), **GREY), "3 pages in one file"),
     "stack.tif": (
