@@ -107,7 +107,7 @@ class SortedRegions:
     Attributes
     ----------
     axons : LabelImage
-        Axons 1 to n, see `fibers.find_axons`.
+        Axons 1 to n, see `fibers.find_fibers`.
     others : LabelImage
         Other regions 1 to m; axons may have numbers here too.
     boxes : int64 array, (m + 1, 5)
@@ -210,22 +210,10 @@ def accept(
     image: np.ndarray | None,
     tissue: np.ndarray | None,
 ) -> np.ndarray:
-    """Tell axons from gaps, pinholes and vacuoles by the rules in the module's docstring.
+    """Return which regions are axons, bool (n + 1,), by the rules in the module's docstring.
 
-    Parameters
-    ----------
-    regions : LabelImage
-        Regions 1 to n without myelin.
-    areas, solidity : arrays, (n + 1,)
-        Solidity is 0 for regions that cannot be axons.
-    inside : bool array, (n + 1,)
-        Regions that do not touch the edge.
-    image, tissue
-        As in `sort_regions`.
-
-    Returns
-    -------
-    bool array, (n + 1,)
+    `inside` are the regions that do not touch the edge, bool (n + 1,); the solidity of regions that
+    cannot be axons is 0.
     """
     if not (solidity >= MIN_SOLIDITY_OWN).any():
         return np.zeros(len(areas), bool)
@@ -258,10 +246,8 @@ def image_deviation(
 ) -> np.ndarray:
     """Return how far each region's brightness is from the axons' towards the background's.
 
-    Returns
-    -------
-    float array, (n + 1,)
-        In robust standard deviations of the surest axons; 0 if there is nothing to compare.
+    float array, (n + 1,), in robust standard deviations of the surest axons; 0 if there is nothing
+    to compare.
     """
     sure = solidity > SURE_SOLIDITY
     background = (solidity < MIN_SOLIDITY) & (areas >= MIN_SHAPE_PX)
@@ -333,36 +319,19 @@ def sum_contacts(
     """Return each pair of regions once: low, high, length, thickness_sum, thickness_min."""
     low, high = np.minimum(one, other).astype(np.int64), np.maximum(one, other)
     base = high.max(initial=0) + 1
-    key = low * base + high
-    order = np.argsort(key)
-    key, thickness = key[order], thickness[order].astype(np.float64)
-    begin = np.flatnonzero(np.diff(key, prepend=-1))
-    low, high = np.divmod(key[begin], base)
-    length = np.diff(begin, append=len(key))
-    if not len(key):  # reduceat takes no empty array
-        return low, high, length, thickness, thickness
-    sums, minima = (combine.reduceat(thickness, begin) for combine in (np.add, np.minimum))
-    return low, high, length, sums, minima
+    key, pair = np.unique(low * base + high, return_inverse=True)
+    minima = np.full(len(key), np.inf)
+    np.minimum.at(minima, pair, thickness)
+    return *np.divmod(key, base), np.bincount(pair), np.bincount(pair, thickness), minima
 
 
 def close_breaks(
     myelin: np.ndarray, axons: LabelImage, tissue: np.ndarray | None = None
 ) -> LabelImage:
-    """Find axons in rings with a break of one or two pixels.
+    """Return the axons with those in rings that have a break of one or two pixels.
 
-    Eroding the background by one pixel separates the inside of such a ring from the outside.
-
-    Parameters
-    ----------
-    myelin : bool array, (rows, cols)
-    axons : LabelImage
-        The axons found already, 1 to n.
-    tissue : bool array, (rows, cols), optional
-
-    Returns
-    -------
-    LabelImage
-        Axons in open rings have numbers from n + 1.
+    Eroding the background by one pixel separates the inside of such a ring from the outside. The
+    axons found have the numbers after those of `axons`, 1 to n.
     """
     background = mask_without(~myelin, axons)
     # Neither the edge of the image nor that of the tissue erodes what lies along it.
@@ -392,13 +361,10 @@ def close_breaks(
 
 
 def is_open_ring(region: np.ndarray, open_px: int, wall_px: int, taken_px: int) -> bool:
-    """Return whether a region is an axon in a ring with a small break.
+    """Return whether a region, uint8 (rows, cols), is an axon in a ring with a small break.
 
-    Parameters
-    ----------
-    region : uint8 array, (rows, cols)
-    open_px, wall_px, taken_px : int
-        Pixels around it that are background, myelin, and myelin of a sheath that has an axon.
+    Around it are `open_px` pixels of background and `wall_px` of myelin, `taken_px` of which belong
+    to a sheath that has an axon.
     """
     outline_px = open_px + wall_px
     # A closed ring was judged before.

@@ -34,27 +34,19 @@ def find_space(
     others: LabelImage,
     boxes: np.ndarray,
 ) -> np.ndarray:
-    """Find the space between axons that were drawn too small and their sheaths: part of the fiber.
+    """Return the space between axons that were drawn too small and their sheaths.
 
-    It is an enclosed region beside one axon and otherwise myelin. Gaps between sheaths are
-    excluded in two ways: the myelin around a space is one piece, and if its axon also touches its
-    sheath, the axon is a good part of the outline, more than a hole in the sheath beside a gap.
+    It belongs to the fiber. A space is an enclosed region beside one axon and otherwise myelin.
+    Gaps between sheaths are excluded in two ways: the myelin around a space is one piece, and if
+    its axon also touches its sheath, the axon is a good part of the outline, more than a hole in
+    the sheath beside a gap.
 
     Parameters
     ----------
-    myelin : bool array, (rows, cols)
-    axons : LabelImage
-        Drawn axons 1 to n.
     sheathed : bool array, (n + 1,)
         Axons that touch myelin; those that only space separates from it are added in place.
-    others : LabelImage
-        Regions 1 to m that are neither.
     boxes : int64 array, (m + 1, 5)
-        Their boxes, see `components.label_regions`; the area becomes 0 for space.
-
-    Returns
-    -------
-    bool array, (rows, cols)
+        Boxes of `others`, the regions that are neither; the area becomes 0 for space.
     """
     space = np.zeros_like(myelin)
     loose = ~sheathed

@@ -111,24 +111,6 @@ class Outlines:
     pieces: np.ndarray
 
 
-def find_axons(myelin: np.ndarray, image: np.ndarray | None = None) -> LabelImage:
-    """Return the axons of a myelin mask: the regions enclosed by myelin that are not gaps.
-
-    Parameters
-    ----------
-    myelin : bool array, (rows, cols)
-    image : uint8 array, (rows, cols), optional
-        The image itself; it helps to tell gaps between sheaths from axons.
-
-    Returns
-    -------
-    LabelImage
-        1 to n in the order of the axons' first pixels, from the top left, those in open rings
-        last.
-    """
-    return find_fibers(myelin, image=image).axons
-
-
 def find_fibers(
     myelin: np.ndarray,
     axon: np.ndarray | None = None,
@@ -137,12 +119,9 @@ def find_fibers(
 ) -> Outlines:
     """Find the axons of a myelin mask and the myelin of each.
 
-    Parameters
-    ----------
-    myelin, axon, image
-        As in `measure_fibers`, but no pixel is both myelin and axon.
-    tissue : bool array, (rows, cols), optional
-        No pixel outside it is myelin or axon.
+    The arguments are as for `measure_fibers`, but no pixel is both myelin and axon, and none
+    outside `tissue`, bool (rows, cols), is either. Fibers are numbered in the order of the axons'
+    first pixels, from the top left, those in open rings last.
     """
     if axon is not None:
         found = drawn_axons(axon, myelin)
@@ -185,7 +164,7 @@ def measure_fibers(
     pixel_size_um : float
         1 gives all results in pixels.
     axon : bool array, (rows, cols), optional
-        Axon mask; without it the axons are the regions enclosed by myelin, see `find_axons`.
+        Axon mask; without it the axons are the regions enclosed by myelin.
     image : uint8 array, (rows, cols), optional
         The image itself; it helps to tell gaps between sheaths from axons.
     probability : uint8 array, (rows, cols), or function that returns it, optional
@@ -203,7 +182,9 @@ def measure_fibers(
     found = find_fibers(myelin, axon, image, frame.tissue)
     pieces = found.pieces
     if frame.tissue is not None:
-        pieces = inner_pieces(mask_without(myelin, found.labels), frame.tissue)
+        labels, boxes = label_regions(mask_without(myelin, found.labels), 4)
+        at_edge = edge_pixels(labels, len(boxes) - 1, frame.tissue) > 0
+        pieces = boxes[~at_edge & (boxes[:, 4] > 0)]
     if frame.nerve is not None:
         x, y, width, height = pieces[:, :4].T
         pieces = pieces[frame.fascicles(x + (width - 1) / 2, y + (height - 1) / 2) > 0]
@@ -244,12 +225,6 @@ def within(fibers: Fibers, frame: Frame) -> Fibers:
 def without_axons(myelin: np.ndarray, axon: np.ndarray | None = None) -> np.ndarray:
     """Return a myelin mask without the pixels of an axon mask, whose outline is finer."""
     return myelin if axon is None else myelin & ~axon
-
-
-def inner_pieces(myelin: np.ndarray, tissue: np.ndarray) -> np.ndarray:
-    """Return the boxes of pieces of myelin that do not touch the edge of the tissue."""
-    labels, boxes = label_regions(myelin, 4)
-    return boxes[(edge_pixels(labels, len(boxes) - 1, tissue) == 0) & (boxes[:, 4] > 0)]
 
 
 def measure(
@@ -294,16 +269,10 @@ def measure(
 def rate_confidence(found: Outlines, probability: np.ndarray | None) -> np.ndarray:
     """Return how clearly each fiber is a sheath around an axon: mean p there x mean (1 - p) here.
 
-    p is the network's probability of myelin, independent of the mask: if a mask was corrected by
-    hand where the network found something else, confidence is low. Among the definitions that
-    `benchmarks/confidence.py` compares, this is the simplest of those that best separate wrong
-    fibers from right ones. Nothing in it is fitted.
-
-    Parameters
-    ----------
-    found : Outlines
-    probability : uint8 array, (rows, cols), or None
-        Myelin probability x 255.
+    p is the network's probability of myelin (`probability` / 255), independent of the mask: if a
+    mask was corrected by hand where the network found something else, confidence is low. Among the
+    definitions that `benchmarks/confidence.py` compares, this is the simplest of those that best
+    separate wrong fibers from right ones. Nothing in it is fitted.
 
     Returns
     -------
@@ -320,16 +289,9 @@ def rate_confidence(found: Outlines, probability: np.ndarray | None) -> np.ndarr
 
 
 def write_fibers(folder: Path, name: str, fibers: Fibers, decimal: str = "point") -> None:
-    """Write `<name>_fibers.csv`, `<name>_labels.tif` and `<name>_axons.tif`.
+    """Write `<name>_fibers.csv`, `<name>_labels.tif` and `<name>_axons.tif` into a folder.
 
-    Parameters
-    ----------
-    folder : Path
-    name : str
-        The image's id.
-    fibers : Fibers
-    decimal : str
-        As for `tables.write_table`.
+    `decimal` is as for `tables.write_table`.
     """
     rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
     write_table(folder / f"{name}_fibers.csv", list(fibers.columns), rows, decimal)

@@ -50,15 +50,8 @@ def fascicle_rows(
 ) -> list[dict]:
     """Return the rows of `fascicles.csv` of an image; an empty list without an outline.
 
-    Parameters
-    ----------
-    name : str
-        The image's id.
-    found, fibers : Fibers
-        All fibers of the nerve, and the same after some were marked as left out.
-    frame : Frame
-    myelin : bool array, (rows, cols)
-        Without axons.
+    `found` are all fibers of the nerve, `fibers` the same after some were marked as left out. No
+    pixel of `myelin`, bool (rows, cols), lies on an axon.
     """
     if frame.nerve is None:
         return []

@@ -120,14 +120,8 @@ def find_holes(
 ) -> np.ndarray:
     """Find false axons: holes in a sheath whose real axon is missing or out of plane.
 
-    They are small, and far from the middle of what would be their fiber.
-
-    Parameters
-    ----------
-    fibers, axons : LabelImage
-        Numbers 1 to n, see `split_fibers`.
-    tissue : bool array, (rows, cols), optional
-        Its outline cuts fibers, as the edge of the image does.
+    They are small, and far from the middle of what would be their fiber. The outline of `tissue`
+    cuts fibers, as the edge of the image does.
 
     Returns
     -------
@@ -153,11 +147,6 @@ def join_swollen(axons: LabelImage, fibers: LabelImage) -> np.ndarray:
 
     The split between such a part and the rest cuts a notch into the outline, which the part fills;
     a separate fiber stands out and makes the convex hull of both larger than the fiber itself.
-
-    Parameters
-    ----------
-    axons, fibers : LabelImage
-        Numbers 1 to n, see `split_fibers`.
 
     Returns
     -------
@@ -244,11 +233,10 @@ def fill_vacuoles(
     holes : LabelImage
         Regions that are neither myelin nor axon.
     boxes : int64 array, (m + 1, 5)
-        Their boxes, see `components.label_regions`; regions with area 0 are ignored.
+        Their boxes; regions with area 0 are ignored.
     axon_px : int array, (n,)
         Areas of the axons.
     fibers : LabelImage
-        Numbers 1 to n.
     """
     max_px = VACUOLE_AREA * axon_px
     areas = boxes[:, 4]
@@ -280,10 +268,9 @@ def count_collapsed(pieces: np.ndarray, sheath_areas: np.ndarray, shape: tuple[i
     ----------
     pieces : int array, (m, 5)
         Boxes of the connected pieces of myelin without an axon.
-    sheath_areas : array, (n,)
+    sheath_areas : int array, (n,)
         Myelin of the fibers that have an axon, px.
     shape : (int, int)
-        Rows and columns of the image.
     """
     min_px = COLLAPSED_PX
     if len(sheath_areas):

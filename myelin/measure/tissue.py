@@ -22,22 +22,14 @@ EDGE_NOISE, REACH_PX = 6, 9
 # Thinner parts belong to the margin, such as lines at its far side, and so do pieces smaller than
 # this part of the largest piece of tissue, such as burnt-in text.
 MIN_TISSUE_PX, MIN_TISSUE_PART = 17, 0.05
-# Least part of a margin's outline on lines along rows or columns of this length: for a margin that
-# holds a corner of the image, and for others.
-STRAIGHT_PX = 64
-MIN_STRAIGHT_CORNER, MIN_STRAIGHT = 0.5, 0.75
-# An outline that is not straight is a margin's only if squares reach nearly all of the margin (a
-# background continues between fibers), ...
-MAX_LEAK = 1.15
-# ... if the outline bulges into it, as that of an aperture and of a turned frame, or out of it by
-# at most this in the mean, ...
+# An area is a margin if at least this part of its outline lies on lines along rows or columns of
+# this length, ...
+STRAIGHT_PX, MIN_STRAIGHT = 64, 0.5
+# ... or if it holds a corner of the image, its outline bulges into it, as that of an aperture and
+# of a turned frame, or out of it by at most this in the mean, ...
 MAX_DEPTH_PX = 8
-# ... if it does not run along sheaths: at most this part of it near myelin, ...
-MAX_NEAR = 0.8
-# ... and if it cuts sheaths: at least this part of it beside myelin. A margin of one exact level,
-# except for this part of its pixels, need not cut any.
+# ... and it cuts sheaths: at least this part of its outline lies beside myelin, if it has noise.
 MIN_BESIDE = 0.12
-MAX_INEXACT = 0.05
 
 
 def find_tissue(image: np.ndarray, myelin: np.ndarray) -> np.ndarray | None:
@@ -83,13 +75,9 @@ def find_margin(image: np.ndarray, level: int, myelin: np.ndarray) -> np.ndarray
     """Return the margin of one grey level, bool (rows, cols), or None."""
     deviation = cv2.absdiff(image, np.full_like(image, level))
     blank = blank_areas(deviation, level)
-    straight, curved = sort_areas(blank, min(image.shape))
-    # If as much of the tissue is blank too, these corners are background, not margins.
-    blank_tissue_px = np.count_nonzero(blank & ~straight)
-    mostly_margin = 2 * np.count_nonzero(curved) > blank_tissue_px
-    margin = straight
-    if mostly_margin and cuts_tissue(enlarge(curved, image.shape), level, deviation, myelin):
-        margin = straight | curved
+    margin, curved = sort_areas(blank, min(image.shape))
+    if cuts_tissue(enlarge(curved, image.shape), level, deviation, myelin):
+        margin |= curved
     return grow(enlarge(margin, image.shape), deviation) if margin.any() else None
 
 
@@ -103,21 +91,10 @@ def blank_areas(deviation: np.ndarray, level: int) -> np.ndarray:
 
 
 def sort_areas(blank: np.ndarray, shorter_side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the shrunken blank areas at the edge that can be margins, as two masks.
+    """Return the shrunken blank areas at the edge of an image that can be margins, as two masks.
 
-    Parameters
-    ----------
-    blank : bool array
-        As from `blank_areas`.
-    shorter_side : int
-        Of the image, px.
-
-    Returns
-    -------
-    straight : bool array
-        Areas with an outline along rows and columns: margins.
-    curved : bool array
-        Compact areas at a corner with another outline: margins if they cut tissue.
+    Those with an outline along rows and columns are margins; those at a corner with another outline
+    are margins if they cut tissue. `shorter_side` is that of the image, px.
     """
     side = int(max(MIN_SQUARE * shorter_side, MIN_SQUARE_PX) / SHRINK) | 1  # even ones would shift
     wide = open_by_square(blank, side, outside=1)
@@ -126,12 +103,10 @@ def sort_areas(blank: np.ndarray, shorter_side: int) -> tuple[np.ndarray, np.nda
     edges = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
     straight, curved = np.zeros_like(blank), np.zeros_like(blank)
     for part in edges[edges > 0]:
-        area = parts == part
-        core = area & wide
-        at_corner = part in corners
-        if straight_part(core) >= (MIN_STRAIGHT_CORNER if at_corner else MIN_STRAIGHT):
+        core = (parts == part) & wide
+        if straight_part(core) >= MIN_STRAIGHT:
             straight |= core
-        elif at_corner and np.count_nonzero(area) < MAX_LEAK * np.count_nonzero(core):
+        elif part in corners:
             curved |= core
     return straight, curved
 
@@ -175,13 +150,7 @@ def straight_part(region: np.ndarray) -> float:
 def cuts_tissue(region: np.ndarray, level: int, deviation: np.ndarray, myelin: np.ndarray) -> bool:
     """Return whether blank areas at the corners of an image cut through tissue, as margins do.
 
-    Parameters
-    ----------
-    region : bool array, (rows, cols)
-    level : int
-    deviation : uint8 array, (rows, cols)
-        Difference from that level.
-    myelin : bool array, (rows, cols)
+    `deviation`, uint8 (rows, cols), is the difference from their grey level.
     """
     grown = grow(region, deviation)
     tissue, square = trim(grown), np.ones((3, 3), np.uint8)
@@ -193,10 +162,8 @@ def cuts_tissue(region: np.ndarray, level: int, deviation: np.ndarray, myelin: n
     depth = np.count_nonzero(region & filled_hull(tissue)) / np.count_nonzero(outline)
     del tissue
     beside = cv2.dilate(myelin.view(np.uint8), square)[outline].mean()
-    near = cv2.dilate(myelin.view(np.uint8), square, iterations=3)[outline].mean()
-    exact = np.count_nonzero(deviation[region]) <= MAX_INEXACT * np.count_nonzero(region)
-    padding = exact and not 0 < min(level, 255 - level) <= CLIPPED_LEVELS
-    return depth <= MAX_DEPTH_PX and near <= MAX_NEAR and (padding or beside >= MIN_BESIDE)
+    padding = not deviation[region].any() and not 0 < min(level, 255 - level) <= CLIPPED_LEVELS
+    return depth <= MAX_DEPTH_PX and (padding or beside >= MIN_BESIDE)
 
 
 def filled_hull(mask: np.ndarray) -> np.ndarray:

@@ -6,12 +6,12 @@ import pytest
 from measuring import SHARED, needs_shared, ring, rings
 
 from myelin.measure.agreement import match_fibers
-from myelin.measure.fibers import find_axons, measure_fibers
+from myelin.measure.fibers import find_fibers, measure_fibers
 from myelin.pixels.components import label_regions
 
 
 def count(myelin, image=None):
-    return find_axons(myelin, image).count
+    return find_fibers(myelin, image=image).axons.count
 
 
 @pytest.mark.parametrize("count_across", [4, 6])
@@ -74,8 +74,8 @@ def test_the_image_helps_to_tell_gaps():
     centers = [(40 + 62 * (c + 0.5 * (r % 2)), 40 + 54 * r) for r in range(5) for c in range(5)]
     myelin = rings((400, 400), centers, 22, 32)
     flat = np.full(myelin.shape, 90, np.uint8)
-    assert (find_axons(myelin, flat)[:] == find_axons(myelin)[:]).all()
-    axons = find_axons(myelin)[:]
+    axons = find_fibers(myelin).axons[:]
+    assert (find_fibers(myelin, image=flat).axons[:] == axons).all()
     sample = np.where(myelin, 250, np.where(axons > 0, 60, 180)).astype(np.uint8)
     assert count(myelin, sample) == 25
 
@@ -88,7 +88,7 @@ def test_axons_of_hand_drawn_masks():
         myelin = cv2.imread(str(SHARED / "sem" / f"{name}_mask.png"), 0) > 127
         truth = cv2.imread(str(SHARED / "sem_axons" / f"{name}_axon.png"), 0) > 127
         truth = label_regions(truth, 8)[0]
-        ours = find_axons(myelin)
+        ours = find_fibers(myelin).axons
         matched += len(match_fibers(truth, ours)[0])
         axons, found = axons + truth.count, found + ours.count
     assert matched / axons >= 0.99 and matched / found >= 0.99

@@ -11,7 +11,7 @@ import pytest
 import evaluate
 from myelin.images.image import write_image
 from myelin.measure import agreement
-from myelin.measure.fibers import find_axons
+from myelin.measure.fibers import measure_fibers
 from myelin.pixels.labels import LabelImage
 
 SHAPE = (160, 320)
@@ -158,7 +158,7 @@ def test_axons_are_those_of_morphometry(folder):
     for path in ("raw/test/a_mask.png", "preds/a_mask.tif"):
         save(Path(path), myelin)
     evaluate.main(["--pixel-size", "1", "--no-pictures"])
-    found = find_axons(cv2.imread("raw/test/a_mask.png", 0) > 0).count
+    found = len(measure_fibers(cv2.imread("raw/test/a_mask.png", 0) > 0, 1.0))
     assert table()[0]["fibers_reference"] == str(found) == "3"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from measuring import ring, rings
 
-from myelin.measure.fibers import find_axons, measure_fibers
+from myelin.measure.fibers import find_fibers, measure_fibers
 from myelin.measure.sheaths import fill_vacuoles, neighbours
 from myelin.pixels.components import label_regions
 from myelin.pixels.labels import LabelImage
@@ -95,7 +95,7 @@ def test_holes_make_no_fiber_of_a_sheath_without_axon(holes):
         myelin &= ~ring(myelin.shape, x, y, 0, 5)[0]
     found = measure_fibers(myelin, 1.0)
     assert len(found) == 3 and found.collapsed == 1
-    axons = find_axons(myelin)
+    axons = find_fibers(myelin).axons
     assert axons.count == 3 and not axons[:90, :90].any()
 
 
