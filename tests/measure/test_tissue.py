@@ -27,32 +27,24 @@ def jpeg(image, quality):
     return cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)
 
 
-def margin(shape):
-    """Return one of several kinds of margin, bool."""
-    rows, cols = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    across, down = cols - SHAPE[1] / 2, rows - SHAPE[0] / 2
-    return {
-        "left fifth": cols < SHAPE[1] // 5,
-        "lower two fifths": rows >= SHAPE[0] * 3 // 5,
-        "two tiles": ((cols < 150) & (rows < 180)) | ((cols > 400) & (rows > 250)),
-        "side tile": (cols < 160) & (rows > 120) & (rows < 300),
-        "frame": (rows < 20) | (rows >= 380) | (cols < 24) | (cols >= 500),
-        "aperture": np.hypot(across, down) > 225,
-        "turned": np.maximum(
-            abs(0.9 * across + 0.43 * down) - 210, abs(0.9 * down - 0.43 * across) - 160
-        )
-        > 0,
-    }[shape]
+ROWS, COLS = np.mgrid[: SHAPE[0], : SHAPE[1]]
+ACROSS, DOWN = COLS - SHAPE[1] / 2, ROWS - SHAPE[0] / 2
+MARGINS = {
+    "left fifth": COLS < 104,
+    "lower two fifths": ROWS >= 240,
+    "two tiles": ((COLS < 150) & (ROWS < 180)) | ((COLS > 400) & (ROWS > 250)),
+    "side tile": (COLS < 160) & (ROWS > 120) & (ROWS < 300),
+    "frame": (ROWS < 20) | (ROWS >= 380) | (COLS < 24) | (COLS >= 500),
+    "aperture": np.hypot(ACROSS, DOWN) > 225,
+    "turned": (abs(0.9 * ACROSS + 0.43 * DOWN) > 210) | (abs(0.9 * DOWN - 0.43 * ACROSS) > 160),
+}
 
 
 @pytest.mark.parametrize("level", [0, 255, 128])
-@pytest.mark.parametrize(
-    "shape",
-    ["left fifth", "lower two fifths", "two tiles", "side tile", "frame", "aperture", "turned"],
-)
+@pytest.mark.parametrize("shape", MARGINS)
 def test_blank_margins_are_no_tissue(nerve, shape, level):
     image, mask = nerve
-    outside = margin(shape)
+    outside = MARGINS[shape]
     tissue = find_tissue(np.where(outside, np.uint8(level), image), mask & ~outside)
     assert np.count_nonzero(tissue == outside) < 0.01 * outside.size
 
@@ -61,7 +53,7 @@ def test_blank_margins_are_no_tissue(nerve, shape, level):
 @pytest.mark.parametrize("shape", ["left fifth", "lower two fifths", "two tiles", "aperture"])
 def test_margins_may_be_nearly_blank(nerve, shape, level):
     image, mask = nerve
-    outside = margin(shape)
+    outside = MARGINS[shape]
     painted = np.where(outside, np.uint8(level), image)
     rng = np.random.default_rng(1)
     noise = np.where(outside, rng.integers(-3, 4, SHAPE), 0)
@@ -85,8 +77,7 @@ def test_lines_beyond_the_margin_and_text_in_it_are_no_tissue(nerve):
 @pytest.mark.parametrize("centre", [(200, 260), (0, 260), (200, 519), (0, 0)])
 def test_vessels_and_holes_are_tissue_also_where_the_edge_cuts_them(nerve, level, centre):
     image, mask = nerve
-    rows, cols = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    hole = np.hypot(rows - centre[0], cols - centre[1]) < 90
+    hole = np.hypot(ROWS - centre[0], COLS - centre[1]) < 90
     assert find_tissue(np.where(hole, np.uint8(level), image), mask & ~hole) is None
 
 
