@@ -136,15 +136,8 @@ def find_frame(
 ) -> Frame:
     """Return the counting frame of an image.
 
-    Parameters
-    ----------
-    myelin : bool array, (rows, cols)
-    image : uint8 array, (rows, cols), optional
-        Without it no margin is found.
-    nerve : LabelImage, optional
-        As from `nerve.read_nerve`.
-    margins : bool
-        Whether to search for margins.
+    Margins are searched for in `image`, uint8 (rows, cols), unless `margins` is False. `myelin` is
+    bool, (rows, cols), and `nerve` as from `nerve.read_nerve`.
     """
     known = margins and image is not None
     tissue = find_tissue(image, myelin) if known else None
@@ -176,15 +169,9 @@ def forbidden_line(tissue: np.ndarray) -> np.ndarray:
 def half_facing_up_left(points: np.ndarray) -> np.ndarray:
     """Return which points of a closed outline form the half that most faces up and left.
 
-    Parameters
-    ----------
-    points : int array, (n, 2)
-        x and y, in the order of OpenCV: on the screen, the region lies to the left of each step.
-
-    Returns
-    -------
-    int array, (m,)
-        Consecutive indices, which may pass the end of the outline.
+    `points`, int (n, 2), are x and y in the order of OpenCV: on the screen, the region lies to the
+    left of each step. The indices returned, int (m,), are consecutive, but may pass the end of the
+    outline.
     """
     count = len(points)
     near = np.pad(points, ((DIRECTION_STEPS, DIRECTION_STEPS), (0, 0)), mode="wrap")

@@ -236,13 +236,8 @@ class LabelImage:
     def with_pixels(self, places: list[np.ndarray], numbers: list[int]) -> LabelImage:
         """Return the label image with more pixels, which had no number.
 
-        Parameters
-        ----------
-        places : list of int array
-            row * cols + col of the pixels of each region; of a pixel that occurs twice, the later
-            number counts.
-        numbers : list of int
-            Number of each region.
+        `places` are row * cols + col of the pixels of each region, `numbers` the regions' numbers.
+        A pixel that occurs twice gets the later number.
         """
         if not places:
             return self

@@ -65,12 +65,8 @@ def tissue_sides(labels: LabelImage, count: int, tissue: np.ndarray) -> np.ndarr
 def touching(labels: LabelImage, others: LabelImage | np.ndarray, near: np.ndarray) -> np.ndarray:
     """Return which regions 0 to n have a pixel in or next to other regions, bool (n + 1,).
 
-    Parameters
-    ----------
-    labels : LabelImage
-    others : LabelImage, or bool array, (rows, cols)
-    near : uint8 array, (3, 3)
-        Which pixels are next to the middle one: `CROSS` or `SQUARE`.
+    `others` may also be a mask, bool (rows, cols). `near`, uint8 (3, 3), tells which pixels are next
+    to the middle one: `CROSS` or `SQUARE`.
     """
     found = np.zeros(labels.count + 1, bool)
     for rows in row_bands(labels.shape):
@@ -82,21 +78,10 @@ def touching(labels: LabelImage, others: LabelImage | np.ndarray, near: np.ndarr
 
 
 def round_holes(mask: np.ndarray, min_px: float) -> np.ndarray:
-    """Return the areas of the round, empty regions that a mask encloses: probable axons.
+    """Return the areas, px, of the round, empty regions that a mask encloses: probable axons.
 
     In an inverted mask, sheaths can be enclosed and round too, but they are not empty: they hold
-    the axon, which is then taken for myelin.
-
-    Parameters
-    ----------
-    mask : bool array, (rows, cols)
-    min_px : float
-        Smaller regions do not count.
-
-    Returns
-    -------
-    float array, (n,)
-        px.
+    the axon, which is then taken for myelin. Regions below `min_px` are left out.
     """
     contours, tree = cv2.findContours(mask.astype(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
     # OpenCV walks around holes the other way, which makes their signed areas positive.
