@@ -65,8 +65,8 @@ def tissue_sides(labels: LabelImage, count: int, tissue: np.ndarray) -> np.ndarr
 def touching(labels: LabelImage, others: LabelImage | np.ndarray, near: np.ndarray) -> np.ndarray:
     """Return which regions 0 to n have a pixel in or next to other regions, bool (n + 1,).
 
-    `others` may also be a mask, bool (rows, cols). `near`, uint8 (3, 3), tells which pixels are next
-    to the middle one: `CROSS` or `SQUARE`.
+    `others` may also be a mask, bool (rows, cols). `near`, `CROSS` or `SQUARE`, tells which pixels
+    are next to the middle one.
     """
     found = np.zeros(labels.count + 1, bool)
     for rows in row_bands(labels.shape):
