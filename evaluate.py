@@ -15,7 +15,6 @@ from myelin.folders.mask_record import read_run
 from myelin.folders.mask_set import (
     Masks,
     MaskSet,
-    check_not_inverted,
     find_masks,
     find_nerves,
     images_of,
@@ -90,8 +89,8 @@ def evaluate(args: argparse.Namespace) -> None:
     images = images_of(references, args.reference)
     nerves = find_nerves(references, args.reference, args.preds)
     cases = make_cases([references, predictions.masks], images, nerves)
-    check_not_inverted([path for path, _ in references.values()], reader)
-    check_cases(cases, args.pixel_size, reader, in_pixels=True)
+    hand_made = [*predictions.of_user, *(path for path, _ in references.values())]
+    check_cases(cases, args.pixel_size, reader, in_pixels=True, hand_made=hand_made)
     unit = "px" if any(case.pixel_size_um is None for case in cases) else "um"
     check_room({args.out: 2**20})  # a table and a plot
 

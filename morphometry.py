@@ -26,6 +26,7 @@ import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from myelin.folders.mask_set import MaskSet, match_files, open_masks
 from myelin.folders.naming import MORPHOMETRY, PREDS, RAW_TEST
 from myelin.folders.options import (
     add_no_pictures_option,
@@ -34,14 +35,22 @@ from myelin.folders.options import (
     check_out,
 )
 from myelin.folders.ownership import keep_edited, label_hashes
-from myelin.measure.cases import Case, Study, check_study, find_study
-from myelin.measure.exclude import (
-    add_exclude_options,
+from myelin.folders.reader import Reader
+from myelin.measure.cases import (
+    Case,
+    check_cases,
+    check_decisions,
+    make_cases,
+    numbered_fibers,
+    pixels_of,
 )
-from myelin.measure.fibers import without_axons, write_fibers
-from myelin.measure.frame import add_frame_options
+from myelin.measure.exclude import Exclusions, add_exclude_options
+from myelin.measure.fibers import Fibers, without_axons, write_fibers
+from myelin.measure.frame import Frame, add_frame_options, name_unseen
 from myelin.measure.nerve import fascicle_rows
+from myelin.measure.numbering import Numbers
 from myelin.measure.plausible import doubts
+from myelin.measure.rules import limits_of
 from myelin.measure.summary import summarize
 from myelin.pixels.labels import mask_without
 from myelin.report.figures import Pictures, add_picture_options
@@ -55,7 +64,6 @@ from myelin.runtime.lock import holding
 from myelin.runtime.tables import write_table
 from myelin.statistics.groups import (
     G_RATIO_BINS,
-    Animals,
     GroupTables,
     Measured,
     animals_by_group,
@@ -123,7 +131,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 @dataclass
 class Results:
-    """What was measured, the rows of tables, and names of the tables that were written."""
+    """The rows of the tables, and what the pictures and the report need of each image."""
 
     pictures: Pictures
     page: Report | None
@@ -131,7 +139,6 @@ class Results:
     fascicles: list[dict] = field(default_factory=list)
     warnings: dict[str, list[str]] = field(default_factory=dict)
     measured: dict[str, Measured] = field(default_factory=dict)
-    tables: list[str] = field(default_factory=list)
 
 
 @script
@@ -145,69 +152,96 @@ def main(argv: list[str] | None = None) -> None:
 
 def measure_folder(args: argparse.Namespace) -> None:
     """Measure all masks of a folder: check everything first, then measure, then write."""
-    study = find_study(args)
-    animals = find_groups(args.groups, study.masks.masks) if args.groups else {}
-    check_study(study, args.pixel_size)
-    check_room({args.out: bytes_to_write(study, args)})
-    keep_edited(args.out)
-    before = start_run(args.out)
-    results = Results(Pictures(args.out), None if args.no_pictures else Report(len(study.cases)))
-    for case in progress(study.cases, "measuring"):
-        measure_case(case, study, args, results)
-    tables = write_tables(args, results, animals)
+    out = args.out
+    reader = Reader()
+    masks = open_masks(args.masks, reader)
+    match_files(masks, args.images, reader)
+    cases = make_cases([masks.masks], masks.images, masks.nerves, masks.probabilities)
+    animals = find_groups(args.groups, masks.masks) if args.groups else {}
+    exclusions = Exclusions(args.exclude, limits_of(args), masks.masks)
+    numbers = Numbers(out, args.renumber)
+    check_cases(cases, args.pixel_size, reader, hand_made=masks.of_user)
+    name_unseen(cases, args.whole_frame)
+    check_decisions(cases, exclusions.decisions, numbers, reader, args.whole_frame)
+    pixels = pixels_of(cases, reader)
+    check_room({out: pixels if args.no_pictures else 6 * pixels + 2**20 * len(cases)})
+
+    keep_edited(out)
+    before = start_run(out)
+    results = Results(Pictures(out), None if args.no_pictures else Report(len(cases)))
+    for case in progress(cases, "measuring"):
+        found, frame = numbered_fibers(case, reader, numbers, args.whole_frame)
+        hashes = numbers.masks[case.name]
+        fibers = add_case(results, case, found, frame, exclusions, hashes, reader)
+        write_fibers(out, case.name, fibers, args.decimal)
+
+    groups = compare_groups(animals, results.measured, args.g_ratio_bins) if animals else None
+    tables = write_tables(out, results, groups, args.decimal)
     if not args.no_pictures:
-        results.pictures.draw(args, study.reader, results.measured, tables)
-    write_run(args, study, results, animals)
-    write_report(args, results)
-    name_leftovers(args.out, before)
-    print_summary(args, results, animals)
+        results.pictures.draw(args, reader, results.measured, groups)
+    write_run_json(
+        out,
+        masks=str(args.masks),
+        whole_frame=args.whole_frame,
+        excluded=exclusions.facts(),
+        groups=animals_by_group(animals),
+        label_sha256=label_hashes(out, results.measured),
+        **facts_of_masks(masks),
+        **facts_of_images(cases, numbers, results),
+    )
+    methods = write_methods(out)
+    if results.page:
+        results.page.write(out / "report.html", running["arguments"], methods, args.decimal)
+    if args.xlsx:
+        write_workbook(out, list(results.measured), tables)
+    name_leftovers(out, before)
+    print_summary(results, out)
 
 
-def bytes_to_write(study: Study, args: argparse.Namespace) -> int:
-    """Return how many bytes a run will write, nearly all of them for pictures."""
-    return study.pixels if args.no_pictures else 6 * study.pixels + 2**20 * len(study.cases)
-
-
-def measure_case(case: Case, study: Study, args: argparse.Namespace, results: Results) -> None:
-    """Measure one image, write its table and label images, and add it to the results."""
+def add_case(
+    results: Results,
+    case: Case,
+    found: Fibers,
+    frame: Frame,
+    exclusions: Exclusions,
+    hashes: list[str],
+    reader: Reader,
+) -> Fibers:
+    """Add one image to the results; return its fibers, with those left out marked."""
     name = case.name
-    found, frame = study.find_fibers(case)
-    myelin = without_axons(*map(study.reader.mask, case.masks[0]))
+    myelin = without_axons(*map(reader.mask, case.masks[0]))
     inside = myelin if frame.inside is None else myelin & frame.inside
-    fibers = study.exclusions.mark(name, found, study.numbers.masks[name], inside)
-    write_fibers(args.out, name, fibers, args.decimal)
+    fibers = exclusions.mark(name, found, hashes, inside)
     row = summarize(fibers, name, case.pixel_size_source, frame)
     results.rows.append(row)
     results.fascicles += fascicle_rows(name, found, fibers, frame, myelin)
     results.warnings[name] = doubts(row, fibers)
     results.measured[name] = Measured.of(fibers)
-    if results.page:
-        image = study.reader.image(case.image)
-        results.page.add(name, found, fibers, inside, image, frame.outside)
-    # Parts of fibers beyond the outline of the nerve are measured and shown.
     outside = frame.outside
+    if results.page:
+        results.page.add(name, found, fibers, inside, reader.image(case.image), outside)
+    # Parts of fibers beyond the outline of the nerve are measured and shown.
     if outside is not None:
         outside = mask_without(outside, fibers.labels)
     results.pictures.add(case, fibers, outside=outside)
+    return fibers
 
 
 # ---------------------------------------------------------------- write
 
 
 def write_tables(
-    args: argparse.Namespace, results: Results, animals: Animals
-) -> GroupTables | None:
-    """Write the tables of images, fascicles and groups; return those that compare groups."""
-    rows = {"summary": results.rows, "fascicles": results.fascicles}
-    groups = None
-    if animals:
-        groups = compare_groups(animals, results.measured, args.g_ratio_bins)
+    out: Path, results: Results, groups: GroupTables | None, decimal: str
+) -> list[str]:
+    """Write the tables of images, fascicles and groups; return the names of those with rows."""
+    tables = {"summary": results.rows, "fascicles": results.fascicles}
+    if groups:
         note_fibers_outside_bins(groups)
-        rows |= vars(groups)
-    results.tables = [name for name in rows if rows[name]]
-    for name in results.tables:
-        write_table(args.out / f"{name}.csv", list(rows[name][0]), rows[name], args.decimal)
-    return groups
+        tables |= vars(groups)
+    tables = {name: rows for name, rows in tables.items() if rows}
+    for name, rows in tables.items():
+        write_table(out / f"{name}.csv", list(rows[0]), rows, decimal)
+    return list(tables)
 
 
 def note_fibers_outside_bins(tables: GroupTables) -> None:
@@ -220,44 +254,34 @@ def note_fibers_outside_bins(tables: GroupTables) -> None:
         )
 
 
-def write_run(args: argparse.Namespace, study: Study, results: Results, animals: Animals) -> None:
-    """Write `run.json`."""
-    masks, cases = study.masks, study.cases
-    write_run_json(
-        args.out,
-        masks=str(args.masks),
-        images=sorted(masks.images),
-        pixel_sizes_um={case.name: case.pixel_size_um for case in cases},
-        pixel_size_sources={case.name: case.pixel_size_source for case in cases},
-        fibers={row["image"]: row["fiber_count"] for row in results.rows},
-        mask_sha256={case.name: study.numbers.masks[case.name][0] for case in cases},
-        axon_masks=[case.name for case in cases if case.masks[0][1]],
-        excluded=study.exclusions.facts(),
-        groups=animals_by_group(animals),
-        corrected_by_hand=masks.corrected,
-        missing=masks.missing,
-        label_sha256=label_hashes(args.out, results.measured),
-        highest_numbers=study.numbers.highest,
-        numbered_masks=study.numbers.masks,
-        whole_frame=args.whole_frame,
-        nerve_outlines={name: str(path) for name, path in masks.nerves.items()},
-        warnings={name: texts for name, texts in results.warnings.items() if texts},
-        segmentation=masks.run,
-    )
+def facts_of_masks(masks: MaskSet) -> dict:
+    """Return the facts about the masks for `run.json`."""
+    return {
+        "images": sorted(masks.images),
+        "axon_masks": [name for name, (_, axon) in masks.masks.items() if axon],
+        "corrected_by_hand": masks.corrected,
+        "missing": masks.missing,
+        "nerve_outlines": {name: str(path) for name, path in masks.nerves.items()},
+        "segmentation": masks.run,
+    }
 
 
-def write_report(args: argparse.Namespace, results: Results) -> None:
-    """Write `methods.txt`, `report.html`, and with `--xlsx` the workbook of the tables."""
-    methods = write_methods(args.out)
-    if results.page:
-        results.page.write(args.out / "report.html", running["arguments"], methods, args.decimal)
-    if args.xlsx:
-        write_workbook(args.out, list(results.measured), results.tables)
+def facts_of_images(cases: list[Case], numbers: Numbers, results: Results) -> dict:
+    """Return the facts about each image for `run.json`."""
+    return {
+        "pixel_sizes_um": {case.name: case.pixel_size_um for case in cases},
+        "pixel_size_sources": {case.name: case.pixel_size_source for case in cases},
+        "fibers": {row["image"]: row["fiber_count"] for row in results.rows},
+        "mask_sha256": {case.name: numbers.masks[case.name][0] for case in cases},
+        "numbered_masks": numbers.masks,
+        "highest_numbers": numbers.highest,
+        "warnings": {name: texts for name, texts in results.warnings.items() if texts},
+    }
 
 
-def print_summary(args: argparse.Namespace, results: Results, animals: Animals) -> None:
+def print_summary(results: Results, out: Path) -> None:
     """Print the main numbers of each image, and which of them are doubtful."""
-    out, rows = args.out, results.rows
+    rows = results.rows
     width = max(len(row["image"]) for row in rows)
     for row in rows:
         text = f"{row['image']:{width}}  {row['fiber_count']:6} fibers"
@@ -280,10 +304,7 @@ def print_summary(args: argparse.Namespace, results: Results, animals: Animals) 
     if len(doubted) > MAX_WARNED_IMAGES:
         more = count_of(len(doubted) - MAX_WARNED_IMAGES, "more image")
         print(f"warning: {out}/run.json: lists doubtful numbers of {more}")
-    ungrouped = {row["image"] for row in rows} - set(itertools.chain(*animals.values()))
-    if animals and ungrouped:
-        print(f"note: {args.groups}: without these images: {', '.join(sorted(ungrouped))}")
-    page = f", look at them in {out}/report.html" if results.page else ""
+    page = f", open {out}/report.html in a browser" if results.page else ""
     print(f"tables in {out}/{page}")
 
 

@@ -8,7 +8,6 @@ from myelin.folders.image_tree import find_images, names_within, source_of, take
 from myelin.folders.mask_record import hash_of_mask, pixel_hash, read_run, written_by_program
 from myelin.folders.naming import images_among, list_tree, misnamed, misnamed_texts
 from myelin.folders.reader import Reader
-from myelin.images.mask_checks import check_way_round
 from myelin.runtime.cli import UserError, count_of, one_line, shortened_list
 
 Masks = dict[str, tuple[Path, Path | None]]  # by image id: myelin mask, perhaps an axon mask
@@ -48,6 +47,12 @@ class MaskSet:
         """Return {id: value} of one fact that the run has recorded of its images."""
         images = (self.run or {}).get("images", {})
         return {name: fact[key] for name, fact in images.items() if key in fact}
+
+    @property
+    def of_user(self) -> list[Path]:
+        """The myelin masks that the user has made or edited; all of them without a run."""
+        names = self.masks if self.run is None else self.corrected
+        return [self.masks[name][0] for name in names]
 
     @property
     def probabilities(self) -> dict[str, Path]:
@@ -98,27 +103,18 @@ def find_masks(
 def open_masks(folder: Path, reader: Reader) -> MaskSet:
     """Return the masks from the last run of `find_myelin.py` and those of the user; print notes.
 
-    If no run wrote to the folder, all its masks are the user's.
-
-    Raises
-    ------
-    UserError
-        No mask is left, or one that the user made is inverted.
+    If no run wrote to the folder, all its masks are the user's. Raise UserError if no mask is left.
     """
-    masks, run = find_masks(folder), read_run(folder)
-    if run is None:
-        found = MaskSet(folder, masks)
-        check_not_inverted([mask for mask, _ in masks.values()], reader)
+    found = MaskSet(folder, find_masks(folder), read_run(folder))
+    if found.run is None:
         return found
-    found = choose_masks(MaskSet(folder, masks, run), reader)
+    found = choose_masks(found, reader)
     if not found.masks:
         raise UserError(
             f"{folder}: no mask is from the run in its run.json, run python find_myelin.py, or "
             "remove run.json to measure all"
         )
-    for line in notes_about(found):
-        print(line)
-    check_not_inverted([found.masks[name][0] for name in found.corrected], reader)
+    print_notes(found)
     return found
 
 
@@ -143,57 +139,35 @@ def choose_masks(all_masks: MaskSet, reader: Reader) -> MaskSet:
     return found
 
 
-def notes_about(found: MaskSet) -> list[str]:
-    """Return the lines that tell which masks are left out, missing, corrected or doubtful."""
-    folder, lines = found.folder, []
+def print_notes(found: MaskSet) -> None:
+    """Print which masks are left out, missing, corrected or doubtful."""
+    folder = found.folder
     program = [name for name in found.masks if name not in found.corrected]
     if found.skipped:
-        lines.append(
-            f"note: {folder}: skipped, not from its last run: {shortened_list(found.skipped)}"
-        )
+        print(f"note: {folder}: skipped, not from its last run: {shortened_list(found.skipped)}")
     if found.missing:
-        total = len(found.masks) + len(found.missing)
+        total = count_of(len(found.masks) + len(found.missing), "image")
         stopped = ", which was stopped" if found.run.get("complete") is False else ""
-        lines.append(
-            f"warning: {folder}: {len(found.missing)} of {count_of(total, 'image')} left out, "
-            f"without a mask from the last run{stopped}: {shortened_list(found.missing)}; run "
-            f"{segmenting_call(found.run)}"
+        print(
+            f"warning: {folder}: {len(found.missing)} of {total} left out, without a mask from the "
+            f"last run{stopped}: {shortened_list(found.missing)}; run {segmenting_call(found.run)}"
         )
     if found.corrected:
-        lines.append(
-            f"note: {folder}: corrected by hand, used as they are: "
-            f"{shortened_list(found.corrected)}"
-        )
+        names = shortened_list(found.corrected)
+        print(f"note: {folder}: corrected by hand, used as they are: {names}")
     fibers = found.facts("has_fibers")
     empty = [name for name in program if fibers.get(name) is False]
     if empty:
-        lines.append(
+        print(
             f"warning: {folder}: find_myelin.py found no fibers in {shortened_list(empty)}, "
             "measured as tissue without fibers; remove their masks if the images show some"
         )
     drawn = [name for name in program if found.masks[name][1]]
     if drawn:  # perhaps on the mask of an earlier model
-        lines.append(
+        print(
             f"note: {folder}: axons from <id>_axon.* are used for {shortened_list(drawn)}, remove "
             "these files to find axons automatically"
         )
-    return lines
-
-
-def check_not_inverted(paths: Iterable[Path], reader: Reader) -> None:
-    """Raise UserError if masks that a person made are inverted; name all of them."""
-    errors = []
-    for path in paths:
-        try:
-            mask = reader.mask(path)
-        except UserError:
-            continue  # reported where all files are checked
-        try:
-            check_way_round(path, mask)
-        except UserError as mistake:
-            errors.extend(mistake.args)
-    if errors:
-        raise UserError(*errors)
 
 
 # ---------------------------------------------------------------- what belongs to a mask

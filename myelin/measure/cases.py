@@ -2,16 +2,17 @@
 
 import itertools
 import math
-from argparse import Namespace
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from myelin.folders.mask_set import Masks, MaskSet, match_files, open_masks
+from myelin.folders.mask_set import Masks
 from myelin.folders.reader import Reader
+from myelin.images.mask_checks import check_way_round
 from myelin.images.pixel_size import PIXEL_SIZE_TOLERANCE
-from myelin.measure.exclude import Exclusions, find_rows, mask_hash, raise_first
+from myelin.measure.exclude import Decision, find_rows, mask_hash, raise_first
 from myelin.measure.fibers import Fibers, measure_fibers
-from myelin.measure.frame import Frame, find_frame, name_unseen
+from myelin.measure.frame import Frame, find_frame
 from myelin.measure.nerve import read_nerve
 from myelin.measure.numbering import Numbers
 from myelin.pixels.labels import LabelImage
@@ -72,7 +73,11 @@ def make_cases(
 
 
 def check_cases(
-    cases: list[Case], pixel_size_um: float | None, reader: Reader, in_pixels: bool = False
+    cases: list[Case],
+    pixel_size_um: float | None,
+    reader: Reader,
+    in_pixels: bool = False,
+    hand_made: Collection[Path] = (),
 ) -> None:
     """Read all files of the cases and set their pixel sizes, so that no run fails late.
 
@@ -84,16 +89,18 @@ def check_cases(
     reader : Reader
     in_pixels : bool
         Whether images without a pixel size are allowed.
+    hand_made : collection of Path
+        Myelin masks that a person made or edited, which may be inverted.
 
     Raises
     ------
     UserError
-        All mistakes at once: files that cannot be read, sizes that differ, pixel sizes that are
-        unknown or contradict each other.
+        All mistakes at once: files that cannot be read, sizes that differ, inverted masks, pixel
+        sizes that are unknown or contradict each other.
     """
     errors, unknown = [], []
     for case in progress(cases, "checking"):
-        errors += mistakes_in_files(case, reader)
+        errors += mistakes_in_files(case, reader, hand_made)
         try:
             set_pixel_size(case, pixel_size_um, reader)
         except UserError as mistake:
@@ -110,7 +117,7 @@ def check_cases(
         raise UserError(*errors)
 
 
-def mistakes_in_files(case: Case, reader: Reader) -> list[str]:
+def mistakes_in_files(case: Case, reader: Reader, hand_made: Collection[Path]) -> list[str]:
     """Return error messages about files that cannot be read or differ in size from the mask.
 
     A probability that does not belong to the mask is only noted, and not used.
@@ -129,7 +136,9 @@ def mistakes_in_files(case: Case, reader: Reader) -> list[str]:
                     f"{path}: {rows} x {cols} pixels, but {first.name} is {shape[0]} x {shape[1]}, "
                     "make them the same size"
                 )
-            read(path)
+            pixels = read(path)
+            if path in hand_made:
+                check_way_round(path, pixels)
         except UserError as mistake:
             errors.extend(mistake.args)
     if shape and case.probability:
@@ -205,76 +214,45 @@ def fibers_of(case: Case, reader: Reader, frame: Frame, place: int = 0) -> Fiber
     )
 
 
-@dataclass
-class Study:
-    """The images that a run of `morphometry.py` measures, and what decides about their fibers.
-
-    Attributes
-    ----------
-    masks : MaskSet
-    cases : list of Case
-    reader : Reader
-    exclusions : Exclusions
-    numbers : Numbers
-    whole_frame : bool
-        Whether blank margins count as tissue.
-    """
-
-    masks: MaskSet
-    cases: list[Case]
-    reader: Reader
-    exclusions: Exclusions
-    numbers: Numbers
-    whole_frame: bool = False
-
-    @property
-    def pixels(self) -> int:
-        """Pixels of all images."""
-        return sum(math.prod(self.reader.record(case.masks[0][0]).shape) for case in self.cases)
-
-    def mask_hash(self, case: Case) -> str:
-        """Return the `mask_hash` of a case."""
-        return mask_hash(*map(self.reader.mask, case.masks[0]))
-
-    def find_fibers(self, case: Case) -> tuple[Fibers, Frame]:
-        """Return the fibers of an image with their lasting numbers, and the counting frame."""
-        frame = frame_of(case, self.reader, self.whole_frame)
-        fibers = fibers_of(case, self.reader, frame)
-        self.numbers.assign(case.name, fibers, self.mask_hash(case))
-        return fibers, frame
+def pixels_of(cases: list[Case], reader: Reader) -> int:
+    """Return the number of pixels of all images."""
+    return sum(math.prod(reader.record(case.masks[0][0]).shape) for case in cases)
 
 
-def find_study(args: Namespace) -> Study:
-    """Return the study of a folder of masks, from the options of `morphometry.py`."""
-    reader = Reader()
-    masks = open_masks(args.masks, reader)
-    match_files(masks, args.images, reader)
-    cases = make_cases([masks.masks], masks.images, masks.nerves, masks.probabilities)
-    exclusions = Exclusions(args, masks.masks)
-    numbers = Numbers(args.out, args.renumber)
-    return Study(masks, cases, reader, exclusions, numbers, args.whole_frame)
+def numbered_fibers(
+    case: Case, reader: Reader, numbers: Numbers, whole_frame: bool
+) -> tuple[Fibers, Frame]:
+    """Return the fibers of an image with their lasting numbers, and its counting frame."""
+    frame = frame_of(case, reader, whole_frame)
+    fibers = fibers_of(case, reader, frame)
+    numbers.assign(case.name, fibers, mask_hash_of(case, reader))
+    return fibers, frame
 
 
-def check_study(study: Study, pixel_size_um: float | None) -> None:
-    """Check all files and decisions; raise UserError about all mistakes, see `check_cases`."""
-    check_cases(study.cases, pixel_size_um, study.reader)
-    name_unseen(study.cases, study.whole_frame)
-    check_exclusions(study)
+def mask_hash_of(case: Case, reader: Reader) -> str:
+    """Return the `mask_hash` of a case's first masks."""
+    return mask_hash(*map(reader.mask, case.masks[0]))
 
 
-def check_exclusions(study: Study) -> None:
+def check_decisions(
+    cases: list[Case],
+    decisions: dict[str, list[Decision]],
+    numbers: Numbers,
+    reader: Reader,
+    whole_frame: bool,
+) -> None:
     """Raise UserError if `exclude.csv` names fibers that cannot be found.
 
     Only images whose mask or numbers may have changed since the decisions are measured for it.
     """
     errors = []
-    for case in study.cases:
-        decisions = study.exclusions.decisions.get(case.name)
-        if not decisions:
+    for case in cases:
+        decided = decisions.get(case.name)
+        if not decided:
             continue
-        hashed = study.mask_hash(case)
-        same = all(decision.mask_sha256 == hashed for decision in decisions)
-        if not (same and study.numbers.is_latest(case.name, hashed)):
-            fibers, _ = study.find_fibers(case)
-            errors += find_rows(decisions, fibers, study.numbers.masks[case.name])[1]
+        hashed = mask_hash_of(case, reader)
+        same = all(decision.mask_sha256 == hashed for decision in decided)
+        if not (same and numbers.is_latest(case.name, hashed)):
+            fibers, _ = numbered_fibers(case, reader, numbers, whole_frame)
+            errors += find_rows(decided, fibers, numbers.masks[case.name])[1]
     raise_first(errors)

@@ -5,7 +5,7 @@
 label images, plots and groups are without it.
 """
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ import numpy as np
 
 from myelin.folders.mask_record import pixel_hash
 from myelin.measure.fibers import Fibers
-from myelin.measure.rules import add_rule_options, limits_of, rule_reasons
+from myelin.measure.rules import Rule, add_rule_options, rule_reasons
 from myelin.pixels.labels import mask_without
 from myelin.runtime.cli import UserError, count_of
 from myelin.runtime.files import sha256
@@ -66,8 +66,10 @@ class Exclusions:
 
     Parameters
     ----------
-    args : argparse.Namespace
-        With the options of `add_exclude_options`.
+    path : Path or None
+        Table of decisions.
+    limits : dict of Rule to float
+        See `rules.limits_of`.
     names : iterable of str
         Ids of the images that are measured.
 
@@ -77,10 +79,10 @@ class Exclusions:
         By image id.
     """
 
-    def __init__(self, args: Namespace, names: Iterable[str]) -> None:
-        self.path = args.exclude
-        self.limits = limits_of(args)
-        self.decisions = read_decisions(self.path, names) if self.path else {}
+    def __init__(self, path: Path | None, limits: dict[Rule, float], names: Iterable[str]) -> None:
+        self.path = path
+        self.limits = limits
+        self.decisions = read_decisions(path, names) if path else {}
         self.reasons = Counter()
 
     def mark(self, name: str, fibers: Fibers, hashes: list[str], myelin: np.ndarray) -> Fibers:

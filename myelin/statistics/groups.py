@@ -118,6 +118,9 @@ def read_groups(path: Path, names: Iterable[str]) -> Animals:
             break
     if errors:
         raise UserError(*errors)
+    ungrouped = sorted(set(names) - seen)
+    if ungrouped:
+        print(f"note: {path}: without these images: {', '.join(ungrouped)}")
     return animals
 
 
