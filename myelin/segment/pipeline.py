@@ -60,13 +60,14 @@ def segment_if_packed(model: Path) -> None:
 
 def segment_source(source: ImageSource, options: Options) -> list[str]:
     """Segment the images of a source; return an error message for each that failed."""
-    run, facts = open_run(source, options)
     with open_workers(options, len(source)) as workers:
+        run, facts = open_run(source, options)
+        needed = room_needed(source, options.out)
+        check_room(needed, "free some or take fewer images")
         before = times_written(options.out)
         earlier = read_run(options.out) or {"images": {}, "earlier": {}}
         array = earlier_probabilities(source.packed_shape) if options.resume else None
         finished = finished_images(run, source, earlier, array)
-        check_room(room_needed(source, options.out), "free some or take fewer images")
         jobs = plan_jobs(run, source, finished)
         summary = begin_summary(run, source, earlier, facts)
         run = dataclasses.replace(
@@ -99,15 +100,13 @@ def open_source(options: Options) -> Iterator[ImageSource]:
 
 def open_run(source: ImageSource, options: Options) -> tuple[RunContext, dict]:
     """Open the engine for a model; return it and what `run.json` says of all images."""
+    record = {"options": options.given()}
     weights, settings, _ = read_model_file(options.model)
     if options.scale and settings.frame == "resize":
         raise UserError(f"--scale: {options.model} resizes every image to one size, leave it out")
     facts = {"model": str(options.model), "model_preprocessing": dataclasses.asdict(settings)}
-    record = {
-        "model_sha256": sha256(options.model),
-        "threshold": settings.threshold if options.threshold is None else options.threshold,
-        "options": options.given(),
-    }
+    record["model_sha256"] = sha256(options.model)
+    record["threshold"] = settings.threshold if options.threshold is None else options.threshold
     if settings.normalize == "test set":  # a file of 2018
         mean, std = dataset_statistics(iter(source), settings)
         settings = dataclasses.replace(settings, normalize="dataset", mean=mean, std=std)

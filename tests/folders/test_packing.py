@@ -50,15 +50,6 @@ def test_each_kind_of_change_is_noticed_and_named(both, write_sample, capsys, ch
         assert packed.load_train().masks[1].all()
 
 
-def test_only_the_folder_that_changed_is_packed(both, write_sample):
-    before = stored_files()
-    write_sample("raw/test/c.png")
-    packing.repack_if_changed("test")
-    after = stored_files()
-    assert packed.load_test().names == ["a", "b", "c"]
-    assert all(after[name] == before[name] for name in before if "train" in name)
-
-
 def test_a_mistake_in_a_changed_folder_is_an_error_and_what_was_packed_stays(both, write_sample):
     before = stored_files()
     write_sample("raw/train/lone.png")
@@ -89,12 +80,6 @@ def test_arrays_of_an_older_version_are_packed_anew(both, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_what_was_never_packed_is(both, capsys):
-    shutil.rmtree("npydata")
-    packing.repack_if_changed("train")
-    assert f"{naming.RAW_TRAIN} was not packed: packed again" in capsys.readouterr().out
-
-
 def test_nothing_is_packed_anew_under_a_running_training(both, write_pair):
     write_pair("c")
     with (
@@ -112,14 +97,6 @@ def test_a_file_in_the_place_of_a_folder_removes_nothing(both, capfd, name):
     (line,) = refused(capfd)
     assert line.startswith(f"error: {Path('raw', name)}: not a folder, remove it")
     assert stored_files() == before
-
-
-def test_arrays_of_a_folder_that_was_emptied_are_used_and_it_is_said(both, capsys):
-    for path in both.glob("raw/test/*"):
-        path.unlink()
-    capsys.readouterr()
-    packing.repack_for_training()
-    assert f"note: {naming.RAW_TEST}: no images" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("value", "word"), [(0, "no"), (255, "all")])

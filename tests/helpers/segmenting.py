@@ -45,7 +45,7 @@ def contents(*folders):
     found = {
         f"{folder}/{name}": Path(folder, name).read_bytes()
         for folder in folders
-        for name in files_in(folder)
+        for name in sorted(files_in(folder))
     }
     runs = [json.loads(found.pop(name)) for name in list(found) if name.endswith("/run.json")]
     return found, [run["images"] for run in runs]

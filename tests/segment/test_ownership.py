@@ -56,14 +56,16 @@ def test_the_models_mask_put_back_is_the_models_again(lab, capsys):
 
 
 def test_force_replaces_after_a_copy_and_never_overwrites_an_earlier_copy(lab, capsys):
+    """The axon mask that was drawn on it goes with it."""
     segment()
     models_own = read_mask("preds/a_mask.tif")
     first = erase_a_fiber("a")
+    for name in "ab":
+        write_image(Path(f"preds/{name}_axon.tif"), np.zeros((120, 140), np.uint8))
     segment("--force")
     said = capsys.readouterr().out.replace("\\", "/")
-    assert (
-        "replaced, corrected by hand (--force): yours are in preds/corrected/: a_mask.tif\n" in said
-    )
+    assert "(--force): yours are in preds/corrected/: a_axon.tif, a_mask.tif\n" in said
+    assert not Path("preds/a_axon.tif").exists() and Path("preds/b_axon.tif").exists()
     assert np.array_equal(read_mask("preds/a_mask.tif"), models_own)
     second = ~models_own
     write_image(Path("preds/a_mask.tif"), second.astype(np.uint8) * 255)
@@ -71,17 +73,7 @@ def test_force_replaces_after_a_copy_and_never_overwrites_an_earlier_copy(lab, c
     assert np.array_equal(read_mask("preds/corrected/a_mask.tif"), first)
     assert np.array_equal(read_mask("preds/corrected/a_mask_2.tif"), second)
     segment("--force")
-    assert len(list(lab.glob("preds/corrected/*"))) == 2
-
-
-def test_force_takes_the_axon_mask_away_with_the_mask_it_was_drawn_on(lab):
-    segment()
-    erase_a_fiber("a")
-    cv2.imwrite("preds/a_axon.tif", np.zeros((120, 140), np.uint8))
-    cv2.imwrite("preds/b_axon.tif", np.zeros((130, 140), np.uint8))
-    segment("--force")
-    assert not Path("preds/a_axon.tif").exists() and Path("preds/corrected/a_axon.tif").exists()
-    assert Path("preds/b_axon.tif").exists()  # its mask was not corrected
+    assert len(list(lab.glob("preds/corrected/*"))) == 3
 
 
 def test_a_mask_saved_again_without_a_change_is_no_correction(lab, capsys):
@@ -188,13 +180,6 @@ def test_after_a_stopped_run_the_next_knows_every_mask(lab, monkeypatch, capsys)
     assert np.array_equal(read_mask("preds/c_mask.tif"), corrected)
 
 
-def test_a_run_stopped_at_once_leaves_nothing_to_measure(lab, monkeypatch, capsys):
-    segment("--threshold", "0.1")
-    stop_at(monkeypatch, "_pred.png", "--threshold", "0.9")
-    said = fails(morphometry.main, capsys, "--no-pictures")
-    assert "no mask is from the run in its run.json, run python find_myelin.py" in said
-
-
 def test_corrections_are_named_by_what_measures_them(lab, capsys):
     segment()
     shutil.copy("preds/a_mask.tif", "raw/test/a_mask.tif")
@@ -205,15 +190,6 @@ def test_corrections_are_named_by_what_measures_them(lab, capsys):
         assert "note: preds: corrected by hand, used as they are: a\n" in capsys.readouterr().out
         facts = json.loads(Path(folder, "run.json").read_text(encoding="utf-8"))
         assert facts["corrected_by_hand"] == ["a"]
-
-
-def test_axon_masks_beside_the_models_masks_are_named(lab, capsys):
-    segment()
-    cv2.imwrite("preds/b_axon.tif", np.zeros((130, 140), np.uint8))
-    segment("--threshold", "0.2")
-    capsys.readouterr()
-    morphometry.main(["--no-pictures"])
-    assert "note: preds: axons from <id>_axon.* are used for b" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("images", [["a", "b", "c"], {"a": 5, "b": None, "c": {"has_fibers": 0}}])
@@ -318,19 +294,6 @@ def test_one_run_at_a_time_and_none_while_it_is_measured(lab, capsys, shared):
             assert "preds: in use by" in fails(morphometry.main, capsys)
             assert "preds: in use by" in fails(evaluate.main, capsys)
     assert Path("preds/run.json").read_bytes() == before
-
-
-def test_nothing_is_packed_anew_while_it_is_segmented(lab, capsys):
-    with holding(naming.NPYDATA, "imgs_test.npy", shared=True):
-        assert "imgs_test.npy: in use by" in fails(data.main, capsys)
-        segment()
-
-
-def test_two_measurements_into_one_folder(lab, capsys):
-    segment()
-    with holding(Path("morphometry")):
-        assert "morphometry: in use by" in fails(morphometry.main, capsys)
-        morphometry.main(["--no-pictures", "--out", "elsewhere"])
 
 
 def test_label_images_edited_by_hand_are_copied(lab, capsys):

@@ -12,7 +12,6 @@ import find_myelin
 from myelin.folders.mask_record import mask_record, read_run
 from myelin.folders.naming import PREDS
 from myelin.images.image import read_image, write_image
-from myelin.runtime.lock import holding
 from myelin.segment import image_job, run_plan
 
 FILES = ("--images", "study")
@@ -150,8 +149,3 @@ def test_an_image_that_changes_during_the_run_is_named_and_the_rest_done(study, 
         lines = stopped(capsys, 3, *FILES)
     assert "control/a1/y" in lines[0] and "changed" in lines[0]
     assert "treated/a1/x.tif" in lines[1] and list(summary()["images"]) == [TREE[0], TREE[3]]
-
-
-def test_a_run_at_work_is_not_continued(study, capsys):
-    with holding(PREDS):
-        assert "preds: in use by" in stopped(capsys, 2, *FILES, "--resume")[0]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from measuring import fails, read_table
+from measuring import read_table
 from segmenting import TREE, files_in, segment, stopped, summary
 from stand_ins import rings
 
@@ -177,21 +177,6 @@ def test_measuring_follows_the_tree_with_groups_by_folders(study, capsys):
     )
     morphometry.main(["--groups", "groups.csv", "--no-pictures"])
     assert len(read_table("morphometry/per_animal.csv")) == 4
-
-
-def test_groups_by_folders_need_folders(study, capsys):
-    segment("--images", "study/control")
-    said = fails(morphometry.main, capsys, "--groups", "folders")
-    assert "--groups folders: a1/x " in said
-
-
-def test_images_changed_or_new_since_are_noticed(study, capsys):
-    segment("--images", "study")
-    write_image(study / "control/a2/new.tif", rings(60, 60), 0.2)
-    morphometry.main(["--no-pictures"])
-    assert "not segmented, left out: control/a2/new;" in capsys.readouterr().out
-    write_image(study / "control/a1/x.tif", rings(60, 60), 0.2)
-    assert "x.tif: has changed since it was segmented" in fails(morphometry.main, capsys)
 
 
 def test_images_in_which_no_fibers_were_found_are_named_when_measured(study, capsys):
