@@ -24,6 +24,7 @@ remove the file to drop them.
 
 import argparse
 import glob
+from collections.abc import Callable
 from pathlib import Path
 
 from myelin.folders.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS
@@ -36,15 +37,21 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = Parser(__doc__)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for add_action in (add_export, add_import, add_restore):
-        add_action(actions)
+
+    def add(name: str, text: str, run: Callable) -> argparse.ArgumentParser:
+        action = actions.add_parser(name, help=text, doc=f"{name.capitalize()}: {text}.")
+        action.set_defaults(run=run)
+        return action
+
+    add_export_options(add("export", "from measured fibers to outlines", export_all))
+    add_import_options(add("import", "from corrected outlines to masks", import_all))
+    restore = add("restore", "from corrected masks to the model's", restore_all)
+    restore.add_argument("ids", nargs="+", metavar="ID", help="ids of images")
     return parser.parse_args(argv)
 
 
-def add_export(actions: argparse._SubParsersAction) -> None:
+def add_export_options(export: argparse.ArgumentParser) -> None:
     """Add the options of `export`."""
-    text = "from measured fibers to outlines"
-    export = actions.add_parser("export", help=text, doc=f"Export: {text}.")
     export.add_argument("ids", nargs="*", metavar="ID", help="images to export (default: all)")
     export.add_argument(
         "--format",
@@ -62,13 +69,10 @@ def add_export(actions: argparse._SubParsersAction) -> None:
     )
     add_pixel_size_option(export, "from the images with --masks, otherwise as measured")
     add_out_option(export, ROIS)
-    export.set_defaults(run=export_all)
 
 
-def add_import(actions: argparse._SubParsersAction) -> None:
+def add_import_options(take: argparse.ArgumentParser) -> None:
     """Add the options of `import`."""
-    text = "from corrected outlines to masks"
-    take = actions.add_parser("import", help=text, doc=f"Import: {text}.")
     take.add_argument(
         "files",
         nargs="+",
@@ -90,15 +94,6 @@ def add_import(actions: argparse._SubParsersAction) -> None:
         help="replace masks and pairs that were made or corrected by hand, after a copy to the "
         "folder corrected/ beside them (default: stop with an error)",
     )
-    take.set_defaults(run=import_all)
-
-
-def add_restore(actions: argparse._SubParsersAction) -> None:
-    """Add the options of `restore`."""
-    text = "from corrected masks to the model's"
-    back = actions.add_parser("restore", help=text, doc=f"Restore: {text}.")
-    back.add_argument("ids", nargs="+", metavar="ID", help="ids of images")
-    back.set_defaults(run=restore_all)
 
 
 @script

@@ -72,25 +72,9 @@ def copy_file(source: Path, path: Path) -> None:
 
 
 def write_corrected(found: list[Imported], force: bool, train: bool) -> dict[str, list[Path]]:
-    """Write the masks of all images, and with `train` their training pairs.
+    """Write the masks of all images, with `train` also training pairs; return new files by image.
 
-    Parameters
-    ----------
-    found : list of import_rois.Imported
-        An image whose mask is unchanged gets a warning if it is to be trained on.
-    force : bool
-        Whether to replace files of the user, after a copy.
-    train : bool
-
-    Returns
-    -------
-    dict of str to list of Path
-        By image, the files that were written because their content was new.
-
-    Raises
-    ------
-    UserError
-        Files of the user would be replaced; nothing was written.
+    Files of the user are replaced, after a copy, only with `force`: otherwise nothing is written.
     """
     images = {path.stem: path for path in test_images(RAW_TEST)} if RAW_TEST.is_dir() else {}
     targets, errors = {}, []
@@ -100,7 +84,9 @@ def write_corrected(found: list[Imported], force: bool, train: bool) -> dict[str
             if own[0].is_done() and is_model_mask(own[0].path):
                 image.warnings.append("mask unchanged by hand, train on it only if you checked it")
             if image.name in images:
-                own += training_pair(image, images[image.name])
+                path = images[image.name]
+                pair_mask = RAW_TRAIN / f"{image.name}_mask.tif"
+                own += [Target(RAW_TRAIN / path.name, path), Target(pair_mask, own[0].content)]
             else:
                 errors.append(f"{image.name}: no image of that name in {RAW_TEST}, put it there")
         targets[image.name] = [target for target in own if not target.is_done()]
@@ -138,12 +124,6 @@ def mask_targets(image: Imported) -> list[Target]:
     ]
 
 
-def training_pair(image: Imported, path: Path) -> list[Target]:
-    """Return the targets in raw/train: a copy of the image at `path`, and its mask."""
-    copy = Target(RAW_TRAIN / path.name, path)
-    return [copy, Target(RAW_TRAIN / f"{image.name}_mask.tif", image.drawing.mask)]
-
-
 # ---------------------------------------------------------------- masks of the model
 
 
@@ -156,18 +136,7 @@ def is_model_mask(path: Path) -> bool:
 
 
 def restore(name: str) -> list[Path]:
-    """Restore the model's mask of an image by its id.
-
-    Returns
-    -------
-    list of Path
-        The corrected files, which are now in preds/corrected/.
-
-    Raises
-    ------
-    UserError
-        Wrong id; the mask is the model's already; the model's mask was not kept.
-    """
+    """Restore the model's mask of an image; return the corrected files, now in corrected/."""
     if not is_id(name):
         raise UserError(f"{name}: not an image id, use the file name without its extension")
     path, axon = PREDS / f"{name}_mask.tif", PREDS / f"{name}_axon.tif"

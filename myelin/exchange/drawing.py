@@ -47,6 +47,7 @@ class Outline:
     # Rings as from `outlines.trace`, (points, 2); the even-odd rule holds within a polygon.
     polygons: list[list[np.ndarray]]
     number: int = 0  # of the fiber that it belongs to
+    pixels: np.ndarray | None = None  # flat indices of the pixels within, once it is filled
 
     @property
     def rings(self) -> list[np.ndarray]:

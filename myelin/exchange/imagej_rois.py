@@ -74,19 +74,7 @@ def to_roi(outline: Outline) -> ImagejRoi:
 
 
 def read_rois(path: Path) -> tuple[list[Outline], list[str]]:
-    """Read a ROI zip, or one ROI.
-
-    Returns
-    -------
-    outlines : list of drawing.Outline
-    without_area : list of str
-        Names of lines, points and texts.
-
-    Raises
-    ------
-    UserError
-        The file is damaged, too large, or holds no ROIs.
-    """
+    """Read a ROI zip, or one ROI; the second list has the names of lines, points and texts."""
     outlines, without_area = [], []
     try:
         for name, content in contents(path):

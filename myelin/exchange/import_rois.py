@@ -79,19 +79,7 @@ def count_labels(labels: np.ndarray) -> int:
 
 
 def read_all(paths: list[Path], name: str | None = None) -> list[Imported]:
-    """Return the content of all files by image.
-
-    Parameters
-    ----------
-    paths : list of Path
-    name : str, optional
-        Id of the image that all files belong to (default: from their names).
-
-    Raises
-    ------
-    UserError
-        All mistakes at once.
-    """
+    """Return the content of all files by image; `name` is the image of all, if it is given."""
     images = known_images()
     if name is not None and name not in images:
         raise UserError(f"--id {name}: no such image in {RAW_TEST} or {PREDS}, check the name")
@@ -199,89 +187,72 @@ def add_rest(result: Imported, folders: list[Path]) -> None:
 # ---------------------------------------------------------------- from outlines to pixels
 
 
-@dataclass
-class Region:
-    """Name, kind and flat pixel indices of an outline."""
-
-    name: str
-    kind: str
-    pixels: np.ndarray
-
-
 def rasterize(result: Imported, outlines: list[Outline]) -> None:
     """Set `drawing` and `nerves` from outlines."""
-    regions = fill_outlines(result, outlines)
-    decide_kinds(regions, result.record.shape)
-    of_kind = {kind: [region for region in regions if region.kind == kind] for kind in KINDS}
+    fill_outlines(result, outlines)
+    decide_kinds(outlines, result.record.shape)
+    of_kind = {kind: [outline for outline in outlines if outline.kind == kind] for kind in KINDS}
     # Fascicles count, and not the nerve around them.
     if nerves := of_kind[FASCICLE] or of_kind[NERVE]:
-        numbers = numbers_of([region.name for region in nerves])
-        result.nerves = numbers[paint_regions(result, nerves)]
-    if len(regions) > len(of_kind[FASCICLE]) + len(of_kind[NERVE]):
+        numbers = numbers_of([outline.name for outline in nerves])
+        result.nerves = numbers[paint_outlines(result, nerves)]
+    if len(outlines) > len(of_kind[FASCICLE]) + len(of_kind[NERVE]):
         fibers, axons, myelin, gaps = (
-            paint_regions(result, of_kind[kind]) for kind in (FIBER, AXON, MYELIN, GAP)
+            paint_outlines(result, of_kind[kind]) for kind in (FIBER, AXON, MYELIN, GAP)
         )
         set_drawing(result, fibers, axons, lambda kind, number: of_kind[kind][number - 1].name)
         result.drawing.myelin |= myelin > 0
         result.drawing.gaps |= gaps > 0
 
 
-def fill_outlines(result: Imported, outlines: list[Outline]) -> list[Region]:
-    """Return the pixels within each outline, and warn of outlines that leave the image."""
+def fill_outlines(result: Imported, outlines: list[Outline]) -> None:
+    """Set the pixels within each outline, and warn of outlines that leave the image."""
     rows, cols = result.record.shape
-    regions, leaving, covered = [], [], 0
+    leaving, covered = [], 0
     for outline in outlines:
         points = np.concatenate(outline.rings)
         if (points < -0.5).any() or (points > (cols + 0.5, rows + 0.5)).any():
             leaving.append(outline.name)
         try:
-            pixels = fill(outline.rings, (rows, cols))
+            outline.pixels = fill(outline.rings, (rows, cols))
         except ValueError as error:
             raise UserError(f"{result.source}: {outline.name} {error}, draw it again") from None
-        regions.append(Region(outline.name, outline.kind, pixels))
-        covered += len(pixels)
+        covered += len(outline.pixels)
         if covered > MAX_COVERS * rows * cols:
             raise UserError(
                 f"{result.source}: outlines cover the image more than {MAX_COVERS} times, remove "
                 "those that are not fibers"
             )
     result.warn("outlines that leave the image, clipped", leaving)
-    return regions
 
 
-def decide_kinds(regions: list[Region], shape: tuple[int, int]) -> None:
-    """Set the kind of regions without one: axon if fibers cover most of it, otherwise fiber.
+def decide_kinds(outlines: list[Outline], shape: tuple[int, int]) -> None:
+    """Set the kind of outlines without one: axon if fibers cover most of it, otherwise fiber.
 
-    Larger regions come first, so the outer one of two is the fiber.
+    Larger outlines come first, so the outer one of two is the fiber.
     """
     covered = np.zeros(shape[0] * shape[1], bool)
-    for region in regions:
-        if region.kind == FIBER:
-            covered[region.pixels] = True
-    for region in sorted(regions, key=lambda region: -len(region.pixels)):
-        if not region.kind:
-            own = covered[region.pixels]
-            region.kind = AXON if own.sum() > len(own) / 2 else FIBER
-            covered[region.pixels] = True
+    for outline in outlines:
+        if outline.kind == FIBER:
+            covered[outline.pixels] = True
+    for outline in sorted(outlines, key=lambda outline: -len(outline.pixels)):
+        if not outline.kind:
+            own = covered[outline.pixels]
+            outline.kind = AXON if own.sum() > len(own) / 2 else FIBER
+            covered[outline.pixels] = True
 
 
-def paint_regions(result: Imported, regions: list[Region]) -> np.ndarray:
-    """Return a label image of regions, numbered from 1, and warn of overlaps."""
-    labels, overlaps = paint([region.pixels for region in regions], result.record.shape)
-    pairs = [" and ".join(regions[index].name for index in pair) for pair in overlaps]
+def paint_outlines(result: Imported, outlines: list[Outline]) -> np.ndarray:
+    """Return a label image of filled outlines, numbered from 1, and warn of overlaps."""
+    labels, overlaps = paint([outline.pixels for outline in outlines], result.record.shape)
+    pairs = [" and ".join(outlines[index].name for index in pair) for pair in overlaps]
     if pairs:
-        result.warn(f"{regions[0].kind}s overlap, the first keeps the pixels", pairs)
+        result.warn(f"{outlines[0].kind}s overlap, the first keeps the pixels", pairs)
     return labels
 
 
 def numbers_of(names: list[str]) -> np.ndarray:
-    """Return the numbers in the names of regions 1 to n, or 1 to n if these are not unique.
-
-    Returns
-    -------
-    int32 array, (n + 1,)
-        0, then the number of each region, from 1 to 255.
-    """
+    """Return 0, then the numbers (1 to 255) in the names of regions, or 1 to n if not unique."""
     found = [re.findall(r"\d+", name) for name in names]
     numbers = [int(digits[0]) if len(digits) == 1 else 0 for digits in found]
     if len(set(numbers)) < len(names) or not all(0 < number < 256 for number in numbers):

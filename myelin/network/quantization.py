@@ -41,15 +41,11 @@ def quantized_places() -> list[int]:
     return convolutions()[:-2]
 
 
-def concatenated_places() -> set[int]:
-    """Return the places of the layers whose outputs are concatenated."""
-    concatenations = [layer for layer in unet.layers() if layer.kind == "Concatenate"]
-    return {source for layer in concatenations for source in layer.sources}
-
-
 def low_end(place: int) -> float:
     """Return the lowest value of an equalized tensor in 8 bits; the highest is 1."""
-    return CONCATENATED_LOW if place in concatenated_places() else 0.0
+    concatenations = [layer for layer in unet.layers() if layer.kind == "Concatenate"]
+    concatenated = any(place in layer.sources for layer in concatenations)
+    return CONCATENATED_LOW if concatenated else 0.0
 
 
 def scales_from(ranges: dict[int, tuple[np.ndarray, np.ndarray]]) -> dict[int, np.ndarray]:

@@ -29,13 +29,7 @@ FAR_OUTLIER = 3  # interquartile ranges above the upper quartile (Tukey)
 
 
 class Report:
-    """The page of a run of `morphometry.py`.
-
-    Parameters
-    ----------
-    images : int
-        Number of images of the run.
-    """
+    """The page of a run of `morphometry.py` that measures some number of `images`."""
 
     def __init__(self, images: int) -> None:
         self.count = images
@@ -82,18 +76,9 @@ class Report:
         self.pictures.append(to_json(picture))
 
     def write(self, path: Path, arguments: list[str], methods: str, decimal: str = "point") -> None:
-        """Write the page.
+        """Write the page beside `run.json`, with the text of `methods.txt`.
 
-        Parameters
-        ----------
-        path : Path
-            `run.json` is in the same folder.
-        arguments : list of str
-            Arguments of the command line.
-        methods : str
-            Text of `methods.txt`.
-        decimal : {"point", "comma"}
-            Decimal sign of the `exclude.csv` that the page saves, see `tables.write_table`.
+        `decimal` is the decimal sign of the `exclude.csv` that the page saves.
         """
         template = (PAGE / "page.html").read_text(encoding="utf-8")
         run = json.loads(path.with_name("run.json").read_text(encoding="utf-8"))
@@ -193,14 +178,8 @@ def page_rules(columns: dict[str, np.ndarray], excluded: dict | None) -> list[di
     if limits["--max-axon-diameter"] is None:
         limits["--max-axon-diameter"] = far_outlier(columns["axon_diameter_um"])
     return [
-        {
-            "option": rule.option,
-            "column": rule.column,
-            "sign": rule.sign,
-            "side": rule.side,
-            "what": rule.what,
-            "limit": limits[rule.option],
-        }
+        {name: getattr(rule, name) for name in ("option", "column", "sign", "side", "what")}
+        | {"limit": limits[rule.option]}
         for rule in RULES
     ]
 

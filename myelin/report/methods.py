@@ -53,6 +53,11 @@ def values(numbers: Iterable[float]) -> str:
     return " and ".join(", ".join(f"{value:g}" for value in found).rsplit(", ", 1))
 
 
+def were(count: int, thing: str) -> str:
+    """Return "1 fiber was" or "2 fibers were"."""
+    return f"{count_of(count, thing)} {'was' if count == 1 else 'were'}"
+
+
 def segmenting(run: dict) -> str:
     """Return how the masks were made."""
     images = count_of(len(run["fibers"]), "image")
@@ -79,10 +84,8 @@ def segmenting(run: dict) -> str:
     text += (
         f" Pixels with a probability of at least {made['threshold']:g} were classified as myelin."
     )
-    corrected = len(run["corrected_by_hand"])
-    if corrected:
-        verb = "was" if corrected == 1 else "were"
-        text += f" {count_of(corrected, 'mask')} {verb} corrected by hand."
+    if run["corrected_by_hand"]:
+        text += f" {were(len(run['corrected_by_hand']), 'mask')} corrected by hand."
     return text
 
 
@@ -96,7 +99,7 @@ def measuring(run: dict) -> str:
         axons += f", in {count_of(given, 'image')} taken from given axon masks"
     fibers = sum(run["fibers"].values())
     return (
-        f"{count_of(fibers, 'fiber')} {'was' if fibers == 1 else 'were'} measured with version "
+        f"{were(fibers, 'fiber')} measured with version "
         f"{run['version']} at {values(run['pixel_sizes_um'].values())} µm per pixel. Axons were "
         f"{axons}; each was assigned the myelin nearest to it, and touching sheaths were divided "
         "by a watershed. Diameters are those of circles of equal area, myelin thickness is half "
@@ -130,9 +133,7 @@ def excluding(run: dict) -> str:
         given = [rule for rule in RULES if rule.option in excluded["rules"]]
         limits = (f"{rule.what} {rule.side} {excluded['rules'][rule.option]:g}" for rule in given)
         ways.append(f"by rule ({', '.join(limits)})")
-    count = sum(reasons.values())
-    text = f"{count_of(count, 'further fiber')} {'was' if count == 1 else 'were'} excluded "
-    text += " and ".join(ways)
+    text = f"{were(sum(reasons.values()), 'further fiber')} excluded {' and '.join(ways)}"
     if reasons:
         listed = (f"{reason} ({fibers:,})" for reason, fibers in reasons.items())
         text += f"; reasons and numbers: {', '.join(listed)}"

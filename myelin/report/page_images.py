@@ -34,24 +34,10 @@ def encode_picture(
     images: int,
     outside: np.ndarray | None = None,
 ) -> dict:
-    """Return what the page needs to show an image.
+    """Return what the page needs to show one of its images: JSON values.
 
-    Parameters
-    ----------
-    fibers : fibers.Fibers
-        All fibers, also the excluded ones.
-    myelin : bool array, (rows, cols)
-        Shown if there is no image.
-    image : uint8 array, (rows, cols), or None
-    images : int
-        Number of images of the page.
-    outside : bool array, (rows, cols), optional
-        Pixels outside the counting frame.
-
-    Returns
-    -------
-    dict
-        JSON values: `width`, `height`, `picture` (a data URI) and `runs` (see `encode_runs`).
+    The parameters are those of `html.Report.add`. The values are `width`, `height`, `picture` (a
+    data URI) and `runs` (see `encode_runs`).
     """
     width, height = shown_size(myelin.shape, images)
     grey = background(image, myelin)

@@ -70,23 +70,25 @@ def calibrate(path: Path) -> dict[str, float]:
 
 def calibration_frames(settings: Preprocessing) -> Iterator[np.ndarray]:
     """Yield network inputs of every kind, in the right and in the wrong polarity."""
-    kinds = list(itertools.product(LOOKS, PIXEL_SIZES_UM, (False, True)))
-    for number, kind in enumerate(progress(kinds, "preparing int8")):
-        look, pixel_size_um, wrong = kind
-        rng = np.random.default_rng([SEED, number])
-        image, _, _ = draw_nerve(SIZE, SIZE, pixel_size_um, rng, "bright", look)
-        yield normalize(image, settings, wrong)
+    kinds = itertools.product(LOOKS, PIXEL_SIZES_UM, (False, True))
+    for number, (look, size_um, wrong) in enumerate(progress(list(kinds), "preparing int8")):
+        yield normalize(draw(number, size_um, "bright", look), settings, wrong)
 
 
 def check_frames(settings: Preprocessing) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and network input of other images of every kind, in the right polarity."""
-    kinds = list(itertools.product(LOOKS, PIXEL_SIZES_UM, ("bright", "dark"), ((), ("margin",))))
-    for number, kind in enumerate(progress(kinds, "checking int8")):
-        look, pixel_size_um, myelin, scenes = kind
-        rng = np.random.default_rng([SEED, 1000 + number])
-        image, _, _ = draw_nerve(SIZE, SIZE, pixel_size_um, rng, myelin, look, scenes)
-        name = ", ".join([look, myelin, f"{pixel_size_um:g} µm", *scenes])
+    kinds = itertools.product(LOOKS, PIXEL_SIZES_UM, ("bright", "dark"), ((), ("margin",)))
+    for number, kind in enumerate(progress(list(kinds), "checking int8"), 1000):
+        look, size_um, myelin, scenes = kind
+        image = draw(number, size_um, myelin, look, scenes)
+        name = ", ".join([look, myelin, f"{size_um:g} µm", *scenes])
         yield name, normalize(image, settings, myelin == "dark")
+
+
+def draw(number: int, pixel_size_um: float, *how: str | tuple) -> np.ndarray:
+    """Return the synthetic image of a seed; `how` are further parameters of `draw_nerve`."""
+    rng = np.random.default_rng([SEED, number])
+    return draw_nerve(SIZE, SIZE, pixel_size_um, rng, *how)[0]
 
 
 def channel_ranges(

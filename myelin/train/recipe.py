@@ -60,19 +60,8 @@ class Run:
     @classmethod
     def from_arguments(cls, args: argparse.Namespace, recipe: Recipe) -> "Run":
         """Return the run that a command line asks for."""
-        return cls(
-            recipe,
-            args.epochs,
-            getattr(args, "size", None),
-            getattr(args, "normalize", None),
-            args.pixel_size,
-            args.validation_split,
-            args.validate_on,
-            args.emphasis,
-            args.seed,
-            not args.without_optimizer,
-            args.threshold,
-        )
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(recipe, **{name: x for name, x in vars(args).items() if name in names})
 
     def fixed(self) -> dict:
         """Return the options that a resumed run must repeat, {name: JSON value}."""
@@ -200,6 +189,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a `Run` that train.py and extra_training.py share."""
     parser.add_argument(
         "--pixel-size",
+        dest="pixel_size_um",
         type=check_pixel_size,
         metavar="UM",
         help="µm per pixel of the training images, kept in the model file for information "
@@ -249,7 +239,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--without-optimizer",
-        action="store_true",
+        dest="keep_optimizer",
+        action="store_false",
         help="leave Adam's state out of the model file: 16 MB instead of 93, but "
         "extra_training.py then starts Adam from zero (default: keep it)",
     )

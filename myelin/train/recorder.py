@@ -119,16 +119,14 @@ def read_history(path: Path) -> list[list[str]]:
 
 def draw_curve(path: Path) -> None:
     """Plot Dice against epochs, beside the model."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     rows = read_history(beside(path, "_history.csv"))
     if not rows:
         return
     epochs = [int(row[0]) for row in rows]
-    figure, axes = plt.subplots(figsize=(5, 3.5), layout="constrained")
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axes = figure.subplots()
     marker = "." if len(rows) < 30 else ""
     for column, label, colour in ((2, "training", "#0072B2"), (4, "validation", "#D55E00")):
         if rows[0][column]:
@@ -139,4 +137,3 @@ def draw_curve(path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     with replacing(beside(path, "_curve.png")) as temporary:
         figure.savefig(temporary, dpi=200)
-    plt.close(figure)

@@ -39,9 +39,8 @@ def test_a_model_name_with_a_path_is_taken_as_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "b.hdf5").touch()
     for name in ("./b.hdf5", str(tmp_path / "b.hdf5")):
-        assert (
-            model_file.model_path(name) == model_file.model_path(name, reading=True) == Path(name)
-        )
+        for reading in (False, True):
+            assert model_file.model_path(name, reading) == Path(name)
     with pytest.raises(UserError, match=r"other.b\.h5: no such model in other"):
         model_file.model_path(os.path.join("other", "b.h5"), reading=True)
 
@@ -86,6 +85,7 @@ def test_adam_is_restored_bit_by_bit_except_its_learning_rate(trained, saved):
     assert any(value.any() for value in ours)
 
 
+@pytest.mark.slow
 def test_adam_is_left_out_when_asked_untrained_or_not_compiled(trained, tmp_path):
     path = tmp_path / "new/x.h5"
     model_file.save_model(path, trained, SETTINGS, optimizer=False)
@@ -100,8 +100,7 @@ def test_adam_is_left_out_when_asked_untrained_or_not_compiled(trained, tmp_path
 
 def test_an_interrupted_save_keeps_the_old_file(trained, tmp_path, monkeypatch):
     path = tmp_path / "x.h5"
-    model_file.save_model(path, trained, SETTINGS)
-    before = path.read_bytes()
+    path.write_text("old", encoding="utf-8")
 
     def interrupted(settings):
         raise KeyboardInterrupt
@@ -109,7 +108,7 @@ def test_an_interrupted_save_keeps_the_old_file(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(model_file.dataclasses, "asdict", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model_file.save_model(path, trained, SETTINGS)
-    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    assert path.read_text(encoding="utf-8") == "old" and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.slow
@@ -210,17 +209,11 @@ def test_a_file_of_2018_in_older_names_loads(saved, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [
-        ("bestmyelim.h5", "bestmyelin.h5"),
-        ("ourlba.h5", "ourlab.h5"),
-        ("models/ourlba.h5", "ourlab.h5"),
-        ("nothing_like_it.h5", "train.py nothing_like_it.h5"),
-    ],
+    [("models/ourlba.h5", "ourlab.h5"), ("nothing_like_it.h5", "train.py nothing_like_it.h5")],
 )
 def test_a_missing_model_is_an_error_that_names_a_similar_one(tmp_path, monkeypatch, name, text):
     monkeypatch.chdir(tmp_path)
     Path("models").mkdir()
-    for model in ("ourlab.h5", "zebra.h5"):
-        (Path("models") / model).touch()
+    Path("models/ourlab.h5").touch()
     with pytest.raises(UserError, match=f"no such model in .*{text}"):
         model_file.model_path(name, reading=True)

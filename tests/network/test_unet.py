@@ -26,11 +26,7 @@ def test_the_network_has_the_layers_and_parameters_of_2018():
     assert filters == [*down, 512, 512, *down[::-1], 1]
     activations = {layer.activation.__name__ for layer in convolutions[:-1]}
     assert activations == {"relu"} and convolutions[-1].activation.__name__ == "sigmoid"
-
-
-def test_a_skip_is_concatenated_behind_the_upsampled():
-    network = unet.get_unet(SIZE, SIZE)
-    for layer in network.layers:
+    for layer in network.layers:  # a skip is concatenated behind the upsampled
         if type(layer).__name__ == "Concatenate":
             before, behind = (tensor._keras_history.operation.name for tensor in layer.input)
             assert before.startswith("conv2d_transpose") and not behind.startswith("conv2d_tr")

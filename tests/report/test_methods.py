@@ -32,6 +32,7 @@ MADE = {
         "left_out": {"myelin": "dark", "network_scale": 9},
     },
 }
+EXCLUDED = {"table": "exclude.csv", "rules": {"--max-g-ratio": 0.95}, "fibers_by_reason": {}}
 
 
 def test_what_was_segmented_with_what():
@@ -45,13 +46,6 @@ def test_what_was_segmented_with_what():
     assert "1,234 fibers were measured with version 1.2.3 at 0.1 and 0.2 µm per pixel" in text
 
 
-def test_corrected_masks_are_counted():
-    made = RUN | {"segmentation": MADE}
-    assert "corrected" not in methods(made)
-    assert "1 mask was corrected by hand." in methods(made | {"corrected_by_hand": ["a"]})
-    assert "2 masks were corrected by hand." in methods(made | {"corrected_by_hand": ["a", "b"]})
-
-
 def test_given_masks_cite_no_network():
     text = methods(RUN)
     assert "Ronneberger" not in text and "not segmented by the suite" in text
@@ -59,38 +53,31 @@ def test_given_masks_cite_no_network():
 
 
 @pytest.mark.parametrize(
-    "drawn, said",
+    "fact, said",
     [
-        ([], "Axons were regions enclosed by myelin that are not gaps between sheaths;"),
-        (["a"], "sheaths, in 1 image taken from given axon masks;"),
-        (["a", "b"], "Axons were taken from given axon masks;"),
+        ({"axon_masks": []}, "Axons were regions enclosed by myelin that are not gaps between"),
+        ({"axon_masks": ["a"]}, "sheaths, in 1 image taken from given axon masks;"),
+        ({"axon_masks": ["a", "b"]}, "Axons were taken from given axon masks;"),
+        ({"corrected_by_hand": ["a"]}, "1 mask was corrected by hand."),
+        ({"corrected_by_hand": ["a", "b"]}, "2 masks were corrected by hand."),
+        ({"excluded": None}, "No fiber was excluded."),
+        ({"excluded": EXCLUDED}, "0 further fibers were excluded by eye and by rule (g-ratio abo"),
+        (
+            {"excluded": EXCLUDED | {"table": None, "fibers_by_reason": {"g_ratio > 0.95": 1}}},
+            "1 further fiber was excluded by rule (g-ratio above 0.95); reasons and numbers: g_",
+        ),
+        ({"whole_frame": True}, "frame was the image."),
+        ({"whole_frame": False}, "frame was the image without blank margins"),
+        ({"groups": {"a": {"A": ["a"], "B": ["b"]}, "b": {"C": ["c"]}}}, "animals: a 2, b 1)"),
     ],
 )
-def test_where_axons_are_from(drawn, said):
-    assert said in methods(RUN | {"axon_masks": drawn})
+def test_each_fact_of_the_run_is_stated(fact, said):
+    assert said in methods(RUN | {"segmentation": MADE} | fact)
 
 
-def test_what_was_excluded():
-    assert "No fiber was excluded." in methods(RUN)
-    excluded = {"table": "exclude.csv", "rules": {"--max-g-ratio": 0.95}, "fibers_by_reason": {}}
-    text = methods(RUN | {"excluded": excluded})
-    assert "0 further fibers were excluded by eye and by rule (g-ratio above 0.95)." in text
-    excluded = {"table": None, "rules": {"--max-g-ratio": 0.95}}
-    text = methods(RUN | {"excluded": excluded | {"fibers_by_reason": {"g_ratio > 0.95": 1}}})
-    assert (
-        "1 further fiber was excluded by rule (g-ratio above 0.95); reasons and numbers: g_" in text
-    )
-
-
-def test_the_counting_frame():
-    assert "frame was the image." in methods(RUN | {"whole_frame": True})
-    assert "frame was the image without blank margins" in methods(RUN)
-
-
-def test_groups():
-    groups = {"wild": {"A": ["a"], "B": ["b"]}, "knockout": {"C": ["c"]}}
-    assert "(number of animals: wild 2, knockout 1)" in methods(RUN | {"groups": groups})
-    assert "statistical units" not in methods(RUN)
+def test_what_was_not_done_is_not_stated():
+    text = methods(RUN | {"segmentation": MADE})
+    assert "corrected" not in text and "statistical units" not in text
 
 
 def test_a_run_writes_it(tmp_path, monkeypatch):

@@ -14,14 +14,8 @@ import morphometry
 from myelin.measure.fibers import measure_fibers
 from myelin.measure.rules import RULES
 from myelin.pixels import labels
-from myelin.pixels.labels import LabelImage
 from myelin.report.html import FIBER_COLUMNS, far_outlier, without_exclusions
-from myelin.report.page_images import (
-    encode_picture,
-    encode_runs,
-    pixel_values,
-    sample,
-)
+from myelin.report.page_images import encode_picture, encode_runs
 
 CALL = ["--pixel-size", "0.1"]
 
@@ -65,35 +59,19 @@ def test_runs_give_the_values_back(largest):
     assert set(np.arange(1, 8) * 300) <= set(ends.tolist()), "a run goes beyond its row"
 
 
-def test_each_pixel_knows_its_fiber_and_axon():
-    fibers = measure_fibers(rings((120, 200), [(50, 60), (140, 60)], 20, 32), 0.1)
-    outside = np.zeros(fibers.labels.shape, bool)
-    outside[:, 130:] = True
-    values = pixel_values(fibers.labels[:], fibers.axons[:], outside)
-    assert values[60, 50] == 3 and values[60, 140] == 5, "axons"
-    assert values[60, 24] == 2 and values[60, 166] == 4, "sheaths"
-    assert values[0, 0] == 0 and values[0, 199] == 1
-    assert np.array_equal(
-        pixel_values(fibers.labels[:], fibers.axons[:]), np.where(values == 1, 0, values)
-    )
-
-
-@pytest.mark.parametrize("size", [(70, 40), (33, 17), (59, 31), (200, 90)])
-def test_smaller_pictures_take_the_nearest_pixel(size, monkeypatch):
-    numbers = np.random.default_rng(0).integers(0, 9, (90, 200)).astype(np.int32)
-    monkeypatch.setattr(labels, "BAND_PX", 14 * 200)
-    expected = cv2.resize(numbers, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    np.testing.assert_array_equal(sample(numbers, *size), expected)
-    np.testing.assert_array_equal(sample(LabelImage.from_array(numbers), *size), expected)
-
-
-def test_a_smaller_picture_fits_its_fibers(monkeypatch):
+def test_a_picture_made_smaller_in_bands_fits_its_fibers(monkeypatch):
     monkeypatch.setattr("myelin.report.page_images.MAX_PIXELS", 60 * 100)
+    monkeypatch.setattr(labels, "BAND_PX", 14 * 200)
     myelin = rings((120, 200), [(50, 60), (140, 60)], 20, 32)
-    shown = encode_picture(measure_fibers(myelin, 0.1), myelin, None, 1)
+    outside = np.zeros(myelin.shape, bool)
+    outside[:, 130:] = True
+    shown = encode_picture(measure_fibers(myelin, 0.1), myelin, None, 1, outside)
     assert (shown["width"], shown["height"]) == (100, 60)
     runs, lengths = decode_runs(base64.b64decode(shown["runs"]))
     values = np.repeat(runs, lengths).reshape(60, 100)
+    assert values[30, [25, 70]].tolist() == [3, 5], "axons"
+    assert values[30, [12, 83]].tolist() == [2, 4], "sheaths"
+    assert values[0, [0, 99]].tolist() == [0, 1], "within and outside the frame"
     jpeg = np.frombuffer(base64.b64decode(shown["picture"].partition(",")[2]), np.uint8)
     grey = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE)
     sheath = (values % 2 == 0) & (values > 0)

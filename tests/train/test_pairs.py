@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from drawings import fiber_image
+from stand_ins import NATIVE
 
 import data
 from myelin.images import image as images
@@ -11,10 +12,6 @@ from myelin.measure.fiber_width import FIBER_PX
 from myelin.network import preprocessing
 from myelin.train import batches, crops, pairs
 from myelin.train.recipe import Recipe
-
-NATIVE = preprocessing.Preprocessing(
-    frame="native", rows=None, cols=None, myelin="bright", normalize="image"
-)
 
 
 def test_dark_myelin_is_inverted_and_margins_do_not_count(packed):
