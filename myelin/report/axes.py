@@ -90,6 +90,6 @@ def choose_colours(images: list[np.ndarray]) -> ColourRange:
     return ColourRange(low, high, bool((ratios < low).any()), bool((ratios > high).any()))
 
 
-def background(image: np.ndarray | None, myelin: np.ndarray) -> np.ndarray:
-    """Return the image, or without one its mask in two greys, uint8 (rows, cols)."""
-    return image if image is not None else np.where(myelin, np.uint8(200), np.uint8(40))
+def background(shown: np.ndarray) -> np.ndarray:
+    """Return an image as it is, or a bool mask in two greys, uint8 (rows, cols)."""
+    return np.where(shown, np.uint8(200), np.uint8(40)) if shown.dtype == bool else shown

@@ -85,7 +85,8 @@ def draw_overlay(
     colours = colours or choose_colours([fibers.columns["g_ratio"]])
     rows, cols = myelin.shape
     size = overlay_size(fibers, rows, cols, numbers)
-    canvas = paint_whole(fibers, myelin, colours, image, outside, max(rows // size[1], 1))
+    shown = myelin if image is None else image
+    canvas = paint_whole(fibers, shown, colours, outside, max(rows // size[1], 1))
     placed = []
     if numbers is not None:
         placed = place_numbers(fibers, numbers, size[0] / cols, size[1] / rows)
@@ -121,21 +122,16 @@ def overlay_size(
 
 
 def paint_whole(
-    fibers: Fibers,
-    myelin: np.ndarray,
-    colours: ColourRange,
-    image: np.ndarray | None = None,
-    outside: np.ndarray | None = None,
-    shrink: int = 1,
+    fibers: Fibers, shown: np.ndarray, colours: ColourRange, outside: np.ndarray | None, shrink: int
 ) -> np.ndarray:
     """Return `paint` of all rows, made `shrink` times smaller band by band."""
-    rows, cols = myelin.shape
+    rows, cols = shown.shape
     step = rows
     if shrink > 1:
-        step = shrink * max(next(row_bands(myelin.shape)).stop // shrink, 1)
+        step = shrink * max(next(row_bands(shown.shape)).stop // shrink, 1)
     parts = []
     for row in range(0, rows, step):
-        part = paint(fibers, myelin, colours, image, outside, slice(row, min(row + step, rows)))
+        part = paint(fibers, shown, colours, outside, slice(row, min(row + step, rows)))
         if shrink > 1:
             size = tuple(max(round(length / shrink), 1) for length in (cols, len(part)))
             part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
@@ -145,19 +141,14 @@ def paint_whole(
 
 def paint(
     fibers: Fibers,
-    myelin: np.ndarray,
+    shown: np.ndarray,
     colours: ColourRange,
-    image: np.ndarray | None = None,
-    outside: np.ndarray | None = None,
+    outside: np.ndarray | None,
     rows: slice = slice(None),
 ) -> np.ndarray:
-    """Return some rows of the image with sheaths coloured by g-ratio, uint8 (rows, cols, 3)."""
-    shape = myelin.shape
-    first, last, _ = rows.indices(shape[0])
-    myelin, image, outside = (
-        part if part is None else part[rows] for part in (myelin, image, outside)
-    )
-    grey = background(image, myelin)
+    """Return some rows of an image or mask, sheaths coloured by g-ratio, uint8 (rows, cols, 3)."""
+    first, last, _ = rows.indices(len(shown))
+    grey = background(shown[rows])
     ratios = np.nan_to_num(fibers.columns["g_ratio"])
     steps = np.clip((ratios - colours.low) / (colours.high - colours.low), 0, 1)
     tints = np.zeros((len(ratios) + 1, 3), np.float32)
@@ -173,13 +164,12 @@ def paint(
         border = (one != other) & (one > 0) & (other > 0)
         canvas[: border.shape[0], : border.shape[1]][border] = 0
     if outside is not None:
-        canvas[outside] = stripes(shape, rows)[outside]
+        canvas[outside[rows]] = stripes(shown.shape, first, last)[outside[rows]]
     return canvas
 
 
-def stripes(shape: tuple[int, int], rows: slice = slice(None)) -> np.ndarray:
-    """Return some rows of oblique stripes in two greys, uint8 (rows, cols, 3)."""
-    first, last, _ = rows.indices(shape[0])
+def stripes(shape: tuple[int, int], first: int, last: int) -> np.ndarray:
+    """Return some rows of oblique stripes in two greys, uint8 (last - first, cols, 3)."""
     rows, cols = np.ogrid[first:last, : shape[1]]
     width = max(4, max(shape) // 100)
     dark = (rows + cols) // width % 2 == 1

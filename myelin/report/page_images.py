@@ -40,7 +40,7 @@ def encode_picture(
     data URI) and `runs` (see `encode_runs`).
     """
     width, height = shown_size(myelin.shape, images)
-    grey = background(image, myelin)
+    grey = background(myelin if image is None else image)
     pixels = [fibers.labels, fibers.axons]
     if outside is not None:
         pixels.append(outside)

@@ -21,17 +21,7 @@ from myelin.train.recipe import Recipe, Run
 keras = start_keras()  # first, since it keeps TensorFlow's start-up messages from the terminal
 
 from myelin.train.batches import Batches, CropBatches, FrameBatches  # noqa: E402
-from myelin.train.recorder import Recorder, draw_curve  # noqa: E402
-
-
-@dataclasses.dataclass
-class TrainingState:
-    """A network in training."""
-
-    network: keras.Model  # compiled
-    settings: Preprocessing
-    epochs: int = 0  # done already
-    best: float = math.inf  # validation loss below which an epoch is kept
+from myelin.train.recorder import Recorder, TrainingState, draw_curve  # noqa: E402
 
 
 def new_network(run: Run, pairs: Pairs) -> TrainingState:
@@ -144,7 +134,6 @@ def fit(path: Path, state: TrainingState, pairs: Pairs, run: Run) -> None:
     settings.pixel_size_um = run.pixel_size_um
     settings.fiber_px = pairs.fiber_px
     settings.threshold = run.threshold or settings.threshold
-    recorder = Recorder(path, network, settings, run, len(batches), state.epochs, state.best)
     try:
         network.fit(
             batches,
@@ -152,7 +141,7 @@ def fit(path: Path, state: TrainingState, pairs: Pairs, run: Run) -> None:
             initial_epoch=state.epochs,
             epochs=run.epochs,
             shuffle=False,  # batches are shuffled by the seed of the run
-            callbacks=[recorder],
+            callbacks=[Recorder(path, state, run, len(batches))],
             verbose=1 if sys.stdout.isatty() else 2,
         )
         beside(path, RESUME).unlink(missing_ok=True)

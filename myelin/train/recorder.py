@@ -19,32 +19,29 @@ from myelin.train.recipe import Run
 COLUMNS = ["epoch", "loss", "dice", "validation_loss", "validation_dice"]
 
 
+@dataclasses.dataclass
+class TrainingState:
+    """A network in training."""
+
+    network: keras.Model  # compiled
+    settings: Preprocessing  # its provenance names the epoch that is kept
+    epochs: int = 0  # done already
+    best: float = math.inf  # validation loss below which an epoch is kept
+
+
 class Recorder(Callback):
     """Set the learning rate of each step; keep the best epoch, the last one and the history.
 
-    `steps` are those of an epoch, `start` epochs are done already, and an epoch is kept if its
-    validation loss is below `best`. The provenance in `settings` names the epoch that is kept.
+    `steps` are those of an epoch.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        network: keras.Model,
-        settings: Preprocessing,
-        run: Run,
-        steps: int,
-        start: int,
-        best: float,
-    ) -> None:
+    def __init__(self, path: Path, state: TrainingState, run: Run, steps: int) -> None:
         super().__init__()
         self.path = path
-        self.network = network
-        self.settings = settings
+        self.state = state
         self.run = run
         self.steps = steps
-        self.start = start
-        self.best = best
-        self.step = start * steps
+        self.step = state.epochs * steps
         self.rate = None
         self.clock = None
 
@@ -55,19 +52,20 @@ class Recorder(Callback):
             return
         if keras.backend.backend() == "jax":
             self.model.jax_state_sync()  # within an epoch it trains on copies of the variables
-        self.network.optimizer.learning_rate = self.rate = rate
+        self.state.network.optimizer.learning_rate = self.rate = rate
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """End each epoch with averaged weights; after four steps print the expected time."""
         self.step += 1
         if self.run.recipe.average and self.step % self.steps == 0:  # before it is validated
-            self.network.optimizer.finalize_variable_values(self.network.trainable_variables)
-        done = self.step - self.start * self.steps
+            network = self.state.network
+            network.optimizer.finalize_variable_values(network.trainable_variables)
+        done = self.step - self.state.epochs * self.steps
         if done == 1:  # the first step builds the graph; time from the second on
             self.clock = time.monotonic()
         elif done == 4:
             epoch = (time.monotonic() - self.clock) / 3 * self.steps
-            minutes = round(epoch * (self.run.epochs - self.start) / 60)
+            minutes = round(epoch * (self.run.epochs - self.state.epochs) / 60)
             total = count_of(minutes, "minute")
             print(f"about {epoch:.0f} s per epoch, {total} in total", flush=True)
 
@@ -78,20 +76,21 @@ class Recorder(Callback):
                 f"{self.path}: the training diverged in epoch {epoch + 1} (loss {logs['loss']}), "
                 "start again with a lower --learning-rate"
             )
+        state = self.state
         loss = logs.get("val_loss")
         dice = logs.get("val_dice_coef")
-        if loss is None or loss < self.best:  # without validation the last epoch is kept
-            self.best = self.best if loss is None else loss
-            self.settings.provenance |= {
+        if loss is None or loss < state.best:  # without validation the last epoch is kept
+            state.best = state.best if loss is None else loss
+            state.settings.provenance |= {
                 "epochs": epoch + 1,
                 "best_validation_loss": loss,
                 "best_validation_dice": dice,
             }
-            save_model(self.path, self.network, self.settings, self.run.keep_optimizer)
-        state = {"epoch": epoch + 1, "best": self.best, "options": self.run.fixed()}
-        provenance = {**self.settings.provenance, "state": state}
-        last = dataclasses.replace(self.settings, provenance=provenance)
-        save_model(beside(self.path, RESUME), self.network, last)
+            save_model(self.path, state.network, state.settings, self.run.keep_optimizer)
+        reached = {"epoch": epoch + 1, "best": state.best, "options": self.run.fixed()}
+        provenance = {**state.settings.provenance, "state": reached}
+        last = dataclasses.replace(state.settings, provenance=provenance)
+        save_model(beside(self.path, RESUME), state.network, last)
         try:
             row = [epoch + 1, logs["loss"], logs["dice_coef"], loss, dice]
             append_history(beside(self.path, "_history.csv"), row)

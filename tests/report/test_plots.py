@@ -71,9 +71,9 @@ def test_the_overlay_of_a_scan_is_painted_in_bands(monkeypatch):
     myelin = rings((120, 200), [(50, 60), (110, 60)], 20, 32)
     fibers, outside = measure_fibers(myelin, 0.1), np.zeros((120, 200), bool)
     outside[90:] = True
-    whole = fiber_overlay.paint(fibers, myelin, choose_colours([]), None, outside)
+    whole = fiber_overlay.paint(fibers, myelin, choose_colours([]), outside)
     monkeypatch.setattr(labels, "BAND_PX", 14 * 200)
-    found = fiber_overlay.paint_whole(fibers, myelin, choose_colours([]), None, outside, 4)
+    found = fiber_overlay.paint_whole(fibers, myelin, choose_colours([]), outside, 4)
     expected = cv2.resize(whole, (50, 30), interpolation=cv2.INTER_AREA)
     assert len(np.unique(expected)) > 50
     np.testing.assert_array_equal(found, expected)

@@ -111,7 +111,8 @@ def test_the_cosine_schedule_reaches_adam_and_continues_after_an_interruption(tm
     network = types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=None))
     recipe = Recipe(schedule="cosine", learning_rate=1.0)
     run = Run(recipe, epochs=4)
-    callback = recorder.Recorder(tmp_path / "m.h5", network, NATIVE, run, 100, 1, math.inf)
+    state = recorder.TrainingState(network, NATIVE, epochs=1)
+    callback = recorder.Recorder(tmp_path / "m.h5", state, run, 100)
     rates = []
     for step in range(300):
         callback.on_train_batch_begin(step)
@@ -175,7 +176,8 @@ def test_a_history_that_cannot_be_written_costs_no_training(tmp_path, monkeypatc
     monkeypatch.setattr(recorder, "append_history", locked)
     monkeypatch.setattr(recorder, "save_model", lambda *_: None)
     run = Run(Recipe(), epochs=1)
-    callback = recorder.Recorder(tmp_path / "m.h5", None, NATIVE, run, 1, 0, math.inf)
+    state = recorder.TrainingState(None, NATIVE)
+    callback = recorder.Recorder(tmp_path / "m.h5", state, run, 1)
     callback.on_epoch_end(0, {"loss": -0.5, "dice_coef": 0.5})
     assert "m_history.csv: in use" in capsys.readouterr().out
 
