@@ -44,20 +44,9 @@ def open_engine(
     scales: dict[int, np.ndarray] | None = None,
     threads: int | None = None,
 ) -> OpenVinoEngine | KerasEngine:
-    """Return the engine for a model.
+    """Return the engine for a model; raise if the chosen one of `ENGINES` is not installed.
 
-    Parameters
-    ----------
-    weights, precision, scales, threads
-        See `OpenVinoEngine`.
-    settings : Preprocessing
-    choice : "auto", "openvino" or "keras"
-        "auto" is OpenVINO if it is installed.
-
-    Raises
-    ------
-    UserError
-        The chosen engine is not installed.
+    "auto" is OpenVINO if it is installed. The other parameters are those of `OpenVinoEngine`.
     """
     installed = [name for name in REQUIREMENTS if importlib.util.find_spec(name)]
     if choice == "auto":
@@ -171,13 +160,7 @@ def multiplies_int8(core: openvino.Core) -> bool:
 
 
 def start_keras() -> ModuleType:
-    """Import and return keras, without TensorFlow's start-up messages on stderr.
-
-    Raises
-    ------
-    UserError
-        It is not installed.
-    """
+    """Import and return keras, without TensorFlow's start-up messages on stderr."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with silent_stderr():  # C++ writes them before any setting is read

@@ -102,17 +102,9 @@ def source_layers(nodes: object) -> list[str]:
 
 
 def check_architecture(text: str) -> tuple[int | None, int | None]:
-    """Compare the layers in a file's `model_config` (JSON) with the network's.
+    """Return rows and cols of the input in a file's `model_config` (JSON).
 
-    Returns
-    -------
-    rows, cols : int or None
-        Size of the network's input.
-
-    Raises
-    ------
-    ModelFileError
-        A layer has another class, setting or source than the network's.
+    Raise if a layer has another class, setting or source than the network's.
     """
     try:
         layers = json.loads(text)["config"]["layers"]

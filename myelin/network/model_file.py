@@ -89,15 +89,8 @@ def save_model(
 ) -> None:
     """Write a model file atomically: Keras HDF5 with Adam's state, plus the preprocessing.
 
-    Parameters
-    ----------
-    path : Path
-    network : keras.Model
-        From `unet.get_unet`.
-    settings : Preprocessing
-    optimizer : bool
-        Keep Adam's state of a compiled network too. Without it the weights are rounded to float16:
-        16 MB instead of 93.
+    Without `optimizer`, Adam's state is left out and the weights are rounded to float16: 16 MB
+    instead of 93.
     """
     import h5py
     from absl import logging
@@ -250,12 +243,7 @@ def read_model_file(
 def load_model(path: Path) -> tuple[keras.Model, Preprocessing, list[np.ndarray] | None]:
     """Return network, preprocessing and Adam's state (for `restore_adam`, or None) of a model file.
 
-    Files of 2018 are read too, whole or weights only.
-
-    Raises
-    ------
-    UserError
-        The file is damaged, or not a model of this network.
+    Files of 2018 are read too, whole or weights only. Errors are those of `read_model_file`.
     """
     weights, settings, adam = read_model_file(path)
     network = unet.get_unet(settings.rows, settings.cols)

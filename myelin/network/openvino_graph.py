@@ -21,21 +21,14 @@ def build_graph(
     scales: dict[int, np.ndarray] | None = None,
     extra_outputs: list[int] | None = None,
 ) -> Model:
-    """Build the network.
+    """Build the network: (1, 1, rows, cols) float32 -> myelin probability, same shape.
 
     Parameters
     ----------
-    weights : list of float32 arrays
-        Kernel and bias of each convolution, as from `model_file.read_model_file`.
-    scales : dict of int to float32 array, optional
-        As from `quantization.read_scales`; with them the network computes in int8.
+    weights, scales
+        See `engine.OpenVinoEngine`; with scales the network computes in int8.
     extra_outputs : list of int, optional
-        Places in `unet.layers` whose outputs are returned too.
-
-    Returns
-    -------
-    openvino.Model
-        (1, 1, rows, cols) float32 -> myelin probability, same shape, then the extra outputs.
+        Places in `unet.layers` whose outputs are returned too, after the probability.
     """
     int8_tensors = []
     int8_kernels = []

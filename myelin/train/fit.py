@@ -44,13 +44,7 @@ def new_network(run: Run, pairs: Pairs) -> TrainingState:
 
 
 def resumed_network(path: Path, run: Run) -> TrainingState:
-    """Return the state of an interrupted run that was to write the model file `path`.
-
-    Raises
-    ------
-    UserError
-        There is no such run, or it had other options.
-    """
+    """Return the state of an interrupted run that was to write the model file `path`."""
     last = beside(path, RESUME)
     if not last.exists():
         raise UserError(f"{last}: no interrupted run, start it without --resume")

@@ -211,8 +211,7 @@ def test_a_file_of_2018_in_older_names_loads(saved, tmp_path):
     ("name", "text"),
     [("models/ourlba.h5", "ourlab.h5"), ("nothing_like_it.h5", "train.py nothing_like_it.h5")],
 )
-def test_a_missing_model_is_an_error_that_names_a_similar_one(tmp_path, monkeypatch, name, text):
-    monkeypatch.chdir(tmp_path)
+def test_a_missing_model_is_an_error_that_names_a_similar_one(folder, name, text):
     Path("models").mkdir()
     Path("models/ourlab.h5").touch()
     with pytest.raises(UserError, match=f"no such model in .*{text}"):

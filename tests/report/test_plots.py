@@ -125,6 +125,7 @@ def texts(path):
     return re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_vector_formats_hold_text_and_reruns_are_equal(drawn):
     for name in ("one_plots", "one_overlay", "plots"):
         for ending in ("png", "pdf", "svg"):
@@ -136,6 +137,7 @@ def test_vector_formats_hold_text_and_reruns_are_equal(drawn):
     assert "one, 2 whole fibers" in texts(drawn[0] / "one_plots.svg")
 
 
+@pytest.mark.slow
 def test_images_of_a_run_share_axes_and_counts_are_whole(drawn):
     one, two = (texts(drawn[0] / f"{name}_plots.svg") for name in ("one", "two"))
     numbers = [[text for text in found if re.fullmatch(r"[\d.]+", text)] for found in (one, two)]

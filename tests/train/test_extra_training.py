@@ -109,8 +109,7 @@ def test_the_recipe_of_a_model_file_is_checked(option, value):
         stated_recipe("m.h5", {option: value})
 
 
-def test_mistakes_end_with_a_message_and_code_2(saved, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_mistakes_end_with_a_message_and_code_2(folder, saved, capsys):
     Path("models").mkdir()
     for name in ("m.h5", "n_resume.h5"):
         shutil.copy(saved, Path("models", name))

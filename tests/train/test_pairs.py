@@ -86,9 +86,10 @@ def rings(radius, rows=400, cols=400):
     return np.where(mask > 0, 200, 60).astype(np.uint8), mask
 
 
-def pack_rings(*radii):
-    """Pack a pair for each radius, and one without a fiber; return them at one fiber scale."""
-    for radius in radii:
+@pytest.fixture
+def packed_rings(folder):
+    """Pairs of three fiber sizes, and one without a fiber, at one fiber scale."""
+    for radius in (10, 18, 70):
         image, mask = rings(radius)
         images.write_image(f"raw/train/rings{radius:03}.tif", image)
         images.write_image(f"raw/train/rings{radius:03}_mask.tif", mask)
@@ -98,9 +99,8 @@ def pack_rings(*radii):
     return pairs.Pairs(as_bright=True, fiber_px=FIBER_PX)
 
 
-def test_fibers_of_all_pairs_come_to_one_width(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    found = pack_rings(10, 18, 70)
+def test_fibers_of_all_pairs_come_to_one_width(packed_rings):
+    found = packed_rings
     small, near, large, without = found.scales
     assert near == without == 1.0  # near the width already: its pixels stay as they are
     assert small == pytest.approx(FIBER_PX / 20, rel=0.1)
@@ -113,9 +113,8 @@ def test_fibers_of_all_pairs_come_to_one_width(tmp_path, monkeypatch):
         assert crop[mask].mean() > crop[~mask].mean() + 1
 
 
-def test_frames_to_validate_on_have_the_scale_of_their_pair(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    found = pack_rings(10, 18, 70)
+def test_frames_to_validate_on_have_the_scale_of_their_pair(packed_rings):
+    found = packed_rings
     frames = batches.FrameBatches(found, [2], NATIVE)
     image, mask = frames[0]
     size = -(-round(400 * found.scales[2]) // 16) * 16
@@ -126,9 +125,8 @@ def test_frames_to_validate_on_have_the_scale_of_their_pair(tmp_path, monkeypatc
     assert batches.validation_shape(as_they_are, [2]) == (400, 400)
 
 
-def test_large_fibers_are_shrunk_by_the_mean_of_their_pixels(tmp_path, monkeypatch):
+def test_large_fibers_are_shrunk_by_the_mean_of_their_pixels(folder):
     """Every second pixel of a fine pattern would give stripes; its mean is even."""
-    monkeypatch.chdir(tmp_path)
     _, mask = rings(120)
     image = np.where(np.indices(mask.shape).sum(0) % 2, 150, 50).astype(np.uint8)
     images.write_image("raw/train/fine.tif", image)

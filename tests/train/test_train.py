@@ -149,8 +149,7 @@ def test_mistakes_end_with_a_message_and_code_2(packed, capsys, script, argument
     assert message in error_of(capsys, script, arguments)
 
 
-def test_too_few_pairs_are_an_error(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_too_few_pairs_are_an_error(folder, capsys):
     image, mask = fiber_image(0)
     images.write_image("raw/train/one.tif", image)
     images.write_image("raw/train/one_mask.tif", mask)
