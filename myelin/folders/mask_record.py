@@ -52,9 +52,8 @@ def mask_record(path: Path) -> dict | None:
     -------
     dict or None
         "mask_sha256" of the pixels that the program wrote, "image_sha256", "model_sha256",
-        "view_sha256" (None if polarity and scale were given), "threshold", "options" (those that
-        were given), "network_scale", "myelin" ("bright" or "dark"), "has_fibers", "doubtful" and
-        the other facts that `run.json` has of an image.
+        "threshold", "options" (those that were given), "network_scale", "myelin" ("bright" or
+        "dark"), "has_fibers", "doubtful" and the other facts that `run.json` has of an image.
     """
     return read_mask_record(path)
 

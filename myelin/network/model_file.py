@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     import keras
 
 PREPROCESSING = "myelin_preprocessing"
-VIEW_ATTRIBUTE = "myelin_view"
 MODELS = Path("models")
 RESUME = "_resume.h5"  # ending of the file that holds the last epoch until a training is complete
 
@@ -214,8 +213,6 @@ def read_model_file(
         import h5py
 
         with h5py.File(path, "r") as file:
-            if VIEW_ATTRIBUTE in file.attrs:
-                raise ModelFileError("is the view, which finds polarity and scale only")
             config = read_attribute(file, "model_config")
             rows = cols = unet.DEFAULT_SIZE
             if config:

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from stand_ins import NATIVE, RINGS, BrightIsMyelin, enlarged, random_network, rings
+from stand_ins import NATIVE, BrightIsMyelin, random_network, rings
+from test_scale import SETTINGS, enlarged
 
 import data
 import find_myelin
@@ -104,16 +105,16 @@ def test_a_2018_file_is_normalised_by_the_test_set(lab, monkeypatch, random_mode
 @pytest.mark.parametrize("scale", [0.5, 2.0])
 def test_the_network_sees_images_at_the_scale_given(lab, monkeypatch, random_model, scale):
     arguments = ("--myelin", "bright", "--scale", str(scale))
-    seen = segment_with(monkeypatch, random_model, RINGS, *arguments)
+    seen = segment_with(monkeypatch, random_model, SETTINGS, *arguments)
     # In whatever order: several are on their way at once.
     assert any(0 <= frame.shape[0] - 70 * scale < unet.STRIDE for frame in seen)
     assert images.read_mask("preds/a_mask.tif").shape == (70, 83)
 
 
 def test_a_pixel_size_changes_no_mask(lab, monkeypatch, random_model):
-    segment_with(monkeypatch, random_model, RINGS)
+    segment_with(monkeypatch, random_model, SETTINGS)
     found = (lab / "preds/b_pred.png").read_bytes()
-    segment_with(monkeypatch, random_model, RINGS, "--pixel-size", "0.004")
+    segment_with(monkeypatch, random_model, SETTINGS, "--pixel-size", "0.004")
     assert (lab / "preds/b_pred.png").read_bytes() == found
     assert images.read_record("preds/b_mask.tif").pixel_size()[0] == pytest.approx(0.004)
 
@@ -122,7 +123,7 @@ def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, c
     image = 255 - enlarged(rings(200, 200), 3)
     images.write_image("raw/test/a.tif", image)
     data.main([])
-    segment_with(monkeypatch, random_model, RINGS, "--threshold", "0.7")
+    segment_with(monkeypatch, random_model, SETTINGS, "--threshold", "0.7")
     said = capsys.readouterr().out
     run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
     fact = run["images"]["a"]
@@ -132,28 +133,27 @@ def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, c
     (lab / "raw/test/b.png").unlink()
     data.main([])
     assert "--threshold 0.7" in fact["repeat"]
-    segment_with(monkeypatch, random_model, RINGS, *fact["repeat"].split()[3:])
+    segment_with(monkeypatch, random_model, SETTINGS, *fact["repeat"].split()[3:])
     assert (lab / "preds/a_pred.png").read_bytes() == found
 
 
 def test_a_doubtful_image_is_named(lab, monkeypatch, random_model, capsys):
     monkeypatch.setattr(sharing, "DOUBT", 0.99)
-    segment_with(monkeypatch, random_model, RINGS)
-    said = capsys.readouterr().out
-    assert "note: a, b: " in said and "--myelin dark --scale 2" in said
-    segment_with(monkeypatch, random_model, RINGS, "--myelin", "bright", "--scale", "1")
-    assert "note: " not in capsys.readouterr().out
+    segment_with(monkeypatch, random_model, SETTINGS)
+    assert "check a, b: the network is less sure" in capsys.readouterr().out
+    segment_with(monkeypatch, random_model, SETTINGS, "--myelin", "bright", "--scale", "1")
+    assert "less sure" not in capsys.readouterr().out
 
 
 def test_an_image_without_fibers_is_named_and_left_empty(lab, monkeypatch, random_model, capsys):
-    noise = np.random.default_rng(0).integers(0, 256, (160, 160), dtype=np.uint8)
-    images.write_image("raw/test/b.png", noise)
+    ramp = np.tile(np.linspace(20, 220, 120).astype(np.uint8), (120, 1))
+    images.write_image("raw/test/b.png", ramp)
     data.main([])
-    segment_with(monkeypatch, random_model, RINGS)
+    segment_with(monkeypatch, random_model, SETTINGS)
     assert "no fibers found at any scale in b;" in capsys.readouterr().out
     assert not images.read_mask("preds/b_mask.tif").any()
     assert images.read_mask("preds/a_mask.tif").any()
-    segment_with(monkeypatch, random_model, RINGS, "--myelin", "bright", "--scale", "1")
+    segment_with(monkeypatch, random_model, SETTINGS, "--myelin", "bright", "--scale", "1")
     assert images.read_mask("preds/b_mask.tif").any()
 
 
@@ -223,7 +223,7 @@ def test_scales_that_no_image_fits_are_named_before_anything_is_written(
     lab, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(run_plan, "MAX_PIXELS", 70 * 83 * 4)
-    model_file.save_model(tmp_path / "m.h5", random_network(), RINGS)
+    model_file.save_model(tmp_path / "m.h5", random_network(), SETTINGS)
     with pytest.raises(SystemExit) as stop:
         find_myelin.main([str(tmp_path / "m.h5"), "--myelin", "bright", "--scale", "3"])
     assert stop.value.code == 2
