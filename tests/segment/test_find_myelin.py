@@ -140,9 +140,9 @@ def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, c
 def test_a_doubtful_image_is_named(lab, monkeypatch, random_model, capsys):
     monkeypatch.setattr(sharing, "DOUBT", 0.99)
     segment_with(monkeypatch, random_model, SETTINGS)
-    assert "check a, b: the network is less sure" in capsys.readouterr().out
+    assert "note: a, b: " in capsys.readouterr().out
     segment_with(monkeypatch, random_model, SETTINGS, "--myelin", "bright", "--scale", "1")
-    assert "less sure" not in capsys.readouterr().out
+    assert "note: a, b: " not in capsys.readouterr().out
 
 
 def test_an_image_without_fibers_is_named_and_left_empty(lab, monkeypatch, random_model, capsys):
