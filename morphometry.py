@@ -186,8 +186,7 @@ def measure_folder(args: argparse.Namespace) -> None:
         excluded=exclusions.facts(),
         groups=animals_by_group(animals),
         label_sha256=label_hashes(out, results.measured),
-        **facts_of_masks(masks),
-        **facts_of_images(cases, numbers, results),
+        **facts_of(masks, cases, numbers, results),
     )
     methods = write_methods(out)
     if results.page:
@@ -254,8 +253,8 @@ def note_fibers_outside_bins(tables: GroupTables) -> None:
         )
 
 
-def facts_of_masks(masks: MaskSet) -> dict:
-    """Return the facts about the masks for `run.json`."""
+def facts_of(masks: MaskSet, cases: list[Case], numbers: Numbers, results: Results) -> dict:
+    """Return the facts about masks, images and fibers for `run.json`."""
     return {
         "images": sorted(masks.images),
         "axon_masks": [name for name, (_, axon) in masks.masks.items() if axon],
@@ -263,12 +262,6 @@ def facts_of_masks(masks: MaskSet) -> dict:
         "missing": masks.missing,
         "nerve_outlines": {name: str(path) for name, path in masks.nerves.items()},
         "segmentation": masks.run,
-    }
-
-
-def facts_of_images(cases: list[Case], numbers: Numbers, results: Results) -> dict:
-    """Return the facts about each image for `run.json`."""
-    return {
         "pixel_sizes_um": {case.name: case.pixel_size_um for case in cases},
         "pixel_size_sources": {case.name: case.pixel_size_source for case in cases},
         "fibers": {row["image"]: row["fiber_count"] for row in results.rows},

@@ -22,7 +22,8 @@ def folder(tmp_path, monkeypatch):
 
 def test_end_to_end(folder, capsys):
     morphometry.main(["--pixel-size", "0.1"])
-    assert "0.1 µm per pixel, option --pixel-size" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert "0.1 µm per pixel" in said[-2] and "morphometry/report.html" in said[-1]
     rows = read_table("morphometry/one_fibers.csv")
     assert list(rows[0]) == FIBER_COLUMNS
     assert [row["fiber"] for row in rows] == ["1", "2"]
@@ -54,12 +55,8 @@ def test_confidence_from_the_probability_of_the_same_run(folder):
         assert plain | {"confidence": ""} == rated | {"confidence": ""}
     for name in ("two_fibers.csv", "summary.csv", "one_labels.tif", "one_axons.tif"):
         assert Path("plain", name).read_bytes() == Path("rated", name).read_bytes()
-
-
-def test_no_confidence_without_a_run_that_lists_the_image(folder):
-    save_probabilities("one", "two")
-    Path("preds/run.json").unlink()
-    morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
+    Path("preds/run.json").unlink()  # without a run that lists the image
+    morphometry.main(call)
     assert {row["confidence"] for row in read_table("morphometry/one_fibers.csv")} == {""}
 
 
@@ -88,8 +85,10 @@ def test_one_value_masks_give_empty_tables(folder, value):
 
 
 @pytest.mark.parametrize("value", ["0", "-0.1", "text", "1000", "nan", "inf"])
-def test_bad_pixel_sizes(folder, capsys, value):
+def test_bad_pixel_sizes_and_bins(folder, capsys, value):
     assert "--pixel-size" in fails(morphometry.main, capsys, f"--pixel-size={value}")
+    call = ["--pixel-size", "1", "--g-ratio-bins", "1", "1"]
+    assert "--g-ratio-bins" in fails(morphometry.main, capsys, *call)
 
 
 def test_an_interrupted_run_leaves_no_run_json(folder, monkeypatch):
@@ -103,12 +102,6 @@ def test_an_interrupted_run_leaves_no_run_json(folder, monkeypatch):
     with pytest.raises(SystemExit):
         morphometry.main(["--pixel-size", "1", "--no-pictures"])
     assert not Path("morphometry/run.json").exists()
-
-
-def test_bins_must_rise(folder, capsys):
-    assert "rising" in fails(
-        morphometry.main, capsys, "--pixel-size", "1", "--g-ratio-bins", "1", "1"
-    )
 
 
 def test_results_of_an_earlier_run_are_named(folder, capsys):

@@ -10,7 +10,6 @@ from tifffile import imread
 
 import morphometry
 from myelin.measure.numbering import carry_over
-from myelin.pixels import labels as label_images
 from myelin.pixels.labels import LabelImage
 
 PLACES = [(40, 40), (120, 40), (200, 40), (40, 120), (120, 120), (200, 120)]
@@ -105,13 +104,3 @@ def test_of_split_and_merged_fibers_the_largest_overlap_keeps_the_number():
     assert carry_over(
         LabelImage.from_array(labels), LabelImage.from_array(earlier), 4
     ).tolist() == [0, 9, 5, 0]
-
-
-def test_fibers_are_compared_in_bands_as_in_one_piece(monkeypatch):
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 30, (2, 60, 60)).repeat(4, axis=1).repeat(4, axis=2)
-    earlier, labels = map(LabelImage.from_array, images)
-    whole = carry_over(labels, earlier, 29)
-    monkeypatch.setattr(label_images, "BAND_PX", 7 * 240)
-    assert (carry_over(labels, earlier, 29) == whole).all()
-    assert (carry_over(labels, labels, 29) == np.arange(1, 30)).all()
