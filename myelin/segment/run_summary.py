@@ -177,7 +177,11 @@ def finished_images(
     folder, force = run.options.out, run.options.force
     if not run.options.resume or "threshold" not in earlier:
         return {}
-    if differs := differences(earlier, run.record):
+    differs = differences(earlier, run.record)
+    place = Path(earlier.get("source", source.origin["source"]))
+    if place.resolve() != Path(source.origin["source"]).resolve():
+        differs.append(f"images (those of {place} there)")
+    if differs:
         if force:
             return {}
         raise UserError(

@@ -98,6 +98,16 @@ def test_runs_with_other_options_are_not_mixed(
     assert summary()["complete"] and "are finished" not in capsys.readouterr().out
 
 
+def test_a_run_over_other_folders_is_not_mixed_in(study, capsys):
+    segment(*FILES)
+    before = contents("preds")
+    (line,) = stopped(capsys, 2, "--images", "study/control", "--resume")
+    assert line.startswith("error: preds: ") and "study" in line
+    assert contents("preds") == before
+    segment("--images", str(study.resolve()), "--resume")  # the same folder, written otherwise
+    assert "4 of 4 images" in capsys.readouterr().out
+
+
 def test_images_that_are_new_or_changed_are_segmented(study, monkeypatch, capsys):
     segment(*FILES)
     write_image(study / "control/a1/y.tif", rings(60, 60), 0.2)
