@@ -57,10 +57,6 @@ def test_many_impossible_g_ratios(inner, outer, text):
     masks = [np.any([part[kind] for part in parts], axis=0) for kind in (0, 1)]
     (doubt,) = doubts_of(masks[0], 0.1, masks[1])
     assert "8 of 8 fibers have a g-ratio" in doubt and text in doubt
-    few = [part[0] for part in parts[:2]] + [
-        ring((180, 360), *place, 20, 32)[0] for place in places[2:]
-    ]
-    axons = [part[1] for part in parts[:2]] + [
-        ring((180, 360), *place, 20, 32)[1] for place in places[2:]
-    ]
-    assert not doubts_of(np.any(few, axis=0), 0.1, np.any(axons, axis=0))
+    parts = parts[:2] + [ring((180, 360), *place, 20, 32) for place in places[2:]]
+    few = [np.any([part[kind] for part in parts], axis=0) for kind in (0, 1)]
+    assert not doubts_of(few[0], 0.1, few[1])
