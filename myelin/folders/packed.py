@@ -109,12 +109,12 @@ def finish_probabilities(path: Path | None) -> None:
         os.replace(path, PROBABILITIES)
 
 
-def misfit(path, images):
+def misfit(path: Path, images: Stack) -> UserError:
     """Return the error for an array that belongs to other images."""
     return UserError(f"{path}: does not fit {images.path}, run python data.py again")
 
 
-def load_ids(name, images):
+def load_ids(name: str, images: Stack) -> list[str]:
     """Return the id of each frame."""
     path = NPYDATA / f"imgs_id_{name}.npy"
     ids = load_texts(path)
@@ -123,7 +123,7 @@ def load_ids(name, images):
     return ids
 
 
-def load_shapes(name, images):
+def load_shapes(name: str, images: Stack) -> np.ndarray:
     """Return the true (rows, cols) of each frame, int64 (N, 2)."""
     path = NPYDATA / f"imgs_shape_{name}.npy"
     shapes = np.array(load_array(path))
@@ -133,7 +133,7 @@ def load_shapes(name, images):
     return shapes
 
 
-def load_pixel_sizes(name, images):
+def load_pixel_sizes(name: str, images: Stack) -> list[float | None]:
     """Return each frame's µm per pixel, None where the array has NaN."""
     path = NPYDATA / f"imgs_pixel_size_{name}.npy"
     sizes = np.array(load_array(path))
@@ -143,8 +143,8 @@ def load_pixel_sizes(name, images):
     return [None if math.isnan(size) else size for size in sizes.tolist()]
 
 
-def packed_take(name):
-    """Return which image of files that hold several was packed, as from `take.parse_take`."""
+def packed_take(name: str) -> dict[str, int]:
+    """Return which image of files that hold several was packed, as from `plane_selection.parse_take`."""
     path = NPYDATA / f"imgs_take_{name}.npy"
     if not path.exists():
         return {}
@@ -154,7 +154,7 @@ def packed_take(name):
         raise UserError(f"{path}: {mistake}, run python data.py again") from None
 
 
-def take_of(path):
+def take_of(path: Path) -> dict[str, int]:
     """Return what was packed of an image in `raw/`; masks and other files hold one image only."""
     name = {RAW_TRAIN: "train", RAW_TEST: "test"}.get(path.parent)
     return (
