@@ -144,7 +144,7 @@ def load_pixel_sizes(name: str, images: Stack) -> list[float | None]:
 
 
 def packed_take(name: str) -> dict[str, int]:
-    """Return which image of files that hold several was packed, as from `plane_selection.parse_take`."""
+    """Return which image of a file that holds several was packed, see `parse_take`."""
     path = NPYDATA / f"imgs_take_{name}.npy"
     if not path.exists():
         return {}
