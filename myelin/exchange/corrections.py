@@ -19,7 +19,7 @@ from myelin.images.formats import SUFFIXES
 from myelin.images.image import read_image, read_labels, read_mask, read_record, write_image
 from myelin.images.mask_checks import apart
 from myelin.measure.nerve import MAX_FASCICLES
-from myelin.runtime.cli import UserError, count_of
+from myelin.runtime.cli import UserError, count_of, shortened_list
 from myelin.runtime.files import replacing, sha256
 
 
@@ -139,6 +139,11 @@ def restore(name: str) -> list[Path]:
     """Restore the model's mask of an image; return the corrected files, now in corrected/."""
     if not is_id(name):
         raise UserError(f"{name}: not an image id, use the file name without its extension")
+    segmented = (read_run(PREDS) or {}).get("images", {})
+    same = [other for other in segmented if other.rpartition("/")[2] == name]
+    if segmented and name not in segmented:
+        remedy = f"use {shortened_list(same)}" if same else "use an image id of preds/run.json"
+        raise UserError(f"{name}: not an image of the run in {PREDS}, {remedy}")
     path, axon = PREDS / f"{name}_mask.tif", PREDS / f"{name}_axon.tif"
     kept = path.parent / MODELS_OWN / path.name
     present = versions_of(path) + versions_of(axon)
@@ -163,6 +168,6 @@ def mask_of_probability(name: str) -> np.ndarray:
     if not probability.exists() or not isinstance(threshold, int | float):
         raise UserError(
             f"{name}: no mask of the model and no probability with its threshold in {PREDS}, run "
-            "python find_myelin.py --force"
+            "python find_myelin.py again; it keeps your mask and writes the model's own beside it"
         )
     return read_image(probability) >= 255 * threshold

@@ -302,9 +302,18 @@ def test_the_models_mask_is_restored_from_its_probability(measured, capsys):
     Path("preds/model/one_mask.tif").unlink()
     rois.main(["restore", "one"])
     assert (read_mask("preds/one_mask.tif") == measured).all()
-    assert "two: no mask of the model" in fails(rois.main, capsys, "restore", "two")
+    Path("preds/one_pred.png").unlink()
+    Path("preds/one_mask.tif").unlink()
+    assert "one: no mask of the model" in fails(rois.main, capsys, "restore", "one")
     for name in ("../raw/test/one", "one_mask.tif/..", ".."):
         assert f"{name}: not an image id" in fails(rois.main, capsys, "restore", name)
+
+
+def test_restore_names_the_id_of_an_image_in_a_tree(measured, capsys):
+    run = {"threshold": 0.5, "images": {"control/a1/one": {}, "two": {}}}
+    Path("preds/run.json").write_text(json.dumps(run), encoding="utf-8")
+    assert "control/a1/one" in fails(rois.main, capsys, "restore", "one")
+    assert "run.json" in fails(rois.main, capsys, "restore", "three")
 
 
 def test_what_was_made_by_hand_is_replaced_only_by_force(measured, capsys):
