@@ -16,8 +16,7 @@ import unet
 from myelin.images import image as images
 from myelin.network import model_file, preprocessing
 from myelin.runtime import files
-from myelin.segment import bands, image_job, overlay, pipeline, run_plan
-from myelin.segment import scale_groups as sharing
+from myelin.segment import bands, image_job, overlay, pipeline, run_plan, scale_groups
 
 pytestmark = pytest.mark.usefixtures("small_network")
 
@@ -138,7 +137,7 @@ def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, c
 
 
 def test_a_doubtful_image_is_named(lab, monkeypatch, random_model, capsys):
-    monkeypatch.setattr(sharing, "DOUBT", 0.99)
+    monkeypatch.setattr(scale_groups, "MIN_RELIABLE_SCORE", 0.99)
     segment_with(monkeypatch, random_model, SETTINGS)
     assert "note: a, b: " in capsys.readouterr().out
     segment_with(monkeypatch, random_model, SETTINGS, "--myelin", "bright", "--scale", "1")
