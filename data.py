@@ -16,8 +16,8 @@ and writes to `npydata/`:
 If a folder changes, train.py, extra_training.py and find_myelin.py pack it again.
 
 Reads TIFF, PNG, JPEG, BMP and SVS, 8-bit, 16-bit or float, grey or colour; CZI, LIF, ND2 and
-OME-Zarr with a library that is named if it is missing. --take chooses one image of a file that
-holds several:
+OME-Zarr with an optional library, which an error names if it is missing. --take chooses one image
+of a file that holds several:
 
     python data.py --take channel=2
     python data.py --take page=3

@@ -1,9 +1,9 @@
-"""Compare masks with reference masks: overlap, fibers found, and agreement of what is measured.
+"""Compare masks with reference masks: overlap, fibers found, and agreement of the measures.
 
     python evaluate.py --pixel-size 0.1
 
 compares `preds/<id>_mask.tif` with hand-drawn `raw/test/<id>_mask.*` (and axons `<id>_axon.*`,
-where there are some), prints a table and writes `evaluation/evaluation.csv`, one row per image and
+if there are any), prints a table and writes `evaluation/evaluation.csv`, one row per image and
 one over all, and `evaluation/bland_altman.png`.
 """
 
@@ -50,7 +50,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         type=Path,
         metavar="DIR",
         help="folder of reference masks, <id>_mask.* or else <id>.*, with optional axon masks "
-        "<id>_axon.* (default: where the images were segmented from, raw/test)",
+        "<id>_axon.* (default: the folder that was segmented, raw/test)",
     )
     parser.add_argument(
         "--preds",
@@ -61,7 +61,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     add_pixel_size_option(
         parser,
-        "what each image records; where one records nothing, all measures are in pixels",
+        "what each image records; if one records nothing, all measures are in pixels",
     )
     add_out_option(parser, EVALUATION)
     add_no_pictures_option(parser, "the table only (default: the plot too)")

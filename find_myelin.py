@@ -1,4 +1,4 @@
-"""Segment the packed test images with a model.
+"""Segment images: find their myelin with a model.
 
     python data.py
     python find_myelin.py
@@ -7,8 +7,9 @@
 
 Writes, for every image of raw/test, preds/<id>_pred.png (myelin probability x 255),
 preds/<id>_mask.tif (0/255) and preds/<id>_overlay.png, all at the size of the image; also
-npydata/imgs_mask_test.npy (probabilities, float32) and preds/run.json (what made them). A mask in
-preds/ that you corrected by hand is kept; the model's is then preds/model/<id>_mask.tif.
+npydata/imgs_mask_test.npy (probabilities, float32) and preds/run.json (settings, versions, facts
+about each image). A mask in preds/ that you corrected by hand is kept; the model's mask is then
+preds/model/<id>_mask.tif.
 With --images nothing is packed, and an id is the path of an image within its folder:
 study/control/animal1/x.tif has the id control/animal1/x and the mask
 results/control/animal1/x_mask.tif.
@@ -62,7 +63,7 @@ def parse(argv: list[str] | None) -> Namespace:
         choices=["auto", "bright", "dark"],
         default="auto",
         help="whether myelin is brighter or darker than its surroundings; auto decides for each "
-        "image, dark images are inverted for the network (default: auto)",
+        "image; images with dark myelin are inverted for the network (default: auto)",
     )
     parser.add_argument(
         "--scale",
@@ -131,21 +132,21 @@ def add_run_options(parser: Parser) -> None:
         type=number(int, 1, 64),
         default=1,
         metavar="N",
-        help="number of processes, each with its share of the processors and as much memory as "
-        "one alone; the results are the same (default: 1, which uses all processors)",
+        help="number of processes; each uses its part of the processors and as much memory as a "
+        "run with one process; the results are the same (default: 1, which uses all processors)",
     )
     others.add_argument(
         "--dask",
         type=address,
         metavar="ADDRESS",
-        help="scheduler of a Dask cluster that segments, as tcp://host:8786; its workers need "
+        help="address of a Dask scheduler, such as tcp://host:8786: its workers segment; they need "
         "this suite and must see images, model and --out under the same paths; the results are "
         "the same (default: this computer segments)",
     )
     parser.add_argument(
         "--force",
         action="store_true",
-        help="replace masks that you corrected by hand, after a copy to the folder corrected/ "
+        help="replace masks that you corrected by hand, after copying them to corrected/ "
         "beside them (default: keep them)",
     )
 

@@ -2,18 +2,18 @@
 
     python morphometry.py --pixel-size 0.1
 
-reads `preds/<id>_mask.tif` (and an axon mask `<id>_axon.*` beside it, where there is one) and
+reads `preds/<id>_mask.tif` (and an axon mask `<id>_axon.*` beside it, if there is one) and
 writes `morphometry/`: `<id>_fibers.csv`, one row per fiber, `summary.csv`, one row per image,
 `<id>_labels.tif` and `<id>_axons.tif` with the number of each fiber, `<id>_overlay.png` coloured by
-g-ratio, and plots. The pixel size may be left out where the images record it (OME-XML or ImageJ).
-Where `<id>_pred.png` of the same run lies beside the mask, each fiber gets a confidence, 0 to 1.
-Where the outline of a nerve, `<id>_nerve.*`, lies beside the mask or the image, only its fibers are
+g-ratio, and plots. The pixel size may be left out if the images record it (OME-XML or ImageJ).
+If `<id>_pred.png` of the same run lies beside the mask, each fiber gets a confidence, 0 to 1.
+If the outline of a nerve, `<id>_nerve.*`, lies beside the mask or the image, only its fibers are
 measured, and `fascicles.csv` has a row for each of its fascicles.
 
     python morphometry.py --groups groups.csv
 
 compares groups of animals. `groups.csv` has the columns image, group, animal; `--groups folders`
-takes them from where the images lie, group/animal/image, and shows what it found.
+takes group and animal from the folders, group/animal/image, and prints what it found.
 
     python morphometry.py --pixel-size 0.1 --exclude exclude.csv --max-g-ratio 0.95
 
@@ -84,14 +84,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         default=PREDS,
         metavar="DIR",
         help="folder of myelin masks, <id>_mask.* or else <id>.*, with optional axon masks "
-        "<id>_axon.*; where find_myelin.py left a run.json, only its images (default: preds)",
+        "<id>_axon.*; with a run.json in it, only the images of that run (default: preds)",
     )
     parser.add_argument(
         "--images",
         type=Path,
         metavar="DIR",
-        help="folder of the images themselves, for overlays, pixel sizes, and for telling gaps "
-        "from axons (default: where they were segmented from, raw/test, if it exists)",
+        help="folder of the images, for overlays and pixel sizes, and for telling gaps "
+        "from axons (default: the folder that was segmented, raw/test, if it exists)",
     )
     add_out_option(parser, MORPHOMETRY)
     add_pixel_size_option(parser, "what each image records in OME-XML or ImageJ tags")
@@ -105,7 +105,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         type=Path,
         metavar="CSV",
         help="table with the columns image, group, animal: adds tables and a plot per group; "
-        "folders: from where the images lie, group/animal/image (default: no groups)",
+        "folders: from the folders of the images, group/animal/image (default: no groups)",
     )
     parser.add_argument(
         "--g-ratio-bins",

@@ -43,9 +43,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         action.set_defaults(run=run)
         return action
 
-    add_export_options(add("export", "from measured fibers to outlines", export_all))
-    add_import_options(add("import", "from corrected outlines to masks", import_all))
-    restore = add("restore", "from corrected masks to the model's", restore_all)
+    add_export_options(add("export", "write outlines of measured fibers", export_all))
+    add_import_options(add("import", "make masks from corrected outlines", import_all))
+    restore = add("restore", "bring back the model's masks", restore_all)
     restore.add_argument("ids", nargs="+", metavar="ID", help="ids of images")
     return parser.parse_args(argv)
 
@@ -91,8 +91,8 @@ def add_import_options(take: argparse.ArgumentParser) -> None:
     take.add_argument(
         "--force",
         action="store_true",
-        help="replace masks and pairs that were made or corrected by hand, after a copy to the "
-        "folder corrected/ beside them (default: stop with an error)",
+        help="replace masks and pairs that were made or corrected by hand, after copying them to "
+        "corrected/ beside them (default: stop with an error)",
     )
 
 

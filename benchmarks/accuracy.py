@@ -1,11 +1,11 @@
-"""Accuracy of a model on a folder of pairs, and whether it finds the same in other guises of them.
+"""Accuracy of a model on a folder of pairs, and agreement of its masks on transformed copies.
 
     python benchmarks/accuracy.py ../shared/data/tem
     python benchmarks/accuracy.py FOLDER MODEL --guises --alone
 
 FOLDER holds x.png with its mask x_mask.png, and perhaps axons x_axon.png (any format). Scale and
 polarity are found as by find_myelin.py, for the folder as one run, or with --alone for each image
-by itself. One row per image: the scale, whether its myelin was taken for dark, Dice of myelin and
+by itself. One row per image: the scale, whether its myelin was found dark, Dice of myelin and
 axons, F1 of fibers (IoU of 0.5 and more), and the difference of the means of diameter, thickness
 and g-ratio and of density in %. With --guises also the Dice of the mask against the mask of the
 same image inverted, enlarged 2 and 3 times, and shrunk 2 times, each segmented without any hint.

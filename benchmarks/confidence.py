@@ -1,11 +1,11 @@
-"""How well a confidence tells wrong fibers from right ones, for the one in use and for others.
+"""Compare definitions of confidence: how well each separates wrong fibers from correct ones.
 
     python benchmarks/confidence.py [PREDS] [REFERENCE]      (default: preds raw/test)
 
 PREDS is the output folder of find_myelin.py; REFERENCE holds, for the same ids, hand-drawn masks
 x_mask.*, axon masks x_axon.* if there are any, and the images x.*. A fiber is wrong if it matches
 none of the reference at IoU 0.5. It prints the AUC, the chance that a wrong fiber has a lower value
-than a right one (0.5: no information): over all fibers, over those that touch no border, the mean
+than a correct one (0.5: no information): over all fibers, over those that touch no border, the mean
 of the images, and each image. Nothing is fitted. Then, for the one in use, the fraction of wrong
 fibers by confidence.
 """

@@ -1,4 +1,4 @@
-"""What a Dask cluster costs beside `--workers`, both with two processes on this machine.
+"""Compare the cost of a Dask cluster and of `--workers`, with two processes on this machine.
 
     python benchmarks/dask_overhead.py ../shared/data/nerve
 

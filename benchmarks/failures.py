@@ -1,4 +1,4 @@
-"""Show where masks fail: of each image the place that differs most from a reference mask.
+"""Show where masks fail: for each image the place that differs most from a reference mask.
 
     python benchmarks/failures.py failures.png IMAGES MASKS REFERENCE
 

@@ -1,10 +1,10 @@
-"""How much of what is no fiber a model takes for myelin.
+"""Measure how much of the area outside fibers a model segments as myelin.
 
     python benchmarks/false_myelin.py [MODEL] [--images DIR]
 
 Synthetic images with perineurium, fat cells, black margins or a vessel: the share of the area
 outside fibers, 5 px and more from any. With --images, the share of the black margins (3,000 and
-more connected pixels of 0) of real images, and which way round their myelin is decided to be.
+more connected pixels of 0) of real images, and whether their myelin is found bright or dark.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Read damaged files and kill runs in full number; the tests try a few of each.
+"""Read damaged files and kill runs in large numbers; the tests try a few of each.
 
     python benchmarks/faults.py
     python benchmarks/faults.py images --count 500 --seed 7

@@ -25,7 +25,7 @@ from myelin.measure.agreement import overlap
 
 REACH_PX = 3.0  # a sheath is at least 6 px wide where it counts
 STEP_PX = 0.125
-CONTRAST = 30  # grey levels between the two sides, under which an edge is no edge
+CONTRAST = 30  # grey levels between the two sides, below which an edge is ignored
 MOST = 20_000  # points of an outline, enough for a median to 0.01 px
 
 

@@ -4,7 +4,7 @@
 
 draws a scan of 5000 x 5000 pixels by mirroring a bundled image, a tiled BigTIFF, packs, segments
 and measures it in the folder. docs/scaling.md has its figures; 20,000 takes about 10 minutes.
-With --count 12 it draws so many, each from another place on. One of 96 x 96 pixels costs little but
+With --count 12 it draws 12 scans, each from another place. One of 96 x 96 pixels costs little but
 the start of each command.
 """
 
@@ -27,7 +27,7 @@ COMMANDS = (
 
 
 def draw(path, side, first):
-    """Write a scan of side x side pixels, beginning at so many rows and columns of the pattern."""
+    """Write a scan of side x side pixels, which begins at an offset in the pattern."""
     sys.path.insert(0, str(REPOSITORY))
     from myelin.images.image import read_image
 
@@ -57,7 +57,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("side", type=int, help="pixels")
     parser.add_argument("--folder", type=Path, required=True, help="empty folder to work in")
-    parser.add_argument("--count", type=int, default=1, help="so many scans (default: 1)")
+    parser.add_argument("--count", type=int, default=1, help="number of scans (default: 1)")
     parser.add_argument("--no-pictures", action="store_true", help="leave the last command out")
     args = parser.parse_args()
     (args.folder / "raw/test").mkdir(parents=True)

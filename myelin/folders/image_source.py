@@ -47,7 +47,7 @@ class SourceImage:
         return np.array(Stack(self.path).mapped(self.frame)[:rows, :cols])
 
     def options(self) -> list[str]:
-        """Return the options of a command that reads this image alone; none if it is packed."""
+        """Return the options of a command that reads this image alone; empty if it is packed."""
         if self.frame is not None:
             return []
         take = ["--take", take_text(self.take)] if self.take else []
@@ -62,7 +62,7 @@ class ImageSource:
     ----------
     images : list of SourceImage
     origin : dict
-        What `run.json` says of where the images are: "source", "take", perhaps "given".
+        Entries of `run.json` about where the images are: "source", "take", perhaps "given".
     failed : list of str
         An error message for each image that cannot be read.
     packed_shape : (int, int, int) or None

@@ -30,7 +30,7 @@ MAX_DEPTH = 40  # folders within folders; a deeper tree is a mistake
 def open_images(
     given: list[str], out: Path, strict: bool = False, take: dict[str, int] | None = None
 ) -> ImageSource:
-    """Find all images and read each once, so that a damaged one is known before the run starts.
+    """Find all images and read each once, so that a damaged one is reported before the run starts.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def open_images(
 
 
 def pixel_size_of(record: ImageRecord) -> float | None:
-    """Return the pixel size in an image's metadata in µm, None if there is none to use."""
+    """Return the pixel size in an image's metadata in µm, None if it has no usable one."""
     try:
         return record.pixel_size()[0]
     except UserError as mistake:
@@ -159,7 +159,7 @@ def folders_of(
     for path in paths:
         if is_folder(path):
             if os.path.isfile(path / "run.json"):
-                mistakes.append(f"{path}: results of a run, name the folder of the images")
+                mistakes.append(f"{path}: holds results of a run, name the folder of the images")
                 continue
             for folder in walk(path, out and out.resolve()):
                 if not may_read(folder):

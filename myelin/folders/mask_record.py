@@ -18,7 +18,7 @@ from myelin.runtime.cli import UserError
 
 MODELS_OWN = "model"  # folder beside the user's masks for those of the model
 REPLACED = "corrected"  # folder beside the masks for copies of the user's that were replaced
-# What masks of one run have in common.
+# Settings that all masks of one run share.
 SETTINGS = ("model_sha256", "threshold", "options", "test_set")
 
 
@@ -53,7 +53,7 @@ def mask_record(path: Path) -> dict | None:
     dict or None
         "mask_sha256" of the pixels that the program wrote, "image_sha256", "model_sha256",
         "threshold", "options" (those that were given), "network_scale", "myelin" ("bright" or
-        "dark"), "has_fibers", "doubtful" and the other facts that `run.json` has of an image.
+        "dark"), "has_fibers", "doubtful" and the other facts about an image in `run.json`.
     """
     return read_mask_record(path)
 
@@ -110,17 +110,17 @@ def read_run(folder: Path) -> dict | None:
 
 
 def settings_of(facts: dict) -> dict:
-    """Return what the masks of one run have in common, from a record or a summary."""
+    """Return the settings that all masks of one run share, from a record or a summary."""
     return {key: facts.get(key) for key in SETTINGS}
 
 
 def fact_of(record: dict) -> dict:
-    """Return what `run.json` says of one image, from the record of its mask."""
+    """Return the entry of one image in `run.json`, from the record of its mask."""
     return {key: record[key] for key in sorted(record) if key not in (*SETTINGS, "version")}
 
 
 def read_summary(path: Path) -> dict | None:
-    """Return what `run.json` says, without entries that are no facts; None if it cannot be read."""
+    """Return the contents of `run.json`, without malformed entries; None if it cannot be read."""
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -128,14 +128,14 @@ def read_summary(path: Path) -> dict | None:
     except (ValueError, RecursionError):
         run = None
     if not isinstance(run, dict):
-        print(f"note: {path}: cannot be read, taken as missing")
+        print(f"note: {path}: cannot be read, ignored")
         return None
     for key in ("images", "earlier"):
         facts = run.get(key, {})
         named = facts.items() if isinstance(facts, dict) else ()
         run[key] = {name: fact for name, fact in named if is_id(name) and isinstance(fact, dict)}
         if len(run[key]) < len(facts):
-            run["complete"] = False  # the masks know better
+            run["complete"] = False  # the masks' own records take precedence
     return run
 
 

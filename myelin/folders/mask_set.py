@@ -1,4 +1,4 @@
-"""Which masks of a folder are measured together, and which files belong to each of them."""
+"""Choose the masks of a folder that are measured together, and find the files of each."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class MaskSet:
     missing : list of str
         Images of the run without a mask from it.
     skipped : list of str
-        Masks that are left out as they are of no image of the run.
+        Masks left out because their image is not part of the run.
     images, nerves : dict of str to Path
         The images themselves, and outlines of nerves, see `measure/nerve.py`.
     """
@@ -44,7 +44,7 @@ class MaskSet:
     nerves: dict[str, Path] = field(default_factory=dict)
 
     def facts(self, key: str) -> dict:
-        """Return {id: value} of one fact that the run has recorded of its images."""
+        """Return {id: value} of one fact that the run has recorded about its images."""
         images = (self.run or {}).get("images", {})
         return {name: fact[key] for name, fact in images.items() if key in fact}
 
@@ -163,7 +163,7 @@ def print_notes(found: MaskSet) -> None:
             "measured as tissue without fibers; remove their masks if the images show some"
         )
     drawn = [name for name in program if found.masks[name][1]]
-    if drawn:  # perhaps on the mask of an earlier model
+    if drawn:  # perhaps drawn for the mask of an earlier model
         print(
             f"note: {folder}: axons from <id>_axon.* are used for {shortened_list(drawn)}, remove "
             "these files to find axons automatically"
@@ -259,7 +259,7 @@ def ids_now(folder: Path, found: MaskSet) -> list[str]:
 
 
 def segmenting_call(run: dict) -> str:
-    """Return the command that segments the images that a run has not, from its `run.json`."""
+    """Return the command that segments the images missing from a run, from its `run.json`."""
     call = run.get("command")
     if not isinstance(call, str) or "find_myelin.py" not in call or "given" not in run:
         call = "python find_myelin.py"

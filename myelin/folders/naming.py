@@ -1,4 +1,4 @@
-"""What file names mean: image `x`, its masks `x_mask`, `x_axon`, `x_nerve`; listing of folders."""
+"""Names of files: image `x`, its masks `x_mask`, `x_axon`, `x_nerve`; listing of folders."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The user's files in a folder of masks: which they are, and how they are kept.
+"""Find the user's files in a folder of masks, and keep them.
 
 `find_myelin.py` keeps a mask edited by the user and writes the model's to `model/` beside it. With
 `--force`, or if the image itself has changed, the user's files move to `corrected/` first.

@@ -26,7 +26,7 @@ def load_texts(path: Path) -> list:
     try:
         if texts.dtype.kind == "U" and texts.ndim:
             return texts.tolist()
-    except (ValueError, SystemError):  # what NumPy says of numbers that are no letter
+    except (ValueError, SystemError):  # NumPy's error for numbers that are not characters
         pass
     raise UserError(f"{path}: not a packed array (no texts), run python data.py again")
 
@@ -155,7 +155,7 @@ def packed_take(name: str) -> dict[str, int]:
 
 
 def take_of(path: Path) -> dict[str, int]:
-    """Return what was packed of an image in `raw/`; masks and other files hold one image only."""
+    """Return which image of a file was packed; masks and other files hold one image only."""
     name = {RAW_TRAIN: "train", RAW_TEST: "test"}.get(path.parent)
     return (
         packed_take(name) if name and not path.stem.endswith(("_mask", "_axon", "_nerve")) else {}

@@ -49,13 +49,13 @@ def find_sources(name: str, errors: list[str]) -> list[tuple[Path, ...]]:
     return pairs
 
 
-# ---------------------------------------------------------------- is it what was packed
+# ---------------------------------------------------------------- has a folder changed
 
 
 def repack_if_changed(name: str) -> None:
     """Pack the set "train" or "test" again if files are new, changed or gone, and print that.
 
-    If the folder is empty or missing, what was packed before is used.
+    If the folder is empty or missing, the images packed before are used.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def repack_if_changed(name: str) -> None:
             raise UserError(*errors)
         if not sources:
             if (NPYDATA / f"imgs_{name}.npy").exists():
-                print(f"note: {FOLDERS[name]}: no images, what was packed before is used")
+                print(f"note: {FOLDERS[name]}: no images, those packed before are used")
             return
         changes = changes_since_packed(name, sources)
         if not changes:
@@ -81,7 +81,7 @@ def repack_if_changed(name: str) -> None:
 
 
 def repack_for_training() -> None:
-    """Pack again, if changed, what a training and the segmenting after it read."""
+    """Pack both sets again if changed: a training reads them, and the segmenting after it."""
     repack_if_changed("train")
     if (NPYDATA / "imgs_test.npy").exists():  # a mistake there stops the run before it starts
         repack_if_changed("test")
@@ -202,7 +202,7 @@ def new_array(name: str, files: contextlib.ExitStack) -> Path:
 
 
 def pack_facts(name: str, frames: list[list[ImageRecord]], files: contextlib.ExitStack) -> None:
-    """Pack ids, true sizes and pixel sizes of images, and what tells whether a file has changed."""
+    """Pack ids, true sizes and pixel sizes of images, and stamps that reveal changed files."""
     images = [records[0] for records in frames]
     arrays = {
         "id": np.array([image.path.stem for image in images], np.str_),
@@ -261,7 +261,7 @@ def read_mask_frame(record: ImageRecord) -> np.ndarray:
 
 
 def remove_old(name: str, emptied: bool) -> list[str]:
-    """Remove what was packed of a set and must not stay; return lines that describe it.
+    """Remove outdated arrays of a set; return lines that describe this.
 
     The ids go, and the probabilities of test images; all arrays if the folder was emptied.
     """

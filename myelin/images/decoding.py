@@ -22,7 +22,7 @@ DAMAGE = re.compile(
 
 
 def read_header(path: Path, take: dict) -> dict:
-    """Return what a file's header says, as the fields of an `ImageRecord` and "channels"."""
+    """Return the contents of a file's header, as the fields of an `ImageRecord` and "channels"."""
     with open(path, "rb") as file:
         if not file.seek(0, 2):
             raise ValueError("empty, 0 bytes")

@@ -43,7 +43,7 @@ class Planes:
 
 
 def foreign_header(path: Path, take: dict) -> dict:
-    """Return what a file's header says, as `decoding.read_header`."""
+    """Return the contents of a file's header, as `decoding.read_header`."""
     with open_planes(path, take) as (planes, _):
         sizes = planes.pixel_sizes_um
         known = bool(sizes) and all(map(is_possible, sizes))

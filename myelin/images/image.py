@@ -34,7 +34,7 @@ MAX_STRAY_FRACTION = 2e-5
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """What an image's header says.
+    """The header of an image.
 
     Attributes
     ----------
@@ -297,7 +297,7 @@ def write_image(
     fsync : bool
         Whether to flush the file to disk before it gets its name.
     record : dict, optional
-        JSON values that say what made a mask; stored in a TIFF, see `read_mask_record`.
+        JSON values about how a mask was made; stored in a TIFF, see `read_mask_record`.
     """
     with replacing(path) as temporary:
         if is_tiff(path):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
 COLOURS = ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE")
-JPEG = 7  # TIFF's number of the compression, whose codec turns YCbCr into RGB
+JPEG = 7  # number of the TIFF compression whose codec turns YCbCr into RGB
 # Damaged files are reported in one error line of ours instead.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
@@ -33,7 +33,7 @@ def open_tiff(file: BinaryIO) -> "TiffFile":
 
 
 def tiff_header(file: BinaryIO, take: dict) -> dict:
-    """Return what the header says of the chosen image, see `decoding.read_header`."""
+    """Return the header of the chosen image, see `decoding.read_header`."""
     with open_tiff(file) as tif:
         page, series, shrinking = pick_page(tif, file.name, take)
         sizes, source = stated_sizes(tif, series, shrinking)

@@ -53,7 +53,7 @@ def pick_page(tif: "TiffFile", path: str | Path, take: dict) -> PickedPage:
 
 
 def image_pages(tif: "TiffFile") -> list:
-    """Return the pages of a TIFF that are no thumbnails."""
+    """Return the pages of a TIFF without thumbnails."""
     pages = {}  # by place in the file
     for page in itertools.islice(tif.pages, MAX_PAGES + 1):
         if page.offset in pages:
@@ -68,7 +68,7 @@ def image_pages(tif: "TiffFile") -> list:
 
 
 def place_of(at: dict, sizes: dict) -> int:
-    """Return the number of a plane, of which the last axis changes fastest."""
+    """Return the number of a plane; the last axis changes fastest."""
     place = 0
     for letter, index in at.items():
         place = place * sizes[letter] + index

@@ -1,4 +1,4 @@
-"""Write an image as TIFF: its pixel size for ImageJ and QuPath, and a record of what made it."""
+"""Write an image as TIFF: its pixel size for ImageJ and QuPath, and a record of how it was made."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""How well two masks of one image agree: overlap, fibers found, and sizes of fibers."""
+"""Compare two masks of one image: overlap, fibers found, and sizes of fibers."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from myelin.pixels.components import label_regions
 from myelin.pixels.labels import LabelImage
 from myelin.pixels.regions import CROSS, crop, touched_sides, touching
 
-# Least part of a space's outline that must be its axon: at most 0.14 in gaps that an axon touches
+# Minimum fraction of a space's outline along its axon: at most 0.14 in gaps that an axon touches
 # through a hole in its sheath, at least 0.33 in the spaces of hand-drawn masks.
 MIN_ALONG_AXON = 0.25
 

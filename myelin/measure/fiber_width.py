@@ -1,4 +1,4 @@
-"""How wide fibers are in pixels, and the width at which networks are trained and used."""
+"""The width of fibers in pixels, and the width at which networks are trained and used."""
 
 import numpy as np
 

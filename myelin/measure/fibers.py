@@ -92,7 +92,7 @@ class Fibers:
 
 @dataclass
 class Outlines:
-    """Where the fibers of an image are, before anything is measured.
+    """The fibers of an image as regions, before anything is measured.
 
     Attributes
     ----------

@@ -3,7 +3,7 @@
 Cut fibers are counted by a forbidden line (Gundersen, J. Microsc. 111:219-223, 1977): a fiber that
 touches it is not counted, a fiber that touches only the rest of the outline is. In a rectangle the
 line is the top and left edge; in any other frame, the connected half of the outline that most faces
-up and left. Both halves are equally long, so along one as many fibers are lost as are gained along
+up and left. Both halves are equally long, so the fibers lost along one balance those gained along
 the other: in a frame of any shape that is much larger than a fiber, the count is unbiased.
 
 A hand-drawn outline of the nerve cuts no fiber, because all of the fiber is visible. It belongs to

@@ -106,7 +106,7 @@ def flood(mask: np.ndarray, axons: np.ndarray, first_row: int) -> np.ndarray:
 
 
 def tie_breaker(first_row: int, shape: tuple[int, int]) -> np.ndarray:
-    """Return what makes equal heights differ by their place, float64 (rows, cols).
+    """Return offsets that make equal heights differ by their place, float64 (rows, cols).
 
     Among equal heights the watershed takes any, in a band another than in the whole cluster.
     Distances, which are multiples of 2^-16, keep their order.
@@ -184,7 +184,7 @@ def join_swollen(axons: LabelImage, fibers: LabelImage) -> np.ndarray:
         return fills
 
     changed = True
-    while changed:  # what was joined changes the hulls of its neighbours' neighbours
+    while changed:  # a joined fiber changes the hulls of its neighbours' neighbours
         changed = False
         for near, far in pairs.tolist():
             whole = part_of[far]

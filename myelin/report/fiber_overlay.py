@@ -262,7 +262,7 @@ def strip_px(width_px: int) -> int:
 
 
 def draw_figure(canvas: np.ndarray, placed: list[Number], legend: Legend) -> Figure:
-    """Return the overlay, of which `canvas` has no numbers, as a figure with editable text."""
+    """Return the overlay as a figure with editable text; `canvas` has no numbers."""
     rows, cols = canvas.shape[:2]
     strip = strip_px(cols)
     base = strip / (rows + strip)

@@ -53,7 +53,7 @@ def formats_of(args: argparse.Namespace) -> tuple[str, ...]:
 
 @dataclass
 class Picture:
-    """What is kept of an image until it is drawn."""
+    """The data of an image that are kept until it is drawn."""
 
     case: Case
     fibers: Fibers  # without pixels, and only with the columns `DRAWN`

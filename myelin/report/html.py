@@ -87,7 +87,7 @@ class Report:
             replacing(path) as temporary,
             open(temporary, "w", encoding="utf-8", newline="\n") as file,
         ):
-            # One pass, so that placeholders in what is filled in stay as they are.
+            # One pass, so that placeholders in inserted text stay as they are.
             for index, text in enumerate(re.split(r"<!--(\w+)-->", template)):
                 file.writelines(parts[text] if index % 2 else [text])
 

@@ -27,7 +27,7 @@ running = {"command": "called from Python", "arguments": []}
 
 
 class UserError(Exception):
-    """One or more mistakes a user can mend; each argument is `what: found, what to do`."""
+    """One or more mistakes a user can correct; each argument is `what: found, what to do`."""
 
 
 class PartlyDone(UserError):

@@ -14,7 +14,7 @@ from myelin.segment.scale_groups import Choice
 from myelin.segment.tiles import Engine, padding, predict_bands
 from unet import STRIDE
 
-# Images above this go in bands: 4096 x 4096, of which one in float32 is 64 MiB.
+# Images with more pixels are segmented in bands; 4096 x 4096 pixels in float32 take 64 MiB.
 MAX_WHOLE_PX = 2**24
 BLOCK_ROWS = 64  # rows resampled at a time
 NEGLIGIBLE = 1e-3  # weight of a row in a mean that OpenCV leaves out
@@ -79,7 +79,7 @@ def segment_scan(
 def magnified_rows(
     image: np.ndarray, greys: np.ndarray, size: tuple[int, int], first: int, last: int, areas: bool
 ) -> np.ndarray:
-    """Return rows of an image whose whole is resized to `size`, float32 (last - first, cols).
+    """Return rows of an image resized to `size`, float32 (last - first, cols).
 
     `greys` are the 256 network inputs; `areas` takes means of areas, else values are interpolated.
     """
@@ -97,7 +97,7 @@ def magnified_rows(
 
 
 def row_weights(rows: int, size: int, first: int, last: int, areas: bool) -> tuple[int, np.ndarray]:
-    """Return how much of which rows makes rows `first` to `last` of an image resized to `size`.
+    """Return which rows, with which weights, make rows `first` to `last` of a resized image.
 
     Returns
     -------

@@ -117,7 +117,7 @@ def connect(distributed: object, where: str) -> object:
             warnings.simplefilter("ignore")  # about versions: the workers compare the code
             found.append(distributed.Client(where, timeout=CONNECT_S, set_as_default=False))
 
-    # A thread, as the library waits without limit for what accepts a connection and is silent.
+    # In a thread: the library waits without limit for a server that accepts but never answers.
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(CONNECT_S + 1)

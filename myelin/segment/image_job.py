@@ -1,4 +1,4 @@
-"""Segment one image and write its outputs: what threads, processes and clusters run."""
+"""Segment one image and write its outputs: the job of threads, processes and clusters."""
 
 import contextlib
 import functools
@@ -32,7 +32,7 @@ one_scan = threading.Lock()  # two scans at once in a process would take twice t
 
 @dataclass(frozen=True)
 class RunContext:
-    """What all images of a run share; can be sent to another process.
+    """The settings that all images of a run share; can be sent to another process.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class RunContext:
     settings : Preprocessing
         Settings of the model.
     record : dict
-        What the records of all masks hold: "model_sha256", "threshold" and "options".
+        Entries in the records of all masks: "model_sha256", "threshold" and "options".
     engine_name : str
         The engine that the options open; "" if not known yet.
     threads : int or None
@@ -72,7 +72,7 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What came of an image.
+    """The outcome of an image.
 
     Attributes
     ----------

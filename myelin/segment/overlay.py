@@ -1,4 +1,4 @@
-"""The overlay of an image by which a mask is checked: myelin tinted and outlined."""
+"""The overlay for checking a mask: the image with its myelin tinted and outlined."""
 
 import math
 
@@ -10,7 +10,7 @@ MAX_OVERLAY_PX = 2**26  # 8192 x 8192; overlays of larger images are made smalle
 
 
 def reduced(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return an image and its mask as they are, a scan's at a size that any program can show."""
+    """Return an image and its mask, reduced if they are too large for common programs."""
     step = math.ceil(math.sqrt(image.size / MAX_OVERLAY_PX))
     if step == 1:
         return image, mask

@@ -32,7 +32,7 @@ from myelin.segment.run_plan import plan_jobs
 from myelin.segment.run_summary import Summary, begin_summary, finished_images
 from myelin.segment.workers import Workers, process_pool, threads
 
-# Most that a pixel takes in the outputs: the probability, and the overlay's three colours.
+# Maximum bytes per pixel in the outputs: the probability, and the overlay's three colours.
 BYTES_PER_PIXEL = 4
 
 
@@ -63,7 +63,7 @@ def segment_source(source: ImageSource, options: Options) -> list[str]:
     with open_workers(options, len(source)) as workers:
         run, facts = open_run(source, options)
         needed = room_needed(source, options.out)
-        check_room(needed, "free some or take fewer images")
+        check_room(needed, "free some space or take fewer images")
         before = times_written(options.out)
         earlier = read_run(options.out) or {"images": {}, "earlier": {}}
         array = earlier_probabilities(source.packed_shape) if options.resume else None
@@ -99,11 +99,13 @@ def open_source(options: Options) -> Iterator[ImageSource]:
 
 
 def open_run(source: ImageSource, options: Options) -> tuple[RunContext, dict]:
-    """Open the engine for a model; return it and what `run.json` says of all images."""
+    """Open the engine for a model; return it and the entries of `run.json` about all images."""
     record = {"options": options.given()}
     weights, settings, _ = read_model_file(options.model)
     if options.scale and settings.frame == "resize":
-        raise UserError(f"--scale: {options.model} resizes every image to one size, leave it out")
+        raise UserError(
+            f"--scale: {options.model} resizes every image to one size, leave --scale out"
+        )
     facts = {"model": str(options.model), "model_preprocessing": dataclasses.asdict(settings)}
     record["model_sha256"] = sha256(options.model)
     record["threshold"] = settings.threshold if options.threshold is None else options.threshold
@@ -120,7 +122,7 @@ def open_run(source: ImageSource, options: Options) -> tuple[RunContext, dict]:
 
 @contextlib.contextmanager
 def open_workers(options: Options, count: int) -> Iterator[Workers]:
-    """Yield what segments a number of images: threads, processes or a cluster."""
+    """Yield the workers for a number of images: threads, processes or a cluster."""
     processes = min(options.workers, count)
     if options.dask:
         opened = dask_cluster(options.dask)

@@ -44,11 +44,11 @@ class Options:
     dask: str | None = None
 
     def given(self) -> dict:
-        """Return the options that were given and shape a mask or its record, beside threshold."""
+        """Return the given options that affect a mask or its record, except the threshold."""
         return without_defaults({name: getattr(self, name) for name in GIVEN})
 
     def pixel_size(self, own_um: float | None) -> tuple[float | None, str]:
-        """Return µm per pixel of an image and its source, from what its metadata say."""
+        """Return µm per pixel of an image and its source, from its metadata."""
         if self.pixel_size_um is not None:
             return self.pixel_size_um, "--pixel-size"
         return own_um, "unknown" if own_um is None else "the image's metadata"

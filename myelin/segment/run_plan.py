@@ -50,7 +50,7 @@ def misfit(image: SourceImage, scale: float) -> list[str]:
 
 
 def record_of(image: SourceImage, choice: Choice, run: RunContext) -> dict:
-    """Return the record of a mask, without what only its pixels tell."""
+    """Return the record of a mask, without the entries that depend on its pixels."""
     size, origin = run.options.pixel_size(image.pixel_size_um)
     return run.record | {
         "image_sha256": image.sha256,

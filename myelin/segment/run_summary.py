@@ -27,7 +27,7 @@ class Summary:
     images : dict of str to dict
         By id, the records of the images that are known so far.
     **facts
-        What holds for all images.
+        Entries about all images.
 
     Attributes
     ----------
@@ -186,7 +186,7 @@ def finished_images(
             return {}
         raise UserError(
             f"{folder}: --resume, but the run there differs in {', '.join(differs)}; repeat its "
-            "call, or leave out --resume to begin anew"
+            "call, or leave out --resume to start over"
         )
     found = {}
     for image in progress(source.images, "checking"):

@@ -17,7 +17,7 @@ Engine = OpenVinoEngine | KerasEngine
 # study, 1040 x 1392, goes through in one piece: 0.5 GB of memory in bfloat16, 0.9 GB in float32.
 MAX_FRAME_PX = 1_500_000
 MAX_TILE = 1216
-# What a pixel's result depends on: two 3x3 convolutions and a pooling on each of four levels reach
+# Reach of a pixel's inputs: two 3x3 convolutions and a pooling on each of four levels reach
 # 2+1, 4+2, 8+4, 16+8 pixels, the bottom 32, the way up 16+8+4+2: 107, rounded up to whole strides.
 HALO = 112
 
@@ -71,7 +71,7 @@ def predict(engine: Engine, frame: np.ndarray) -> np.ndarray:
 
 
 def padding(shape: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-    """Return what a frame lacks to whole strides, as for `np.pad`."""
+    """Return the padding to whole strides, as for `np.pad`."""
     return tuple((0, -length % STRIDE) for length in shape)
 
 

@@ -17,7 +17,7 @@ from myelin.runtime.cli import UserError
 from myelin.runtime.stopping import leave_to_parent, spawn_ignoring_sigint
 from myelin.segment.image_job import Job, Outcome, engines, segment_image
 
-CHECK_S = 15  # between two looks at whether the workers are still there
+CHECK_S = 15  # between two checks that the workers are alive
 
 
 class Workers:
@@ -42,7 +42,7 @@ class Workers:
         return self.executor.submit(segment_image, job)
 
     def explain(self, error: BaseException) -> BaseException:
-        """Return the error to raise for that of a job."""
+        """Return the error to raise for an error in a job."""
         return error
 
     def check(self) -> None:

@@ -82,11 +82,7 @@ def test_a_cycle_of_links_is_named_and_not_followed(study, capsys):
         (None, ["absent"], "--images absent: no such file or folder, check the name"),
         (None, ["study", "--out", "study"], "--out study: is the folder of the images, choose"),
         (None, ["other"], "other: no images, name folders that hold TIFF or PNG files"),
-        (
-            "preds/run.json",
-            ["preds", "--out", "x"],
-            "preds: results of a run, name the folder of the images",
-        ),
+        ("preds/run.json", ["preds", "--out", "x"], "preds: holds results of a run"),
     ],
 )
 def test_mistakes_are_named_before_anything_is_written(study, capsys, change, given, message):
