@@ -86,7 +86,7 @@ def test_a_process_started_meanwhile_ignores_ctrl_c_and_this_one_takes_it_afterw
     try:
         with pytest.raises(KeyboardInterrupt), stopping.spawn_ignoring_sigint():
             child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             started = True
     finally:
         signal.signal(signal.SIGINT, before)
