@@ -4,7 +4,7 @@
 
 IMAGES holds x.tif, MASKS and REFERENCE x_mask.tif (any format each). A panel per image, worst Dice
 first: on the left the window with most wrong pixels, not counting those within a pixel of the
-reference's outline; on the right the same with what is missing in blue and what is too much in
+reference's outline; on the right the same with missing myelin in blue and surplus myelin in
 orange. The window is 12 fibers wide.
 """
 
@@ -45,7 +45,7 @@ def worst_window(mask, reference, side):
 
 
 def painted(image, mask, reference):
-    """Return the image twice, beside each other: as it is, and with what is wrong in colour."""
+    """Return the image twice, beside each other: unchanged, and with wrong pixels in colour."""
     plain = cv2.merge([image] * 3)
     coloured = plain.copy()
     for wrong, colour in ((reference & ~mask, MISSING_RGB), (mask & ~reference, EXTRA_RGB)):

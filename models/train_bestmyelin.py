@@ -37,7 +37,7 @@ SHARES = {
     "survey_*": 0.03,
     "synthetic_*": 0.28,
 }
-# Look, images, µm per pixel: fibers from 8 px wide, since small sheaths are what is missed.
+# Look, images, µm per pixel: fibers from 8 px wide, since small sheaths are missed most.
 DRAWINGS = (
     ("light", 6, 0.12),
     ("electron", 6, 0.10),
@@ -47,7 +47,7 @@ DRAWINGS = (
     ("cars", 6, 0.14),
     ("transmission", 8, 0.07),
 )
-STEPS, EPOCHS = 30, 25  # an epoch is what an interruption can cost
+STEPS, EPOCHS = 30, 25  # an interruption costs at most one epoch
 THRESHOLD = 0.55  # above 0.5 sheaths of scanning microscopy are less too thick
 TRAINING = f"""
     --crop 256 --augment --batch-size 4 --precision float32 --loss dice+gaps --average 0.9
@@ -90,7 +90,7 @@ def emphasis() -> list[str]:
 
 @script
 def main(argv: list[str] | None = None) -> None:
-    """Check what is needed, draw, pack and train."""
+    """Check the inputs, draw, pack and train."""
     parser = Parser(__doc__)
     parser.add_argument("model", type=Path, help="model file to write, such as models/newbest.h5")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")

@@ -1,4 +1,4 @@
-"""What the commands of DeepMyelinSegmentation share; CONTRIBUTING.md says what is where."""
+"""The code that the commands of DeepMyelinSegmentation share; CONTRIBUTING.md has its map."""
 
 from myelin.runtime import stopping  # noqa: F401  first: Ctrl-C during the imports that follow
 

@@ -1,4 +1,4 @@
-"""Fibers of one image as outlines: what `rois.py` exports and imports.
+"""Fibers of one image as outlines, for export and import by `rois.py`.
 
 A `Drawing` holds all that is needed to rebuild the mask to the pixel: fibers and axons, and also
 myelin outside fibers and gaps within a sheath.

@@ -150,7 +150,7 @@ def measurements_of(header: Collection[str], rows: Iterable) -> dict[int, dict[s
 def export(source: Source, program: str, folder: Path) -> list[Path]:
     """Write one image for "imagej", "qupath" or "napari", and return the paths written.
 
-    What its mask has besides fibers goes to the label image `<id>_rest.tif`: 1 is myelin outside
+    The rest of its mask goes to the label image `<id>_rest.tif`: 1 is myelin outside
     fibers, 2 a gap within a fiber.
     """
     write = {"imagej": write_imagej, "qupath": write_qupath, "napari": write_napari}[program]

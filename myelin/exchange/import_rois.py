@@ -31,7 +31,7 @@ from myelin.runtime.cli import UserError, count_of, progress, shortened_list
 
 READERS = {".zip": read_rois, ".roi": read_rois, ".geojson": read_geojson, ".json": read_geojson}
 LABEL_SUFFIXES = (".tif", ".tiff", ".png")
-# What the name of a file may have after the image's id.
+# Endings that may follow the image's id in the name of a file.
 LABELS, AXONS, REST, NERVES = "_labels", "_axons", "_rest", "_nerve"
 OUTLINE_ENDINGS = ("", "_rois", "_RoiSet", NERVES)
 LABEL_ENDINGS = (LABELS, AXONS, REST, NERVES)
@@ -173,7 +173,7 @@ def read_outlines(result: Imported, path: Path) -> list[Outline]:
 
 
 def add_rest(result: Imported, folders: list[Path]) -> None:
-    """Add what the exported mask had besides fibers, from the first folder that has it."""
+    """Add the parts of the exported mask besides fibers, from the first folder that has it."""
     for folder in folders:
         path = folder / f"{result.name}{REST}.tif"
         if path.is_file():

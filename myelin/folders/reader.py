@@ -1,4 +1,4 @@
-"""Read each file once: what is decoded to be checked is kept until it is measured."""
+"""Read each file once: pixels decoded for the check are kept until they are measured."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Check what a model file holds before it is used; nothing in the file is run or followed."""
+"""Check the contents of a model file before it is used; nothing in the file is run or followed."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Preprocessing:
     fiber_px: float | None = None  # typical fiber width in training, pixels of the network input
     threshold: float = 0.5  # probability from which a pixel is myelin
     training: dict = dataclasses.field(default_factory=dict)  # options of the training
-    provenance: dict = dataclasses.field(default_factory=dict)  # what made the file
+    provenance: dict = dataclasses.field(default_factory=dict)  # how the file was made
 
     def earlier_runs(self) -> list:
         """Return the provenance of this model, then of those that it came from."""

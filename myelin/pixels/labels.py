@@ -100,7 +100,7 @@ class LabelImage:
 
     @classmethod
     def from_runs(cls, parts: Iterable[RunColumns], shape: tuple[int, int]) -> LabelImage:
-        """Return the label image of runs in any order, none of which overlap."""
+        """Return the label image of runs that do not overlap, in any order."""
         number, row, first, last = (np.concatenate(column) for column in zip(*parts, strict=True))
         order = np.argsort(row * np.int32(shape[1]) + first, kind="stable")
         return cls(*join_touching((number[order], row[order], first[order], last[order])), shape)

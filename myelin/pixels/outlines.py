@@ -127,7 +127,7 @@ def cycles(following: list[int]) -> tuple[np.ndarray, list[int]]:
 
 
 def split_at_touches(ring: np.ndarray) -> list[np.ndarray]:
-    """Return the rings of which a ring consists that meets itself in corners."""
+    """Return the simple rings of a ring that meets itself in corners."""
     pieces, path, place = [], [], {}
     for corner in map(tuple, ring.tolist()):
         if corner in place:

@@ -20,7 +20,7 @@ from pathlib import Path
 from myelin.runtime.stopping import State, interruptible, stop_line
 from myelin.runtime.version import suite_version
 
-MAX_STDERR_BYTES = 2**16  # kept of a library's own messages, the first of which suffice
+MAX_STDERR_BYTES = 2**16  # of a library's own messages that are kept
 
 # The call of the command that runs, for `run.json`, locks and the report.
 running = {"command": "called from Python", "arguments": []}

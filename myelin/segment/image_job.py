@@ -215,7 +215,7 @@ def write_outputs(job: Job, image: np.ndarray, greys: np.ndarray, mask: np.ndarr
 
 
 def users_mask(path: Path, mask: np.ndarray) -> np.ndarray:
-    """Return a mask edited by the user; the model's `mask` if the file is no mask of this size."""
+    """Return a mask edited by the user; the model's `mask` if the file is not one of this size."""
     try:
         corrected = read_mask(path)
     except UserError:
