@@ -6,10 +6,10 @@
     python find_myelin.py --images study --out results
 
 Writes, for every image of raw/test, preds/<id>_pred.png (myelin probability x 255),
-preds/<id>_mask.tif (0/255) and preds/<id>_overlay.png, all at the size of the image; also
-npydata/imgs_mask_test.npy (probabilities, float32) and preds/run.json (settings, versions, facts
-about each image). A mask in preds/ that you corrected by hand is kept; the model's mask is then
-preds/model/<id>_mask.tif.
+preds/<id>_mask.tif (0/255) and preds/<id>_overlay.png, all at the size of the image (the overlay of
+a scan is reduced); also npydata/imgs_mask_test.npy (probabilities, float32) and preds/run.json
+(settings, versions, facts about each image). A mask in preds/ that you corrected by hand is kept;
+the model's mask is then preds/model/<id>_mask.tif.
 With --images nothing is packed, and an id is the path of an image within its folder:
 study/control/animal1/x.tif has the id control/animal1/x and the mask
 results/control/animal1/x_mask.tif.
