@@ -1,4 +1,4 @@
-"""Contents of a synthetic nerve beside fibers: blood, debris, cracks, and text burnt into the image.
+"""Contents of a synthetic nerve beside fibers: blood, debris, cracks, text burnt into the image.
 
 Contents of the tissue are painted before the microscope blurs it (`draw_contents`), lines and text
 afterwards (`burn_in`). Each returns where it covers the fibers: there is no myelin there. A mast
