@@ -89,6 +89,7 @@ def test_what_is_not_changed_comes_back_to_the_pixel(measured, kind, capsys):
     assert [row["fiber_area_um2"] for row in after] == [row["fiber_area_um2"] for row in before]
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("kind", ["imagej", "qupath"])
 def test_hand_drawn_masks_come_back_to_the_pixel(folder, kind):

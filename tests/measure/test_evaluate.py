@@ -114,6 +114,7 @@ def test_a_mask_agrees_with_itself(folder, capsys):
     assert facts["pixel_sizes_um"] == {"a": 0.2}
 
 
+@pytest.mark.slow
 def test_the_plot_as_svg_and_decimal_commas(folder):
     evaluate.main("--pixel-size 0.2 --plot-format svg --decimal comma".split())
     assert {"bland_altman.png", "bland_altman.svg"} <= {

@@ -87,6 +87,7 @@ def test_a_cluster_of_all_fibers_is_split_in_bands_as_in_one_piece(nerve, monkey
     np.testing.assert_array_equal(split[:], whole[:])
 
 
+@pytest.mark.slow
 def test_bands_keep_the_memory_low(nerve, monkeypatch):
     """Only a few masks are as large as the image, whatever its rows."""
     image, myelin = (np.tile(part, (6, 1)) for part in nerve)

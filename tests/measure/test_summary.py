@@ -26,6 +26,7 @@ def test_summary_by_hand():
     assert row["fiber_density_per_mm2"] == pytest.approx(4 / row["area_mm2"])
 
 
+@pytest.mark.slow
 def test_density_is_unbiased():
     """Frames that tile a field count every fiber once, however they cut."""
     centers = [(37 + 53 * col, 41 + 53 * row) for row in range(6) for col in range(6)]

@@ -78,6 +78,7 @@ def test_a_picture_made_smaller_in_bands_fits_its_fibers(monkeypatch):
     assert sheath[grey > 170].mean() > 0.97, "sheaths are where the mask is"
 
 
+@pytest.mark.slow
 def test_the_page_knows_exactly_what_was_measured(folder):
     Path("exclude.csv").write_text("image,fiber,reason\ntwo,2,</script><b>x\n", encoding="utf-8")
     morphometry.main([*CALL, "--min-axon-diameter", "1", "--exclude", "exclude.csv"])
@@ -100,6 +101,7 @@ def test_the_page_knows_exactly_what_was_measured(folder):
     assert not re.findall(r"\bfetch\(|XMLHttpRequest|importScripts|@import|url\(", text)
 
 
+@pytest.mark.slow
 def test_names_cannot_leave_their_place(folder):
     name = "</script><script>alert(1)</script><!--study-->"
     Path("g.csv").write_text(f"image,group,animal\none,{name},&amp;\n", encoding="utf-8")

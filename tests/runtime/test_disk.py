@@ -72,6 +72,7 @@ def small_disk(tmp_path):
         yield folder
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_almost_full_is_one_line_at_any_level(small_disk):
     """`benchmarks/faults.py disks` tries all commands."""
     place = Workplace(small_disk)

@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from kills import QUICK, Workplace
+from kills import QUICK, ROOT, Workplace
 
 from myelin.runtime import cli, files, stopping
 
@@ -82,18 +82,24 @@ def test_handlers_are_put_back_and_ignored_signals_stay_ignored():
 
 @POSIX
 def test_a_process_started_meanwhile_ignores_ctrl_c_and_this_one_takes_it_afterwards():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # may be ignored in a job
-    try:
-        with pytest.raises(KeyboardInterrupt), stopping.spawn_ignoring_sigint():
-            child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-            signal.raise_signal(signal.SIGINT)
-            started = True
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert started
-    child.send_signal(signal.SIGINT)
-    child.communicate(b"\n")
-    assert child.returncode == 0
+    code = """
+import signal, subprocess, sys
+from myelin.runtime import stopping
+signal.signal(signal.SIGINT, signal.default_int_handler)  # may be ignored in a job
+try:
+    with stopping.spawn_ignoring_sigint():
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        signal.raise_signal(signal.SIGINT)
+        print("held")
+except KeyboardInterrupt:
+    print("interrupted afterwards")
+child.send_signal(signal.SIGINT)
+child.communicate(b"\\n")
+print("child ended with", child.returncode)
+"""
+    call = [sys.executable, "-c", code]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == ["held", "interrupted afterwards", "child ended with 0"]
 
 
 def test_temporary_files_that_nobody_wrote_to_for_a_day_are_removed(tmp_path):

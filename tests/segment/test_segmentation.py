@@ -49,6 +49,7 @@ def test_tiles_are_of_one_size_and_cover_everything_once_or_more(tiled, length):
         assert span.stop == length or span.stop - span.last == segmentation.HALO
 
 
+@pytest.mark.slow
 def test_blank_tiles_are_computed_once_and_exactly(tiled, random_engine):
     frame = np.full((1200, 1200), 0.5, np.float32)
     frame[500:560, 500:560] = np.random.default_rng(0).normal(size=(60, 60))

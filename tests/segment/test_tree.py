@@ -156,6 +156,7 @@ def test_a_format_without_a_reader_does_not_keep_the_others_from_being_done(
     assert stopped(capsys, 2, "--images", "study/old") == [line]
 
 
+@pytest.mark.slow
 def test_measuring_follows_the_tree_with_groups_by_folders(study, capsys):
     segment("--images", "study")
     morphometry.main(["--groups", "folders", "--xlsx"])

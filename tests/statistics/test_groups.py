@@ -87,6 +87,7 @@ def test_bad_groups(folder, capsys, text, message):
     assert message in said and not Path("morphometry").exists()
 
 
+@pytest.mark.slow
 def test_groups_without_whole_fibers_and_names_with_dollars(folder):
     save(Path("preds/one_mask.tif"), np.zeros((60, 60), bool))
     Path("preds/two_mask.tif").unlink()

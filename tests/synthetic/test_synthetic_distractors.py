@@ -18,6 +18,7 @@ def draw(seed, scenes, myelin="bright", look="light", side=256, pixel_size_um=0.
     return draw_nerve(side, side, pixel_size_um, rng, myelin, look, scenes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", ["light", "electron"])
 @pytest.mark.parametrize("scene", LAID_OVER)
 def test_what_covers_a_fiber_takes_its_mask_and_flags_it(scene, look):
@@ -48,6 +49,7 @@ def rows(fibers):
     return zip(fibers["x_px"], fibers["y_px"], fibers["touches_border"], strict=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", ["light", "electron"])
 @pytest.mark.parametrize("scene", ["blood", "mast"])
 def test_bodies_without_myelin_are_as_bright_as_myelin_and_not_in_the_mask(scene, look):
