@@ -28,6 +28,7 @@ from myelin.folders.options import (
     add_pixel_size_option,
     check_out,
 )
+from myelin.folders.pixel_sizes import given_sizes
 from myelin.folders.reader import Reader
 from myelin.measure.agreement import Compared, compare, density_column, measure_columns, pool
 from myelin.measure.cases import Case, check_cases, fibers_of, frame_of, make_cases
@@ -90,7 +91,8 @@ def evaluate(args: argparse.Namespace) -> None:
     nerves = find_nerves(references, args.reference, args.preds)
     cases = make_cases([references, predictions.masks], images, nerves)
     hand_made = [*predictions.of_user, *(path for path, _ in references.values())]
-    check_cases(cases, args.pixel_size, reader, in_pixels=True, hand_made=hand_made)
+    given = given_sizes(args.pixel_size, references)
+    check_cases(cases, given, reader, in_pixels=True, hand_made=hand_made)
     unit = "px" if any(case.pixel_size_um is None for case in cases) else "um"
     check_room({args.out: 2**20})  # a table and a plot
 

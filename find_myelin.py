@@ -79,7 +79,7 @@ def parse(argv: list[str] | None) -> Namespace:
         type=check_pixel_size,
         metavar="UM",
         help="µm per pixel of all images, stored in the masks for morphometry.py; does not change "
-        "a mask (default: from each image's OME or ImageJ tags)",
+        "a mask (default: from each image's metadata)",
     )
     parser.add_argument(
         "--engine",

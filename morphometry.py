@@ -5,15 +5,17 @@
 reads `preds/<id>_mask.tif` (and an axon mask `<id>_axon.*` beside it, if there is one) and
 writes `morphometry/`: `<id>_fibers.csv`, one row per fiber, `summary.csv`, one row per image,
 `<id>_labels.tif` and `<id>_axons.tif` with the number of each fiber, `<id>_overlay.png` coloured by
-g-ratio, and plots. The pixel size may be left out if the images record it (OME-XML or ImageJ).
+g-ratio, and plots. The pixel size may be left out if the images record it. A table gives each image
+its own: `--pixel-size pixel_sizes.csv`, with the columns image, pixel_size_um.
 If `<id>_pred.png` of the same run lies beside the mask, each fiber gets a confidence, 0 to 1.
 If the outline of a nerve, `<id>_nerve.*`, lies beside the mask or the image, only its fibers are
 measured, and `fascicles.csv` has a row for each of its fascicles.
 
     python morphometry.py --groups groups.csv
 
-compares groups of animals. `groups.csv` has the columns image, group, animal; `--groups folders`
-takes group and animal from the folders, group/animal/image, and prints what it found.
+compares groups of animals. `groups.csv` has the columns image, group, animal, and perhaps
+pixel_size_um; `--groups folders` takes group and animal from the folders, group/animal/image, and
+prints what it found.
 
     python morphometry.py --pixel-size 0.1 --exclude exclude.csv --max-g-ratio 0.95
 
@@ -35,6 +37,7 @@ from myelin.folders.options import (
     check_out,
 )
 from myelin.folders.ownership import keep_edited, label_hashes
+from myelin.folders.pixel_sizes import given_sizes
 from myelin.folders.reader import Reader
 from myelin.measure.cases import (
     Case,
@@ -63,6 +66,7 @@ from myelin.runtime.files import name_leftovers, start_run, write_run_json
 from myelin.runtime.lock import holding
 from myelin.runtime.tables import write_table
 from myelin.statistics.groups import (
+    FOLDERS,
     G_RATIO_BINS,
     GroupTables,
     Measured,
@@ -94,7 +98,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "from axons (default: the folder that was segmented, raw/test, if it exists)",
     )
     add_out_option(parser, MORPHOMETRY)
-    add_pixel_size_option(parser, "what each image records in OME-XML or ImageJ tags")
+    add_pixel_size_option(
+        parser, "what each image records, or a column pixel_size_um in the table of --groups"
+    )
     add_no_pictures_option(
         parser, "tables and label images only, much faster (default: overlays and plots too)"
     )
@@ -160,7 +166,9 @@ def measure_folder(args: argparse.Namespace) -> None:
     animals = find_groups(args.groups, masks.masks) if args.groups else {}
     exclusions = Exclusions(args.exclude, limits_of(args), masks.masks)
     numbers = Numbers(out, args.renumber)
-    check_cases(cases, args.pixel_size, reader, hand_made=masks.of_user)
+    table = None if args.groups == FOLDERS else args.groups
+    sizes = given_sizes(args.pixel_size, masks.masks, table)
+    check_cases(cases, sizes, reader, hand_made=masks.of_user)
     name_unseen(cases, args.whole_frame)
     check_decisions(cases, exclusions.decisions, numbers, reader, args.whole_frame)
     pixels = pixels_of(cases, reader)

@@ -16,6 +16,7 @@ from myelin.folders.image_tree import source_of, takes_of
 from myelin.folders.mask_record import read_run
 from myelin.folders.mask_set import find_masks, find_nerves, images_of
 from myelin.folders.naming import MORPHOMETRY, is_id
+from myelin.folders.pixel_sizes import given_sizes
 from myelin.folders.reader import Reader
 from myelin.images.image import read_labels, read_mask, read_record, write_image
 from myelin.measure.exclude import mask_hash
@@ -81,7 +82,9 @@ def from_morphometry(ids: Collection[str]) -> Iterator[Source]:
         yield Source(name, drawing, table, size, nerves.get(name) and read_nerve(nerves[name]))
 
 
-def from_masks(folder: Path, ids: Collection[str], pixel_size_um: float | None) -> Iterator[Source]:
+def from_masks(
+    folder: Path, ids: Collection[str], pixel_size: float | Path | None
+) -> Iterator[Source]:
     """Measure a folder of masks, and yield its images; all if `ids` is empty.
 
     Images without a pixel size have no measurements.
@@ -96,7 +99,7 @@ def from_masks(folder: Path, ids: Collection[str], pixel_size_um: float | None) 
     reader.takes = takes_of(read_run(folder), images.values())
     nerves = find_nerves(masks, folder, source)
     cases = make_cases([masks], images, nerves)
-    check_cases(cases, pixel_size_um, reader, in_pixels=True)
+    check_cases(cases, given_sizes(pixel_size, masks), reader, in_pixels=True)
     for case in cases:
         fibers = fibers_of(case, reader, frame_of(case, reader))
         rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)

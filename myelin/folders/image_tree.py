@@ -20,7 +20,8 @@ from myelin.folders.naming import (
     join_id,
     list_folder,
 )
-from myelin.images.image import ImageRecord, read_image, read_record
+from myelin.folders.pixel_sizes import usable_size
+from myelin.images.image import read_image, read_record
 from myelin.images.plane_selection import parse_take, take_text
 from myelin.runtime.cli import UserError, one_line, progress, shortened_list
 
@@ -55,21 +56,12 @@ def open_images(
         except UserError as mistake:
             failed.extend(mistake.args)
         else:
-            size = pixel_size_of(record)
+            size = usable_size(record, "segmented")
             images.append(SourceImage(name, path, record.shape, size, hashed, take))
     if failed and (strict or not images):
         raise UserError(*failed)
     origin = {"source": str(base), "given": list(map(str, given)), "take": take_text(take)}
     return ImageSource(images, origin, failed)
-
-
-def pixel_size_of(record: ImageRecord) -> float | None:
-    """Return the pixel size in an image's metadata in µm, None if it has no usable one."""
-    try:
-        return record.pixel_size()[0]
-    except UserError as mistake:
-        print(f"note: {mistake}; segmented without a pixel size")
-        return None
 
 
 # ---------------------------------------------------------------- finding

@@ -17,7 +17,7 @@ ROIS = Path("rois")
 IMAGE_SUFFIXES = SUFFIXES | LIBRARIES.keys() | {".svs"}  # images that are read; masks: SUFFIXES
 # Formats of microscopes, scanners and cameras that are not read; other files are skipped silently.
 UNREAD_SUFFIXES = set(
-    """.zvi .lsm .oib .oif .oir .vsi .ims .ndpi .scn .mrxs .dm3 .dm4 .mrc .dcm .gif .webp .heic
+    """.zvi .lsm .oib .oif .oir .vsi .ims .ndpi .scn .mrxs .dcm .gif .webp .heic
     .psd .jp2 .jfif""".split()
 )
 SYSTEM_FILES = {"desktop.ini", "thumbs.db"}  # compared in lower case; dot files are skipped too

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from myelin.folders.naming import RAW_TRAIN
-from myelin.images.pixel_size import check_pixel_size
+from myelin.folders.pixel_sizes import pixel_size_or_table
 from myelin.runtime.cli import UserError
 
 
@@ -12,9 +12,10 @@ def add_pixel_size_option(parser: ArgumentParser, default: str) -> None:
     """Add `--pixel-size`; `default` is the help text about a run without it."""
     parser.add_argument(
         "--pixel-size",
-        type=check_pixel_size,
-        metavar="UM",
-        help=f"µm per pixel of every image (default: {default})",
+        type=pixel_size_or_table,
+        metavar="UM|CSV",
+        help="µm per pixel of every image, or a table with the columns image, pixel_size_um, such "
+        f"as pixel_sizes.csv (default: {default})",
     )
 
 

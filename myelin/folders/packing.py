@@ -16,6 +16,7 @@ from myelin.folders.naming import (
     training_pairs,
 )
 from myelin.folders.packed import PROBABILITIES, UNFINISHED, load_ids, load_texts, packed_take
+from myelin.folders.pixel_sizes import usable_size
 from myelin.folders.stack import Stack
 from myelin.images.image import ImageRecord, read_image, read_mask, read_record
 from myelin.images.mask_checks import check_way_round
@@ -212,18 +213,10 @@ def pack_facts(name: str, frames: list[list[ImageRecord]], files: contextlib.Exi
     if images[0].take:
         arrays["take"] = np.array([take_text(images[0].take)], np.str_)
     if name == "test":
-        arrays["pixel_size"] = np.array(list(map(pixel_size_um, images)))
+        sizes = [usable_size(image, "packed") for image in images]
+        arrays["pixel_size"] = np.array(sizes, float)  # None becomes NaN
     for kind, array in arrays.items():
         np.save(new_array(f"imgs_{kind}_{name}", files), array)
-
-
-def pixel_size_um(record: ImageRecord) -> float:
-    """Return an image's pixel size, NaN if it is unknown; name an image whose size is not used."""
-    try:
-        return record.pixel_size()[0] or math.nan
-    except UserError as mistake:
-        print(f"note: {mistake}; packed without a pixel size")
-        return math.nan
 
 
 def pack_frames(

@@ -1,11 +1,13 @@
 """Microscopes' own formats, through libraries that are installed only where they are needed.
 
-All four are BSD or MIT licensed. `.svs` of Aperio is TIFF, see `tiff_planes`.
+All are BSD, MIT or Apache licensed. `.svs` of Aperio is TIFF, see `tiff_planes`.
 """
 
 import contextlib
 import importlib
+import io
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,15 +16,20 @@ from types import ModuleType
 
 import numpy as np
 
-from myelin.images.pixel_size import MICRONS, is_possible
 from myelin.images.plane_selection import chosen_plane, pop_chosen
+from myelin.images.stated_size import Stated, in_um
 from myelin.runtime.cli import UserError
 
 SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
-# Library that reads each of the microscopes' own formats: Zeiss, Leica, Nikon, and OME-Zarr, a
-# folder.
+# Library that reads each of the microscopes' own formats: Zeiss, Leica, Nikon, OME-Zarr, a folder,
+# and Gatan's and the MRC format of transmission electron microscopes.
 LIBRARIES = {".czi": "czifile", ".lif": "liffile", ".nd2": "nd2", ".zarr": "zarr"}
-TITLES = {".czi": "CZI", ".lif": "LIF", ".nd2": "ND2", ".zarr": "OME-Zarr"}
+LIBRARIES |= {".dm3": "nionswift-io", ".dm4": "nionswift-io", ".mrc": "mrcfile"}
+# Modules whose name is not that of their library.
+MODULES = {"nionswift-io": "nionswift_plugin.DM_IO.dm3_image_utils"}
+ONE_DM = threading.Lock()
+IMOD_MARK = 1146047817  # in the header of MRC files of IMOD and SerialEM
+TITLES = {suffix: suffix[1:].upper() for suffix in LIBRARIES} | {".zarr": "OME-Zarr"}
 for library in LIBRARIES.values():  # damage is an error line of ours
     logging.getLogger(library).setLevel(logging.CRITICAL)
 
@@ -38,22 +45,22 @@ class Planes:
 
     sizes: dict  # by letter, all axes in order; Y and X among them, and S for colours
     dtype: np.dtype
-    pixel_sizes_um: tuple[float, float] | None  # along x and y
+    pixel_size: Callable[[], Stated]  # raises an exception if it is unknown
     read: Callable[[dict], np.ndarray]  # of one plane, by {letter: index} of the other axes
 
 
 def foreign_header(path: Path, take: dict) -> dict:
     """Return the contents of a file's header, as `decoding.read_header`."""
     with open_planes(path, take) as (planes, _):
-        sizes = planes.pixel_sizes_um
-        known = bool(sizes) and all(map(is_possible, sizes))
+        sizes = None
+        with contextlib.suppress(Exception):  # missing metadata raise anything
+            sizes = in_um(planes.pixel_size())
         return {
             "shape": (planes.sizes["Y"], planes.sizes["X"]),
             "channels": planes.sizes.get("S", 1),
             "bits": 8 * np.dtype(planes.dtype).itemsize,
-            # Sizes in m are converted with an error in the last digits.
-            "pixel_sizes_um": tuple(float(f"{size:.9g}") for size in sizes) if known else None,
-            "pixel_size_source": TITLES[path.suffix.lower()] if known else "unknown",
+            "pixel_sizes_um": sizes,
+            "pixel_size_source": TITLES[path.suffix.lower()] if sizes else "unknown",
         }
 
 
@@ -69,6 +76,7 @@ def decode_foreign(path: Path, take: dict) -> np.ndarray:
 def open_planes(path: Path, take: dict) -> Iterator[tuple[Planes, dict]]:
     """Yield the `Planes` of the chosen image, and the place of the chosen plane in it."""
     openers = {".czi": open_czi, ".lif": open_lif, ".nd2": open_nd2, ".zarr": open_zarr}
+    openers |= {".dm3": open_dm, ".dm4": open_dm, ".mrc": open_mrc}
     library, left = library_for(path), dict(take)
 
     def choose(name: str, count: int) -> int:
@@ -84,7 +92,7 @@ def library_for(path: Path) -> ModuleType:
     """Return the library that reads a file's format, imported."""
     name = LIBRARIES[path.suffix.lower()]
     try:
-        library = importlib.import_module(name)
+        library = importlib.import_module(MODULES.get(name, name))
     except ImportError:
         raise UserError(
             f"{path}: needs {name}, which is not installed, run pip install {name}, or save the "
@@ -117,7 +125,7 @@ def open_czi(
     def read(place: dict) -> np.ndarray:
         return image(**{letter: starts[letter] + k for letter, k in place.items()}).asarray()
 
-    return Planes(dict(image.sizes), image.dtype, image.mpp, read)
+    return Planes(dict(image.sizes), image.dtype, lambda: (*image.mpp, "µm"), read)
 
 
 def open_lif(
@@ -126,10 +134,11 @@ def open_lif(
     """Open one image of a LIF file."""
     images = files.enter_context(liffile.LifFile(path)).images
     image = images[choose("series", len(images))]
-    steps = [np.diff(image.coords[axis][:2]) for axis in "XY" if axis in image.coords]
-    sizes = tuple(1e6 * float(step[0]) for step in steps)
-    known = sizes if len(sizes) == 2 else None
-    return Planes(dict(image.sizes), image.dtype, known, lambda place: image.frame(**place))
+
+    def pixel_size() -> Stated:
+        return (*(np.diff(image.coords[axis][:2])[0] for axis in "XY"), "m")
+
+    return Planes(dict(image.sizes), image.dtype, pixel_size, lambda place: image.frame(**place))
 
 
 def open_nd2(nd2: ModuleType, path: Path, files: contextlib.ExitStack, _: Choose) -> Planes:
@@ -147,11 +156,11 @@ def open_nd2(nd2: ModuleType, path: Path, files: contextlib.ExitStack, _: Choose
             raise ValueError("no pixels, or cut short")
         return pixels[place["C"]] if "C" in place else pixels
 
-    known = None
-    with contextlib.suppress(Exception):  # nd2 raises anything if metadata are missing
+    def pixel_size() -> Stated:
         volume = file.metadata.channels[0].volume
-        known = volume.axesCalibration[:2] if all(volume.axesCalibrated[:2]) else None
-    return Planes(sizes, file.dtype, known, read)
+        return (*volume.axesCalibration[:2], "µm" if all(volume.axesCalibrated[:2]) else "")
+
+    return Planes(sizes, file.dtype, pixel_size, read)
 
 
 def open_zarr(zarr: ModuleType, path: Path, _: contextlib.ExitStack, choose: Choose) -> Planes:
@@ -165,23 +174,56 @@ def open_zarr(zarr: ModuleType, path: Path, _: contextlib.ExitStack, choose: Cho
     packing = str([facts.get(name) for name in ("codecs", "filters", "compressor")])
     if "pickle" in packing:  # the only codec of numcodecs that runs code of the file
         raise ValueError(f"packed as {packing}")
-    letters = [axis["name"].upper() for axis in image["axes"]]
-
-    def read(place: dict) -> np.ndarray:
-        return array[tuple(place.get(letter, slice(None)) for letter in letters)]
-
-    sizes = dict(zip(letters, array.shape, strict=True))
-    return Planes(sizes, array.dtype, zarr_pixel_sizes(image, level), read)
+    letters = "".join(axis["name"].upper() for axis in image["axes"])
+    return planes_of(array, letters, lambda: zarr_pixel_size(image, level))
 
 
-def zarr_pixel_sizes(image: dict, level: dict) -> tuple[float, float] | None:
-    """Return (x, y) in µm of a level of an OME-Zarr image, None if unknown."""
+def zarr_pixel_size(image: dict, level: dict) -> Stated:
+    """Return the pixel size of a level of an OME-Zarr image; a KeyError if it is unknown."""
     factors: dict = {}
     for source in (level, image):
         for step in source.get("coordinateTransformations", ()):
             for axis, factor in zip(image["axes"], step.get("scale", ()), strict=False):
                 factors[axis["name"]] = factors.get(axis["name"], 1) * factor
-    units = {axis["name"]: MICRONS.get(axis.get("unit")) for axis in image["axes"]}
-    if not all(factors.get(axis) and units.get(axis) for axis in "xy"):
-        return None
-    return factors["x"] * units["x"], factors["y"] * units["y"]
+    (unit,) = {axis["unit"] for axis in image["axes"] if axis["name"] in "xy"}
+    return factors["x"], factors["y"], unit
+
+
+def open_dm(dm: ModuleType, path: Path, *_: object) -> Planes:
+    """Open the image of a DM3 or DM4 file of Gatan's DigitalMicrograph, or its stack."""
+    # The library keeps the version of a file in a global, and prints what it read of a damaged one.
+    with open(path, "rb") as file, ONE_DM, contextlib.redirect_stdout(io.StringIO()):
+        image = dm.load_image(file)
+    pixels, colours = image.data, image.data.dtype == np.uint8
+    if pixels.dtype == np.int8:  # nionswift-io returns unsigned 8-bit values as signed
+        pixels = pixels.view(np.uint8)
+    letters = "YXS" if colours else "ZYX"[-pixels.ndim :]
+    along = dict(zip(letters, image.dimensional_calibrations, strict=False))
+    x, y = along["X"], along["Y"]
+    return planes_of(pixels, letters, lambda: (x.scale, y.scale, x.units))
+
+
+def open_mrc(mrcfile: ModuleType, path: Path, files: contextlib.ExitStack, _: Choose) -> Planes:
+    """Open the image or the stack of an MRC file."""
+    mrc = files.enter_context(mrcfile.open(path, permissive=True))
+    if mrc.data is None:
+        raise ValueError("not an MRC file, or cut short")
+    pixels = mrc.data
+    # IMOD and SerialEM wrote unsigned bytes where the standard has signed ones, with a mark.
+    mark, flags = np.frombuffer(mrc.header.extra2.tobytes(), "<i4", 2, offset=40)
+    if pixels.dtype == np.int8 and mark == IMOD_MARK and not flags & 1:
+        pixels = pixels.view(np.uint8)
+    x, y = float(mrc.voxel_size.x), float(mrc.voxel_size.y)
+    # Programs write 1 Å if nobody calibrated; myelin is not imaged at that size.
+    unit = "" if x == y == 1 else "Å"
+    return planes_of(pixels, "ZYX"[-pixels.ndim :], lambda: (x, y, unit))
+
+
+def planes_of(pixels: np.ndarray, letters: str, pixel_size: Callable[[], Stated]) -> Planes:
+    """Return the `Planes` of an array whose axes have these letters."""
+    sizes = dict(zip(letters, pixels.shape, strict=True))
+
+    def read(place: dict) -> np.ndarray:
+        return pixels[tuple(place.get(letter, slice(None)) for letter in letters)]
+
+    return Planes(sizes, pixels.dtype, pixel_size, read)

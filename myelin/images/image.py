@@ -19,6 +19,7 @@ from myelin.images.decoding import decode, read_header
 from myelin.images.formats import decode_foreign, foreign_header, is_foreign
 from myelin.images.mask_checks import label_mask
 from myelin.images.pixel_size import square_size
+from myelin.images.stated_size import sizes_beside
 from myelin.images.tiff import is_tiff
 from myelin.images.tiff_writer import RECORD_TAG, write_tiff
 from myelin.runtime.cli import UserError
@@ -46,7 +47,8 @@ class ImageRecord:
     pixel_sizes_um : (float, float) or None
         µm per pixel along x and y; None where unknown.
     pixel_size_source : str
-        "OME-XML", "ImageJ tags", "Aperio", a microscope's format, or "unknown".
+        "OME-XML", "ImageJ tags", the tags of a maker, a microscope's format, the name of a text
+        file beside the image, or "unknown".
     take : dict of str to int
         Which image of a file that holds several, from `plane_selection.parse_take`.
     """
@@ -110,6 +112,8 @@ def read_record(path: str | Path, take: dict | None = None) -> ImageRecord:
         rows, cols = facts["shape"]
         if min(rows, cols) < 1:
             raise ValueError(f"{rows} x {cols} pixels")
+    if facts.get("pixel_sizes_um") is None:
+        facts["pixel_sizes_um"], facts["pixel_size_source"] = sizes_beside(path, cols)
     if rows * cols > MAX_PIXELS or rows * cols * channels > MAX_CHANNELS * MAX_PIXELS:
         raise UserError(
             f"{path}: claims {rows} x {cols} pixels of {channels} values, the limit is "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from myelin.images.pixel_size import stated_sizes
+from myelin.images.stated_size import stated_sizes
 from myelin.images.tiff_planes import pick_page
 
 if TYPE_CHECKING:

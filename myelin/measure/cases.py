@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from myelin.folders.mask_set import Masks
+from myelin.folders.pixel_sizes import GivenSizes, warn_of_other_records
 from myelin.folders.reader import Reader
 from myelin.images.mask_checks import check_way_round
-from myelin.images.pixel_size import PIXEL_SIZE_TOLERANCE
+from myelin.images.pixel_size import sizes_differ
 from myelin.measure.exclude import Decision, find_rows, mask_hash, raise_first
 from myelin.measure.fibers import Fibers, measure_fibers
 from myelin.measure.frame import Frame, find_frame
@@ -74,7 +75,7 @@ def make_cases(
 
 def check_cases(
     cases: list[Case],
-    pixel_size_um: float | None,
+    given: GivenSizes,
     reader: Reader,
     in_pixels: bool = False,
     hand_made: Collection[Path] = (),
@@ -84,8 +85,8 @@ def check_cases(
     Parameters
     ----------
     cases : list of Case
-    pixel_size_um : float or None
-        Pixel size of every image; None to use what each image records.
+    given : dict of str to (float, str)
+        Pixel sizes from `given_sizes`; other images are measured with what they record.
     reader : Reader
     in_pixels : bool
         Whether images without a pixel size are allowed.
@@ -98,11 +99,11 @@ def check_cases(
         All mistakes at once: files that cannot be read, sizes that differ, inverted masks, pixel
         sizes that are unknown or contradict each other.
     """
-    errors, unknown = [], []
+    errors, unknown, recorded = [], [], []
     for case in progress(cases, "checking"):
         errors += mistakes_in_files(case, reader, hand_made)
         try:
-            set_pixel_size(case, pixel_size_um, reader)
+            recorded += set_pixel_size(case, given.get(case.name), reader)
         except UserError as mistake:
             errors.extend(mistake.args)
         else:
@@ -110,11 +111,12 @@ def check_cases(
     if unknown and not in_pixels:  # one line, as usually no image has one
         others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         errors.append(
-            f"{unknown[0]}{others}: pixel size unknown (no OME-XML or ImageJ scale; dpi tags do "
-            "not count), give it in µm per pixel with --pixel-size"
+            f"{unknown[0]}{others}: pixel size unknown (none or an impossible one in the "
+            "metadata; dpi tags do not count), give it in µm per pixel with --pixel-size"
         )
     if errors:
         raise UserError(*errors)
+    warn_of_other_records(recorded)
 
 
 def mistakes_in_files(case: Case, reader: Reader, hand_made: Collection[Path]) -> list[str]:
@@ -156,33 +158,46 @@ def mistakes_in_files(case: Case, reader: Reader, hand_made: Collection[Path]) -
     return errors
 
 
-def set_pixel_size(case: Case, given_um: float | None, reader: Reader) -> None:
+def set_pixel_size(
+    case: Case, given: tuple[float, str] | None, reader: Reader
+) -> list[tuple[Path, float, float]]:
     """Set a case's pixel size: the given one, or what its image or else its masks record.
+
+    Returns
+    -------
+    list of (path, float, float)
+        The first file that records another size than the given one, and both sizes.
 
     Raises
     ------
     UserError
         Two files contradict each other, or pixels are not square.
     """
-    if given_um is not None:
-        case.pixel_size_um = given_um
-        case.pixel_size_source = "option --pixel-size"  # in a spreadsheet, "-" begins a formula
-        return
     paths = [case.image, *(myelin for myelin, _ in case.masks)]
     # A file that cannot be read has no record; it has been reported.
     records = [reader.records[path] for path in paths if path in reader.records]
-    known = [(record, record.pixel_size()[0]) for record in records if record.pixel_sizes_um]
+    records = [record for record in records if record.pixel_sizes_um]
+    if given:
+        case.pixel_size_um, case.pixel_size_source = given
+        for record in records:
+            for recorded in record.pixel_sizes_um:
+                if sizes_differ(recorded, given[0]):
+                    case.pixel_size_source += f", but {record.path.name} records {recorded:g}"
+                    return [(record.path, given[0], recorded)]
+        return []
+    known = [(record, record.pixel_size()[0]) for record in records]
     if not known:
-        return
+        return []
     first, size = known[0]
     for other, other_size in known[1:]:
-        if abs(size - other_size) > PIXEL_SIZE_TOLERANCE * size:
+        if sizes_differ(size, other_size):
             raise UserError(
                 f"{first.path}: {size:g} µm per pixel, but {other.path} has {other_size:g}, give "
                 "the right one with --pixel-size"
             )
     case.pixel_size_um = size
     case.pixel_size_source = f"{first.pixel_size_source} of {first.path.name}"
+    return []
 
 
 # ---------------------------------------------------------------- measure

@@ -17,6 +17,7 @@ from myelin.folders.packed import (
     load_test,
 )
 from myelin.folders.packing import repack_if_changed
+from myelin.folders.pixel_sizes import warn_of_other_records
 from myelin.folders.stack import Stack
 from myelin.network.model_file import read_model_file
 from myelin.network.preprocessing import dataset_statistics
@@ -69,6 +70,8 @@ def segment_source(source: ImageSource, options: Options) -> list[str]:
         array = earlier_probabilities(source.packed_shape) if options.resume else None
         finished = finished_images(run, source, earlier, array)
         jobs = plan_jobs(run, source, finished)
+        sizes = [(one.name, options.pixel_size_um, one.pixel_size_um) for one in source.images]
+        warn_of_other_records(filter(all, sizes))
         summary = begin_summary(run, source, earlier, facts)
         run = dataclasses.replace(
             run,

@@ -108,3 +108,24 @@ def write_zarr(path, pixels, um, version, **packing):
     axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "tzcyx"]
     image = {"multiscales": [{"axes": axes, "datasets": datasets}]}
     group.attrs.update(image if version == 2 else {"ome": {"version": "0.5", **image}})
+
+
+def write_dm(path, pixels, um):
+    """Write a DM3 or DM4 file, (rows, cols) or (planes, rows, cols), with its reader's library."""
+    from nion.data import Calibration, DataAndMetadata
+    from nionswift_plugin.DM_IO import dm3_image_utils
+
+    along = [Calibration.Calibration(0, 1000 * um, "nm")] * pixels.ndim
+    axes = DataAndMetadata.DataDescriptor(pixels.ndim == 3, 0, 2)
+    image = DataAndMetadata.new_data_and_metadata(
+        pixels, dimensional_calibrations=along, data_descriptor=axes
+    )
+    with open(path, "wb") as file:
+        dm3_image_utils.save_image(image, file, int(path.suffix[-1]))
+
+
+def write_mrc(path, pixels, um):
+    """Write an MRC file, (rows, cols) or (planes, rows, cols), with its reader's library."""
+    import mrcfile
+
+    mrcfile.write(path, pixels, voxel_size=um * 1e4)

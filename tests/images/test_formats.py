@@ -1,4 +1,4 @@
-"""CZI, LIF, ND2 and OME-Zarr: the plane that was chosen, its pixel size, and every mistake named.
+"""Microscopes' own formats: the plane that was chosen, its pixel size, and every mistake named.
 
 The libraries are optional: without one, its format's tests are skipped.
 """
@@ -9,13 +9,14 @@ import types
 
 import numpy as np
 import pytest
-from format_samples import stack, write_lif, write_nd2, write_zarr
+from format_samples import stack, write_dm, write_lif, write_mrc, write_nd2, write_zarr
 from image_samples import refused
 
 import data
 from myelin.folders import packed
 from myelin.images import formats
 from myelin.images import image as images
+from myelin.images.pixel_size import unit_um
 from myelin.images.plane_selection import parse_take
 from myelin.runtime.cli import UserError
 
@@ -108,6 +109,61 @@ def test_one_image_of_several_in_a_lif(tmp_path):
     assert np.array_equal(read, stack(1, 2)[0, 1] + 100)
 
 
+ELECTRON = {".dm3": write_dm, ".dm4": write_dm, ".mrc": write_mrc}
+
+
+@pytest.fixture(params=ELECTRON)
+def electron(request, tmp_path):
+    """Return the path of a file to write, and the function that writes it."""
+    suffix = request.param
+    pytest.importorskip(formats.MODULES.get(formats.LIBRARIES[suffix], "mrcfile"))
+    return tmp_path / f"x{suffix}", ELECTRON[suffix]
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.uint16, np.float32])
+def test_images_of_transmission_electron_microscopes(electron, kind):
+    (path, write), pixels = electron, stack()[:, 0].astype(kind)
+    write(path, pixels[0], 0.002)
+    record = images.read_record(path)
+    assert record.shape == (20, 30) and record.bits == 8 * pixels.itemsize
+    assert record.pixel_size() == (0.002, path.suffix[1:].upper())
+    assert np.array_equal(images.read_stored(record), pixels[0])
+    path.unlink()
+    write(path, pixels, 0.002)
+    assert np.array_equal(images.read_stored(images.read_record(path, {"plane": 3})), pixels[2])
+    with pytest.raises(UserError, match="3 planes in one file"):
+        images.read_record(path)
+    for length in (1100, 5, 0):
+        path.write_bytes(path.read_bytes()[:length])
+        with pytest.raises(UserError, match=r"x\.\w+: cannot be read as an image"):
+            images.read_record(path)
+
+
+def test_bytes_of_electron_microscopes_are_unsigned(electron):
+    (path, write), pixels = electron, stack(1, 1)[0, 0] + np.uint8(55)  # up to 254
+    write(path, pixels.view(np.int8), 0.002)
+    if path.suffix == ".mrc":  # signed in the standard, unless IMOD's mark is in the header
+        assert images.read_stored(path).dtype == np.int8
+        with open(path, "r+b") as file:
+            file.seek(152)
+            file.write(np.array([formats.IMOD_MARK, 0], "<i4").tobytes())
+    assert np.array_equal(images.read_stored(path), pixels)
+
+
+def test_one_angstrom_is_what_programs_write_into_mrc_files(tmp_path):
+    pytest.importorskip("mrcfile")
+    write_mrc(tmp_path / "x.mrc", stack(1, 1)[0, 0].astype(np.int16), 1e-4)
+    assert images.read_record(tmp_path / "x.mrc").pixel_size() == (None, "unknown")
+
+
+@pytest.mark.parametrize("unit, um", [("nanometer", 1e-3), ("millimeter", 1e3)])
+def test_units_of_ome_zarr(unit, um):
+    axes = [{"name": axis, "unit": unit} for axis in "yx"]
+    level = {"coordinateTransformations": [{"type": "scale", "scale": [0.2, 0.2]}]}
+    assert formats.zarr_pixel_size({"axes": axes}, level) == (0.2, 0.2, unit)
+    assert unit_um(unit) == um
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -129,7 +185,7 @@ def test_a_missing_library_is_named(folder, monkeypatch, capfd, suffix):
     path = folder / f"raw/test/x{suffix}"
     path.mkdir() if suffix == ".zarr" else path.touch()
     library = formats.LIBRARIES[suffix]
-    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setitem(sys.modules, formats.MODULES.get(library, library), None)
     (line,) = refused(capfd)
     assert f"x{suffix}: needs {library}, which is not installed" in line
     assert f"run pip install {library}, or save" in line

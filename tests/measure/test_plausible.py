@@ -18,18 +18,39 @@ def doubts_of(mask, size, axon=None):
     return doubts(summarize(fibers, "a", "--pixel-size"), fibers)
 
 
-@pytest.mark.parametrize("size, wide", [(12, "478"), (0.002, "0.0796")])
-def test_the_pixel_size_is_doubted(tmp_path, monkeypatch, capsys, size, wide):
+@pytest.mark.parametrize(
+    "size, wide, cause",
+    [
+        (0.8, "31.8", "If the decimal point or the magnification is wrong, it is 0.08"),
+        (0.008, "0.318", "If the decimal point or the magnification is wrong, it is 0.08"),
+        (90, "3,583", "If nm were taken for µm, it is 0.09, and axons are 3.6 µm wide"),
+        (
+            0.0002,
+            "0.00796",
+            "or µm for nm, it is 0.2, and axons are 8 µm wide",
+        ),
+        (1, "39.8", "Programs write 1 if nobody measured it"),
+    ],
+)
+def test_the_pixel_size_is_doubted(tmp_path, monkeypatch, capsys, size, wide, cause):
     monkeypatch.chdir(tmp_path)
     save(Path("preds/a_mask.tif"), rings((120, 200), [(50, 60), (140, 60)], 20, 32))
     morphometry.main(["--pixel-size", str(size), "--no-pictures"])
     said = capsys.readouterr().out
-    assert f"warning: a: axons are {wide}" in said and f"is {size:g} µm per pixel right" in said
+    assert f"warning: a: axons are {wide} µm wide" in said and cause in said
+    assert f"is {size:g} µm per pixel right (option --pixel-size)" in said
     run = json.loads(Path("morphometry/run.json").read_text(encoding="utf-8"))
     assert run["warnings"]["a"][0].startswith("axons are")
     morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
     assert "warning" not in capsys.readouterr().out
     assert json.loads(Path("morphometry/run.json").read_text(encoding="utf-8"))["warnings"] == {}
+
+
+def test_exactly_one_is_doubted_where_axons_are_of_usual_size():
+    mask = rings((120, 200), [(50, 60), (140, 60)], 5, 8)
+    assert not doubts_of(mask, 0.99)
+    (doubt,) = doubts_of(mask, 1)
+    assert doubt.startswith("the pixel size is exactly 1 µm: is 1 µm per pixel right")
 
 
 def test_at_most_five_images_are_warned_about(tmp_path, monkeypatch, capsys):
@@ -44,10 +65,22 @@ def test_at_most_five_images_are_warned_about(tmp_path, monkeypatch, capsys):
     assert set(run["warnings"]) == set("abcdefg")
 
 
-def test_more_fibers_than_fit():
-    mask = rings((120, 200), [(50, 60), (140, 60)], 20, 32)
-    assert not doubts_of(mask, 0.0035)
-    assert any("do not fit" in text for text in doubts_of(mask, 0.002))
+def test_more_fibers_than_any_tissue_has():
+    """Two rings on 44 x 88 px are 1.6 million per mm² where a pixel is 18 nm wide."""
+    mask = rings((44, 88), [(22, 22), (66, 22)], 18, 20)
+    assert not doubts_of(mask, 0.019)
+    (doubt,) = doubts_of(mask, 0.018)
+    assert doubt.startswith("1,594,225 fibers per mm² are more than any tissue has: is 0.018 µm")
+
+
+def test_fewer_fibers_than_fit_side_by_side():
+    """Four rings, 64 px wide and side by side, on 72 x 280 px fill 60 % of it."""
+    mask = rings((72, 280), [(36 + 69 * k, 36) for k in range(4)], 15, 32)
+    assert not doubts_of(mask, 0.4)
+    (doubt,) = doubts_of(mask, 0.48)
+    assert doubt.startswith("fibers fill 64 % of the area, but are only 861 per mm²: is 0.48 µm")
+    assert "it is 0.048, and axons are 1.4 µm wide" in doubt
+    assert not doubts_of(np.ones((9, 9), bool), 0.48), "no fiber tells nothing about the pixel size"
 
 
 @pytest.mark.parametrize("inner, outer, text", [(38, 39.5, "above 0.95"), (5, 30, "below 0.2")])
