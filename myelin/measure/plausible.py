@@ -5,14 +5,13 @@ import numpy as np
 from myelin.measure.fibers import Fibers
 from myelin.runtime.cli import count_of
 
-# The thinnest myelinated axons on average are those of the corpus callosum, about 0.5 µm.
 USUAL_MEAN_AXON_UM = (0.35, 15.0)
 USUAL_G_RATIO = (0.2, 0.95)
 # Warn if more fibers than both this number and this fraction of those measured are unusual.
 MAX_UNUSUAL = 5
 MAX_UNUSUAL_FRACTION = 0.05
-# The densest white matter has about 1.1 million myelinated fibers per mm².
-MAX_DENSITY_PER_MM2 = 1.5e6
+# Mouse corpus callosum has 1 to 1.7 million myelinated fibers per mm² of axons of 0.36 µm or more.
+MAX_DENSITY_PER_MM2 = 2e6
 # Fibers that fill more of the area than this are side by side; fewer of them per mm² would be more
 # than 19 µm wide on average.
 PACKED_FRACTION = 0.3
@@ -57,7 +56,7 @@ def doubt_of_pixel_size(row: dict) -> list[str]:
     found = found or ["the pixel size is exactly 1 µm"]
     source = row["pixel_size_source"]
     return [
-        f"{' and '.join(found)}: is {size:g} µm per pixel right ({source})?{cause_of(size, mean)}"
+        f"{', and '.join(found)}: is {size:g} µm per pixel right ({source})?{cause_of(size, mean)}"
     ]
 
 

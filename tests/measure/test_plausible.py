@@ -21,8 +21,8 @@ def doubts_of(mask, size, axon=None):
 @pytest.mark.parametrize(
     "size, wide, cause",
     [
-        (0.8, "31.8", "If the decimal point or the magnification is wrong, it is 0.08"),
-        (0.008, "0.318", "If the decimal point or the magnification is wrong, it is 0.08"),
+        (0.8, "31.9", "If the decimal point or the magnification is wrong, it is 0.08"),
+        (0.008, "0.319", "If the decimal point or the magnification is wrong, it is 0.08"),
         (90, "3,583", "If nm were taken for µm, it is 0.09, and axons are 3.6 µm wide"),
         (
             0.0002,
@@ -66,11 +66,11 @@ def test_at_most_five_images_are_warned_about(tmp_path, monkeypatch, capsys):
 
 
 def test_more_fibers_than_any_tissue_has():
-    """Two rings on 44 x 88 px are 1.6 million per mm² where a pixel is 18 nm wide."""
+    """Two rings on 44 x 88 px are 2.3 million per mm² where a pixel is 15 nm wide."""
     mask = rings((44, 88), [(22, 22), (66, 22)], 18, 20)
-    assert not doubts_of(mask, 0.019)
-    (doubt,) = doubts_of(mask, 0.018)
-    assert doubt.startswith("1,594,225 fibers per mm² are more than any tissue has: is 0.018 µm")
+    assert not doubts_of(mask, 0.0165)
+    (doubt,) = doubts_of(mask, 0.015)
+    assert doubt.startswith("2,295,684 fibers per mm² are more than any tissue has: is 0.015 µm")
 
 
 def test_fewer_fibers_than_fit_side_by_side():
