@@ -5,8 +5,8 @@
 reads `preds/<id>_mask.tif` (and an axon mask `<id>_axon.*` beside it, if there is one) and
 writes `morphometry/`: `<id>_fibers.csv`, one row per fiber, `summary.csv`, one row per image,
 `<id>_labels.tif` and `<id>_axons.tif` with the number of each fiber, `<id>_overlay.png` coloured by
-g-ratio, and plots. The pixel size may be left out if the images record it. A table gives each image
-its own: `--pixel-size pixel_sizes.csv`, with the columns image, pixel_size_um.
+g-ratio, and plots. The pixel size may be left out if the images record it; a table of image and
+pixel_size_um gives each image its own.
 If `<id>_pred.png` of the same run lies beside the mask, each fiber gets a confidence, 0 to 1.
 If the outline of a nerve, `<id>_nerve.*`, lies beside the mask or the image, only its fibers are
 measured, and `fascicles.csv` has a row for each of its fascicles.

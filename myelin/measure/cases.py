@@ -163,15 +163,8 @@ def set_pixel_size(
 ) -> list[tuple[Path, float, float]]:
     """Set a case's pixel size: the given one, or what its image or else its masks record.
 
-    Returns
-    -------
-    list of (path, float, float)
-        The first file that records another size than the given one, and both sizes.
-
-    Raises
-    ------
-    UserError
-        Two files contradict each other, or pixels are not square.
+    Returns the first file that records another size than the given one, and both. Raises UserError
+    if nothing is given, and two files contradict each other or pixels are not square.
     """
     paths = [case.image, *(myelin for myelin, _ in case.masks)]
     # A file that cannot be read has no record; it has been reported.

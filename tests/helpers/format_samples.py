@@ -94,18 +94,20 @@ def write_nd2(path, pixels, um):
 
 
 def write_zarr(path, pixels, um, version, **packing):
-    """Write an OME-Zarr folder of two levels: 0.4 for Zarr's version 2, 0.5 for 3."""
+    """Write an OME-Zarr folder of two levels: 0.4 for Zarr's version 2, in µm, 0.5 for 3, in nm."""
     import zarr
 
     group = zarr.open_group(path, mode="w", zarr_format=version)
-    datasets = []
+    datasets, unit, size = [], "micrometer", um
+    if version == 3:
+        unit, size = "nanometer", 1000 * um
     for level in range(2):
         small = pixels[None, :, :, :: 2**level, :: 2**level]
         group.create_array(str(level), data=small, chunks=(1, 1, 1, 16, 16), **packing)
-        scale = [1, 1, 1, um * 2**level, um * 2**level]
+        scale = [1, 1, 1, size * 2**level, size * 2**level]
         steps = [{"type": "scale", "scale": scale}]
         datasets.append({"path": str(level), "coordinateTransformations": steps})
-    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "tzcyx"]
+    axes = [{"name": name, "type": "space", "unit": unit} for name in "tzcyx"]
     image = {"multiscales": [{"axes": axes, "datasets": datasets}]}
     group.attrs.update(image if version == 2 else {"ome": {"version": "0.5", **image}})
 

@@ -16,7 +16,6 @@ import data
 from myelin.folders import packed
 from myelin.images import formats
 from myelin.images import image as images
-from myelin.images.pixel_size import unit_um
 from myelin.images.plane_selection import parse_take
 from myelin.runtime.cli import UserError
 
@@ -154,14 +153,6 @@ def test_one_angstrom_is_what_programs_write_into_mrc_files(tmp_path):
     pytest.importorskip("mrcfile")
     write_mrc(tmp_path / "x.mrc", stack(1, 1)[0, 0].astype(np.int16), 1e-4)
     assert images.read_record(tmp_path / "x.mrc").pixel_size() == (None, "unknown")
-
-
-@pytest.mark.parametrize("unit, um", [("nanometer", 1e-3), ("millimeter", 1e3)])
-def test_units_of_ome_zarr(unit, um):
-    axes = [{"name": axis, "unit": unit} for axis in "yx"]
-    level = {"coordinateTransformations": [{"type": "scale", "scale": [0.2, 0.2]}]}
-    assert formats.zarr_pixel_size({"axes": axes}, level) == (0.2, 0.2, unit)
-    assert unit_um(unit) == um
 
 
 @pytest.mark.parametrize(

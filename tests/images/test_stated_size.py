@@ -164,9 +164,3 @@ def test_other_texts_beside_an_image_have_no_pixel_size(tmp_path, text):
     Image.fromarray(ramp()).save(tmp_path / "x.tif")
     (tmp_path / "x.txt").write_text(text)
     assert read_record(tmp_path / "x.tif").pixel_size() == (None, "unknown")
-
-
-def test_what_the_image_states_counts_before_a_text_beside_it(tmp_path):
-    path = ome_image(tmp_path / "x.tif", 'PhysicalSizeX="0.25"')
-    (tmp_path / "x.txt").write_text(HITACHI.format(3))
-    assert read_record(path).pixel_size() == (0.25, "OME-XML")

@@ -110,10 +110,11 @@ def test_the_network_sees_images_at_the_scale_given(lab, monkeypatch, random_mod
     assert images.read_mask("preds/a_mask.tif").shape == (70, 83)
 
 
-def test_a_pixel_size_changes_no_mask(lab, monkeypatch, random_model):
+def test_a_pixel_size_changes_no_mask(lab, monkeypatch, random_model, capsys):
     segment_with(monkeypatch, random_model, SETTINGS)
     found = (lab / "preds/b_pred.png").read_bytes()
     segment_with(monkeypatch, random_model, SETTINGS, "--pixel-size", "0.004")
+    assert "warning: a: records 0.2 µm per pixel, 0.004 was given\n" in capsys.readouterr().out
     assert (lab / "preds/b_pred.png").read_bytes() == found
     assert images.read_record("preds/b_mask.tif").pixel_size()[0] == pytest.approx(0.004)
 
