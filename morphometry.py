@@ -141,6 +141,7 @@ class Results:
 
     pictures: Pictures
     page: Report | None
+    doubtful: list[str]  # ids of masks whose polarity or scale is uncertain
     rows: list[dict] = field(default_factory=list)
     fascicles: list[dict] = field(default_factory=list)
     warnings: dict[str, list[str]] = field(default_factory=dict)
@@ -176,7 +177,8 @@ def measure_folder(args: argparse.Namespace) -> None:
 
     keep_edited(out)
     before = start_run(out)
-    results = Results(Pictures(out), None if args.no_pictures else Report(len(cases)))
+    page = None if args.no_pictures else Report(len(cases))
+    results = Results(Pictures(out), page, masks.doubtful)
     for case in progress(cases, "measuring"):
         found, frame = numbered_fibers(case, reader, numbers, args.whole_frame)
         hashes = numbers.masks[case.name]
@@ -223,6 +225,12 @@ def add_case(
     results.rows.append(row)
     results.fascicles += fascicle_rows(name, found, fibers, frame, myelin)
     results.warnings[name] = doubts(row, fibers)
+    if name in results.doubtful:
+        results.warnings[name].append(
+            "find_myelin.py is unsure of polarity or scale: check its overlay, and if it is wrong, "
+            "segment again with both set, such as --myelin dark --scale 2"
+        )
+    row["warnings"] = "; ".join(results.warnings[name])
     results.measured[name] = Measured.of(fibers)
     outside = frame.outside
     if results.page:

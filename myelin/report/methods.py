@@ -84,6 +84,9 @@ def segmenting(run: dict) -> str:
     text += (
         f" Pixels with a probability of at least {made['threshold']:g} were classified as myelin."
     )
+    unsure = [image for image in chosen if image.get("doubtful")]
+    if unsure:
+        text += f" Polarity or scale was uncertain in {count_of(len(unsure), 'image')}."
     if run["corrected_by_hand"]:
         text += f" {were(len(run['corrected_by_hand']), 'mask')} corrected by hand."
     return text
