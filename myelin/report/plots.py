@@ -55,9 +55,14 @@ def new_figure(
     figure = Figure(figsize=(WIDTH_INCHES, height_inches), layout=layout)
     axes = figure.subplots(panels, 1, squeeze=False)[:, 0]
     for panel in axes:
-        panel.tick_params(labelsize=FONT["size"], width=0.6, length=2.5)
-        panel.spines[["top", "right"]].set_visible(False)
+        style(panel)
     return figure, axes
+
+
+def style(panel: Axes) -> None:
+    """Give a panel small ticks, and lines at the left and below alone."""
+    panel.tick_params(labelsize=FONT["size"], width=0.6, length=2.5)
+    panel.spines[["top", "right"]].set_visible(False)
 
 
 def plain(text: str) -> str:
