@@ -15,7 +15,7 @@ measured, and `fascicles.csv` has a row for each of its fascicles.
 
 compares groups of animals. `groups.csv` has the columns image, group, animal, and perhaps
 pixel_size_um; `--groups folders` takes group and animal from the folders, group/animal/image, and
-prints what it found.
+prints what it found. It adds tests between groups (`tests.csv`), tables for Prism and figures.
 
     python morphometry.py --pixel-size 0.1 --exclude exclude.csv --max-g-ratio 0.95
 
@@ -61,7 +61,7 @@ from myelin.report.methods import add_tissue_option, write_methods
 from myelin.report.workbook import add_table_options, check_installed, write_workbook
 from myelin.runtime.cli import Parser, count_of, progress, running, script
 from myelin.runtime.disk import check_room
-from myelin.runtime.files import name_leftovers, start_run, write_run_json
+from myelin.runtime.files import name_leftovers, start_run, times_written, write_run_json
 from myelin.runtime.lock import holding
 from myelin.runtime.tables import write_table
 from myelin.statistics.groups import (
@@ -161,7 +161,7 @@ def measure_folder(args: argparse.Namespace) -> None:
     check_room({out: pixels if args.no_pictures else 6 * pixels + 2**20 * len(cases)})
 
     keep_edited(out)
-    before = start_run(out)
+    before = start_run(out) | times_written(out / "prism") | times_written(out / "panels")
     page = None if args.no_pictures else Report(len(cases))
     results = Results(Pictures(out), page, masks.doubtful)
     for case in progress(cases, "measuring"):
