@@ -113,4 +113,4 @@ def test_what_groups_were_tested_with(tests, said):
     groups = {"a": {"1": ["x"], "2": ["y"]}, "b": {"3": ["z"]}}
     text = methods(RUN | {"groups": groups, "tests": {"tests": tests, "measures": ["x", "y"]}})
     assert "(number of animals: a 2, b 1)" in text and said in text
-    assert text.count("Hedges") == 2 and text.count("Holm 1979") == (1 if tests else 0)
+    assert text.count("Hedges") == 3 and text.count("Holm 1979") == (1 if tests else 0)
