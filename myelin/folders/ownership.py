@@ -88,7 +88,8 @@ def edited_nerves(folder: Path, names: Iterable[str]) -> dict[str, Path]:
         if path.is_file() and not written_by_program(path, read=read_stored)
     }
     if edited:
-        print(f"note: {folder}: nerves outlined by hand, used as given: {shortened_list([*edited])}")
+        names = shortened_list([*edited])
+        print(f"note: {folder}: nerves outlined by hand, used as given: {names}")
     return edited
 
 
