@@ -29,7 +29,7 @@ from pathlib import Path
 
 from myelin.folders.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS
 from myelin.folders.options import add_out_option, add_pixel_size_option, check_out
-from myelin.runtime.cli import Parser, UserError, count_of, progress, script
+from myelin.runtime.cli import Parser, UserError, progress, script
 from myelin.runtime.lock import holding
 
 
@@ -120,7 +120,7 @@ def export_all(args: argparse.Namespace) -> None:
     with holding(args.masks or MORPHOMETRY, shared=True), holding(args.out):
         for source in progress(sources, "exporting"):
             paths = ", ".join(map(str, export(source, args.format, args.out)))
-            print(f"{source.name}: {count_of(source.fiber_count, 'fiber')} in {paths}")
+            print(f"{source.name}: {source.content} in {paths}")
 
 
 def import_all(args: argparse.Namespace) -> None:

@@ -15,10 +15,11 @@ PREDS = Path("preds")
 MORPHOMETRY = Path("morphometry")
 ROIS = Path("rois")
 IMAGE_SUFFIXES = SUFFIXES | LIBRARIES.keys() | {".svs"}  # images that are read; masks: SUFFIXES
-# Formats of microscopes, scanners and cameras that are not read; other files are skipped silently.
+# Formats of microscopes, cameras and documents that are not read; other files are skipped silently.
 UNREAD_SUFFIXES = set(
     """.zvi .lsm .oib .oif .oir .vsi .ims .ndpi .scn .mrxs .dcm .gif .webp .heic
-    .psd .jp2 .jfif""".split()
+    .psd .jp2 .jfif .heif .avif .dng .nef .cr2 .arw .svg .eps .ai .pdf .doc .docx .ppt
+    .pptx""".split()
 )
 SYSTEM_FILES = {"desktop.ini", "thumbs.db"}  # compared in lower case; dot files are skipped too
 RESULTS = ("_pred", "_overlay", "_labels", "_plots")  # outputs of the suite that are images
@@ -172,14 +173,20 @@ def print_folder_notes(folder: Path) -> None:
     listing = list_folder(folder)
     if listing.unread and listing.images:
         print(f"note: {listing.unread_text}")
+    if text := inner_folders_text(folder):
+        print(f"note: {text}")
+
+
+def inner_folders_text(folder: Path) -> str:
+    """Return the message about folders in a folder of images, "" if there are none."""
     folders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_hidden(path)]
     folders = [path for path in folders if path.suffix.lower() != ".zarr"]
     inner = [path.name for path in folders if path.name != "corrected"]
-    if inner:
-        print(
-            f"note: {folder}: images in inner folders are not read ({shortened_list(inner)}), "
-            "move them up"
-        )
+    remedy = "move them up"
+    if folder == RAW_TEST:
+        remedy = f"run python find_myelin.py --images {folder.as_posix()}, which keeps the folders"
+    what = f"images in inner folders are not read ({shortened_list(inner)})"
+    return f"{folder}: {what}, {remedy}" if inner else ""
 
 
 # ---------------------------------------------------------------- images and their masks

@@ -12,6 +12,7 @@ from myelin.folders.naming import (
     RAW_TEST,
     RAW_TRAIN,
     find_test_images,
+    inner_folders_text,
     print_folder_notes,
     training_pairs,
 )
@@ -32,6 +33,16 @@ DESCRIPTIONS = {
     "imgs_mask_train": "training mask",
     "imgs_test": "test image",
 }
+
+
+def no_images(names: list[str]) -> UserError:
+    """Return the error for sets whose folders hold no images."""
+    for folder in (FOLDERS[name] for name in names):
+        if folder.is_dir() and (text := inner_folders_text(folder)):
+            return UserError(text)
+    folders = " and ".join(str(FOLDERS[name]) for name in names)
+    make = "make the folder" if len(names) == 1 else "make the folders"
+    return UserError(f"{folders}: no images, {make} and put TIFF or PNG files in")
 
 
 def find_sources(name: str, errors: list[str]) -> list[tuple[Path, ...]]:
@@ -69,8 +80,9 @@ def repack_if_changed(name: str) -> None:
         if errors:
             raise UserError(*errors)
         if not sources:
-            if (NPYDATA / f"imgs_{name}.npy").exists():
-                print(f"note: {FOLDERS[name]}: no images, those packed before are used")
+            if not (NPYDATA / f"imgs_{name}.npy").exists():
+                raise no_images([name])
+            print(f"note: {FOLDERS[name]}: no images, those packed before are used")
             return
         changes = changes_since_packed(name, sources)
         if not changes:
@@ -135,8 +147,7 @@ def pack(names: list[str], take: dict[str, int] | None = None) -> list[str]:
     errors, lines = [], []
     sources = {name: find_sources(name, errors) for name in names}
     if not any(sources.values()) and not errors:
-        folders = " and ".join(str(FOLDERS[name]) for name in names)
-        raise UserError(f"{folders}: no images, make the folders and put TIFF or PNG files in")
+        raise no_images(names)
     for name in filter(sources.get, sources):
         print_folder_notes(FOLDERS[name])
     frames = {name: read_records(found, take or {}, errors) for name, found in sources.items()}

@@ -262,5 +262,7 @@ def check_decisions(
         same = all(decision.mask_sha256 == hashed for decision in decided)
         if not (same and numbers.is_latest(case.name, hashed)):
             fibers, _ = numbered_fibers(case, reader, numbers, whole_frame)
-            errors += find_rows(decided, fibers, numbers.masks[case.name])[1]
+            errors += find_rows(
+                decided, fibers, numbers.masks[case.name], numbers.highest[case.name]
+            )[2]
     raise_first(errors)

@@ -19,6 +19,7 @@ from myelin.runtime.cli import count_of, progress
 from myelin.statistics.groups import Measured, pool_sizes
 from myelin.statistics.study import Study
 
+PLOT_FORMATS = ("png", "pdf", "svg")
 # Columns of the fibers that overlays need.
 DRAWN = ("fiber", "x_px", "y_px", "fiber_diameter_um", "g_ratio", "excluded")
 
@@ -39,7 +40,7 @@ def add_format_option(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "--plot-format",
         nargs="+",
-        choices=("png", "pdf", "svg"),
+        choices=PLOT_FORMATS,
         default=["png"],
         metavar="FORMAT",
         help=f"pdf, svg: write {what} in these formats too, with text that can be edited; png "

@@ -33,6 +33,7 @@ MADE = {
     },
 }
 EXCLUDED = {"table": "exclude.csv", "rules": {"--max-g-ratio": 0.95}, "fibers_by_reason": {}}
+EYE = EXCLUDED | {"rules": {}}
 
 
 def test_what_was_segmented_with_what():
@@ -40,10 +41,19 @@ def test_what_was_segmented_with_what():
     assert (
         "in 2 images with DeepMyelinSegmentation 1.2.2, a U-Net (Ronneberger et al. 2015)" in text
     )
-    assert "weights ours.h5 (SHA-256 0123456789abcdef…), run with openvino, float32" in text
-    assert "to 0.5 and 1.5 times their size for the network, with bright or dark" in text
+    assert "weights ours.h5 (SHA-256 0123456789abcdef…), run with OpenVINO (float32)." in text
+    assert "Myelin was bright or dark, as detected in the images. The network received the" in text
+    assert "at 0.5 and 1.5 times their size; this scale was determined from the images." in text
     assert "probability of at least 0.4" in text
     assert "1,234 fibers were measured with version 1.2.3 at 0.1 and 0.2 µm per pixel" in text
+
+
+def test_scales_and_polarities_that_were_set_are_said_to_be():
+    images = {name: {"myelin": "dark", "network_scale": 1.0} for name in "ab"}
+    made = MADE | {"images": images, "options": {"scale": 1.0, "myelin": "dark"}}
+    text = methods(RUN | {"segmentation": made})
+    assert "Myelin was dark, as set by the user. The network received the images at their" in text
+    assert "own size; this scale was set by the user." in text and "1 times" not in text
 
 
 def test_given_masks_cite_no_network():
@@ -61,10 +71,21 @@ def test_given_masks_cite_no_network():
         ({"corrected_by_hand": ["a"]}, "1 mask was corrected by hand."),
         ({"corrected_by_hand": ["a", "b"]}, "2 masks were corrected by hand."),
         ({"excluded": None}, "No fiber was excluded."),
-        ({"excluded": EXCLUDED}, "0 further fibers were excluded by eye and by rule (g-ratio abo"),
         (
-            {"excluded": EXCLUDED | {"table": None, "fibers_by_reason": {"g_ratio > 0.95": 1}}},
-            "1 further fiber was excluded by rule (g-ratio above 0.95); reasons and numbers: g_",
+            {"excluded": EXCLUDED},
+            "0 fibers were excluded by eye. 0 fibers were excluded by rule: g-",
+        ),
+        (
+            {"excluded": EYE | {"fibers_by_reason": {"by eye": 37}}},
+            " 37 fibers were excluded by eye.\n\n",
+        ),
+        (
+            {"excluded": EYE | {"fibers_by_reason": {"by eye": 2, "vessel": 1}}},
+            "3 fibers were excluded by eye (by eye 2, vessel 1).",
+        ),
+        (
+            {"excluded": EXCLUDED | {"fibers_by_reason": {"g_ratio > 0.95": 1, "vessel": 2}}},
+            "2 fibers were excluded by eye (vessel 2). 1 fiber was excluded by rule: g-ratio above",
         ),
         ({"whole_frame": True}, "frame was the image."),
         ({"whole_frame": False}, "frame was the image without blank margins"),
@@ -85,7 +106,8 @@ def test_a_run_writes_it(tmp_path, monkeypatch):
     save_two()
     morphometry.main(["--pixel-size", "0.1", "--no-pictures", "--max-g-ratio", "0.5"])
     text = Path("morphometry/methods.txt").read_text(encoding="utf-8")
-    assert "0 fibers were measured" in text and "g_ratio > 0.5 (4)." in text
+    assert "0 fibers were measured" in text
+    assert " 4 fibers were excluded by rule: g-ratio above 0.5." in text
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"fibers": 3}'])
