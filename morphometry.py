@@ -280,7 +280,7 @@ def remove_outdated(out: Path, before: dict) -> None:
     for path in left:
         path.unlink()
     if left:
-        names = shortened_list([path.name for path in left], len(own))
+        names = shortened_list([path.name for path in left])
         print(f"note: {out}/: removed, of an earlier run: {names}")
 
 
