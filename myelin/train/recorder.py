@@ -137,7 +137,7 @@ def draw_curve(path: Path, made: dict) -> None:
         axes.axhline(made["old_validation_dice"], **old)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel="Dice coefficient", title=path.name.replace("$", r"\$"))
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     with replacing(beside(path, "_curve.png")) as temporary:
         figure.savefig(temporary, dpi=200)
