@@ -143,6 +143,7 @@ class Results:
     page: Report | None
     doubtful: list[str]  # ids of masks whose polarity or scale is uncertain
     rows: list[dict] = field(default_factory=list)
+    axon_masks: list[str] = field(default_factory=list)
     fascicles: list[dict] = field(default_factory=list)
     warnings: dict[str, list[str]] = field(default_factory=dict)
     measured: dict[str, Measured] = field(default_factory=dict)
@@ -234,7 +235,9 @@ def add_case(
     `nerve` is that of the frame, or was found.
     """
     name = case.name
-    myelin = without_axons(*map(reader.mask, case.masks[0]))
+    if reader.masks(case.masks[0])[1] is not None:
+        results.axon_masks.append(name)
+    myelin = without_axons(*reader.masks(case.masks[0]))
     inside = myelin if frame.inside is None else myelin & frame.inside
     fibers = exclusions.mark(name, found, numbers.masks[name], numbers.highest[name], inside)
     found_nerve = None if nerve is frame.nerve else nerve
@@ -316,7 +319,7 @@ def facts_of(masks: MaskSet, cases: list[Case], numbers: Numbers, results: Resul
     """Return the facts about masks, images and fibers for `run.json`."""
     return {
         "images": sorted(masks.images),
-        "axon_masks": [name for name, (_, axon) in masks.masks.items() if axon],
+        "axon_masks": results.axon_masks,
         "corrected_by_hand": masks.corrected,
         "missing": masks.missing,
         "nerve_outlines": {name: str(path) for name, path in masks.nerves.items()},

@@ -92,7 +92,7 @@ def add_import_options(take: argparse.ArgumentParser) -> None:
         "--force",
         action="store_true",
         help="replace masks and pairs that were made or corrected by hand, after copying them to "
-        "corrected/ beside them (default: stop with an error)",
+        "corrected/ beside them, and accept that most fibers are gone (default: an error)",
     )
 
 
@@ -126,11 +126,13 @@ def export_all(args: argparse.Namespace) -> None:
 def import_all(args: argparse.Namespace) -> None:
     """Write the masks of the corrected outlines."""
     from myelin.exchange.corrections import write_corrected
-    from myelin.exchange.import_rois import read_all
+    from myelin.exchange.import_rois import check_fiber_counts, read_all
 
     # PowerShell does not expand patterns.
     files = [Path(path) for name in args.files for path in sorted(glob.glob(name)) or [name]]
     found = read_all(files, args.id)
+    if not args.force:
+        check_fiber_counts(found)
     with holding(PREDS):
         written = write_corrected(found, args.force, args.train)
     for image in found:

@@ -18,7 +18,7 @@ from myelin.folders.mask_set import find_masks, find_nerves, images_of
 from myelin.folders.naming import MORPHOMETRY, is_id
 from myelin.folders.pixel_sizes import given_sizes
 from myelin.folders.reader import Reader
-from myelin.images.image import read_labels, read_mask, read_record, write_image
+from myelin.images.image import read_labels, read_record, write_image
 from myelin.measure.exclude import SAME_PLACE_PX, mask_hash
 from myelin.measure.fibers import Fibers
 from myelin.measure.nerve import read_nerve
@@ -78,7 +78,7 @@ def from_morphometry(ids: Collection[str]) -> Iterator[Source]:
         labels, axons = (MORPHOMETRY / f"{name}_{part}.tif" for part in ("labels", "axons"))
         fibers, mask = read_labels(labels), None
         if name in masks:
-            mask, axon = (path and read_mask(path) for path in masks[name])
+            mask, axon = Reader().masks(masks[name])
             if mask_hash(mask, axon) != hashes.get(name):
                 raise UserError(
                     f"{masks[name][0]}: changed since it was measured, run python morphometry.py"
@@ -148,7 +148,7 @@ def from_masks(
         fibers = fibers_of(case, reader, frame_of(case, reader))
         rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
         table = measurements_of(fibers.columns, rows) if case.pixel_size_um else {}
-        myelin = reader.mask(case.masks[0][0])
+        myelin, _ = reader.masks(case.masks[0])
         drawing = Drawing.of(fibers.labels.to_array(), fibers.axons.to_array(), myelin)
         nerves = nerve_of(case, reader)
         yield Source(case.name, drawing, table, case.pixel_size_um, nerves)

@@ -13,7 +13,7 @@ import numpy as np
 
 from myelin.images.image import read_labels, read_stored
 from myelin.measure.cases import Case, Reader
-from myelin.measure.fibers import Fibers
+from myelin.measure.fibers import Fibers, without_axons
 from myelin.pixels.labels import LabelImage
 from myelin.runtime.cli import count_of, progress
 from myelin.statistics.groups import Measured, pool_sizes
@@ -116,7 +116,7 @@ class Pictures:
             draw_overlay(
                 self.folder / f"{name}_overlay.png",
                 fibers,
-                reader.mask(picture.case.masks[0][0]),
+                without_axons(*reader.masks(picture.case.masks[0])),
                 reader.image(picture.case.image),
                 fibers.columns["fiber"] if args.numbers else None,
                 outside,

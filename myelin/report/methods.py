@@ -20,6 +20,8 @@ REFERENCES = {
     "related estimators. J Educ Stat 1981;6:107-128.",
     "Holm 1979": "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat "
     "1979;6:65-70.",
+    "Miles 1978": "Miles RE. The sampling, by quadrats, of planar aggregates. J Microsc "
+    "1978;113:257-267.",
     "Ronneberger et al. 2015": "Ronneberger O, Fischer P, Brox T. U-Net: convolutional networks "
     "for biomedical image segmentation. MICCAI 2015, LNCS 9351:234-241.",
     "Rushton 1951": "Rushton WAH. A theory of the effects of fibre size in medullated nerve. "
@@ -167,13 +169,27 @@ def measuring(run: dict) -> str:
 
 def counting(run: dict) -> str:
     """Return which fibers count."""
-    frame = "image" if run["whole_frame"] else "image without blank margins, if it had any"
-    return nerves(run) + (
+    images, outlined = run["fibers"], run["nerve_outlines"].keys() & run["fibers"].keys()
+    searched = [] if run["whole_frame"] else run["images"]
+    seen = [name for name in images if name in searched]
+    frame = "image without blank margins, if it had any" if seen else "image"
+    if seen and len(seen) < len(images):
+        frame += f" (the whole image in {len(images) - len(seen):,} of {len(images):,})"
+    text = nerves(run) + (
         f"The counting frame was the {frame}. Fibers that touch its border were excluded from "
         "sizes. Density is the number of fibers whose axon does not touch the forbidden line of "
         "the frame (Gundersen 1977), its top and left edge or the half of its outline that faces "
-        "up and left, divided by its area. The aggregate g-ratio is calculated from the area "
-        "fractions of myelin and axons (Stikov et al. 2015)."
+        "up and left, divided by its area."
+    )
+    if outlined:
+        where = "" if len(outlined) == len(images) else f"in {count_of(len(outlined), 'image')} "
+        text += (
+            f" The frame was limited {where}to the nerve or its fascicles, outlined by hand; a "
+            "fiber was measured if the centre of its axon lay inside (Miles 1978)."
+        )
+    return text + (
+        " The aggregate g-ratio is calculated from the area fractions of myelin and axons (Stikov "
+        "et al. 2015)."
     )
 
 

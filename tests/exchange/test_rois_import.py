@@ -195,6 +195,33 @@ def test_edited_label_images(measured, capsys):
     assert (read_mask("preds/one_mask.tif") == ((labels > 0) & ~expected)).all()
 
 
+def test_numbers_in_several_pieces_are_several_fibers(folder, capsys):
+    """Numbers above 255 began again: two rings have one number; a third lies beyond its fiber."""
+    write_image(Path("raw/test/one.tif"), np.zeros(SHAPE, np.uint8))
+    labels, axons = np.zeros(SHAPE, np.int64), np.zeros(SHAPE, np.int64)
+    for x, number in ((40, 7), (110, 7), (170, 9)):
+        labels[disc(x, 70, 25)], axons[disc(x, 70, 12)] = number, number
+    axons[disc(110, 130, 6)] = 7
+    for part, image in (("labels", labels), ("axons", axons)):
+        imwrite(f"one_{part}.tif", image[None])  # as napari saves them
+    rois.main(["import", "one_labels.tif", "one_axons.tif"])
+    said = capsys.readouterr().out
+    assert "axons without a fiber, left out: 7" in said and "one: 3 fibers, 3 axons" in said
+    assert (read_mask("preds/one_axon.tif") == (axons > 0) & (labels > 0)).all()
+
+
+def test_an_import_of_one_outline_is_refused(measured, capsys):
+    path = exported()
+    rewrite(path, lambda found: found[:1])  # as ImageJ saves while one outline is selected
+    said = fails(rois.main, capsys, "import", path, "--train")
+    assert "one.zip: 0 fibers, but one had 5; was one outline selected" in said
+    assert (read_mask("preds/one_mask.tif") == measured).all()
+    assert not Path("raw/train/one_mask.tif").exists()
+    shutil.rmtree("morphometry")  # the mask is known
+    assert "but one had 5" in fails(rois.main, capsys, "import", path)
+    rois.main(["import", path, "--force"])
+
+
 def test_qupath_features_of_every_kind(folder):
     write_image(Path("raw/test/one.tif"), np.zeros((60, 60), np.uint8))
 

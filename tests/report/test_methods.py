@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from measuring import save_two
+from measuring import rings, save, save_two
 
 import morphometry
+from myelin.images.image import write_image
 from myelin.report.methods import methods, write_methods
 from myelin.runtime.cli import UserError
 
@@ -14,6 +16,8 @@ RUN = {
     "fibers": {"a": 1000, "b": 234},
     "pixel_sizes_um": {"a": 0.1, "b": 0.2},
     "axon_masks": [],
+    "images": ["a", "b"],
+    "nerve_outlines": {},
     "excluded": None,
     "groups": {},
     "whole_frame": False,
@@ -89,6 +93,10 @@ def test_given_masks_cite_no_network():
         ),
         ({"whole_frame": True}, "frame was the image."),
         ({"whole_frame": False}, "frame was the image without blank margins"),
+        ({"images": []}, "frame was the image. Fibers"),
+        ({"images": ["b"]}, "margins, if it had any (the whole image in 1 of 2). Fibers"),
+        ({"nerve_outlines": {"a": "a_nerve.tif"}}, "limited in 1 image to the nerve or its fas"),
+        ({"nerve_outlines": {"a": "", "b": ""}}, "limited to the nerve or its fascicles, outlin"),
         ({"groups": {"a": {"A": ["a"], "B": ["b"]}, "b": {"C": ["c"]}}}, "animals: a 2, b 1)"),
     ],
 )
@@ -108,6 +116,42 @@ def test_a_run_writes_it(tmp_path, monkeypatch):
     text = Path("morphometry/methods.txt").read_text(encoding="utf-8")
     assert "0 fibers were measured" in text
     assert " 4 fibers were excluded by rule: g-ratio above 0.5." in text
+
+
+FRAMES = {
+    "image": "frame was the image without blank margins, if it had any. Fibers",
+    "image nerve": "frame was limited to the nerve or its fascicles, outlined by hand",
+    "nerve": "frame was the image. Fibers",
+    "": "frame was the image. Fibers",
+    "image --whole-frame": "frame was the image. Fibers",
+    "axon": "Axons were taken from given axon masks",
+    "--groups": "(number of animals: a 1, b 1)",
+    "--exclude": "1 further fiber was excluded by eye",
+    "--max-g-ratio": "excluded by rule (g-ratio above 0.99)",
+}
+
+
+@pytest.mark.parametrize("done", FRAMES)
+def test_what_is_stated_was_done(tmp_path, monkeypatch, done):
+    monkeypatch.chdir(tmp_path)
+    save_two()
+    whole, table = np.ones((120, 200), bool), "image,group,animal,fiber\none,a,A,1\n"
+    for name in ("one", "two"):
+        if "image" in done:
+            noise = np.random.default_rng(0).integers(0, 255, whole.shape, dtype=np.uint8)
+            write_image(Path(f"raw/test/{name}.tif"), noise)
+        if "nerve" in done:
+            save(Path(f"preds/{name}_nerve.tif"), whole)
+        if "axon" in done:
+            save(Path(f"preds/{name}_axon.tif"), rings(whole.shape, [(50, 60), (140, 60)], 0, 20))
+    Path("table.csv").write_text(table + "two,b,B,\n" * ("groups" in done), encoding="utf-8")
+    option = {"--groups": ["table.csv"], "--exclude": ["table.csv"], "--max-g-ratio": ["0.99"]}
+    call = [word for word in done.split() if word.startswith("--")]
+    call += option.get(done, [])
+    morphometry.main(["--pixel-size", "0.1", "--no-pictures", *call])
+    text = Path("morphometry/methods.txt").read_text(encoding="utf-8")
+    assert FRAMES[done] in text
+    assert ("limited to the nerve" in text) == ("Miles RE" in text) == ("nerve" in done)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"fibers": 3}'])
