@@ -8,8 +8,8 @@ from stand_ins import NATIVE, BrightIsMyelin, rings
 from tifffile import TiffFile
 
 from myelin.images import image as images
-from myelin.images import tiff_writer
-from myelin.segment import bands, overlay
+from myelin.images import overlay, tiff_writer
+from myelin.segment import bands
 from myelin.segment import tiles as segmentation
 from myelin.segment.scale_groups import Choice
 
