@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from myelin.app.propose import GREY_WEIGHT
+from myelin.app.propose import GREY_WEIGHT, INVERTED_WEIGHT
 from myelin.folders.mask_record import read_run
 from myelin.folders.naming import PREDS
 from myelin.network.engine import open_engine
@@ -65,7 +65,8 @@ class Maps:
         level = 255 * self.threshold
         if self.probability is not None:
             yield self.probability[window], level, 1.0
-        yield from ((levels, 128.0, GREY_WEIGHT) for levels in self.greys(window))
+        for levels, weight in zip(self.greys(window), (GREY_WEIGHT, INVERTED_WEIGHT), strict=True):
+            yield levels, 128.0, GREY_WEIGHT if self.probability is None else weight
         if self.model:
             for factor in FACTORS:
                 for dark in (self.dark, not self.dark):

@@ -24,7 +24,17 @@ MIN_SCORE = 0.2
 MAX_CHANGE = 2.5  # of the axon's area, when its outline moves to half the height of the sheath
 GOOD = 0.5  # score from which no other map is tried
 GREY_WEIGHT = 0.8  # of the image itself: textures have edges too
-MIN_COVERAGE = 0.35  # least part of the pixels at a distance from the axon that is sheath
+INVERTED_WEIGHT = 0.5  # of the image the other way round than the run found it
+LEAST_SCORE = 0.45  # of a region that the model itself would take for an axon
+MAX_RADII = 4  # of the axon, which a sheath may be thick
+# Least part of the pixels at a distance from the axon that is sheath; the second where the model
+# found the sheath, and the mask lacks it.
+MIN_COVERAGE = 0.35
+MIN_COVERAGE_ERASED = 0.1
+SAME_SCORE = 0.02
+
+
+Maps = Callable[[tuple[slice, slice]], Iterator[tuple[np.ndarray, float, float]]]
 
 
 @dataclass
@@ -43,9 +53,6 @@ class Proposal:
     axon: np.ndarray
     sheath: np.ndarray
     score: float
-
-
-Maps = Callable[[tuple[slice, slice]], Iterator[tuple[np.ndarray, float, float]]]
 
 
 def propose(
@@ -73,36 +80,60 @@ def propose(
             for place, length in zip((y, x), shape, strict=True)
         )
         at = y - window[0].start, x - window[1].start
-        for levels, threshold, weight in maps(window):
-            for score, axon in candidates(levels, threshold, axons[window], at):
-                if best is None or weight * score > best[0]:
-                    best = weight * score, axon, levels, threshold, window, at, weight == 1
-            if best and best[0] > GOOD:
-                break
+        found = in_window(window, axons[window], myelin[window], at, maps)
+        if found and (best is None or found.score >= best.score - SAME_SCORE):
+            best = found  # in a larger window, the sheath is less likely cut
+        if half >= max(shape) or (best and best.score > GOOD and not is_cut(best.sheath)):
+            break
+    if best is None or best.score < MIN_SCORE:
+        raise UserError("add: no axon found here, click into its middle, or draw it")
+    return best
+
+
+def in_window(
+    window: tuple[slice, slice],
+    axons: np.ndarray,
+    myelin: np.ndarray,
+    at: tuple[int, int],
+    maps: Maps,
+) -> Proposal | None:
+    """Return the best fiber around a place of a window, None if no axon is closed there."""
+    best = None
+    for levels, threshold, weight in maps(window):
+        for score, axon in candidates(levels, threshold, axons, at, weight == 1):
+            if best is None or weight * score > best[0]:
+                best = weight * score, axon, levels, threshold, weight == 1
         if best and best[0] > GOOD:
             break
-        if half >= max(shape):
-            break
-    if best is None or best[0] < MIN_SCORE:
-        raise UserError("add: no axon found here, click into its middle, or draw it")
-    score, axon, levels, threshold, window, at, is_probability = best
-    level = ring_level(levels, axon)
+    if best is None:
+        return None
+    score, axon, levels, threshold, is_probability = best
+    middle = ring_level(levels, axon)
+    tried = [middle]
     if is_probability:  # where the model's threshold leaks, the nearest level that does not
-        tried = [round(threshold), *range(round(threshold) - 12, 10, -12)]
-    else:
-        tried = [level]
+        tried = [threshold, *range(round(threshold) - 12, 10, -12)]
     for level in tried:
-        region = region_at((levels >= level) | axons[window], at, 0)
+        region = region_at((levels >= level) | axons, at, 0)
         if region is not None and is_similar(region, axon):
-            axon = region
+            axon, middle = region, level
             break
-    else:
-        level = ring_level(levels, axon)
-    return Proposal(window, axon, sheath_of(levels >= level, axon, axons[window]), score)
+    coverage = MIN_COVERAGE
+    if is_probability and middle == threshold:  # what the mask lacks there is this fiber's
+        axons, coverage = axons | myelin, MIN_COVERAGE_ERASED
+    return Proposal(window, axon, sheath_of(levels >= middle, axon, axons, coverage), score)
+
+
+def is_cut(sheath: np.ndarray) -> bool:
+    """Return whether a sheath reaches the edge of its window."""
+    return any(edge.any() for edge in (sheath[0], sheath[-1], sheath[:, 0], sheath[:, -1]))
 
 
 def candidates(
-    levels: np.ndarray, threshold: float, taken: np.ndarray, at: tuple[int, int]
+    levels: np.ndarray,
+    threshold: float,
+    taken: np.ndarray,
+    at: tuple[int, int],
+    is_probability: bool,
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Yield score and pixels of the regions around a place that may be its axon."""
     smooth = cv2.GaussianBlur(levels, (0, 0), 1)
@@ -117,7 +148,10 @@ def candidates(
             if area in seen or area < MIN_AXON_PX:
                 continue
             seen.add(area)
-            yield score_of(region, smooth), region
+            least = (
+                LEAST_SCORE if is_probability and level == round(threshold) and not radius else 0.0
+            )
+            yield score_of(region, smooth, least), region
 
 
 def region_at(wall: np.ndarray, at: tuple[int, int], radius: int) -> np.ndarray | None:
@@ -140,11 +174,11 @@ def region_at(wall: np.ndarray, at: tuple[int, int], radius: int) -> np.ndarray 
     return fill_holes(region)
 
 
-def score_of(region: np.ndarray, smooth: np.ndarray) -> float:
+def score_of(region: np.ndarray, smooth: np.ndarray, least: float) -> float:
     """Return how much a region looks like an axon in its sheath, 0 to 1.
 
     The steps outward of the map along the outline, from 2 pixels inside to 2 outside, give its
-    contrast and how much of the outline has one; multiplied by the solidity.
+    contrast and how much of the outline has one, `least` or more; multiplied by the solidity.
     """
     inner, outer = (cv2.erode, cv2.dilate)
     part = region.view(np.uint8)
@@ -156,7 +190,7 @@ def score_of(region: np.ndarray, smooth: np.ndarray) -> float:
     solidity = part.sum() / hull_areas(LabelImage.from_array(part))[0]
     contrast = float(np.median(step)) if len(step) else 0.0
     closed = float(np.mean(step > 0.4 * max(contrast, 0.1))) if len(step) else 0.0
-    return contrast * closed**2 * float(solidity) ** 2
+    return max(contrast * closed**2, least) * float(solidity) ** 2
 
 
 def is_similar(one: np.ndarray, other: np.ndarray) -> bool:
@@ -171,20 +205,23 @@ def ring_level(levels: np.ndarray, axon: np.ndarray) -> float:
     return (float(np.median(levels[axon])) + float(np.percentile(levels[ring], 75))) / 2
 
 
-def sheath_of(myelin: np.ndarray, axon: np.ndarray, axons: np.ndarray) -> np.ndarray:
-    """Return the myelin around an axon: nearer to it than to other axons, and no thicker than it is
-    around most of the axon.
+def sheath_of(
+    myelin: np.ndarray, axon: np.ndarray, others: np.ndarray, min_coverage: float
+) -> np.ndarray:
+    """Return the myelin around an axon: nearer to it than to others, and no thicker than it is
+    around a part of the axon, `min_coverage`.
     """
     distance = cv2.distanceTransform((~axon).view(np.uint8), cv2.DIST_L2, 5)
-    near = ~axon & ~axons
-    if axons.any():
-        near &= distance <= cv2.distanceTransform((~axons).view(np.uint8), cv2.DIST_L2, 5)
+    near = ~axon & ~others
+    if min_coverage == MIN_COVERAGE and others.any():
+        near &= distance <= cv2.distanceTransform((~others).view(np.uint8), cv2.DIST_L2, 5)
     steps = np.ceil(distance).astype(int)
-    total = np.bincount(steps[near], minlength=3)
+    total = np.bincount(steps[near], minlength=5)
     covered = np.bincount(steps[near & myelin], minlength=len(total)) / np.maximum(total, 1)
-    first = 1 + int(np.argmax(covered[1:4] >= MIN_COVERAGE))  # it may begin a pixel or two away
-    thin = np.flatnonzero(covered[first:] < MIN_COVERAGE)
+    first = 1 + int(np.argmax(covered[1:4] >= min_coverage))  # it may begin a pixel or two away
+    thin = np.flatnonzero(covered[first:] < min_coverage)
     thickness = max(first + int(thin[0]) - 1 if len(thin) else len(covered) - 1, 1)
+    thickness = min(thickness, MAX_RADII * np.sqrt(axon.sum() / np.pi) + 2)
     sheath = near & myelin & (steps <= thickness)
     parts = cv2.connectedComponents((sheath | axon).view(np.uint8), connectivity=4)[1]
     return sheath & (parts == parts[axon][0])
