@@ -20,7 +20,7 @@ from myelin.runtime.files import sha256
 from myelin.segment.tiles import predict
 
 FACTORS = (1.0, 0.5, 2.0)  # of the run's scale, which the network is tried at
-MAX_INPUT_PX = 640**2
+MAX_INPUT_PX = 400**2  # of the network at once, a tenth of a second
 opening = threading.Lock()
 
 
@@ -70,8 +70,8 @@ class Maps:
         if self.model:
             for factor in FACTORS:
                 for dark in (self.dark, not self.dark):
-                    if factor == 1 and dark == self.dark and self.probability is not None:
-                        continue
+                    if self.probability is not None and (factor == 1) == (dark == self.dark):
+                        continue  # is there already, or the run found it the other way round
                     found = self.predicted(window, self.scale * factor, dark)
                     if found is not None:
                         yield found, level, 1.0

@@ -20,14 +20,16 @@ from myelin.folders.naming import (
     is_id,
 )
 from myelin.folders.ownership import files_of
+from myelin.folders.pixel_sizes import COLUMN, GivenSizes, read_pixel_sizes
 from myelin.folders.reader import Reader
-from myelin.images.image import read_image, read_mask, read_record, write_image
-from myelin.images.pixel_size import PIXEL_SIZE_TOLERANCE, is_possible
+from myelin.images.image import ImageRecord, read_image, read_mask, read_record
+from myelin.images.pixel_size import is_possible
+from myelin.measure.cases import Case, set_pixel_size
 from myelin.runtime.cli import UserError, quote, size_text
 from myelin.runtime.files import replacing, write_json
-from myelin.runtime.lock import holding
 from myelin.runtime.tables import image_ids, read_rows, write_table
 
+GROUPS, SIZES = Path("groups.csv"), Path("pixel_sizes.csv")
 STATE = Path(".window")  # what only the window needs: steps of each image, settings, runs
 LISTED_S = 1.0  # how long a listing of the folder is used
 MAX_UPLOAD_BYTES = 8 * 2**30
@@ -99,18 +101,17 @@ class Study:
         reader.takes = takes_of(read_run(PREDS), [path])
         return reader.image(path)
 
-    def record(self, path: Path) -> tuple[tuple[int, int] | None, float | None, str]:
-        """Return shape, pixel size in µm and mistake of a file; kept until the file changes."""
+    def record(self, path: Path) -> tuple[ImageRecord | None, str]:
+        """Return the header of a file, or else its mistake; kept until the file changes."""
         status = path.stat()
         key = status.st_mtime_ns, status.st_size
         if self.records.get(path, [None])[0] != key:
+            reader = Reader()
+            reader.takes = takes_of(read_run(PREDS), [path])
             try:
-                reader = Reader()
-                reader.takes = takes_of(read_run(PREDS), [path])
-                record = reader.record(path)
-                found = record.shape, record.pixel_size()[0], ""
+                found = reader.record(path), ""
             except UserError as mistake:
-                found = None, None, str(mistake)
+                found = None, str(mistake)
             self.records[path] = key, found
         return self.records[path][1]
 
@@ -143,16 +144,29 @@ class Study:
     # ------------------------------------------------------------ pixel sizes
 
     def pixel_size(self, name: str) -> tuple[float | None, str]:
-        """Return µm per pixel of an image, None if unknown, and where it is from."""
-        common = self.common_size()
-        if common is not None:
-            return common, "option --pixel-size"
-        for path in [self.path(name), *files_of(PREDS, name, "_mask")]:
-            size = self.record(path)[1]
-            if size:
-                return size, f"ImageJ tags of {path.name}"
-        size = self.settings["pixel_sizes"].get(name)
-        return size, "unknown" if size is None else f"ImageJ tags of {Path(name).name}_mask.tif"
+        """Return µm per pixel of an image, None if unknown, and where it is from.
+
+        Raises
+        ------
+        UserError
+            Image and mask contradict each other, and nobody has typed the pixel size.
+        """
+        masks = files_of(PREDS, name, "_mask")[:1]
+        case = Case(name, [(path, None) for path in masks], self.path(name))
+        reader = Reader()
+        for path in [case.image, *masks]:
+            if (record := self.record(path)[0]) is not None:
+                reader.records[path] = record
+        set_pixel_size(case, self.typed_sizes().get(name), reader)
+        return case.pixel_size_um, case.pixel_size_source
+
+    def typed_sizes(self) -> GivenSizes:
+        """Return the pixel sizes that were typed, or those in the table of groups."""
+        images, sizes = self.images(), self.settings["pixel_sizes"]
+        if not sizes and GROUPS.exists():
+            return read_pixel_sizes(GROUPS, images, ["image"])
+        source = f"table {SIZES}" if self.common_size() is None else "option --pixel-size"
+        return {name: (sizes[name], source) for name in images if name in sizes}
 
     def common_size(self) -> float | None:
         """Return the size that was typed for all images, which commands get as an option."""
@@ -160,41 +174,29 @@ class Study:
         return sizes.pop() if len(sizes) == 1 else None
 
     def set_pixel_size(self, name: str | None, size_um: float) -> None:
-        """Set the pixel size of one image, or of all; masks that exist get it too."""
+        """Set the pixel size of one image, or of all."""
         if not is_possible(size_um):
             raise UserError(f"pixel size {size_um:g}: not possible, give µm per pixel, such as 0.1")
-        images, sizes = self.images(), dict(self.settings["pixel_sizes"])
-        if name is not None:
-            own = self.record(self.path(name))[1]
-            if len(images) > 1 and own and abs(own - size_um) > PIXEL_SIZE_TOLERANCE * own:
-                raise UserError(
-                    f"{name}: its file states {own:g} µm per pixel, correct it there, or set one "
-                    "pixel size for all images"
-                )
-        sizes |= dict.fromkeys(images if name is None else [name], size_um)
-        self.set(pixel_sizes=sizes)
-        with holding(PREDS):
-            for one in images if name is None else [name]:
-                self.store_pixel_size(one)
+        names = self.images() if name is None else [name]
+        self.set(pixel_sizes=self.settings["pixel_sizes"] | dict.fromkeys(names, size_um))
+        self.write_sizes()
 
-    def store_pixel_size(self, name: str) -> None:
-        """Write the typed pixel size of an image into its mask, which commands read."""
-        size, path = self.settings["pixel_sizes"].get(name), PREDS / f"{name}_mask.tif"
-        if not size or not path.is_file() or self.record(path)[1] == size:
-            return
-        pixels, record = read_mask(path).view(np.uint8) * np.uint8(255), mask_record(path)
-        if record:
-            record |= {"pixel_size_um": size, "pixel_size_source": "typed in the window"}
-        write_image(path, pixels, size, record=record)
+    def write_sizes(self) -> None:
+        """Write the typed sizes of images with a mask into the table that commands read."""
+        sizes = self.settings["pixel_sizes"]
+        masked = [name for name in self.images() if files_of(PREDS, name, "_mask")]
+        rows = [{"image": name, COLUMN: sizes[name]} for name in masked if name in sizes]
+        if rows:
+            write_table(SIZES, ["image", COLUMN], rows)
 
     # ------------------------------------------------------------ groups, code names, commands
 
     def groups(self) -> dict[str, tuple[str, str]]:
         """Return {id: (group, animal)} from `groups.csv` or the folders group/animal/image."""
         images = self.images()
-        if Path("groups.csv").exists():
+        if GROUPS.exists():
             find, found = image_ids(images), {}
-            for _, row in read_rows("groups.csv", ("image", "group", "animal"), "image"):
+            for _, row in read_rows(GROUPS, ("image", "group", "animal"), "image"):
                 found[find(row["image"])] = row["group"], row["animal"]
             return found
         split = {name: name.split("/") for name in images}
@@ -224,10 +226,12 @@ class Study:
             words += ["--images", str(self.folder)]
         if size := self.common_size():
             words += ["--pixel-size", f"{size:g}"]
+        elif self.settings["pixel_sizes"] and SIZES.exists():
+            words += ["--pixel-size", str(SIZES)]
         if Path("exclude.csv").exists():
             words += ["--exclude", "exclude.csv"]
-        if Path("groups.csv").exists():
-            words += ["--groups", "groups.csv"]
+        if GROUPS.exists():
+            words += ["--groups", str(GROUPS)]
         elif len(set(self.groups().values())) > 1:
             words += ["--groups", "folders"]
         return words

@@ -21,8 +21,8 @@ from myelin.app.steps import do_step, place_of, rings_of, row_of
 from myelin.app.study import Study
 from myelin.folders.mask_record import read_run
 from myelin.folders.naming import MORPHOMETRY, PREDS
+from myelin.measure.plausible import doubts
 from myelin.runtime.cli import UserError
-from myelin.runtime.lock import holding
 from myelin.runtime.tables import read_table
 
 MAX_OPEN = 3  # images that are kept in memory
@@ -52,7 +52,7 @@ class Window:
         self.lock = threading.RLock()
         self.sheets: OrderedDict[str, tuple[Sheet, Pictures]] = OrderedDict()
         self.greys: OrderedDict[str, Greys] = OrderedDict()
-        self.reading = threading.Lock()
+        self.reading, self.following = threading.Lock(), threading.Lock()
         self.proposals: dict[str, tuple[int, Proposal]] = {}
         self.changes: dict[str, int] = {}
         self.was_running = self.run.is_running()
@@ -100,15 +100,18 @@ class Window:
         run = read_run(PREDS)
         rows = []
         for name, shown in codes.items():
-            shape, _, mistake = study.record(study.path(name))
-            size, source = study.pixel_size(name)
+            record, mistake = study.record(study.path(name))
+            try:
+                size, source = study.pixel_size(name)
+            except UserError as contradiction:
+                size, source, mistake = None, "unknown", str(contradiction)
             fact = (run or {}).get("images", {}).get(name, {})
             group, animal = groups.get(name, ("", ""))
             doubts = ["the result looks unreliable"] if fact.get("doubtful") else []
             rows.append(
                 {
                     "id": shown,
-                    "shape": shape,
+                    "shape": record and record.shape,
                     "group": group,
                     "animal": animal,
                     "pixel_size": size,
@@ -151,6 +154,7 @@ class Window:
             "summary": {name: cell(value) for name, value in row.items() if name != "image"},
             "fibers": fibers,
             "doubts": [one for one in sheet.doubts if one[0] not in decided["kept"]],
+            "warnings": doubts(row, sheet.fibers) if known else [],
             "undo": steps[at - 1] if at else "",
             "redo": steps[at] if at < len(steps) else "",
             "command": self.study.command(),
@@ -259,14 +263,14 @@ class Window:
 
     def status(self) -> dict:
         """Return the state of the run and which images have changed; follow the end of a run."""
-        status = self.run.status()
-        if self.was_running and not status["running"]:
-            with self.lock, contextlib.suppress(UserError):
-                adopt(self.study, self.run.facts)
-                with holding(PREDS):
-                    for name in self.study.images():
-                        self.study.store_pixel_size(name)
-        self.was_running = status["running"]
+        with self.following:
+            status = self.run.status()
+            ended = self.was_running and not status["running"]
+            self.was_running = status["running"]
+            if ended:
+                with self.lock, contextlib.suppress(UserError):
+                    adopt(self.study, self.run.facts)
+                    self.study.write_sizes()
         if self.study.blind:
             status |= {"lines": [], "command": ""}
         return {"run": status, "changes": self.changes}

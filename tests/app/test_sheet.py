@@ -225,7 +225,7 @@ def test_pixel_sizes_reach_the_command(folder):
     assert window.view("one")["density"] == ""
     window.set_pixel_size({"id": "one", "um": 0.2})
     window.set_pixel_size({"id": "two", "um": 0.1})
-    assert "--pixel-size" not in window.study.command()
+    assert "--pixel-size pixel_sizes.csv" in window.study.command()
     assert_as_the_command_writes_of(window, {"one": "0.2", "two": "0.1"})
     window.set_pixel_size({"id": None, "um": 0.3})
     assert "--pixel-size 0.3" in window.study.command()
@@ -237,6 +237,34 @@ def assert_as_the_command_writes_of(window, sizes):
     morphometry.main(["--no-pictures", *window.study.measuring_arguments()])
     rows = read_table(Path("morphometry/summary.csv"))
     assert {row["image"]: row["pixel_size_um"] for row in rows} == sizes
+
+
+def test_a_folder_tree_has_groups_and_the_results_of_the_commands(folder):
+    names = ["control/a1/x", "control/a2/x", "injured/b1/x"]
+    mask = rings(SHAPE, CENTERS, 16, 26)
+    for name in names:
+        path = Path("study", f"{name}.tif")
+        path.parent.mkdir(parents=True)
+        write_image(path, np.where(mask, 200, 90).astype(np.uint8), 0.1)
+        save(Path(f"preds/{name}_mask.tif"), mask)
+    window = Window(Study(Path("study")))
+    rows = window.table()["images"]
+    assert [row["id"] for row in rows] == names
+    assert [(row["group"], row["animal"]) for row in rows][1:] == [
+        ("control", "a2"),
+        ("injured", "b1"),
+    ]
+    window.step({"id": names[2], "tool": "delete", "row": 0})
+    window.step({"id": names[2], "tool": "exclude", "row": 0})
+    view = window.view(names[2])
+    arguments = window.study.measuring_arguments()
+    assert arguments == "--images study --exclude exclude.csv --groups folders".split()
+    morphometry.main(["--no-pictures", *arguments])
+    summary = {row["image"]: row for row in read_table(Path("morphometry/summary.csv"))}
+    assert summary[names[2]]["fiber_count"] == view["count"] == "1"
+    assert summary[names[2]]["fiber_density_per_mm2"] == view["density"]
+    assert window.study.add("injured/b1/new.tif", [Path("study/control/a1/x.tif").read_bytes()])
+    assert "injured/b1/new" in window.study.images()
 
 
 def test_images_are_shown_under_code_names_while_blind(folder):

@@ -191,7 +191,7 @@ export class Viewer {
         Object.assign(tile, { picture, version });
       }
     } catch {
-      tile.wanted = -1;
+      setTimeout(() => { tile.wanted = -1; this.redraw(); }, 1000); // the server may be back then
     }
     this.loading -= 1;
     while (this.tiles.size > MAX_TILES) this.tiles.delete(this.tiles.keys().next().value);
