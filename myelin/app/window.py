@@ -1,0 +1,447 @@
+"""What the page asks of the server, as functions of JSON values: images, steps, runs, results."""
+
+import contextlib
+import math
+import threading
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from myelin.app import tools
+from myelin.app.learning import comparing, keras_is_installed, training
+from myelin.app.maps import Maps
+from myelin.app.pictures import TILE_PX, Pictures, levels_of, states_of, thumbnail
+from myelin.app.propose import Proposal, grown, propose
+from myelin.app.runs import Run
+from myelin.app.segmenting import adopt, segmenting, trial_of_one
+from myelin.app.sheet import Sheet
+from myelin.app.study import Study
+from myelin.folders.mask_record import read_run
+from myelin.folders.naming import MORPHOMETRY, PREDS
+from myelin.folders.ownership import models_own
+from myelin.images.image import read_mask
+from myelin.measure.fibers import find_fibers
+from myelin.runtime.cli import UserError
+from myelin.runtime.lock import holding
+from myelin.runtime.tables import read_table
+
+MAX_OPEN = 3  # images that are kept in memory
+FIBER_COLUMNS = {
+    "fiber": "fiber",
+    "x": "x_px",
+    "y": "y_px",
+    "axon": "axon_diameter_um",
+    "diameter": "fiber_diameter_um",
+    "myelin": "myelin_thickness_um",
+    "g": "g_ratio",
+    "confidence": "confidence",
+}
+
+
+class Window:
+    """The state that all pages of one server share.
+
+    Attributes
+    ----------
+    changes : dict of str to int
+        How often each image has changed, so that other pages follow.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study, self.run = study, Run()
+        self.lock = threading.RLock()
+        self.sheets: OrderedDict[str, tuple[Sheet, Pictures]] = OrderedDict()
+        self.proposals: dict[str, tuple[int, Proposal]] = {}
+        self.changes: dict[str, int] = {}
+        self.was_running = self.run.is_running()
+
+    # ------------------------------------------------------------ images
+
+    def name_of(self, given: object) -> str:
+        """Return the id of the image that the page names; raise UserError if there is none."""
+        names = {shown: name for name, shown in self.study.codes().items()}
+        if not isinstance(given, str) or given not in names:
+            raise UserError("image: no such image in this study, reload the page")
+        return names[given]
+
+    def open(self, given: object) -> tuple[Sheet, Pictures]:
+        """Return an image that is open, or open it; follow changes of its files."""
+        name = self.name_of(given)
+        if name not in self.sheets:
+            sheet = Sheet(self.study, name)
+            self.sheets[name] = sheet, Pictures(sheet)
+            while len(self.sheets) > MAX_OPEN:
+                self.sheets.popitem(last=False)
+        self.sheets.move_to_end(name)
+        self.sheets[name][0].refresh()
+        return self.sheets[name]
+
+    def table(self) -> dict:
+        """Return the table of images and what is set for all of them."""
+        study, mistakes = self.study, []
+        try:
+            codes = study.codes()
+        except UserError as mistake:
+            codes, mistakes = {}, list(mistake.args)
+        groups = {} if study.blind or mistakes else study.groups()
+        run = read_run(PREDS)
+        rows = []
+        for name, shown in codes.items():
+            shape, _, mistake = study.record(study.path(name))
+            size, source = study.pixel_size(name)
+            fact = (run or {}).get("images", {}).get(name, {})
+            group, animal = groups.get(name, ("", ""))
+            doubts = ["the result looks unreliable"] if fact.get("doubtful") else []
+            rows.append(
+                {
+                    "id": shown,
+                    "shape": shape,
+                    "group": group,
+                    "animal": animal,
+                    "pixel_size": size,
+                    "source": source,
+                    "state": study.state_of(name, run),
+                    "myelin": fact.get("myelin", ""),
+                    "scale": fact.get("network_scale"),
+                    "doubts": [mistake] if mistake else doubts,
+                }
+            )
+        return {
+            "images": rows,
+            "mistakes": mistakes,
+            "tree": study.is_tree,
+            "blind": study.blind,
+            "model": study.settings["model"],
+            "threshold": study.settings["threshold"],
+            "command": study.command() if not mistakes else "",
+            "keras": keras_is_installed(),
+        }
+
+    def view(self, given: object) -> dict:
+        """Return what the page shows of an open image."""
+        sheet, _ = self.open(given)
+        columns, row = sheet.found.columns, sheet.row
+        decided, history = sheet.decided, sheet.history
+        known = sheet.study.pixel_size(sheet.name)[0] is not None
+        fibers = {key: cells(columns[column]) for key, column in FIBER_COLUMNS.items()}
+        fibers |= {"state": states_of(sheet)}
+        for kind in ("exclude", "classes"):
+            fibers[kind] = [decided[kind].get(index, "") for index in range(len(sheet.found))]
+        steps, at = [step["what"] for step in history.steps], history.position
+        return {
+            "id": given,
+            "version": sheet.version,
+            "rows": sheet.shape[0],
+            "cols": sheet.shape[1],
+            "tile": TILE_PX,
+            "levels": levels_of(sheet.shape),
+            "count": cell(row["fiber_count"]),
+            "density": cell(row["fiber_density_per_mm2"]) if known else "",
+            "mean_g": cell(row["g_ratio_mean"]),
+            "summary": {name: cell(value) for name, value in row.items() if name != "image"},
+            "fibers": fibers,
+            "doubts": [one for one in sheet.doubts if one[0] not in decided["kept"]],
+            "undo": steps[at - 1] if at else "",
+            "redo": steps[at] if at < len(steps) else "",
+            "command": self.study.command(),
+            "segmented": sheet.layers["mask"] is not None,
+        }
+
+    def set_pixel_size(self, body: dict) -> dict:
+        """Set the pixel size of one image, or of all."""
+        name = None if body.get("id") is None else self.name_of(body["id"])
+        self.study.set_pixel_size(name, float(body["um"]))
+        return self.table()
+
+    def thumbnail(self, query: dict) -> bytes:
+        """Return a small picture of an image."""
+        return thumbnail(self.study.read(self.name_of(query.get("id"))))
+
+    def tile(self, query: dict) -> tuple[bytes, str]:
+        """Return a tile and its media type."""
+        _, pictures = self.open(query.get("id"))
+        place = [int(query[key]) for key in ("level", "x", "y")]
+        if query["kind"] == "image":
+            return pictures.image_tile(*place), "image/jpeg"
+        return pictures.overlay_tile(*place, query["mode"]), "image/png"
+
+    def at(self, query: dict) -> dict:
+        """Return the row of the fiber at a place, None without one."""
+        sheet, _ = self.open(query.get("id"))
+        x, y = place_of(sheet, query)
+        index = int(sheet.found.labels.at(np.array([y]), np.array([x]))[0])
+        return {"row": index - 1 if index else None}
+
+    def outline(self, query: dict) -> dict:
+        """Return the outlines of the fiber in a row and of its axon."""
+        sheet, _ = self.open(query.get("id"))
+        row = row_of(sheet, {"row": int(query["row"])})
+        parts = (tools.window_of(labels, row) for labels in (sheet.found.labels, sheet.found.axons))
+        return {"rings": [ring for window, own in parts for ring in rings_of(own, window)]}
+
+    def threshold_picture(self, query: dict) -> bytes:
+        """Return a part of an image, half as large as it, with its myelin at a threshold."""
+        sheet, pictures = self.open(query.get("id"))
+        return pictures.threshold_part(sheet.probability(), float(query["t"]))
+
+    # ------------------------------------------------------------ steps
+
+    def step(self, body: dict) -> dict:
+        """Do one step with a tool, and return the image as it is then."""
+        given = body["id"]
+        sheet, _ = self.open(given)
+        tool = body["tool"]
+        if tool in ("undo", "redo"):
+            sheet.move(tool == "redo")
+        elif tool in DECISIONS:
+            DECISIONS[tool](sheet, row_of(sheet, body), body)
+        elif tool == "nerve":
+            self.set_nerve(sheet, body)
+        elif tool == "restore":
+            self.restore(sheet, body)
+        elif tool == "accept":
+            self.accept(sheet)
+        else:
+            edit, what = PIXEL_TOOLS[tool], NAMES.get(tool, tool)
+            sheet.change(lambda masks: edit(masks, sheet, body), what)
+        self.proposals.pop(sheet.name, None)
+        self.changes[given] = self.changes.get(given, 0) + 1
+        return self.view(given)
+
+    def propose(self, body: dict) -> dict:
+        """Return the outlines of the fiber around a click."""
+        with self.lock:
+            sheet, _ = self.open(body["id"])
+            x, y = place_of(sheet, body)
+            axons = sheet.found.axons.to_mask() | sheet.bool_layer("axon")
+            myelin, version = sheet.bool_layer("mask"), sheet.version
+        model = self.study.settings["model"]
+        maps = Maps(sheet.name, sheet.image, sheet.probability(), model)
+        found = propose(sheet.shape, axons, myelin, x, y, maps)
+        found = grown(found, int(np.clip(int(body.get("grow", 0)), -100, 100)), axons)
+        with self.lock:
+            self.proposals[sheet.name] = version, found
+        fiber = found.axon | found.sheath
+        rings = {"axon": rings_of(found.axon, found.window), "fiber": rings_of(fiber, found.window)}
+        return rings | {"score": round(found.score, 3)}
+
+    def accept(self, sheet: Sheet) -> None:
+        """Add the fiber that was proposed last."""
+        version, found = self.proposals.get(sheet.name, (-1, None))
+        if version != sheet.version:
+            raise UserError("accept: nothing is proposed for this image as it is now, click again")
+        axon, sheath = np.zeros(sheet.shape, bool), np.zeros(sheet.shape, bool)
+        axon[found.window], sheath[found.window] = found.axon, found.sheath
+        sheet.change(lambda masks: tools.add_fiber(masks, axon, sheath), "add")
+
+    def set_nerve(self, sheet: Sheet, body: dict) -> None:
+        """Replace the outline of the nerve, or add a fascicle; without points, remove it."""
+        nerve = None
+        if body.get("points"):
+            inside = tools.polygon(sheet.shape, tools.points_of(body["points"], 3))
+            before = sheet.layers["nerve"]
+            nerve = inside.astype(np.uint8)
+            if body.get("add") and before is not None:
+                nerve = np.where(inside & (before == 0), before.max() + 1, before).astype(np.uint8)
+            if not nerve.any():
+                raise UserError("nerve: the outline has no pixel in the image, draw it again")
+        sheet.step(sheet.layers | {"nerve": nerve}, "nerve")
+
+    def restore(self, sheet: Sheet, body: dict) -> None:
+        """Bring back the model's own mask, of the whole image or of one fiber."""
+        path = models_own(PREDS, sheet.name)
+        if not path.exists():
+            raise UserError(f"{sheet.name}: no mask of the model is kept, nothing to restore")
+        mask = read_mask(path)
+        if body.get("row") is None:
+            after = {"mask": mask.view(np.uint8), "axon": None}
+            sheet.step(sheet.layers | after, "the model's own image")
+            return
+        row = row_of(sheet, body)
+        own = find_fibers(mask, None, sheet.image, sheet.frame.tissue)
+        area = sheet.found.labels.keep(np.arange(len(sheet.found) + 1) == row + 1).to_mask()
+        numbers = np.unique(own.labels.numbers_on(area))
+        kept = np.isin(np.arange(own.labels.count + 1), numbers[numbers > 0])
+        area |= own.labels.keep(kept).to_mask()
+        axons = own.axons.keep(kept).to_mask()
+
+        def put_back(masks: tools.Masks) -> None:
+            masks["mask"][area] = mask[area] & ~axons[area]
+            masks["axon"][area] = axons[area]
+
+        sheet.change(put_back, "the model's own fiber")
+
+    # ------------------------------------------------------------ runs
+
+    def start(self, body: dict) -> dict:
+        """Start a command."""
+        what, study = body["what"], self.study
+        if what == "segment" and body.get("id") is not None:
+            name = self.name_of(body["id"])
+            myelin, scale = str(body.get("myelin", "auto")), str(body.get("scale", "auto"))
+            self.run.start("segment one image", trial_of_one(study, name, myelin, scale))
+        elif what == "segment":
+            words = segmenting(study)
+            self.run.start("segment", words, [*words, "--resume"])
+        elif what == "measure":
+            words = ["morphometry.py", *study.measuring_arguments()]
+            self.run.start("measure", words, words)
+        elif what == "train":
+            names = [n for n in study.images() if study.state_of(n, read_run(PREDS)) == "corrected"]
+            words, folder = training(study, names, int(body.get("epochs", 10)))
+            self.run.start("train", words, folder=folder)
+        elif what == "compare":
+            self.run.start("compare", comparing(study, self.name_of(body["id"])))
+        else:
+            raise ValueError("what")
+        return self.status()
+
+    def stop(self, _body: dict) -> dict:
+        """Stop the command that runs."""
+        self.run.stop()
+        return self.status()
+
+    def status(self) -> dict:
+        """Return the state of the run and which images have changed; follow the end of a run."""
+        status = self.run.status()
+        if self.was_running and not status["running"]:
+            with self.lock, contextlib.suppress(UserError):
+                adopt(self.study, self.run.facts)
+                with holding(PREDS):
+                    for name in self.study.images():
+                        self.study.store_pixel_size(name)
+        self.was_running = status["running"]
+        if self.study.blind:
+            status |= {"lines": [], "command": ""}
+        return {"run": status, "changes": self.changes}
+
+    def set(self, body: dict) -> dict:
+        """Change the model or the threshold of later runs, or unblind the study."""
+        if body.get("unblind"):
+            self.study.set(unblinded=True)
+            self.study.blind = False
+        if "threshold" in body:
+            value = body["threshold"]
+            if value is not None and not 0 < float(value) < 1:
+                raise ValueError("threshold")
+            self.study.set(threshold=value and round(float(value), 3))
+        if body.get("model") in ("bestmyelin.h5", "window.h5"):
+            self.study.set(model=body["model"])
+        return self.table()
+
+    # ------------------------------------------------------------ results
+
+    def results(self, _query: dict) -> dict:
+        """Return the tables that were written, and the names of all files."""
+        files = self.result_files()
+        tables = {}
+        for name, path in files.items():
+            if name.endswith(".csv") and not name.endswith("_fibers.csv") and name != "fibers.csv":
+                header, rows = read_table(path)
+                tables[name] = {"header": header, "rows": rows[:500]}
+        return {"files": list(files), "tables": tables, "command": self.study.command()}
+
+    def result_files(self) -> dict[str, Path]:
+        """Return {name: path} of the files of results; none while the study is blind."""
+        if not MORPHOMETRY.is_dir() or self.study.blind:
+            return {}
+        paths = [path for path in sorted(MORPHOMETRY.rglob("*")) if path.is_file()]
+        named = {path.relative_to(MORPHOMETRY).as_posix(): path for path in paths}
+        return {name: path for name, path in named.items() if "/." not in f"/{name}"}
+
+    def zip_results(self, path: Path) -> None:
+        """Write all results, the decisions and the command into a zip."""
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+            for name, one in self.result_files().items():
+                file.write(one, f"morphometry/{name}")
+            for name in ("exclude.csv", "classes.csv", "groups.csv"):
+                if Path(name).exists():
+                    file.write(name)
+            file.writestr("command.txt", self.study.command() + "\n")
+
+
+# ---------------------------------------------------------------- tools
+
+
+def row_of(sheet: Sheet, body: dict, key: str = "row") -> int:
+    """Return the row of the fiber that the page means."""
+    row = body[key]
+    if not isinstance(row, int) or isinstance(row, bool) or not 0 <= row < len(sheet.found):
+        raise ValueError("row")
+    return row
+
+
+def place_of(sheet: Sheet, body: dict) -> tuple[int, int]:
+    """Return the pixel (x, y) that the page means."""
+    x, y = math.floor(float(body["x"])), math.floor(float(body["y"]))
+    if not (0 <= x < sheet.shape[1] and 0 <= y < sheet.shape[0]):
+        raise ValueError("place")
+    return x, y
+
+
+def draw(masks: tools.Masks, sheet: Sheet, body: dict) -> None:
+    """Draw a fiber by its outlines."""
+    outer = tools.points_of(body["outer"], 3) if body.get("outer") else None
+    width = float(np.clip(float(body.get("width", 0)), 1, 1000))
+    tools.draw_fiber(masks, tools.points_of(body["axon"], 3), outer, width)
+
+
+PIXEL_TOOLS: dict[str, Callable[[tools.Masks, Sheet, dict], None]] = {
+    "draw": draw,
+    "brush": lambda masks, sheet, body: tools.paint(
+        masks, body["part"], tools.points_of(body["points"]), float(body["width"])
+    ),
+    "split": lambda masks, sheet, body: tools.split_fiber(
+        masks, sheet.found, tools.points_of(body["points"], 2)
+    ),
+    "merge": lambda masks, sheet, body: tools.merge_fibers(
+        masks, sheet.found, row_of(sheet, body), row_of(sheet, body, "other")
+    ),
+    "delete": lambda masks, sheet, body: tools.delete_fiber(
+        masks, sheet.found, row_of(sheet, body)
+    ),
+    "axon": lambda masks, sheet, body: tools.choose_axon(
+        masks, sheet.found, *place_of(sheet, body)
+    ),
+}
+NAMES = {"axon": "choose the axon"}
+DECISIONS: dict[str, Callable[[Sheet, int, dict], None]] = {
+    "exclude": lambda sheet, row, body: sheet.decide(
+        row, {"exclude": text_of(body, "reason") or "excluded", "kept": None}, "exclude"
+    ),
+    "keep": lambda sheet, row, body: sheet.decide(row, {"exclude": None, "kept": "kept"}, "keep"),
+    "class": lambda sheet, row, body: sheet.decide(
+        row, {"classes": text_of(body, "class") or None}, "class"
+    ),
+}
+
+
+def text_of(body: dict, key: str) -> str:
+    """Return a short text of the page."""
+    return " ".join(str(body.get(key) or "").split())[:100]
+
+
+def rings_of(mask: np.ndarray, window: tuple[slice, slice]) -> list:
+    """Return the outlines of a mask in a window as points of the image."""
+    rings, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    offset = np.array([window[1].start, window[0].start]) + 0.5
+    return [(ring[:, 0] + offset).tolist() for ring in rings]
+
+
+def cell(value: object) -> str:
+    """Return a value as the tables show it."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def cells(values: np.ndarray) -> list:
+    """Return the values of a column, None where there is none."""
+    return [
+        None if isinstance(value, float) and math.isnan(value) else value
+        for value in (np.round(values, 4) if values.dtype.kind == "f" else values).tolist()
+    ]
