@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from myelin.app.tools import dilate, disk
+from myelin.app.tools import dilate, disk, fill_holes
 from myelin.pixels.hulls import hull_areas
 from myelin.pixels.labels import LabelImage
 from myelin.runtime.cli import UserError
@@ -20,6 +20,8 @@ HALF_SIDES = (64, 128, 256, 512)  # of the window around the click, px; the smal
 LEVELS = tuple(range(242, 10, -12))
 CLOSING_RADII = (0, 1, 2, 4, 7)  # px; breaks of up to twice this in a ring are closed
 MIN_AXON_PX = 9
+MIN_SCORE = 0.2
+MAX_CHANGE = 1.6  # of the axon's area, when its outline moves to half the height of the sheath
 GOOD = 0.5  # score from which no other map is tried
 GREY_WEIGHT = 0.8  # of the image itself: textures have edges too
 MIN_COVERAGE = 0.35  # least part of the pixels at a distance from the axon that is sheath
@@ -81,10 +83,11 @@ def propose(
             break
         if half >= max(shape):
             break
-    if best is None:
+    if best is None or best[0] < MIN_SCORE:
         raise UserError("add: no axon found here, click into its middle, or draw it")
     score, axon, levels, threshold, window = best
     level = min(threshold, ring_level(levels, axon))
+    axon = at_level(levels >= level, axons[window], axon, at)
     return Proposal(window, axon, sheath_of(levels >= level, axon, axons[window]), score)
 
 
@@ -122,16 +125,9 @@ def region_at(wall: np.ndarray, at: tuple[int, int], radius: int) -> np.ndarray 
     region = filled == 2
     if radius:  # back to the wall where the closing took corners
         region = cv2.dilate(region.view(np.uint8), disk(radius)).view(bool) & ~wall
-        count, parts = cv2.connectedComponents(region.view(np.uint8), connectivity=4)
+        _, parts = cv2.connectedComponents(region.view(np.uint8), connectivity=4)
         region = parts == parts[at]
     return fill_holes(region)
-
-
-def fill_holes(region: np.ndarray) -> np.ndarray:
-    """Return a region with what it encloses, such as mitochondria."""
-    outside = np.pad(region, 1).astype(np.uint8)
-    cv2.floodFill(outside, None, (0, 0), 1, flags=4)
-    return region | (outside[1:-1, 1:-1] == 0)
 
 
 def score_of(region: np.ndarray, smooth: np.ndarray) -> float:
@@ -153,6 +149,19 @@ def score_of(region: np.ndarray, smooth: np.ndarray) -> float:
     return contrast * closed**2 * float(solidity) ** 2
 
 
+def at_level(
+    wall: np.ndarray, taken: np.ndarray, axon: np.ndarray, at: tuple[int, int]
+) -> np.ndarray:
+    """Return an axon with its outline at the wall, where that is closed and nearly the same."""
+    for radius in CLOSING_RADII:
+        region = region_at(wall | taken, at, radius)
+        if region is not None and max(region.sum(), axon.sum()) < MAX_CHANGE * min(
+            region.sum(), axon.sum()
+        ):
+            return region
+    return axon
+
+
 def ring_level(levels: np.ndarray, axon: np.ndarray) -> float:
     """Return the level half way from the axon to the top of the sheath around it."""
     ring = cv2.dilate(axon.view(np.uint8), disk(3)).view(bool) & ~axon
@@ -170,8 +179,9 @@ def sheath_of(myelin: np.ndarray, axon: np.ndarray, axons: np.ndarray) -> np.nda
     steps = np.ceil(distance).astype(int)
     total = np.bincount(steps[near], minlength=3)
     covered = np.bincount(steps[near & myelin], minlength=len(total)) / np.maximum(total, 1)
-    thin = np.flatnonzero(covered[1:] < MIN_COVERAGE)
-    thickness = max(int(thin[0]) if len(thin) else len(covered) - 1, 1)
+    first = 1 + int(np.argmax(covered[1:4] >= MIN_COVERAGE))  # it may begin a pixel or two away
+    thin = np.flatnonzero(covered[first:] < MIN_COVERAGE)
+    thickness = max(first + int(thin[0]) - 1 if len(thin) else len(covered) - 1, 1)
     sheath = near & myelin & (steps <= thickness)
     parts = cv2.connectedComponents((sheath | axon).view(np.uint8), connectivity=4)[1]
     return sheath & (parts == parts[axon][0])

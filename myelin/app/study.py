@@ -1,4 +1,4 @@
-"""The study of the window: its images, where their files lie, and what a person has set for them."""
+"""The study of the window: its images, their files, and what a person has set for them."""
 
 import json
 import random

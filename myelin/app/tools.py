@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from myelin.measure.fibers import Fibers
-from myelin.pixels.regions import CROSS
+from myelin.pixels.labels import LabelImage
 from myelin.runtime.cli import UserError
 
 Masks = dict[str, np.ndarray]  # "mask" and "axon", bool (rows, cols)
@@ -87,7 +87,7 @@ def delete_fiber(masks: Masks, found: Fibers, row: int) -> None:
         masks["mask"][window] &= ~own
 
 
-def window_of(labels, row: int) -> tuple[tuple[slice, slice], np.ndarray]:
+def window_of(labels: LabelImage, row: int) -> tuple[tuple[slice, slice], np.ndarray]:
     """Return the window of the fiber in a row of the table, and its pixels there."""
     x, y, width, height, _ = labels.boxes()[row + 1]
     window = slice(y, y + height), slice(x, x + width)
@@ -98,12 +98,9 @@ def merge_fibers(masks: Masks, found: Fibers, one: int, other: int) -> None:
     """Make one fiber of two: what lies between their axons becomes axon."""
     if one == other:
         raise UserError("merge: one and the same fiber, click on another one")
-    axons = found.axons.keep(np.isin(np.arange(len(found) + 1), (one + 1, other + 1))).to_mask()
-    fibers = found.labels.keep(np.isin(np.arange(len(found) + 1), (one + 1, other + 1))).to_mask()
-    points = np.argwhere(axons)[:, ::-1].astype(np.int32)
-    hull = np.zeros(axons.shape, np.uint8)
-    cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
-    joined = axons | (hull.view(bool) & fibers)
+    both = np.isin(np.arange(len(found) + 1), (one + 1, other + 1))
+    axons, fibers = found.axons.keep(both).to_mask(), found.labels.keep(both).to_mask()
+    joined = axons | (hull_of(axons) & fibers)
     if cv2.connectedComponents(joined.view(np.uint8), connectivity=4)[0] > 2:
         raise UserError("merge: the two fibers do not touch, choose neighbours")
     masks["axon"] |= joined
@@ -127,29 +124,39 @@ def split_fiber(masks: Masks, found: Fibers, points: np.ndarray) -> None:
 
 
 def choose_axon(masks: Masks, found: Fibers, x: int, y: int) -> None:
-    """Make the region around a place the one axon of the fiber that it lies in."""
-    inside = ~masks["mask"] | masks["axon"]
-    # A drawn axon and the space around it are two regions.
-    walls = masks["axon"] if not masks["axon"][y, x] else ~masks["axon"]
-    regions = cv2.connectedComponents((inside & ~walls).view(np.uint8), connectivity=4)[1]
-    if not regions[y, x]:
-        raise UserError("axon: this is myelin, click into the ring's inside")
-    region = regions == regions[y, x]
+    """Make the region around a place, with all it encloses, the one axon of its ring."""
+    axon = masks["axon"]
+    if masks["mask"][y, x] and not axon[y, x]:
+        raise UserError("ring: this is myelin, click into a region within the ring")
+    alike = axon if axon[y, x] else ~(masks["mask"] | axon)
+    parts = cv2.connectedComponents(alike.view(np.uint8), connectivity=4)[1]
+    region = fill_holes(parts == parts[y, x])
     if region[0].any() or region[-1].any() or region[:, 0].any() or region[:, -1].any():
-        raise UserError("axon: the region is open, close its ring with the brush first")
-    around = np.unique(found.labels.numbers_on(dilate(region, CROSS)))
-    for number in around[around > 0]:
-        window, own = window_of(found.axons, int(number) - 1)
-        box = np.zeros_like(own)
-        filled = cv2.convexHull(np.argwhere(own)[:, ::-1].astype(np.int32))
-        hull = np.zeros(own.shape, np.uint8)
-        cv2.fillConvexPoly(hull, filled, 1)
-        box |= hull.view(bool)
-        overlaps = (box & region[window]).any() or found.labels.at(np.array([y]), np.array([x]))[0]
-        if overlaps in (True, number):  # an axon within the region, around it, or of its fiber
-            masks["axon"][window] &= ~own
-    masks["axon"] |= region & ~dilate(masks["axon"] & ~region)
-    masks["mask"] &= ~masks["axon"]
+        raise UserError("ring: the region is open, close its ring with the brush first")
+    left, top, width, height = cv2.boundingRect(region.view(np.uint8))
+    boxes = found.axons.boxes()
+    apart = (boxes[:, 0] > left + width) | (boxes[:, 0] + boxes[:, 2] < left)
+    apart |= (boxes[:, 1] > top + height) | (boxes[:, 1] + boxes[:, 3] < top)
+    for number in np.flatnonzero(~apart & (boxes[:, 4] > 0)):
+        window, own = window_of(found.axons, number - 1)
+        if (hull_of(own) & region[window]).any():  # within the region, or around it
+            axon[window] &= ~own
+    axon |= region & ~dilate(axon & ~region)
+    masks["mask"] &= ~axon
+
+
+def hull_of(mask: np.ndarray) -> np.ndarray:
+    """Return the convex hull of a mask that is not empty, bool (rows, cols)."""
+    hull = np.zeros(mask.shape, np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(np.argwhere(mask)[:, ::-1].astype(np.int32)), 1)
+    return hull.view(bool)
+
+
+def fill_holes(region: np.ndarray) -> np.ndarray:
+    """Return a region with what it encloses, such as mitochondria."""
+    outside = np.pad(region, 1).astype(np.uint8)
+    cv2.floodFill(outside, None, (0, 0), 1, flags=4)
+    return region | (outside[1:-1, 1:-1] == 0)
 
 
 # ---------------------------------------------------------------- brush
