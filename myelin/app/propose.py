@@ -76,7 +76,7 @@ def propose(
         for levels, threshold, weight in maps(window):
             for score, axon in candidates(levels, threshold, axons[window], at):
                 if best is None or weight * score > best[0]:
-                    best = weight * score, axon, levels, threshold, window
+                    best = weight * score, axon, levels, threshold, window, at
             if best and best[0] > GOOD:
                 break
         if best and best[0] > GOOD:
@@ -85,7 +85,7 @@ def propose(
             break
     if best is None or best[0] < MIN_SCORE:
         raise UserError("add: no axon found here, click into its middle, or draw it")
-    score, axon, levels, threshold, window = best
+    score, axon, levels, threshold, window, at = best
     level = min(threshold, ring_level(levels, axon))
     axon = at_level(levels >= level, axons[window], axon, at)
     return Proposal(window, axon, sheath_of(levels >= level, axon, axons[window]), score)
