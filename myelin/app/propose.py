@@ -21,7 +21,7 @@ LEVELS = tuple(range(242, 10, -12))
 CLOSING_RADII = (0, 1, 2, 4, 7)  # px; breaks of up to twice this in a ring are closed
 MIN_AXON_PX = 9
 MIN_SCORE = 0.2
-MAX_CHANGE = 1.6  # of the axon's area, when its outline moves to half the height of the sheath
+MAX_CHANGE = 2.5  # of the axon's area, when its outline moves to half the height of the sheath
 GOOD = 0.5  # score from which no other map is tried
 GREY_WEIGHT = 0.8  # of the image itself: textures have edges too
 MIN_COVERAGE = 0.35  # least part of the pixels at a distance from the axon that is sheath
@@ -62,7 +62,7 @@ def propose(
         The click.
     maps : function
         Yields for a window: a map, uint8, in which myelin is high; the level from which it is
-        myelin; a weight of its scores. The likeliest map is first.
+        myelin; a weight of its scores, 1 for probabilities. The likeliest map is first.
     """
     if axons[y, x]:
         raise UserError("add: there is an axon already, choose it with the select tool")
@@ -76,7 +76,7 @@ def propose(
         for levels, threshold, weight in maps(window):
             for score, axon in candidates(levels, threshold, axons[window], at):
                 if best is None or weight * score > best[0]:
-                    best = weight * score, axon, levels, threshold, window, at
+                    best = weight * score, axon, levels, threshold, window, at, weight == 1
             if best and best[0] > GOOD:
                 break
         if best and best[0] > GOOD:
@@ -85,9 +85,14 @@ def propose(
             break
     if best is None or best[0] < MIN_SCORE:
         raise UserError("add: no axon found here, click into its middle, or draw it")
-    score, axon, levels, threshold, window, at = best
-    level = min(threshold, ring_level(levels, axon))
-    axon = at_level(levels >= level, axons[window], axon, at)
+    score, axon, levels, threshold, window, at, is_probability = best
+    level = threshold
+    at_threshold = region_at((levels >= threshold) | axons[window], at, 0)
+    if is_probability and at_threshold is not None and is_similar(at_threshold, axon):
+        axon = at_threshold
+    else:
+        level = min(threshold, ring_level(levels, axon))
+        axon = at_level(levels >= level, axons[window], axon, at)
     return Proposal(window, axon, sheath_of(levels >= level, axon, axons[window]), score)
 
 
@@ -155,11 +160,15 @@ def at_level(
     """Return an axon with its outline at the wall, where that is closed and nearly the same."""
     for radius in CLOSING_RADII:
         region = region_at(wall | taken, at, radius)
-        if region is not None and max(region.sum(), axon.sum()) < MAX_CHANGE * min(
-            region.sum(), axon.sum()
-        ):
+        if region is not None and is_similar(region, axon):
             return region
     return axon
+
+
+def is_similar(one: np.ndarray, other: np.ndarray) -> bool:
+    """Return whether the areas of two regions differ no more than by the place of an outline."""
+    areas = one.sum(), other.sum()
+    return max(areas) < MAX_CHANGE * min(areas)
 
 
 def ring_level(levels: np.ndarray, axon: np.ndarray) -> float:
