@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from myelin.folders.mask_set import MaskSet, match_files, open_masks
-from myelin.folders.naming import MORPHOMETRY, PREDS, RAW_TEST
+from myelin.folders.naming import BLIND_KEY, MORPHOMETRY, PREDS, RAW_TEST
 from myelin.folders.options import (
     add_no_pictures_option,
     add_out_option,
@@ -260,6 +260,7 @@ def facts_of(masks: MaskSet, cases: list[Case], numbers: Numbers, results: Resul
         "axon_masks": [name for name, (_, axon) in masks.masks.items() if axon],
         "corrected_by_hand": masks.corrected,
         "missing": masks.missing,
+        "blinded": BLIND_KEY.exists(),
         "nerve_outlines": {name: str(path) for name, path in masks.nerves.items()},
         "segmentation": masks.run,
         "pixel_sizes_um": {case.name: case.pixel_size_um for case in cases},

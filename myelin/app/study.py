@@ -11,6 +11,7 @@ import numpy as np
 from myelin.folders.image_tree import find_images, takes_of
 from myelin.folders.mask_record import mask_record, pixel_hash, read_run
 from myelin.folders.naming import (
+    BLIND_KEY,
     IMAGE_SUFFIXES,
     PREDS,
     RAW_TEST,
@@ -27,7 +28,6 @@ from myelin.runtime.lock import holding
 from myelin.runtime.tables import image_ids, read_rows, write_table
 
 STATE = Path(".window")  # what only the window needs: steps of each image, settings, runs
-BLIND_KEY = Path("blind_key.csv")
 MAX_UPLOAD_BYTES = 8 * 2**30
 DEFAULTS = {"pixel_sizes": {}, "model": "bestmyelin.h5", "threshold": None, "unblinded": False}
 

@@ -92,7 +92,8 @@ class App {
     if (status.percent === undefined) bar.removeAttribute("value");
     else bar.value = status.percent;
     const left = status.left && !status.left.includes("?") ? `, ${status.left} left` : "";
-    $("#run-text").textContent = status.running ? `${status.step ?? status.what}${status.total ? ` ${status.done} of ${status.total}` : ""}${left}` : "";
+    const done = status.total ? ` ${status.done} of ${status.total}` : "";
+    $("#run-text").textContent = status.running ? `${status.step ?? status.what}${done}${left}` : "";
     const log = (status.lines ?? []).join("\n");
     $("#log").textContent = status.what === "train" ? "" : log;
     $("#train-log").textContent = status.what === "train" ? log : "";

@@ -12,8 +12,8 @@ const LEGEND = {
   g: [["#440154", "g 0.3"], ["#21918c", "0.6"], ["#fde725", "0.9"]],
   class: [["#a0a0a0", "without a class"]],
 };
-const MEASURES = [["axon", "Axon diameter", "µm"], ["diameter", "Fiber diameter", "µm"], ["myelin", "Myelin thickness", "µm"],
-  ["g", "g-ratio", ""], ["confidence", "Confidence", ""]];
+const MEASURES = [["axon", "Axon diameter", "µm"], ["diameter", "Fiber diameter", "µm"],
+  ["myelin", "Myelin thickness", "µm"], ["g", "g-ratio", ""], ["confidence", "Confidence", ""]];
 
 export class ImageScreen {
   constructor(app) {
@@ -49,7 +49,8 @@ export class ImageScreen {
     accept.onclick = () => this.tools.accept();
     const refuse = make("button", { title: "Esc" }, "Refuse", make("kbd", {}, "Esc"));
     refuse.onclick = () => this.tools.refuse();
-    const part = make("select", { ariaLabel: "What the brush paints" }, make("option", {}, "myelin"), make("option", {}, "axon"));
+    const part = make("select", { ariaLabel: "What the brush paints" });
+    part.append(make("option", {}, "myelin"), make("option", {}, "axon"));
     part.onchange = () => (this.tools.part = part.value);
     const field = (text, key) => {
       const input = make("input", { type: "number", min: 1, max: 200, value: this.tools[key] });
@@ -59,7 +60,8 @@ export class ImageScreen {
     this.brushField = field("Brush, px", "brushWidth");
     const fit = make("button", { title: "0" }, "Fit", make("kbd", {}, "0"));
     fit.onclick = () => this.viewer.fit();
-    $("#tools").append(accept, refuse, make("label", {}, "Paint ", part), this.brushField, field("Sheath, px", "sheathWidth"), fit);
+    const sheathField = field("Sheath, px", "sheathWidth");
+    $("#tools").append(accept, refuse, make("label", {}, "Paint ", part), this.brushField, sheathField, fit);
     this.use("select");
   }
 

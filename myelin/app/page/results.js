@@ -7,8 +7,10 @@ export async function showResults() {
   const list = Object.entries(tables).map(([name, table]) => tableOf(name, table));
   $("#tables").replaceChildren(...(list.length ? list : [make("p", {}, "No results yet. Press Measure all.")]));
   const figures = files.filter((name) => name.endsWith(".png") && !name.endsWith("_overlay.png"));
-  $("#figures").replaceChildren(...figures.map((name) =>
-    make("figure", {}, make("img", { src: url("file", { name }), alt: name, loading: "lazy" }), make("figcaption", {}, name))));
+  $("#figures").replaceChildren(...figures.map((name) => {
+    const picture = make("img", { src: url("file", { name }), alt: name, loading: "lazy" });
+    return make("figure", {}, picture, make("figcaption", {}, name));
+  }));
   $("#one-file").replaceChildren(...files.map((name) => make("option", {}, name)));
   const choose = () => ($("#one").href = url("download", { name: $("#one-file").value }));
   $("#one-file").onchange = choose;
@@ -19,7 +21,8 @@ export async function showResults() {
 
 function tableOf(name, { header, rows }) {
   const line = (tag, cells) => make("tr", {}, ...cells.map((cell) => make(tag, {}, cell)));
-  const table = make("table", {}, make("thead", {}, line("th", header)), make("tbody", {}, ...rows.map((row) => line("td", row))));
+  const body = make("tbody", {}, ...rows.map((row) => line("td", row)));
+  const table = make("table", {}, make("thead", {}, line("th", header)), body);
   return make("section", {}, make("h2", {}, name), table);
 }
 

@@ -6,7 +6,8 @@ export class TableScreen {
   constructor(app) {
     this.app = app;
     test("upload").onchange = () => this.add([...test("upload").files].map((file) => [file.name, file]));
-    $("#folder").onchange = () => this.add([...$("#folder").files].map((file) => [inner(file.webkitRelativePath), file]));
+    $("#folder").onchange = () =>
+      this.add([...$("#folder").files].map((file) => [inner(file.webkitRelativePath), file]));
     $("#set-all").onclick = () => this.setSize(null, $("#all-size").value);
     document.addEventListener("dragover", (event) => {
       event.preventDefault();
@@ -54,13 +55,15 @@ export class TableScreen {
   row(image) {
     const picture = make("img", { src: url("thumbnail", { id: image.id }), alt: "", loading: "lazy" });
     const size = make("input", { testid: `pixel-size-${image.id}`, size: 8, inputMode: "decimal", title: image.source,
-      value: image.pixel_size ? Number(image.pixel_size.toPrecision(6)) : "", ariaLabel: `µm per pixel of ${image.id}` });
+      value: image.pixel_size ? Number(image.pixel_size.toPrecision(6)) : "",
+      ariaLabel: `µm per pixel of ${image.id}` });
     size.onchange = () => this.setSize(image.id, size.value);
     const open = make("button", { testid: `open-${image.id}` }, "Open");
     open.onclick = () => this.app.open(image.id);
     const shape = image.shape ? `${image.shape[1]} × ${image.shape[0]}` : "";
     const found = image.myelin ? `${image.myelin}, ${image.scale}` : "";
-    const cells = [picture, image.id, image.group, image.animal, shape, size, image.state, found, image.doubts.join("; "), open];
+    const doubts = image.doubts.join("; ");
+    const cells = [picture, image.id, image.group, image.animal, shape, size, image.state, found, doubts, open];
     return make("tr", { testid: `row-${image.id}` }, ...cells.map((cell) => make("td", {}, cell)));
   }
 }

@@ -151,7 +151,9 @@ export class Tools {
   async accept(add = false) {
     const { actions } = this;
     if (this.name === "add" && this.proposal) await actions.step({ tool: "accept" });
-    if (this.name === "nerve" && this.points.length > 2) await actions.step({ tool: "nerve", points: this.points, add });
+    if (this.name === "nerve" && this.points.length > 2) {
+      await actions.step({ tool: "nerve", points: this.points, add });
+    }
     if (this.name === "draw") {
       const axon = this.axon ?? this.points, outer = this.axon && this.points.length > 2 ? this.points : null;
       if (axon.length > 2) await actions.step({ tool: "draw", axon, outer, width: this.sheathWidth });
