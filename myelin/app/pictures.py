@@ -1,5 +1,7 @@
 """Pictures of an open image for the viewer: tiles of the image and of its fibers, thumbnails."""
 
+import threading
+
 import cv2
 import numpy as np
 
@@ -33,28 +35,43 @@ def levels_of(shape: tuple[int, int]) -> int:
     return levels
 
 
-class Pictures:
-    """Tiles of one sheet; colours and levels are kept until the sheet changes."""
+class Greys:
+    """The pixels of one image, and tiles of them at all levels."""
 
-    def __init__(self, sheet: Sheet) -> None:
-        self.sheet = sheet
-        self.greys = [background(sheet.image)]
-        self.colours: dict[str, np.ndarray] = {}
-        self.version = -1
+    def __init__(self, image: np.ndarray) -> None:
+        self.image = image
+        self.levels = [background(image)]
+        self.lock = threading.Lock()
 
-    def image_tile(self, level: int, x: int, y: int) -> bytes:
-        """Return a JPEG of a tile of the image."""
-        if not 0 <= level < levels_of(self.sheet.shape):
+    def facts(self) -> dict:
+        """Return what the viewer needs to show the image alone."""
+        rows, cols = self.image.shape
+        return {"rows": rows, "cols": cols, "tile": TILE_PX, "levels": levels_of((rows, cols))}
+
+    def tile(self, level: int, x: int, y: int) -> bytes:
+        """Return a JPEG of a tile."""
+        if not 0 <= level < levels_of(self.image.shape):
             raise ValueError("level")
-        while len(self.greys) <= level:
-            rows, cols = self.greys[-1].shape
-            half = max(cols // 2, 1), max(rows // 2, 1)
-            self.greys.append(cv2.resize(self.greys[-1], half, interpolation=cv2.INTER_AREA))
-        grey = self.greys[level]
+        with self.lock:
+            while len(self.levels) <= level:
+                rows, cols = self.levels[-1].shape
+                half = max(cols // 2, 1), max(rows // 2, 1)
+                smaller = cv2.resize(self.levels[-1], half, interpolation=cv2.INTER_AREA)
+                self.levels.append(smaller)
+        grey = self.levels[level]
         part = grey[y * TILE_PX : (y + 1) * TILE_PX, x * TILE_PX : (x + 1) * TILE_PX]
         if x < 0 or y < 0 or not part.size:
             raise ValueError("tile")
         return encode(".jpg", part, cv2.IMWRITE_JPEG_QUALITY, 90)
+
+
+class Pictures:
+    """Tiles of the fibers of one sheet; colours are kept until the sheet changes."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self.sheet = sheet
+        self.colours: dict[str, np.ndarray] = {}
+        self.version = -1
 
     def overlay_tile(self, level: int, x: int, y: int, mode: str) -> bytes:
         """Return a PNG of a tile of the fibers, coloured by "state", "g" or "class"."""
@@ -85,7 +102,7 @@ class Pictures:
             for length in self.sheet.shape
         )
         mask = probability[rows, cols] >= 255 * threshold
-        return encode(".png", overlay(self.greys[0][rows, cols], mask)[..., ::-1])
+        return encode(".png", overlay(self.sheet.image[rows, cols], mask)[..., ::-1])
 
     def colours_of(self, mode: str) -> np.ndarray:
         """Return the colour of each fiber by its number in the label image, uint8 (n + 1, 4)."""

@@ -86,13 +86,18 @@ def propose(
     if best is None or best[0] < MIN_SCORE:
         raise UserError("add: no axon found here, click into its middle, or draw it")
     score, axon, levels, threshold, window, at, is_probability = best
-    level = threshold
-    at_threshold = region_at((levels >= threshold) | axons[window], at, 0)
-    if is_probability and at_threshold is not None and is_similar(at_threshold, axon):
-        axon = at_threshold
+    level = ring_level(levels, axon)
+    if is_probability:  # where the model's threshold leaks, the nearest level that does not
+        tried = [round(threshold), *range(round(threshold) - 12, 10, -12)]
     else:
-        level = min(threshold, ring_level(levels, axon))
-        axon = at_level(levels >= level, axons[window], axon, at)
+        tried = [level]
+    for level in tried:
+        region = region_at((levels >= level) | axons[window], at, 0)
+        if region is not None and is_similar(region, axon):
+            axon = region
+            break
+    else:
+        level = ring_level(levels, axon)
     return Proposal(window, axon, sheath_of(levels >= level, axon, axons[window]), score)
 
 
@@ -152,17 +157,6 @@ def score_of(region: np.ndarray, smooth: np.ndarray) -> float:
     contrast = float(np.median(step)) if len(step) else 0.0
     closed = float(np.mean(step > 0.4 * max(contrast, 0.1))) if len(step) else 0.0
     return contrast * closed**2 * float(solidity) ** 2
-
-
-def at_level(
-    wall: np.ndarray, taken: np.ndarray, axon: np.ndarray, at: tuple[int, int]
-) -> np.ndarray:
-    """Return an axon with its outline at the wall, where that is closed and nearly the same."""
-    for radius in CLOSING_RADII:
-        region = region_at(wall | taken, at, radius)
-        if region is not None and is_similar(region, axon):
-            return region
-    return axon
 
 
 def is_similar(one: np.ndarray, other: np.ndarray) -> bool:

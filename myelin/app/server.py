@@ -250,9 +250,16 @@ def make_app(window: Window, port: int, token: str, ending: threading.Event) -> 
         "set": window.set,
     }
     gets = {"study": lambda _: window.table(), "image": lambda query: window.view(query.get("id"))}
-    gets |= {"at": window.at, "outline": window.outline, "results": window.results}
+    gets |= {
+        "size": window.size,
+        "at": window.at,
+        "outline": window.outline,
+        "results": window.results,
+    }
     gets |= pictures(window)
-    free = {"stop": window.stop, "propose": window.propose}  # hold the lock themselves
+    # These hold the lock themselves, if they need it.
+    free = {"stop": window.stop, "propose": window.propose}
+    waiting = gets.keys() - {"tile", "size", "thumbnail", "file", "overlay"}
 
     async def take(request: Request) -> Response:
         return await upload(request, window)
@@ -262,7 +269,10 @@ def make_app(window: Window, port: int, token: str, ending: threading.Event) -> 
         Route("/page/{name}", page_file),
         Route("/api/events", events(window, ending)),
         Route("/api/upload", take, methods=["POST"]),
-        *(Route(f"/api/{name}", endpoint(window, call)) for name, call in gets.items()),
+        *(
+            Route(f"/api/{name}", endpoint(window, call, name in waiting))
+            for name, call in gets.items()
+        ),
         *(
             Route(f"/api/{name}", endpoint(window, call, name not in free), methods=["POST"])
             for name, call in (posts | free).items()

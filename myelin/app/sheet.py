@@ -48,9 +48,8 @@ class Sheet:
         Rises with each change of what is shown.
     """
 
-    def __init__(self, study: Study, name: str) -> None:
-        self.study, self.name, self.version = study, name, 0
-        self.image = study.read(name)
+    def __init__(self, study: Study, name: str, image: np.ndarray) -> None:
+        self.study, self.name, self.image, self.version = study, name, image, 0
         paths = {"exclude": Path("exclude.csv"), "classes": Path("classes.csv")}
         paths["kept"] = STATE / "kept.csv"
         self.tables = {kind: Table(kind, paths[kind]) for kind in KINDS}

@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -28,6 +29,7 @@ from myelin.runtime.lock import holding
 from myelin.runtime.tables import image_ids, read_rows, write_table
 
 STATE = Path(".window")  # what only the window needs: steps of each image, settings, runs
+LISTED_S = 1.0  # how long a listing of the folder is used
 MAX_UPLOAD_BYTES = 8 * 2**30
 DEFAULTS = {"pixel_sizes": {}, "model": "bestmyelin.h5", "threshold": None, "unblinded": False}
 
@@ -52,6 +54,7 @@ class Study:
             self.settings |= json.loads((STATE / "settings.json").read_text(encoding="utf-8"))
         self.blind = blind and not self.settings["unblinded"]
         self.records: dict[Path, tuple] = {}
+        self.listed: tuple[float, dict[str, Path]] = -LISTED_S, {}
 
     def set(self, **settings: object) -> None:
         """Change settings and keep them."""
@@ -62,6 +65,12 @@ class Study:
 
     def images(self) -> dict[str, Path]:
         """Return {id: path} of the images; raise UserError on mistakes in the folder."""
+        if time.monotonic() - self.listed[0] > LISTED_S:
+            self.listed = time.monotonic(), self.find()
+        return self.listed[1]
+
+    def find(self) -> dict[str, Path]:
+        """Return {id: path} of the images that are in the folder now."""
         if self.is_tree:
             try:
                 return find_images([str(self.folder)], PREDS)[1]
@@ -128,6 +137,7 @@ class Study:
             read_image(read_record(temporary))
             if path.exists() and path.read_bytes() != temporary.read_bytes():
                 raise UserError(f"{parts}: is there already with other contents, rename one")
+        self.listed = -LISTED_S, {}
         return name
 
     # ------------------------------------------------------------ pixel sizes

@@ -14,7 +14,7 @@ import numpy as np
 from myelin.app import tools
 from myelin.app.learning import comparing, keras_is_installed, training
 from myelin.app.maps import Maps
-from myelin.app.pictures import TILE_PX, Pictures, levels_of, states_of, thumbnail
+from myelin.app.pictures import Greys, Pictures, states_of, thumbnail
 from myelin.app.propose import Proposal, grown, propose
 from myelin.app.runs import Run
 from myelin.app.segmenting import adopt, segmenting, trial_of_one
@@ -55,6 +55,8 @@ class Window:
         self.study, self.run = study, Run()
         self.lock = threading.RLock()
         self.sheets: OrderedDict[str, tuple[Sheet, Pictures]] = OrderedDict()
+        self.greys: OrderedDict[str, Greys] = OrderedDict()
+        self.reading = threading.Lock()
         self.proposals: dict[str, tuple[int, Proposal]] = {}
         self.changes: dict[str, int] = {}
         self.was_running = self.run.is_running()
@@ -72,13 +74,24 @@ class Window:
         """Return an image that is open, or open it; follow changes of its files."""
         name = self.name_of(given)
         if name not in self.sheets:
-            sheet = Sheet(self.study, name)
+            sheet = Sheet(self.study, name, self.greys_of(given).image)
             self.sheets[name] = sheet, Pictures(sheet)
             while len(self.sheets) > MAX_OPEN:
                 self.sheets.popitem(last=False)
         self.sheets.move_to_end(name)
         self.sheets[name][0].refresh()
         return self.sheets[name]
+
+    def greys_of(self, given: object) -> Greys:
+        """Return the pixels of an image, which need no mask."""
+        name = self.name_of(given)
+        with self.reading:
+            if name not in self.greys:
+                self.greys[name] = Greys(self.study.read(name))
+                while len(self.greys) > MAX_OPEN:
+                    self.greys.popitem(last=False)
+            self.greys.move_to_end(name)
+            return self.greys[name]
 
     def table(self) -> dict:
         """Return the table of images and what is set for all of them."""
@@ -135,10 +148,7 @@ class Window:
         return {
             "id": given,
             "version": sheet.version,
-            "rows": sheet.shape[0],
-            "cols": sheet.shape[1],
-            "tile": TILE_PX,
-            "levels": levels_of(sheet.shape),
+            **self.greys_of(given).facts(),
             "count": cell(row["fiber_count"]),
             "density": cell(row["fiber_density_per_mm2"]) if known else "",
             "mean_g": cell(row["g_ratio_mean"]),
@@ -162,12 +172,17 @@ class Window:
         return thumbnail(self.study.read(self.name_of(query.get("id"))))
 
     def tile(self, query: dict) -> tuple[bytes, str]:
-        """Return a tile and its media type."""
-        _, pictures = self.open(query.get("id"))
+        """Return a tile and its media type; the image does not wait for its measures."""
         place = [int(query[key]) for key in ("level", "x", "y")]
         if query["kind"] == "image":
-            return pictures.image_tile(*place), "image/jpeg"
-        return pictures.overlay_tile(*place, query["mode"]), "image/png"
+            return self.greys_of(query.get("id")).tile(*place), "image/jpeg"
+        with self.lock:
+            _, pictures = self.open(query.get("id"))
+            return pictures.overlay_tile(*place, query["mode"]), "image/png"
+
+    def size(self, query: dict) -> dict:
+        """Return what the viewer needs to show the image alone."""
+        return {"id": query["id"], "version": -1} | self.greys_of(query["id"]).facts()
 
     def at(self, query: dict) -> dict:
         """Return the row of the fiber at a place, None without one."""

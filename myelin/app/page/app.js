@@ -50,6 +50,12 @@ class App {
       if (!this.study.images.length) return this.say("No image is open: add one and press Open.");
       return this.open(this.study.images[0].id);
     }
+    this.show(screen);
+    if (screen === "image") test("viewer").focus({ preventScroll: true });
+    else await this.reload();
+  }
+
+  show(screen) {
     this.screen = screen;
     for (const main of document.querySelectorAll("main")) main.hidden = main.id !== screen;
     for (const button of document.querySelectorAll("nav button")) {
@@ -57,14 +63,13 @@ class App {
     }
     $("#hint").hidden = screen !== "image";
     $("#message").hidden = true;
-    if (screen === "image") test("viewer").focus({ preventScroll: true });
-    else await this.reload();
   }
 
   async open(id) {
-    await this.image.open(id);
     history.replaceState(null, "", `#${encodeURIComponent(id)}`);
-    await this.go("image");
+    this.show("image");
+    await this.image.open(id);
+    test("viewer").focus({ preventScroll: true });
   }
 
   // A reload of the page stays at its image.

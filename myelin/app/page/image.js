@@ -93,12 +93,12 @@ export class ImageScreen {
   }
 
   async open(id) {
-    const view = await get("image", { id });
     this.row = null;
     this.outline = null;
     this.place = -1;
     this.tools.refuse();
-    this.take(view);
+    this.viewer.show(await get("size", { id })); // the image first, its measures when they are there
+    this.take(await get("image", { id }));
   }
 
   // Another window or a command has changed the image.
