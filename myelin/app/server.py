@@ -299,6 +299,7 @@ def serve(study: Study, port: int, browser: bool) -> None:
         listening.bind(("127.0.0.1", port))
     except OSError:
         raise UserError(f"--port {port}: in use by another program, choose another") from None
+    listening.listen(128)  # from now on a browser waits instead of being refused
     port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
     window = Window(study)
     app = make_app(window, port, token, Server.ending)

@@ -9,6 +9,7 @@ class App {
   constructor() {
     this.known = {}; // how often each image had changed when this page last showed it
     this.study = { images: [] };
+    this.screen = "images";
     setErrorHandler((text) => this.say(text));
     this.table = new TableScreen(this);
     this.image = new ImageScreen(this);
@@ -107,7 +108,6 @@ class App {
       if (failed.length) this.say(failed.join("\n"));
       await this.reload();
       if (this.image.view) await this.image.refresh();
-      if (status.what === "measure" && !failed.length && this.screen === "images") await this.go("results");
     }
     const id = this.image.view?.id;
     if (id in changes && changes[id] !== this.known[id]) {

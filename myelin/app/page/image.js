@@ -50,7 +50,9 @@ export class ImageScreen {
     const refuse = make("button", { title: "Esc" }, "Refuse", make("kbd", {}, "Esc"));
     refuse.onclick = () => this.tools.refuse();
     const part = make("select", { ariaLabel: "What the brush paints" });
-    part.append(make("option", {}, "myelin"), make("option", {}, "axon"));
+    for (const [value, text] of [["myelin"], ["axon"], ["nerve"], ["outside", "not nerve"]]) {
+      part.append(make("option", { value }, text ?? value));
+    }
     part.onchange = () => (this.tools.part = part.value);
     const field = (text, key) => {
       const input = make("input", { type: "number", min: 1, max: 200, value: this.tools[key] });

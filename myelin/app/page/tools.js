@@ -7,11 +7,11 @@ export const TOOLS = [
   ["draw", "d", "Draw", "Click or drag the axon's outline; double-click, then the sheath's outline; Enter accepts."],
   ["brush", "b", "Brush", "Paint myelin or axon. [ and ] change the width."],
   ["erase", "e", "Erase", "Erase myelin and axon. [ and ] change the width."],
-  ["split", "s", "Split", "Drag a line across an axon, from side to side."],
+  ["split", "s", "Split", "Drag a line across an axon, or click its two ends beside the axon."],
   ["merge", "m", "Merge", "Click two neighbouring fibers."],
   ["axon", "r", "Ring", "Click the region within a ring that is the axon."],
   ["nerve", "o", "Nerve", "Click or drag around the nerve; Enter accepts, Shift Enter adds a fascicle."],
-  ["scale", "l", "Scale bar", "Drag from one end of the scale bar to the other, then type its length."],
+  ["scale", "l", "Scale bar", "Click the two ends of the scale bar, then type its length."],
 ];
 const DRAG_PX = 4;
 
@@ -42,6 +42,7 @@ export class Tools {
   // Forget what is not accepted.
   refuse() {
     this.points = [];
+    this.begun = false;
     this.axon = null;
     this.proposal = null;
     this.grow = 0;
@@ -51,6 +52,8 @@ export class Tools {
   get freehand() { return ["draw", "nerve"].includes(this.name); }
   get strokes() { return ["brush", "erase", "split", "scale"].includes(this.name); }
 
+  get line() { return ["split", "scale"].includes(this.name); }
+
   down(event) {
     const { canvas } = this.viewer;
     canvas.focus({ preventScroll: true });
@@ -58,7 +61,7 @@ export class Tools {
     const pans = event.button !== 0 || event.altKey || !(this.freehand || this.strokes);
     this.drag = { x: event.clientX, y: event.clientY, lastX: event.clientX, lastY: event.clientY, pans, moved: false,
       button: event.button };
-    if (this.strokes && !pans) this.points = [this.viewer.pixel(event)];
+    if (this.strokes && !pans && !this.begun) this.points = [this.viewer.pixel(event)];
   }
 
   move(event) {
@@ -67,7 +70,7 @@ export class Tools {
     if (Math.hypot(event.clientX - drag.x, event.clientY - drag.y) >= DRAG_PX) drag.moved = true;
     if (!drag.moved) return;
     if (drag.pans) this.viewer.pan(event.clientX - drag.lastX, event.clientY - drag.lastY);
-    else if (this.name === "scale" || this.name === "split") this.points = [this.points[0], this.viewer.pixel(event)];
+    else if (this.line) this.points = [this.points[0], this.viewer.pixel(event)];
     else this.points.push(...(event.getCoalescedEvents?.() ?? [event]).map((one) => this.viewer.pixel(one)));
     [drag.lastX, drag.lastY] = [event.clientX, event.clientY];
     this.show();
@@ -81,7 +84,9 @@ export class Tools {
     if (drag.pans) {
       if (!drag.moved) this.click(place);
     } else if (this.strokes) {
-      this.endStroke(place);
+      // Lines are dragged, or clicked at both ends.
+      if (this.line && !drag.moved && !this.begun) this.begun = true;
+      else this.endStroke(place);
     } else if (drag.moved) {
       if (this.points.length > 2) this.closeOutline();
     } else {
@@ -129,6 +134,7 @@ export class Tools {
     if (this.points.length < 2) this.points.push(place);
     const points = this.points;
     this.points = [];
+    this.begun = false;
     const { name, part, brushWidth: width, actions } = this;
     if (name === "split") actions.step({ tool: "split", points });
     else if (name === "scale") actions.measureBar(Math.hypot(points[0][0] - points[1][0], points[0][1] - points[1][1]));
