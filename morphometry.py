@@ -15,7 +15,7 @@ measured, and `fascicles.csv` has a row for each of its fascicles.
 
 compares groups of animals. `groups.csv` has the columns image, group, animal, and perhaps
 pixel_size_um; `--groups folders` takes group and animal from the folders, group/animal/image, and
-prints what it found.
+prints what it found. It adds tests between groups (`tests.csv`), tables for Prism and figures.
 
     python morphometry.py --pixel-size 0.1 --exclude exclude.csv --max-g-ratio 0.95
 
@@ -24,7 +24,6 @@ limit. Their rows stay in `<id>_fibers.csv`, with the reason in the column `excl
 """
 
 import argparse
-import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,22 +57,26 @@ from myelin.measure.summary import summarize
 from myelin.pixels.labels import mask_without
 from myelin.report.figures import Pictures, add_picture_options
 from myelin.report.html import Report
-from myelin.report.methods import write_methods
+from myelin.report.methods import add_tissue_option, write_methods
 from myelin.report.workbook import add_table_options, check_installed, write_workbook
 from myelin.runtime.cli import Parser, count_of, progress, running, script
 from myelin.runtime.disk import check_room
-from myelin.runtime.files import name_leftovers, start_run, write_run_json
+from myelin.runtime.files import name_leftovers, start_run, times_written, write_run_json
 from myelin.runtime.lock import holding
 from myelin.runtime.tables import write_table
 from myelin.statistics.groups import (
     FOLDERS,
-    G_RATIO_BINS,
+    Animals,
     GroupTables,
     Measured,
+    add_group_options,
     animals_by_group,
-    compare_groups,
+    check_edges,
     find_groups,
 )
+from myelin.statistics.long_tables import write_fibers_table, write_prism
+from myelin.statistics.study import Study, make_study
+from myelin.statistics.units import place_of_images
 
 # Print warnings for at most this many images; a wrong pixel size causes one for every image.
 MAX_WARNED_IMAGES = 5
@@ -106,32 +109,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     add_picture_options(parser)
     add_table_options(parser)
-    parser.add_argument(
-        "--groups",
-        type=Path,
-        metavar="CSV",
-        help="table with the columns image, group, animal: adds tables and a plot per group; "
-        "folders: from the folders of the images, group/animal/image (default: no groups)",
-    )
-    parser.add_argument(
-        "--g-ratio-bins",
-        type=float,
-        nargs="+",
-        metavar="UM",
-        default=G_RATIO_BINS,
-        help="rising edges of the bins of axon diameter, µm, in which --groups compares g-ratios "
-        f"(default: {' '.join(f'{edge:g}' for edge in G_RATIO_BINS)})",
-    )
+    add_group_options(parser)
+    add_tissue_option(parser)
     add_exclude_options(parser)
     add_frame_options(parser)
     args = parser.parse_args(argv)
     if args.xlsx:
         check_installed()
-    edges = args.g_ratio_bins
-    if len(edges) < 2 or not all(low < high for low, high in itertools.pairwise(edges)):
-        parser.error(
-            f"argument --g-ratio-bins: {' '.join(map(str, edges))}: give two or more rising numbers"
-        )
+    check_edges(parser, args)
     return args
 
 
@@ -141,6 +126,7 @@ class Results:
 
     pictures: Pictures
     page: Report | None
+    doubtful: list[str]  # ids of masks whose polarity or scale is uncertain
     rows: list[dict] = field(default_factory=list)
     fascicles: list[dict] = field(default_factory=list)
     warnings: dict[str, list[str]] = field(default_factory=dict)
@@ -175,24 +161,27 @@ def measure_folder(args: argparse.Namespace) -> None:
     check_room({out: pixels if args.no_pictures else 6 * pixels + 2**20 * len(cases)})
 
     keep_edited(out)
-    before = start_run(out)
-    results = Results(Pictures(out), None if args.no_pictures else Report(len(cases)))
+    before = start_run(out) | times_written(out / "prism") | times_written(out / "panels")
+    page = None if args.no_pictures else Report(len(cases))
+    results = Results(Pictures(out), page, masks.doubtful)
     for case in progress(cases, "measuring"):
         found, frame = numbered_fibers(case, reader, numbers, args.whole_frame)
         hashes = numbers.masks[case.name]
         fibers = add_case(results, case, found, frame, exclusions, hashes, reader)
         write_fibers(out, case.name, fibers, args.decimal)
 
-    groups = compare_groups(animals, results.measured, args.g_ratio_bins) if animals else None
-    tables = write_tables(out, results, groups, args.decimal)
+    study = make_study(animals, results.measured, args.g_ratio_bins, args.diameter_classes)
+    tables = write_tables(out, results, animals, study, args.decimal)
     if not args.no_pictures:
-        results.pictures.draw(args, reader, results.measured, groups)
+        results.pictures.draw(args, reader, results.measured, study)
     write_run_json(
         out,
         masks=str(args.masks),
         whole_frame=args.whole_frame,
         excluded=exclusions.facts(),
+        tissue=args.tissue,
         groups=animals_by_group(animals),
+        tests=study.facts(),
         label_sha256=label_hashes(out, results.measured),
         **facts_of(masks, cases, numbers, results),
     )
@@ -223,7 +212,13 @@ def add_case(
     results.rows.append(row)
     results.fascicles += fascicle_rows(name, found, fibers, frame, myelin)
     results.warnings[name] = doubts(row, fibers)
-    results.measured[name] = Measured.of(fibers)
+    if name in results.doubtful:
+        results.warnings[name].append(
+            "find_myelin.py is unsure of polarity or scale: check its overlay, and if it is wrong, "
+            "segment again with both set, such as --myelin dark --scale 2"
+        )
+    row["warnings"] = "; ".join(results.warnings[name])
+    results.measured[name] = Measured.of(fibers, row)
     outside = frame.outside
     if results.page:
         results.page.add(name, found, fibers, inside, reader.image(case.image), outside)
@@ -238,16 +233,20 @@ def add_case(
 
 
 def write_tables(
-    out: Path, results: Results, groups: GroupTables | None, decimal: str
+    out: Path, results: Results, animals: Animals, study: Study, decimal: str
 ) -> list[str]:
-    """Write the tables of images, fascicles and groups; return the names of those with rows."""
-    tables = {"summary": results.rows, "fascicles": results.fascicles}
-    if groups:
-        note_fibers_outside_bins(groups)
-        tables |= vars(groups)
+    """Write all tables of the run; return the names of those with a sheet in the workbook."""
+    places = place_of_images(animals)
+    for row in results.rows:
+        row["group"], row["animal"] = places.get(row["image"], ("", ""))
+    tables = {"summary": results.rows, "fascicles": results.fascicles, **study.all_tables}
     tables = {name: rows for name, rows in tables.items() if rows}
     for name, rows in tables.items():
         write_table(out / f"{name}.csv", list(rows[0]), rows, decimal)
+    write_fibers_table(out, list(results.measured), animals, decimal)
+    if study.groups:
+        note_fibers_outside_bins(study.groups)
+        write_prism(out / "prism", study.groups, study.units, decimal)
     return list(tables)
 
 

@@ -52,8 +52,9 @@ def mask_record(path: Path) -> dict | None:
     -------
     dict or None
         "mask_sha256" of the pixels that the program wrote, "image_sha256", "model_sha256",
-        "threshold", "options" (those that were given), "network_scale", "myelin" ("bright" or
-        "dark"), "has_fibers", "doubtful" and the other facts about an image in `run.json`.
+        "view_sha256" (None if polarity and scale were given), "threshold", "options" (those that
+        were given), "network_scale", "myelin" ("bright" or "dark"), "has_fibers", "doubtful" and
+        the other facts about an image in `run.json`.
     """
     return read_mask_record(path)
 

@@ -49,6 +49,12 @@ class MaskSet:
         return {name: fact[key] for name, fact in images.items() if key in fact}
 
     @property
+    def doubtful(self) -> list[str]:
+        """Ids of the program's masks whose polarity or scale is uncertain."""
+        facts = self.facts("doubtful")
+        return [name for name in self.masks if facts.get(name) and name not in self.corrected]
+
+    @property
     def of_user(self) -> list[Path]:
         """The myelin masks that the user has made or edited; all of them without a run."""
         names = self.masks if self.run is None else self.corrected

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import keras
 
 PREPROCESSING = "myelin_preprocessing"
+VIEW_ATTRIBUTE = "myelin_view"
 MODELS = Path("models")
 RESUME = "_resume.h5"  # ending of the file that holds the last epoch until a training is complete
 
@@ -213,6 +214,8 @@ def read_model_file(
         import h5py
 
         with h5py.File(path, "r") as file:
+            if VIEW_ATTRIBUTE in file.attrs:
+                raise ModelFileError("is the view, which finds polarity and scale only")
             config = read_attribute(file, "model_config")
             rows = cols = unet.DEFAULT_SIZE
             if config:

@@ -16,7 +16,8 @@ from myelin.measure.cases import Case, Reader
 from myelin.measure.fibers import Fibers
 from myelin.pixels.labels import LabelImage
 from myelin.runtime.cli import count_of, progress
-from myelin.statistics.groups import GroupTables, Measured, pool_sizes
+from myelin.statistics.groups import Measured, pool_sizes
+from myelin.statistics.study import Study
 
 # Columns of the fibers that overlays need.
 DRAWN = ("fiber", "x_px", "y_px", "fiber_diameter_um", "g_ratio", "excluded")
@@ -85,15 +86,16 @@ class Pictures:
         args: argparse.Namespace,
         reader: Reader,
         measured: dict[str, Measured],
-        tables: GroupTables | None = None,
+        study: Study,
     ) -> None:
-        """Draw an overlay and a plot of each image, a plot of all images, and one of the groups.
+        """Draw an overlay and a plot of each image, a plot of all images, and those of the groups.
 
         `args` has the options of `add_picture_options`; `measured` is by image id.
         """
         from myelin.report.axes import choose_bins, choose_colours
         from myelin.report.fiber_overlay import draw_overlay
         from myelin.report.plots import SizesPlot, draw_groups
+        from myelin.report.study_plots import draw_study
 
         formats = formats_of(args)
         images = list(measured.values())
@@ -120,8 +122,9 @@ class Pictures:
             shown.fit([pooled[name]])
         title = count_of(len(images), "image")
         SizesPlot(*bins).draw(self.folder / "plots.png", pooled, title, formats)
-        if tables:
-            draw_groups(self.folder / "per_group.png", tables, formats)
+        if study.groups:
+            draw_groups(self.folder / "per_group.png", study.groups, formats)
+            draw_study(self.folder, study, formats)
 
     def pixels(self, picture: Picture) -> tuple[Fibers, np.ndarray | None]:
         """Return the fibers of a picture with their pixels, and the pixels outside the frame."""

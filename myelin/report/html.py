@@ -142,10 +142,6 @@ class Report:
 def warnings_of(run: dict) -> list[str]:
     """Return the warnings about images that a reader should see before the numbers."""
     texts = [f"{name}: {text}" for name, found in run.get("warnings", {}).items() for text in found]
-    segmented = (run["segmentation"] or {}).get("images") or {}
-    for name in run["fibers"]:
-        if isinstance(segmented.get(name), dict) and segmented[name].get("doubtful"):
-            texts.append(f"{name}: find_myelin.py marked the result as unreliable")
     if run["corrected_by_hand"]:
         texts.append(f"{', '.join(run['corrected_by_hand'])}: mask corrected by hand")
     if run["missing"]:

@@ -1,5 +1,6 @@
 """The methods paragraph for a paper, `methods.txt`, from `run.json`."""
 
+import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path, PurePath
@@ -7,19 +8,45 @@ from pathlib import Path, PurePath
 from myelin.measure.rules import RULES
 from myelin.runtime.cli import UserError, count_of
 from myelin.runtime.files import replacing
+from myelin.statistics.comparisons import GAMES_HOWELL, WELCH
 
 # Works that the paragraph cites; those it names are listed below it.
 REFERENCES = {
+    "Games and Howell 1976": "Games PA, Howell JF. Pairwise multiple comparison procedures with "
+    "unequal n's and/or variances: a Monte Carlo study. J Educ Stat 1976;1:113-125.",
     "Gundersen 1977": "Gundersen HJG. Notes on the estimation of the numerical density of "
     "arbitrary profiles: the edge effect. J Microsc 1977;111:219-223.",
+    "Hedges 1981": "Hedges LV. Distribution theory for Glass's estimator of effect size and "
+    "related estimators. J Educ Stat 1981;6:107-128.",
+    "Holm 1979": "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat "
+    "1979;6:65-70.",
     "Ronneberger et al. 2015": "Ronneberger O, Fischer P, Brox T. U-Net: convolutional networks "
     "for biomedical image segmentation. MICCAI 2015, LNCS 9351:234-241.",
     "Rushton 1951": "Rushton WAH. A theory of the effects of fibre size in medullated nerve. "
     "J Physiol 1951;115:101-122.",
     "Stikov et al. 2015": "Stikov N, Campbell JSW, Stroh T, et al. In vivo histology of the "
     "myelin g-ratio with magnetic resonance imaging. NeuroImage 2015;118:397-405.",
+    "Welch 1947": "Welch BL. The generalization of 'Student's' problem when several different "
+    "population variances are involved. Biometrika 1947;34:28-35.",
+    "Welch 1951": "Welch BL. On the comparison of several mean values: an alternative approach. "
+    "Biometrika 1951;38:330-336.",
+}
+TESTS = {
+    WELCH: "Welch's t-test (Welch 1947)",
+    GAMES_HOWELL: "Welch's ANOVA (Welch 1951) and, between pairs of groups, the Games-Howell "
+    "test (Games and Howell 1976)",
 }
 MAX_LISTED = 5  # more different values are given as a range
+
+
+def add_tissue_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--tissue`."""
+    parser.add_argument(
+        "--tissue",
+        metavar="TEXT",
+        help="a sentence for methods.txt on fixation, embedding, staining, section thickness and "
+        "shrinkage (default: a marked gap)",
+    )
 
 
 def write_methods(folder: Path) -> str:
@@ -38,7 +65,7 @@ def write_methods(folder: Path) -> str:
 
 def methods(run: dict) -> str:
     """Return the text for a `run.json` of `morphometry.py`: a paragraph and its references."""
-    parts = (segmenting, measuring, counting, excluding, blinding, grouping)
+    parts = (preparing, segmenting, measuring, counting, excluding, blinding, grouping)
     paragraph = " ".join(filter(None, (part(run) for part in parts)))
     cited = [text for name, text in REFERENCES.items() if name in paragraph]
     cited.insert(0, f"DeepMyelinSegmentation, version {run['version']}; see its CITATION.cff.")
@@ -68,6 +95,17 @@ def blinding(run: dict) -> str:
     )
 
 
+def preparing(run: dict) -> str:
+    """Return how the tissue was prepared, which only the user knows, or a marked gap."""
+    tissue = (run.get("tissue") or "").strip()
+    if not tissue:
+        return (
+            "[TISSUE: add fixation, embedding, staining, section thickness and shrinkage, here or "
+            "with morphometry.py --tissue.]"
+        )
+    return tissue if tissue[-1] in ".!?" else f"{tissue}."
+
+
 def segmenting(run: dict) -> str:
     """Return how the masks were made."""
     images = count_of(len(run["fibers"]), "image")
@@ -94,6 +132,9 @@ def segmenting(run: dict) -> str:
     text += (
         f" Pixels with a probability of at least {made['threshold']:g} were classified as myelin."
     )
+    unsure = [image for image in chosen if image.get("doubtful")]
+    if unsure:
+        text += f" Polarity or scale was uncertain in {count_of(len(unsure), 'image')}."
     if run["corrected_by_hand"]:
         text += f" {were(len(run['corrected_by_hand']), 'mask')} corrected by hand."
     return text
@@ -156,7 +197,26 @@ def grouping(run: dict) -> str:
     if not groups:
         return ""
     sizes = (f"{group} {len(animals)}" for group, animals in groups.items())
-    return (
+    text = (
         f"Groups were compared with animals as the statistical units (number of animals: "
         f"{', '.join(sizes)})."
+    )
+    return f"{text} {testing(run['tests'])}" if run.get("tests") else text
+
+
+def testing(tests: dict) -> str:
+    """Return how groups were tested."""
+    text = (
+        "For each animal, the g-ratio was regressed on axon diameter and on fiber diameter by "
+        "least squares. Differences between groups are given with 95 % confidence intervals, and "
+        "effect sizes as Hedges' g (Hedges 1981)."
+    )
+    ways = [TESTS[name] for name in tests["tests"]]
+    if not ways:
+        return f"{text} No p values were calculated, as there were too few animals."
+    measures = count_of(len(tests["measures"]), "measure")
+    over = "" if tests["tests"] == [WELCH] else " of each pair of groups"
+    return (
+        f"{text} Means of animals were compared by {' and '.join(ways)}, without assuming equal "
+        f"variances; p values were adjusted by Holm's method (Holm 1979) over {measures}{over}."
     )

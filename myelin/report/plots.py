@@ -19,13 +19,13 @@ from myelin.report.axes import Bins
 from myelin.runtime.cli import count_of
 from myelin.runtime.files import replacing
 from myelin.statistics.groups import GroupTables
+from myelin.statistics.regression import line
 
 DPI = 300
 WIDTH_INCHES = 8 / 2.54  # the width of a column in a journal
 FONT = {"size": 7}
 # Okabe and Ito, Color Universal Design, 2008; without yellow, which is faint on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MIN_REGRESSION_FIBERS = 3
 MAX_VECTOR_DOTS = 20_000  # more are drawn as pixels in PDF and SVG too
 # Text as text; no dates or random names, so that equal runs write equal files.
 VECTOR_TEXT = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "myelin"}
@@ -55,9 +55,14 @@ def new_figure(
     figure = Figure(figsize=(WIDTH_INCHES, height_inches), layout=layout)
     axes = figure.subplots(panels, 1, squeeze=False)[:, 0]
     for panel in axes:
-        panel.tick_params(labelsize=FONT["size"], width=0.6, length=2.5)
-        panel.spines[["top", "right"]].set_visible(False)
+        style(panel)
     return figure, axes
+
+
+def style(panel: Axes) -> None:
+    """Give a panel small ticks, and lines at the left and below alone."""
+    panel.tick_params(labelsize=FONT["size"], width=0.6, length=2.5)
+    panel.spines[["top", "right"]].set_visible(False)
 
 
 def plain(text: str) -> str:
@@ -134,8 +139,7 @@ class SizesPlot:
             write_beyond(self.scatter, diameter, self.bins[0].end, 0.98)
         else:
             write_empty(self.scatter)
-        if len(diameter) >= MIN_REGRESSION_FIBERS and np.ptp(diameter) > 0:
-            draw_regression(self.scatter, diameter, ratio)
+        draw_regression(self.scatter, diameter, ratio)
         for panel, bins, name in zip(self.histograms, self.bins, self.columns, strict=True):
             draw_histogram(panel, columns[name], bins)
         save(self.figure, path, formats)
@@ -171,13 +175,15 @@ def write_beyond(panel: Axes, values: np.ndarray, end: float, y: float) -> None:
 
 
 def draw_regression(panel: Axes, diameter: np.ndarray, ratio: np.ndarray) -> None:
-    """Draw the regression line of g-ratio on diameter, with its equation."""
-    slope, intercept = np.polyfit(diameter, ratio, 1)
-    fit = np.corrcoef(diameter, ratio)[0, 1] ** 2 if np.std(ratio) > 0 else 0.0
+    """Draw the regression line of g-ratio on diameter, if there is one, with its equation."""
+    fit = line(diameter, ratio)
+    slope, intercept, r = fit["slope"], fit["intercept"], fit["r"] or 0.0
+    if slope is None:
+        return
     ends = np.array([diameter.min(), diameter.max()])
     panel.plot(ends, intercept + slope * ends, color=COLOURS[1], linewidth=1.2)
     sign = "−" if slope < 0 else "+"
-    text = f"g = {intercept:.3f} {sign} {abs(slope):.4f} d,  r² = {fit:.2f}"
+    text = f"g = {intercept:.3f} {sign} {abs(slope):.4f} d,  r² = {r**2:.2f}"
     write(panel, 0.98, 0.12, text)
 
 

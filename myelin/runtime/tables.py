@@ -1,5 +1,6 @@
 """Write tables as CSV that spreadsheets open correctly, and read them back."""
 
+import codecs
 import csv
 import io
 import math
@@ -19,7 +20,10 @@ MAX_MISTAKES = 20
 def write_table(
     path: str | Path, header: Sequence[str], rows: Iterable, decimal: str = "point"
 ) -> None:
-    """Write a CSV file atomically, in UTF-8 with the byte-order mark that Excel needs.
+    """Write a CSV file atomically, in UTF-8.
+
+    A file with letters beyond ASCII gets the byte-order mark that Excel needs. Others do not, as R
+    in some locales and LibreOffice without a window take it for a part of the first name.
 
     Parameters
     ----------
@@ -41,13 +45,14 @@ def write_table(
         return without_formula(value) if isinstance(value, str) else value
 
     rows = ([row[name] for name in header] if isinstance(row, dict) else row for row in rows)
-    with (
-        replacing(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8-sig") as file,
-    ):
-        writer = csv.writer(file, delimiter=";" if comma else ",")
-        writer.writerow(header)
-        writer.writerows([cell(value) for value in row] for row in rows)
+    with replacing(path) as temporary:
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, delimiter=";" if comma else ",")
+            writer.writerow([cell(name) for name in header])
+            writer.writerows([cell(value) for value in row] for row in rows)
+        written = temporary.read_bytes()
+        if not written.isascii():
+            temporary.write_bytes(codecs.BOM_UTF8 + written)
 
 
 def read_table(path: str | Path) -> tuple[list[str], list[list[str]]]:
@@ -61,12 +66,15 @@ def read_table(path: str | Path) -> tuple[list[str], list[list[str]]]:
     ValueError
         The file is not a table in UTF-8.
     """
-    header, rows, separator = _parse(path)
+    header, rows, separator = parse_table(path)
     return header, [[_original(cell, separator != ",") for cell in row] for row in rows]
 
 
-def _parse(path: str | Path, **options: object) -> tuple[list[str], list[list[str]], str]:
-    """Return header, rows and column separator of a table; a ValueError if it is not one."""
+def parse_table(path: str | Path, **options: object) -> tuple[list[str], list[list[str]], str]:
+    """Return header, rows and column separator of a table, texts as they are in the file.
+
+    `options` are those of `csv.reader`; a file that is no table is a ValueError.
+    """
     with open(path, newline="", encoding="utf-8-sig") as file:
         text = file.read()
     first_line = text.partition("\n")[0]
@@ -120,7 +128,7 @@ def read_rows(
         The file cannot be read, is not a table, or lacks columns or rows.
     """
     try:
-        header, rows, _ = _parse(path, skipinitialspace=True)
+        header, rows, _ = parse_table(path, skipinitialspace=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file, check the name") from None
     except (OSError, ValueError) as error:

@@ -4,6 +4,7 @@ import dataclasses
 
 from myelin.folders.image_source import ImageSource, SourceImage
 from myelin.images.image import MAX_PIXELS
+from myelin.network.view import view_sha256
 from myelin.runtime.cli import UserError, quote
 from myelin.runtime.version import suite_version
 from myelin.segment.image_job import Job, Outcome, RunContext, engine_of
@@ -62,6 +63,7 @@ def record_of(image: SourceImage, choice: Choice, run: RunContext) -> dict:
         "fiber_score": choice.score and round(choice.score, 3),
         "has_fibers": choice.has_fibers,
         "doubtful": choice.doubtful,
+        "view_sha256": None if choice.score is None else view_sha256(),
         "repeat": repeating_call(image, choice, run),
         "version": suite_version(),
     }

@@ -75,14 +75,15 @@ class Summary:
             else:
                 empty.append(name)
             if fact["doubtful"]:
-                doubtful.append(name)
+                doubtful.append(f"{name} ({fact['myelin']}, scale {fact['network_scale']:g})")
         found = ", ".join(f"{count} {way}" for way, count in ways.items()) or "no fibers found"
         images = count_of(len(self.images), "image")
         print(f"segmented {images} with {self.facts['model']}: {found}; see {self.folder}/")
         if doubtful:
             print(
-                f"note: {', '.join(doubtful)}: parts of the image disagree on polarity or scale; "
-                "check the overlay, and if it is wrong set both, such as --myelin dark --scale 2"
+                f"warning: {', '.join(doubtful)}: parts of the image disagree on polarity or "
+                "scale; check the overlay, and if it is wrong, set both, such as --myelin dark "
+                "--scale 2"
             )
         if empty:
             print(

@@ -4,6 +4,7 @@ The animals are the statistical units: a group's mean and standard deviation are
 animals, not of fibers or images, which depend on each other within an animal.
 """
 
+import argparse
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,13 +14,15 @@ import numpy as np
 
 from myelin.measure.fibers import Fibers
 from myelin.measure.summary import SIZES, statistics
-from myelin.runtime.cli import UserError, count_of
+from myelin.runtime.cli import UserError, count_of, number
 from myelin.runtime.tables import MAX_MISTAKES, image_ids, read_rows
 
 # Edges of the bins of axon diameter, µm, in which g-ratios are compared: g depends on diameter, so
 # a group with thinner axons would seem to have other sheaths. The last bin is wider, as thick axons
 # are few.
 G_RATIO_BINS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
+# Lower edges of diameter classes, µm: small, medium and large fibers of nerve and spinal cord.
+DIAMETER_CLASSES = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0)
 FOLDERS = Path("folders")  # value of --groups instead of a table
 
 Animals = dict[tuple[str, str], list[str]]  # image ids by group and animal
@@ -36,17 +39,23 @@ class Measured:
     counted : int
         Fibers in the unbiased counting frame.
     area_mm2 : float
+    nerve_counted, nerve_area_mm2 : float or None
+        The same for the nerve in the image; None without an outline.
     """
 
     sizes: dict[str, np.ndarray]
     counted: int
     area_mm2: float
+    nerve_counted: float | None = None
+    nerve_area_mm2: float | None = None
 
     @classmethod
-    def of(cls, fibers: Fibers) -> "Measured":
-        """Return sizes and counts of the fibers of one image."""
+    def of(cls, fibers: Fibers, row: dict) -> "Measured":
+        """Return sizes and counts of the fibers of one image, and of its row of `summary.csv`."""
         sizes = {size: fibers.columns[size][fibers.whole] for size in SIZES}
-        return cls(sizes, int(fibers.counted.sum()), fibers.area_mm2)
+        area = row.get("nerve_area_mm2")
+        nerve = (row["fiber_density_nerve_per_mm2"] * area, area) if area else (None, None)
+        return cls(sizes, int(fibers.counted.sum()), fibers.area_mm2, *nerve)
 
 
 @dataclass
@@ -56,6 +65,47 @@ class GroupTables:
     per_animal: list[dict]
     per_group: list[dict]
     per_g_ratio_bin: list[dict]
+
+
+def add_group_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--groups` and the options of its tables."""
+    parser.add_argument(
+        "--groups",
+        type=Path,
+        metavar="CSV",
+        help="table with the columns image, group, animal: adds tables and a plot per group; "
+        "folders: from the folders of the images, group/animal/image (default: no groups)",
+    )
+    parser.add_argument(
+        "--g-ratio-bins",
+        type=float,
+        nargs="+",
+        metavar="UM",
+        default=G_RATIO_BINS,
+        help="rising edges of the bins of axon diameter, µm, in which --groups compares g-ratios "
+        f"(default: {' '.join(f'{edge:g}' for edge in G_RATIO_BINS)})",
+    )
+    parser.add_argument(
+        "--diameter-classes",
+        type=number(float, 0, 1000),
+        nargs="+",
+        metavar="UM",
+        default=DIAMETER_CLASSES,
+        help="rising lower edges of the classes of axon and fiber diameter, µm, in "
+        "per_diameter_class.csv; the last class is open "
+        f"(default: {' '.join(f'{edge:g}' for edge in DIAMETER_CLASSES)})",
+    )
+
+
+def check_edges(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Raise if the edges of bins or classes do not rise."""
+    for option, edges, wanted in (
+        ("--g-ratio-bins", args.g_ratio_bins, "two or more rising numbers"),
+        ("--diameter-classes", args.diameter_classes, "rising numbers"),
+    ):
+        rising = all(low < high for low, high in itertools.pairwise(edges))
+        if not rising or (len(edges) < 2 and option == "--g-ratio-bins"):
+            parser.error(f"argument {option}: {' '.join(map(str, edges))}: give {wanted}")
 
 
 def find_groups(path: Path, names: Iterable[str]) -> Animals:

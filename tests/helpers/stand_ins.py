@@ -1,5 +1,6 @@
 """Stand-ins for a trained network, and images for them."""
 
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,10 @@ from myelin.segment import image_job, pipeline
 NATIVE = preprocessing.Preprocessing(
     frame="native", rows=None, cols=None, myelin="bright", normalize="image"
 )
+
+
+RING_PX = 36  # diameter of the fibers of `rings`
+RINGS = dataclasses.replace(NATIVE, fiber_px=float(RING_PX))
 
 
 class BrightIsMyelin:
@@ -45,6 +50,12 @@ def rings(rows=200, cols=240, myelin=220, axon=30, between=90):
             cv2.circle(image, (x, y), 18, myelin, -1)
             cv2.circle(image, (x, y), 11, axon, -1)
     return image
+
+
+def enlarged(image, factor):
+    """Return an image (rows, cols) enlarged or shrunk by a factor."""
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=how)
 
 
 def random_network(rows=None, cols=None, seed=0):

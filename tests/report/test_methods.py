@@ -93,3 +93,24 @@ def test_an_edited_run_is_named(tmp_path, content):
     (tmp_path / "run.json").write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=r"run\.json: damaged"):
         write_methods(tmp_path)
+
+
+def test_tissue_is_given_or_a_marked_gap():
+    assert methods(RUN).startswith("[TISSUE: add fixation")
+    given = methods(RUN | {"tissue": "Nerves were embedded in epoxy resin"})
+    assert given.startswith("Nerves were embedded in epoxy resin. ") and "[" not in given
+
+
+@pytest.mark.parametrize(
+    "tests, said",
+    [
+        (["Welch's t-test"], "by Welch's t-test (Welch 1947), without assuming"),
+        (["Games-Howell after Welch's ANOVA"], "over 2 measures of each pair of groups."),
+        ([], "No p values were calculated"),
+    ],
+)
+def test_what_groups_were_tested_with(tests, said):
+    groups = {"a": {"1": ["x"], "2": ["y"]}, "b": {"3": ["z"]}}
+    text = methods(RUN | {"groups": groups, "tests": {"tests": tests, "measures": ["x", "y"]}})
+    assert "(number of animals: a 2, b 1)" in text and said in text
+    assert text.count("Hedges") == 3 and text.count("Holm 1979") == (1 if tests else 0)

@@ -56,10 +56,13 @@ def test_workbook(folder, decimal):
     morphometry.main([*call, decimal])
     sheets = read_workbook("morphometry/summary.xlsx")
     assert list(sheets) == [
-        *("summary", "per_animal", "per_group", "per_g_ratio_bin", "fibers", "run")
+        *("summary", "per_animal", "per_group", "per_g_ratio_bin", "per_diameter_class"),
+        *("regression", "tests", "fibers", "run"),
     ]
     header, *rows = sheets["summary"]
-    assert list(header.values()) == SUMMARY_COLUMNS
+    columns = list(header.values())
+    assert columns[: len(SUMMARY_COLUMNS)] == SUMMARY_COLUMNS
+    assert columns[-2:] == ["group", "animal"]
     assert [row["A"] for row in rows] == list(NAMES), "names are texts"
     assert rows[0]["B"] == 0.1 and rows[0]["D"] == 2
     header, *rows = sheets["fibers"]
@@ -76,7 +79,8 @@ def test_fascicles_have_a_sheet_and_a_column(folder):
     save(Path(f"preds/{NAMES[1]}_nerve.tif"), np.ones((120, 200), bool))
     morphometry.main("--pixel-size 0.1 --no-pictures --xlsx".split())
     sheets = read_workbook("morphometry/summary.xlsx")
-    assert list(sheets) == ["summary", "fascicles", "fibers", "run"]
+    tables = ["summary", "fascicles", "per_diameter_class", "regression"]
+    assert list(sheets) == [*tables, "fibers", "run"]
     assert [row["A"] for row in sheets["fascicles"][1:]] == [NAMES[1]]
     header, *rows = sheets["fibers"]
     (column,) = (letter for letter, title in header.items() if title == "fascicle")

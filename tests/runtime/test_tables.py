@@ -32,6 +32,11 @@ def test_tables_open_in_spreadsheets_and_read_back(tmp_path, decimal):
     ]
 
 
+def test_only_letters_beyond_ascii_need_a_byte_order_mark(tmp_path):
+    tables.write_table(tmp_path / "x.csv", ["name"], [["a"]])
+    assert (tmp_path / "x.csv").read_bytes() == b"name\r\na\r\n"
+
+
 @pytest.mark.parametrize("start", "= + - @ \t \r \n ＝ ＋ － ＠".split(" "))
 def test_no_name_is_a_formula(tmp_path, start):
     tables.write_table(tmp_path / "x.csv", ["name"], [[f"{start}cmd|' /C calc'!A0"]])

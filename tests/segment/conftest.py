@@ -5,8 +5,7 @@ from pathlib import Path
 import cv2
 import pytest
 from segmenting import NAMES, TREE
-from stand_ins import rings, stand_in_for_the_engine
-from test_scale import SETTINGS
+from stand_ins import RINGS, rings, stand_in_for_the_engine
 
 import data
 from myelin.images.image import write_image
@@ -25,7 +24,7 @@ def lab(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_images(f"raw/test/{name}.tif" for name in NAMES)
     data.main([])
-    stand_in_for_the_engine(monkeypatch, SETTINGS)
+    stand_in_for_the_engine(monkeypatch, RINGS)
     return tmp_path
 
 
@@ -34,5 +33,5 @@ def study(tmp_path, monkeypatch):
     """A folder tree with four images; returns the tree's folder."""
     monkeypatch.chdir(tmp_path)
     write_images(f"study/{name}.tif" for name in TREE)
-    stand_in_for_the_engine(monkeypatch, SETTINGS)
+    stand_in_for_the_engine(monkeypatch, RINGS)
     return tmp_path / "study"

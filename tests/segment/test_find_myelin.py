@@ -1,17 +1,19 @@
 """find_myelin.py: tiles, polarity, pixel size, outputs and messages."""
 
+import csv
 import hashlib
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
-from stand_ins import NATIVE, BrightIsMyelin, random_network, rings
-from test_scale import SETTINGS, enlarged
+from stand_ins import NATIVE, RINGS, BrightIsMyelin, enlarged, random_network, rings
 
 import data
 import find_myelin
+import morphometry
 import unet
 from myelin.images import image as images
 from myelin.network import model_file, preprocessing
@@ -33,14 +35,14 @@ def lab(tmp_path, monkeypatch):
     """A working folder with two test images of different sizes, packed."""
     monkeypatch.chdir(tmp_path)
     images.write_image("raw/test/a.tif", rings(70, 83), pixel_size_um=0.2)
-    images.write_image("raw/test/b.png", rings(90, 64))
+    images.write_image("raw/test/b.png", rings(100, 80))
     data.main([])
     return tmp_path
 
 
 def test_outputs_have_the_size_of_the_image_and_agree(lab, random_model):
     find_myelin.main([str(random_model), "--threshold", "0.6"])
-    for name, shape in (("a", (70, 83)), ("b", (90, 64))):
+    for name, shape in (("a", (70, 83)), ("b", (100, 80))):
         found = cv2.imread(f"preds/{name}_pred.png", cv2.IMREAD_UNCHANGED)
         mask = tifffile.imread(f"preds/{name}_mask.tif")
         overlay = cv2.imread(f"preds/{name}_overlay.png", cv2.IMREAD_UNCHANGED)
@@ -49,9 +51,9 @@ def test_outputs_have_the_size_of_the_image_and_agree(lab, random_model):
         clear = np.abs(found - 0.6 * 255) > 1  # away from the rounding of the image
         assert ((mask > 0) == (found > 0.6 * 255))[clear].all()
     stack = np.load("npydata/imgs_mask_test.npy")
-    assert stack.dtype == np.float32 and stack.shape == (2, 90, 83)
-    np.testing.assert_allclose(stack[1, :90, :64] * 255, found, atol=0.51)
-    assert not stack[0, 70:].any() and not stack[1, :, 64:].any()
+    assert stack.dtype == np.float32 and stack.shape == (2, 100, 83)
+    np.testing.assert_allclose(stack[1, :100, :80] * 255, found, atol=0.51)
+    assert not stack[0, 70:].any() and not stack[1, :, 80:].any()
 
 
 def test_run_json_says_what_made_the_folder(lab, random_model):
@@ -104,16 +106,16 @@ def test_a_2018_file_is_normalised_by_the_test_set(lab, monkeypatch, random_mode
 @pytest.mark.parametrize("scale", [0.5, 2.0])
 def test_the_network_sees_images_at_the_scale_given(lab, monkeypatch, random_model, scale):
     arguments = ("--myelin", "bright", "--scale", str(scale))
-    seen = segment_with(monkeypatch, random_model, SETTINGS, *arguments)
+    seen = segment_with(monkeypatch, random_model, RINGS, *arguments)
     # In whatever order: several are on their way at once.
     assert any(0 <= frame.shape[0] - 70 * scale < unet.STRIDE for frame in seen)
     assert images.read_mask("preds/a_mask.tif").shape == (70, 83)
 
 
 def test_a_pixel_size_changes_no_mask(lab, monkeypatch, random_model, capsys):
-    segment_with(monkeypatch, random_model, SETTINGS)
+    segment_with(monkeypatch, random_model, RINGS)
     found = (lab / "preds/b_pred.png").read_bytes()
-    segment_with(monkeypatch, random_model, SETTINGS, "--pixel-size", "0.004")
+    segment_with(monkeypatch, random_model, RINGS, "--pixel-size", "0.004")
     assert "warning: a: records 0.2 µm per pixel, 0.004 was given\n" in capsys.readouterr().out
     assert (lab / "preds/b_pred.png").read_bytes() == found
     assert images.read_record("preds/b_mask.tif").pixel_size()[0] == pytest.approx(0.004)
@@ -123,7 +125,7 @@ def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, c
     image = 255 - enlarged(rings(200, 200), 3)
     images.write_image("raw/test/a.tif", image)
     data.main([])
-    segment_with(monkeypatch, random_model, SETTINGS, "--threshold", "0.7")
+    segment_with(monkeypatch, random_model, RINGS, "--threshold", "0.7")
     said = capsys.readouterr().out
     run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
     fact = run["images"]["a"]
@@ -133,27 +135,33 @@ def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, c
     (lab / "raw/test/b.png").unlink()
     data.main([])
     assert "--threshold 0.7" in fact["repeat"]
-    segment_with(monkeypatch, random_model, SETTINGS, *fact["repeat"].split()[3:])
+    segment_with(monkeypatch, random_model, RINGS, *fact["repeat"].split()[3:])
     assert (lab / "preds/a_pred.png").read_bytes() == found
 
 
 def test_a_doubtful_image_is_named(lab, monkeypatch, random_model, capsys):
-    monkeypatch.setattr(scale_groups, "MIN_RELIABLE_SCORE", 0.99)
-    segment_with(monkeypatch, random_model, SETTINGS)
-    assert "note: a, b: " in capsys.readouterr().out
-    segment_with(monkeypatch, random_model, SETTINGS, "--myelin", "bright", "--scale", "1")
-    assert "note: a, b: " not in capsys.readouterr().out
+    monkeypatch.setattr(scale_groups, "MIN_RELIABLE_SCORE", 1.1)
+    segment_with(monkeypatch, random_model, RINGS)
+    said = capsys.readouterr().out
+    assert "warning: a (bright, scale " in said and "--myelin dark --scale 2" in said
+    morphometry.main(["--pixel-size", "0.2", "--no-pictures"])
+    assert "warning: a: find_myelin.py is unsure" in capsys.readouterr().out
+    with open("morphometry/summary.csv", encoding="utf-8") as file:
+        assert all("polarity or scale" in row["warnings"] for row in csv.DictReader(file))
+    assert "uncertain in 2 images" in Path("morphometry/methods.txt").read_text(encoding="utf-8")
+    segment_with(monkeypatch, random_model, RINGS, "--myelin", "bright", "--scale", "1")
+    assert "warning: " not in capsys.readouterr().out
 
 
 def test_an_image_without_fibers_is_named_and_left_empty(lab, monkeypatch, random_model, capsys):
-    ramp = np.tile(np.linspace(20, 220, 120).astype(np.uint8), (120, 1))
-    images.write_image("raw/test/b.png", ramp)
+    noise = np.random.default_rng(0).integers(0, 256, (160, 160), dtype=np.uint8)
+    images.write_image("raw/test/b.png", noise)
     data.main([])
-    segment_with(monkeypatch, random_model, SETTINGS)
+    segment_with(monkeypatch, random_model, RINGS)
     assert "no fibers found at any scale in b;" in capsys.readouterr().out
     assert not images.read_mask("preds/b_mask.tif").any()
     assert images.read_mask("preds/a_mask.tif").any()
-    segment_with(monkeypatch, random_model, SETTINGS, "--myelin", "bright", "--scale", "1")
+    segment_with(monkeypatch, random_model, RINGS, "--myelin", "bright", "--scale", "1")
     assert images.read_mask("preds/b_mask.tif").any()
 
 
@@ -223,7 +231,7 @@ def test_scales_that_no_image_fits_are_named_before_anything_is_written(
     lab, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(run_plan, "MAX_PIXELS", 70 * 83 * 4)
-    model_file.save_model(tmp_path / "m.h5", random_network(), SETTINGS)
+    model_file.save_model(tmp_path / "m.h5", random_network(), RINGS)
     with pytest.raises(SystemExit) as stop:
         find_myelin.main([str(tmp_path / "m.h5"), "--myelin", "bright", "--scale", "3"])
     assert stop.value.code == 2
