@@ -32,11 +32,13 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from myelin.app.learning import TRIAL
+from myelin.app.learning import NEW_MODEL, TRIAL
 from myelin.app.study import Study
 from myelin.app.window import Window
 from myelin.folders.naming import PREDS
+from myelin.network.model_file import MODELS
 from myelin.runtime.cli import UserError, exit_code_and_messages
+from myelin.runtime.files import beside
 
 PAGE = Path(__file__).with_name("page")
 PAGE_NAME = re.compile(r"[a-z]+\.(js|css|svg)")
@@ -121,7 +123,7 @@ async def body_of(request: Request) -> dict:
     return body
 
 
-def endpoint(window: Window, call: Callable, locked: bool = True) -> Callable:
+def endpoint(window: Window, call: Callable, locked: bool) -> Callable:
     """Return the handler that calls a function of the window in a thread."""
 
     def run(values: dict) -> object:
@@ -183,6 +185,10 @@ def pictures(window: Window) -> dict[str, Callable]:
         path = folder / f"{Path(name).name if query.get('trial') else name}_overlay.png"
         return FileResponse(path, headers=HEADERS) if path.is_file() else Response("", 404, HEADERS)
 
+    def curve(_query: dict) -> Response:
+        path = beside(MODELS / NEW_MODEL, "_curve.png")
+        return FileResponse(path, headers=HEADERS) if path.is_file() else Response("", 404, HEADERS)
+
     def download(query: dict) -> Response:
         if (name := query.get("name")) is not None:
             return result({"name": name})
@@ -199,6 +205,7 @@ def pictures(window: Window) -> dict[str, Callable]:
         "threshold": threshold,
         "file": result,
         "overlay": overlay,
+        "curve": curve,
         "download": download,
     }
 
@@ -248,6 +255,8 @@ def make_app(window: Window, port: int, token: str, ending: threading.Event) -> 
         "step": window.step,
         "run": window.start,
         "set": window.set,
+        "stop": window.stop,
+        "propose": window.propose,
     }
     gets = {"study": lambda _: window.table(), "image": lambda query: window.view(query.get("id"))}
     gets |= {
@@ -257,9 +266,7 @@ def make_app(window: Window, port: int, token: str, ending: threading.Event) -> 
         "results": window.results,
     }
     gets |= pictures(window)
-    # These hold the lock themselves, if they need it.
-    free = {"stop": window.stop, "propose": window.propose}
-    waiting = gets.keys() - {"tile", "size", "thumbnail", "file", "overlay"}
+    needs_lock = {"image", "at", "outline", "threshold", "step"}  # or hold it themselves
 
     async def take(request: Request) -> Response:
         return await upload(request, window)
@@ -270,12 +277,12 @@ def make_app(window: Window, port: int, token: str, ending: threading.Event) -> 
         Route("/api/events", events(window, ending)),
         Route("/api/upload", take, methods=["POST"]),
         *(
-            Route(f"/api/{name}", endpoint(window, call, name in waiting))
+            Route(f"/api/{name}", endpoint(window, call, name in needs_lock))
             for name, call in gets.items()
         ),
         *(
-            Route(f"/api/{name}", endpoint(window, call, name not in free), methods=["POST"])
-            for name, call in (posts | free).items()
+            Route(f"/api/{name}", endpoint(window, call, name in needs_lock), methods=["POST"])
+            for name, call in posts.items()
         ),
     ]
     return Guard(Starlette(routes=routes), port, token)

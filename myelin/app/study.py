@@ -1,5 +1,6 @@
 """The study of the window: its images, their files, and what a person has set for them."""
 
+import contextlib
 import json
 import random
 import threading
@@ -75,7 +76,8 @@ class Study:
         """Return {id: path} of the images that are in the folder now."""
         if self.is_tree:
             try:
-                return find_images([str(self.folder)], PREDS)[1]
+                with contextlib.redirect_stdout(None):  # its notes, each time
+                    return find_images([str(self.folder)], PREDS)[1]
             except UserError as mistake:
                 if all(": no images," in text for text in mistake.args):
                     return {}
@@ -126,6 +128,8 @@ class Study:
         if not is_id(name) or parts.suffix.lower() not in IMAGE_SUFFIXES - {".zarr"}:
             raise UserError(f"{given[:80]}: not an image file, choose TIFF, PNG, JPEG or BMP")
         path = self.folder / parts
+        if self.images().get(name, path) != path:
+            raise UserError(f"{parts}: an image of that name is there already, rename one")
         with replacing(path) as temporary:
             size = 0
             with open(temporary, "wb") as file:

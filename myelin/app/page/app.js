@@ -15,7 +15,7 @@ class App {
     this.image = new ImageScreen(this);
     for (const button of document.querySelectorAll("nav button")) button.onclick = () => this.go(button.dataset.screen);
     test("segment").onclick = () => this.start({ what: "segment" });
-    test("measure").onclick = $("#measure-again").onclick = () => this.start({ what: "measure" });
+    test("measure").onclick = () => this.start({ what: "measure" });
     test("train").onclick = () => this.start({ what: "train", epochs: Number($("#epochs").value) || 10 });
     $("#use").onclick = () => this.set({ model: "window.h5" });
     $("#discard").onclick = () => this.set({ model: "bestmyelin.h5" });

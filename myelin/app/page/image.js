@@ -23,7 +23,6 @@ export class ImageScreen {
     this.place = -1; // among the doubtful
     this.viewer = new Viewer(test("viewer"));
     const actions = {
-      selected: () => this.row,
       choose: (row) => this.choose(row),
       at: (x, y) => get("at", { id: this.view.id, x, y }).then((found) => found.row),
       step: (body) => this.step(body),

@@ -5,7 +5,7 @@ import { $, get, make, post, url } from "/page/api.js";
 export async function showResults() {
   const { files, tables } = await get("results");
   const list = Object.entries(tables).map(([name, table]) => tableOf(name, table));
-  $("#tables").replaceChildren(...(list.length ? list : [make("p", {}, "No results yet. Press Measure all.")]));
+  $("#tables").replaceChildren(...(list.length ? list : [make("p", {}, "No results yet. Press Measure.")]));
   const figures = files.filter((name) => name.endsWith(".png") && !name.endsWith("_overlay.png"));
   $("#figures").replaceChildren(...figures.map((name) => {
     const picture = make("img", { src: url("file", { name }), alt: name, loading: "lazy" });
@@ -41,6 +41,9 @@ export async function showLearn(study, id) {
     button.onclick = async () => showLearn(await post("set", { threshold: value }), id);
     return button;
   }) : [make("p", {}, "Segment an image first.")]));
+  const curve = make("img", { src: url("curve", { stamp: Date.now() }), alt: "learning curve" });
+  curve.onerror = () => curve.remove();
+  $("#curve").replaceChildren(curve);
   if (image) {
     $("#compare").onclick = () => window.app.start({ what: "compare", id: image.id });
     const stamp = Date.now();

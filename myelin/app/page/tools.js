@@ -10,13 +10,13 @@ export const TOOLS = [
   ["split", "s", "Split", "Drag a line across an axon, or click its two ends beside the axon."],
   ["merge", "m", "Merge", "Click two neighbouring fibers."],
   ["axon", "r", "Ring", "Click the region within a ring that is the axon."],
-  ["nerve", "o", "Nerve", "Click or drag around the nerve; Enter accepts, Shift Enter adds a fascicle."],
+  ["nerve", "o", "Nerve", "Click or drag around the nerve; Enter accepts it, Shift Enter adds a fascicle."],
   ["scale", "l", "Scale bar", "Click the two ends of the scale bar, then type its length."],
 ];
 const DRAG_PX = 4;
 
 export class Tools {
-  // actions: {view(), selected(), click(row), step(body), propose(body), at(x, y), measureBar(length)}
+  // actions: {choose(row), step(body), propose(body), at(x, y), measureBar(length), shapes()}
   constructor(viewer, actions) {
     this.viewer = viewer;
     this.actions = actions;
@@ -29,7 +29,7 @@ export class Tools {
     canvas.addEventListener("pointermove", (event) => this.move(event));
     canvas.addEventListener("pointerup", (event) => this.up(event));
     canvas.addEventListener("pointercancel", () => (this.drag = null));
-    canvas.addEventListener("dblclick", () => this.closeOutline());
+    canvas.addEventListener("dblclick", () => (this.name === "nerve" ? this.accept() : this.closeOutline()));
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
@@ -43,6 +43,7 @@ export class Tools {
   refuse() {
     this.points = [];
     this.begun = false;
+    this.first = null; // of the two fibers to merge
     this.axon = null;
     this.proposal = null;
     this.grow = 0;
@@ -110,11 +111,13 @@ export class Tools {
       if (this.points.length) this.endStroke([x, y]);
       else this.points = [[x, y]];
     } else {
-      const before = actions.selected(), row = await actions.at(x, y);
-      if (this.name === "merge" && before !== null && row !== null && row !== before) {
-        await actions.step({ tool: "merge", row: before, other: row });
+      const row = await actions.at(x, y), { first } = this;
+      this.first = null;
+      if (this.name === "merge" && first !== null && row !== null && row !== first) {
+        await actions.step({ tool: "merge", row: first, other: row });
       } else {
-        actions.choose(row);
+        this.first = row;
+        await actions.choose(row);
       }
     }
     this.show();
