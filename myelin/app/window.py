@@ -244,7 +244,7 @@ class Window:
             words = segmenting(study)
             self.run.start("segment", words, [*words, "--resume"])
         elif what == "measure":
-            words = ["morphometry.py", *study.measuring_arguments()]
+            words = ["morphometry.py", *study.measuring_arguments(), "--xlsx"]
             self.run.start("measure", words, words)
         elif what == "train":
             names = [n for n in study.images() if study.state_of(n, read_run(PREDS)) == "corrected"]

@@ -37,13 +37,17 @@ class App {
   }
 
   async reload() {
-    this.study = await get("study");
+    this.take(await get("study"));
     this.table.show(this.study);
-    $("#blind").hidden = !this.study.blind;
-    $("#folder-label").hidden = !this.study.tree;
-    test("command").textContent = this.study.command;
     if (this.screen === "learn") await showLearn(this.study, this.image.view?.id);
     if (this.screen === "results") await showResults();
+  }
+
+  take(study) {
+    this.study = study;
+    $("#blind").hidden = !study.blind;
+    $("#folder-label").hidden = !study.tree;
+    test("command").textContent = study.command;
   }
 
   async go(screen) {

@@ -37,9 +37,17 @@ export class TableScreen {
 
   async setSize(id, text) {
     const um = Number(text.trim().replace(",", "."));
-    if (!(um > 0)) return this.app.say(`pixel size ${text}: not a number, give µm per pixel, such as 0.1`);
-    await post("pixel-size", { id, um }).catch(() => {});
-    await this.app.reload();
+    if (!text.trim()) return;
+    if (!(um > 0)) {
+      this.app.say(`pixel size ${text}: not a number, give µm per pixel, such as 0.1`);
+      return;
+    }
+    try {
+      this.app.take(await post("pixel-size", { id, um }));
+    } catch {
+      return;
+    }
+    if (id === null) this.show(this.app.study); // else the rows stay, so that no click is lost
   }
 
   show(study) {
