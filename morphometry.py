@@ -9,7 +9,8 @@ g-ratio, and plots. The pixel size may be left out if the images record it; a ta
 pixel_size_um gives each image its own.
 If `<id>_pred.png` of the same run lies beside the mask, each fiber gets a confidence, 0 to 1.
 If the outline of a nerve, `<id>_nerve.*`, lies beside the mask or the image, only its fibers are
-measured, and `fascicles.csv` has a row for each of its fascicles.
+measured, and `fascicles.csv` has a row for each of its fascicles. Otherwise the outline is found
+and written to `<id>_nerve.tif`; it adds columns about the nerve, and leaves no fiber out.
 
     python morphometry.py --groups groups.csv
 
@@ -24,7 +25,7 @@ limit. Their rows stay in `<id>_fibers.csv`, with the reason in the column `excl
 """
 
 import argparse
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from myelin.folders.mask_set import MaskSet, match_files, open_masks
@@ -35,7 +36,7 @@ from myelin.folders.options import (
     add_pixel_size_option,
     check_out,
 )
-from myelin.folders.ownership import keep_edited, label_hashes
+from myelin.folders.ownership import edited_nerves, keep_edited, label_hashes
 from myelin.folders.pixel_sizes import given_sizes
 from myelin.folders.reader import Reader
 from myelin.measure.cases import (
@@ -49,12 +50,12 @@ from myelin.measure.cases import (
 from myelin.measure.exclude import Exclusions, add_exclude_options
 from myelin.measure.fibers import Fibers, without_axons, write_fibers
 from myelin.measure.frame import Frame, add_frame_options, name_unseen
-from myelin.measure.nerve import fascicle_rows
+from myelin.measure.nerve import add_nerve, fascicle_rows, nerve_columns, whole_in_view
 from myelin.measure.numbering import Numbers
 from myelin.measure.plausible import doubts
 from myelin.measure.rules import limits_of
 from myelin.measure.summary import summarize
-from myelin.pixels.labels import mask_without
+from myelin.pixels.labels import LabelImage, mask_without
 from myelin.report.figures import Pictures, add_picture_options
 from myelin.report.html import Report
 from myelin.report.methods import add_tissue_option, write_methods
@@ -113,6 +114,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add_tissue_option(parser)
     add_exclude_options(parser)
     add_frame_options(parser)
+    parser.add_argument(
+        "--nerve",
+        choices=("auto", "none"),
+        default="auto",
+        help="auto: find the outline of the nerve and its fascicles where <id>_nerve.* does not "
+        "give it, for its area and density; none: only given outlines (default: auto)",
+    )
     args = parser.parse_args(argv)
     if args.xlsx:
         check_installed()
@@ -131,6 +139,7 @@ class Results:
     fascicles: list[dict] = field(default_factory=list)
     warnings: dict[str, list[str]] = field(default_factory=dict)
     measured: dict[str, Measured] = field(default_factory=dict)
+    whole_nerves: dict[str, int] = field(default_factory=dict)
 
 
 @script
@@ -148,6 +157,8 @@ def measure_folder(args: argparse.Namespace) -> None:
     reader = Reader()
     masks = open_masks(args.masks, reader)
     match_files(masks, args.images, reader)
+    edited = edited_nerves(out, masks.masks) if args.nerve == "auto" else {}
+    masks.nerves = edited | masks.nerves
     cases = make_cases([masks.masks], masks.images, masks.nerves, masks.probabilities)
     animals = find_groups(args.groups, masks.masks) if args.groups else {}
     exclusions = Exclusions(args.exclude, limits_of(args), masks.masks)
@@ -164,10 +175,14 @@ def measure_folder(args: argparse.Namespace) -> None:
     before = start_run(out) | times_written(out / "prism") | times_written(out / "panels")
     page = None if args.no_pictures else Report(len(cases))
     results = Results(Pictures(out), page, masks.doubtful)
+    before = {path: time for path, time in before.items() if path not in edited.values()}
     for case in progress(cases, "measuring"):
         found, frame = numbered_fibers(case, reader, numbers, args.whole_frame)
         hashes = numbers.masks[case.name]
-        fibers = add_case(results, case, found, frame, exclusions, hashes, reader)
+        nerve = frame.nerve
+        if args.nerve == "auto" and nerve is None:
+            nerve = add_nerve(out / f"{case.name}_nerve.tif", found, frame)
+        fibers = add_case(results, case, found, frame, nerve, exclusions, hashes, reader)
         write_fibers(out, case.name, fibers, args.decimal)
 
     study = make_study(animals, results.measured, args.g_ratio_bins, args.diameter_classes)
@@ -199,33 +214,43 @@ def add_case(
     case: Case,
     found: Fibers,
     frame: Frame,
+    nerve: LabelImage | None,
     exclusions: Exclusions,
     hashes: list[str],
     reader: Reader,
 ) -> Fibers:
-    """Add one image to the results; return its fibers, with those left out marked."""
+    """Add one image to the results; return its fibers, with those left out marked.
+
+    `nerve` is that of the frame, or was found.
+    """
     name = case.name
     myelin = without_axons(*map(reader.mask, case.masks[0]))
     inside = myelin if frame.inside is None else myelin & frame.inside
     fibers = exclusions.mark(name, found, hashes, inside)
+    found_nerve = None if nerve is frame.nerve else nerve
+    in_nerve = replace(frame, nerve=nerve)
     row = summarize(fibers, name, case.pixel_size_source, frame)
+    of_nerve = nerve_columns(fibers, in_nerve, found_nerve is not None)
     results.rows.append(row)
+    if whole_in_view(in_nerve):
+        results.whole_nerves[name] = of_nerve["fibers_in_nerve"]
     results.fascicles += fascicle_rows(name, found, fibers, frame, myelin)
-    results.warnings[name] = doubts(row, fibers)
+    results.warnings[name] = doubts(row | of_nerve, fibers)
     if name in results.doubtful:
         results.warnings[name].append(
             "find_myelin.py is unsure of polarity or scale: check its overlay, and if it is wrong, "
             "segment again with both set, such as --myelin dark --scale 2"
         )
-    row["warnings"] = "; ".join(results.warnings[name])
+    row |= {"warnings": "; ".join(results.warnings[name]), **of_nerve}
     results.measured[name] = Measured.of(fibers, row)
     outside = frame.outside
     if results.page:
-        results.page.add(name, found, fibers, inside, reader.image(case.image), outside)
+        image = reader.image(case.image)
+        results.page.add(name, found, fibers, inside, image, outside, found_nerve)
     # Parts of fibers beyond the outline of the nerve are measured and shown.
     if outside is not None:
         outside = mask_without(outside, fibers.labels)
-    results.pictures.add(case, fibers, outside=outside)
+    results.pictures.add(case, fibers, outside=outside, nerve=found_nerve is not None)
     return fibers
 
 
@@ -269,6 +294,8 @@ def facts_of(masks: MaskSet, cases: list[Case], numbers: Numbers, results: Resul
         "missing": masks.missing,
         "blinded": BLIND_KEY.exists(),
         "nerve_outlines": {name: str(path) for name, path in masks.nerves.items()},
+        "nerves_found": [row["image"] for row in results.rows if row["nerve_outline"] == "found"],
+        "whole_nerves": results.whole_nerves,
         "segmentation": masks.run,
         "pixel_sizes_um": {case.name: case.pixel_size_um for case in cases},
         "pixel_size_sources": {case.name: case.pixel_size_source for case in cases},
@@ -293,6 +320,8 @@ def print_summary(results: Results, out: Path) -> None:
                 f"  myelin {row['myelin_thickness_um_mean']:.2f} µm"
                 f"  g {row['g_ratio_mean']:.3f}"
             )
+        if row["image"] in results.whole_nerves:
+            text += f"  whole nerve: {count_of(row['fibers_in_nerve'], 'fiber')}"
         if row["excluded_fibers"]:
             text += f"  {row['excluded_fibers']} excluded"
         if row["margin_fraction"]:

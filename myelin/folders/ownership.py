@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from myelin.folders.mask_record import MODELS_OWN, REPLACED, read_summary, written_by_program
 from myelin.images.formats import SUFFIXES
+from myelin.images.image import read_stored
+from myelin.runtime.cli import shortened_list
 from myelin.runtime.files import replacing, sha256
 
 
@@ -74,7 +76,21 @@ def free_path(path: Path) -> Path:
             return free
 
 
-# ---------------------------------------------------------------- label images of morphometry.py
+# ---------------------------------------------------------------- outputs of morphometry.py
+
+
+def edited_nerves(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Return {id: path} of found outlines of nerves that the user has edited since; name them."""
+    paths = {name: folder / f"{name}_nerve.tif" for name in names}
+    edited = {
+        name: path
+        for name, path in paths.items()
+        if path.is_file() and not written_by_program(path, read=read_stored)
+    }
+    if edited:
+        names = shortened_list([*edited])
+        print(f"note: {folder}: nerves outlined by hand, used as given: {names}")
+    return edited
 
 
 def label_hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:

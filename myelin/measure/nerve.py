@@ -1,24 +1,40 @@
-"""Outlines of nerves: only their fibers are measured, and each fascicle has its own row.
+"""Outlines of nerves: given ones limit what is measured, the others are found from the fibers.
 
-An outline is a mask `<id>_nerve.*` beside the image or its myelin mask: 0 outside, and 255 or the
-number of a fascicle inside.
+A given outline is a mask `<id>_nerve.*` beside the image or its myelin mask: 0 outside, and 255 or
+the number of a fascicle inside. Each of its fascicles has its own row.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from myelin.images.image import ImageRecord, as_record, read_image, read_stored
+from myelin.folders.mask_record import pixel_hash
+from myelin.images.image import ImageRecord, as_record, read_image, read_stored, write_image
 from myelin.measure.fibers import Fibers
 from myelin.measure.frame import Frame
 from myelin.measure.summary import summarize
+from myelin.pixels.components import label_regions
 from myelin.pixels.labels import LabelImage, mask_without
+from myelin.pixels.regions import edge_pixels
 from myelin.runtime.cli import UserError, count_of
 
 MAX_FASCICLES = 100  # a file with more values is an image, or a mask with blurred edges
 # Columns of `summary.csv` that a fascicle does not have.
 IMAGE_COLUMNS = ("collapsed", "pixel_size_source", "tissue_area_mm2", "margin_fraction")
+
+RADIUS_PX = 4  # of the median fiber in the reduced image in which a nerve is found
+# This part of the nerve lies within a distance of a fiber; the widest gap is this often as wide.
+# Among points at random the first is sqrt(ln 20 / (pi density)), and the widest of 400 gaps
+# sqrt(2) times that, or twice at the edge of the frame.
+USUAL, WIDEST = 0.95, 2
+AT_EDGE = 2  # the disc keeps half its radius from the edge: four fifths of it are in the frame
+NEIGHBOURS = 8  # nearest axons, among which the nearest fiber is
+MIN_FIBERS = 5  # fewer are no fascicle, but fibers in epineurium, or false ones
+# The area outside has room for this many fibers, as close as in the nerve; smaller ones are
+# vessels, cells and septa at the edge of the frame.
+MIN_OUTSIDE = 25
 
 
 def read_nerve(source: Path | ImageRecord) -> LabelImage:
@@ -70,3 +86,126 @@ def fascicle_rows(
         row = {"image": name, "fascicle": number} | summarize(part, name)
         rows.append({column: row[column] for column in row if column not in IMAGE_COLUMNS})
     return rows
+
+
+# ---------------------------------------------------------------- find the outline
+
+
+def add_nerve(path: Path, fibers: Fibers, frame: Frame) -> LabelImage | None:
+    """Find the nerve of an image, write it with the hash of its pixels, add column `fascicle`."""
+    nerve = find_nerve(fibers, frame)
+    if nerve is not None:
+        pixels = nerve.to_array().astype(np.uint8)
+        record = {"mask_sha256": pixel_hash(pixels)}  # for `ownership.edited_nerves`
+        write_image(path, pixels, fibers.pixel_size_um, record=record)
+        place = fibers.columns["x_px"], fibers.columns["y_px"]
+        fibers.columns["fascicle"] = replace(frame, nerve=nerve).fascicles(*place)
+    return nerve
+
+
+def find_nerve(fibers: Fibers, frame: Frame) -> LabelImage | None:
+    """Return the outline of the endoneurium of an image, fascicles 1 to n; None without fibers.
+
+    Outside is where a disc can roll from the edge of the frame without touching a fiber, as in
+    alpha shapes (Edelsbrunner et al., IEEE Trans Inf Theory 29:551-559, 1983). The disc is wider
+    than the gaps between the fibers that it encloses, so areas that lost fibers stay inside, and
+    tissue of sparse fibers is whole. The nerve is the whole image if no fascicle is left, or the
+    area outside is smaller than `MIN_OUTSIDE` allows.
+    """
+    if not len(fibers):
+        return None
+    radius = np.median(fibers.columns["fiber_diameter_um"]) / fibers.pixel_size_um / 2
+    step = max(int(radius / RADIUS_PX), 1)
+    free = fibers.labels[::step, ::step] == 0
+    tissue = np.ones_like(free) if frame.tissue is None else frame.tissue[::step, ::step]
+    gap = np.quantile(gaps_to_nearest(fibers), USUAL)
+    nerve = close_gaps(free, tissue, radius / step, gap / step)
+    size = frame.shape[::-1]
+    nerve = cv2.resize((nerve | ~tissue) * np.uint8(255), size) > 127  # smooth, as linear
+    if frame.tissue is not None:
+        nerve &= frame.tissue
+    regions, _ = label_regions(nerve, 4)
+    x, y = (np.rint(fibers.columns[axis]).astype(int) for axis in ("x_px", "y_px"))
+    inside = np.bincount(regions.at(y, x), minlength=regions.count + 1)[1:]
+    fascicles = np.flatnonzero(inside >= MIN_FIBERS) + 1
+    # At most as many as `read_nerve` reads, those with the most fibers.
+    fascicles = fascicles[np.argsort(-inside[fascicles - 1])][: MAX_FASCICLES - 1]
+    numbers = np.zeros(len(inside) + 1, np.int32)
+    numbers[np.sort(fascicles)] = np.arange(1, len(fascicles) + 1)
+    nerve = regions.renumbered(numbers)
+    nerve_px = nerve.areas().sum()
+    if inside[fascicles - 1].sum() * (frame.tissue_px - nerve_px) > MIN_OUTSIDE * nerve_px:
+        return nerve
+    return LabelImage.from_array(np.ones(frame.shape, np.uint8))
+
+
+def gaps_to_nearest(fibers: Fibers) -> np.ndarray:
+    """Return the gap between each fiber, as a circle, and the next one, px (n,); inf if alone."""
+    from scipy.spatial import cKDTree  # late, as its import is slow
+
+    centres = np.stack([fibers.columns["x_px"], fibers.columns["y_px"]], axis=1)
+    radii = fibers.columns["fiber_diameter_um"] / fibers.pixel_size_um / 2
+    distance, other = cKDTree(centres).query(centres, NEIGHBOURS + 1)
+    return (distance - np.append(radii, 0)[other] - radii[:, None])[:, 1:].min(1).clip(0)
+
+
+def close_gaps(free: np.ndarray, tissue: np.ndarray, radius: float, gap: float) -> np.ndarray:
+    """Return the tissue that no disc can reach which touches no fiber, bool (rows, cols).
+
+    Parameters
+    ----------
+    free, tissue : bool arrays, (rows, cols)
+        Pixels on no fiber, and in no margin.
+    radius, gap : float
+        The median radius of the fibers, and the usual gap between neighbours, px.
+    """
+    to_fiber = distances(free)
+    to_edge = distances(np.pad(tissue, 1))[1:-1, 1:-1]
+    room = np.minimum(to_fiber, AT_EDGE * to_edge)
+    disc = WIDEST * gap + radius / 2
+    while True:
+        centres = room >= disc
+        _, parts = cv2.connectedComponents(centres.view(np.uint8))
+        from_edge = np.zeros(parts.max() + 1, bool)
+        from_edge[parts[centres & (to_edge <= disc)]] = True
+        centres = from_edge[parts]
+        if not centres.any():
+            return tissue
+        to_disc = distances(~centres)
+        reach = np.quantile(to_fiber[tissue & (to_disc >= disc)], USUAL)
+        if WIDEST * reach + radius / 2 <= disc:
+            # The outermost fibers have as much tissue beyond them as those inside.
+            return tissue & (to_disc >= disc - min(reach, radius))
+        disc = max(WIDEST * reach + radius / 2, disc + 0.5)
+
+
+def distances(mask: np.ndarray) -> np.ndarray:
+    """Return the distance of each pixel of a mask to the nearest pixel outside it."""
+    return cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
+
+
+def nerve_columns(fibers: Fibers, frame: Frame, found: bool) -> dict[str, float | str | None]:
+    """Return the columns of `summary.csv` about the nerve of a frame, `found` or given, if any."""
+    if frame.nerve is None:
+        columns = ("nerve_area_mm2", "fibers_in_nerve", "fiber_density_nerve_per_mm2")
+        return dict.fromkeys(columns) | {"nerve_outline": "none"}
+    inside = fibers.columns["fascicle"] > 0
+    area_mm2 = frame.pixels() * (fibers.pixel_size_um / 1000) ** 2
+    return {
+        "nerve_area_mm2": area_mm2,
+        "fibers_in_nerve": int(np.count_nonzero(inside & fibers.kept)),
+        "fiber_density_nerve_per_mm2": np.count_nonzero(inside & fibers.counted) / area_mm2,
+        "nerve_outline": "found" if found else "given",
+    }
+
+
+def whole_in_view(frame: Frame) -> bool:
+    """Return whether the nerve of a frame touches no edge of the image or its tissue."""
+    nerve = frame.nerve
+    return nerve is not None and not edge_pixels(nerve, nerve.count, frame.tissue).any()
+
+
+def line_around(nerve: np.ndarray) -> np.ndarray:
+    """Return a line along the outlines of fascicles, uint8 (rows, cols), bool of that shape."""
+    square = np.ones((max(nerve.shape) // 400 + 3,) * 2, np.uint8)
+    return cv2.morphologyEx(nerve, cv2.MORPH_GRADIENT, square) > 0

@@ -16,6 +16,7 @@ MAX_DENSITY_PER_MM2 = 2e6
 # than 19 µm wide on average.
 PACKED_FRACTION = 0.3
 MIN_PACKED_DENSITY_PER_MM2 = 1000.0
+MAX_DENSITY_DIFFERENCE = 0.1  # between frame and nerve
 # What makes a pixel size wrong by a factor; the right one is the wrong one times this factor.
 CAUSES = dict.fromkeys((0.1, 10.0), "the decimal point or the magnification is wrong")
 CAUSES |= {0.001: "nm were taken for µm", 1000.0: "mm were taken for µm, or µm for nm"}
@@ -24,6 +25,12 @@ CAUSES |= {0.001: "nm were taken for µm", 1000.0: "mm were taken for µm, or µ
 def doubts(row: dict, fibers: Fibers) -> list[str]:
     """Return a text for each implausible number of an image; `row` is that of `summary.csv`."""
     found = doubt_of_pixel_size(row)
+    density, in_nerve = row["fiber_density_per_mm2"], row.get("fiber_density_nerve_per_mm2")
+    if in_nerve is not None and abs(in_nerve - density) > MAX_DENSITY_DIFFERENCE * density:
+        found.append(
+            f"{density:,.0f} fibers per mm² of the frame, but {in_nerve:,.0f} per mm² of the nerve "
+            "found in it: check its outline in the overlay, and compare densities of nerves"
+        )
     ratios = fibers.columns["g_ratio"][fibers.whole]
     low, high = USUAL_G_RATIO
     for unusual, text, question in (

@@ -13,6 +13,7 @@ MIN_BINS = (5, 10)  # up to the 95th percentile, with few and with many fibers a
 G_PERCENT = (1, 99)  # ends of the colours
 G_STEP = 0.05
 G_DEFAULT = (0.3, 0.9)  # without fibers
+NERVE_RGB = (255, 90, 30)  # line around a found nerve
 
 
 @dataclass

@@ -18,8 +18,9 @@ from matplotlib.patheffects import Stroke
 from PIL import Image, ImageDraw, ImageFont
 
 from myelin.measure.fibers import Fibers
+from myelin.measure.nerve import line_around
 from myelin.pixels.labels import row_bands
-from myelin.report.axes import ColourRange, background, choose_colours, round_below
+from myelin.report.axes import NERVE_RGB, ColourRange, background, choose_colours, round_below
 from myelin.report.plots import DPI, FONT, WIDTH_INCHES, save
 from myelin.runtime.files import replacing
 
@@ -42,7 +43,7 @@ class Legend:
 
     width_um: float  # of the image
     colours: ColourRange
-    striped: bool  # whether a part of the image is outside the counting frame
+    signs: str  # meaning of stripes and a line, if there are any
 
 
 @dataclass
@@ -64,6 +65,7 @@ def draw_overlay(
     outside: np.ndarray | None = None,
     colours: ColourRange | None = None,
     formats: Sequence[str] = ("png",),
+    nerve: np.ndarray | None = None,
 ) -> None:
     """Draw the fibers over their image, with colour bar and scale bar.
 
@@ -81,6 +83,8 @@ def draw_overlay(
         Pixels outside the counting frame, drawn striped.
     colours : axes.ColourRange, optional
         g-ratios beyond it get the colour of the nearer end (default: range of these fibers).
+    nerve : uint8 array, (rows, cols), optional
+        Fascicles of a found nerve, to be outlined.
     """
     colours = colours or choose_colours([fibers.columns["g_ratio"]])
     rows, cols = myelin.shape
@@ -90,11 +94,14 @@ def draw_overlay(
     placed = []
     if numbers is not None:
         placed = place_numbers(fibers, numbers, size[0] / cols, size[1] / rows)
-    striped = outside is not None and bool(outside.any())
-    legend = Legend(cols * fibers.pixel_size_um, colours, striped)
+    signs = ["striped: outside"] if outside is not None and outside.any() else []
     enlarged = size[0] > canvas.shape[1] or size[1] > canvas.shape[0]
     method = cv2.INTER_NEAREST if enlarged else cv2.INTER_AREA
     canvas = cv2.resize(canvas, size, interpolation=method)
+    if nerve is not None and nerve.min() != nerve.max():
+        canvas[line_around(cv2.resize(nerve, size, interpolation=cv2.INTER_NEAREST))] = NERVE_RGB
+        signs.append("line: nerve")
+    legend = Legend(cols * fibers.pixel_size_um, colours, "\n".join(signs))
     # Matplotlib draws only the strip: for the whole overlay it would take ten times as long.
     strip = draw_strip(size[0], legend)
     with replacing(path.with_suffix(".png")) as temporary:
@@ -295,8 +302,7 @@ def draw_legend(figure: Figure, height: float, legend: Legend) -> None:
     text = {"fontsize": FONT["size"] * unit, "va": "center"}
     strip.text(0.04, 0.3, f"{length_um:g} µm", **text)
     strip.text(0.46, 0.72, "g-ratio", ha="right", **text)
-    if legend.striped:
-        strip.text(0.41, 0.3, "striped: outside", ha="right", **text)
+    strip.text(0.41, 0.3, legend.signs, ha="right", **text)
     bar = figure.colorbar(
         ScalarMappable(Normalize(legend.colours.low, legend.colours.high), COLOUR_MAP),
         cax=figure.add_axes((0.48, height * 0.6, 0.45, height * 0.24)),

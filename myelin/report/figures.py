@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from myelin.images.image import read_labels
+from myelin.images.image import read_labels, read_stored
 from myelin.measure.cases import Case, Reader
 from myelin.measure.fibers import Fibers
 from myelin.pixels.labels import LabelImage
@@ -59,6 +59,7 @@ class Picture:
     case: Case
     fibers: Fibers  # without pixels, and only with the columns `DRAWN`
     outside: bytes | None  # compressed pixels outside the counting frame
+    nerve: bool  # whether the outline of the nerve was found
 
 
 class Pictures:
@@ -74,12 +75,17 @@ class Pictures:
         self.folder = folder
         self.pictures = []
 
-    def add(self, case: Case, fibers: Fibers, outside: np.ndarray | None = None) -> None:
-        """Keep what the pictures of an image need; `outside` marks pixels outside the frame."""
+    def add(
+        self, case: Case, fibers: Fibers, outside: np.ndarray | None = None, nerve: bool = False
+    ) -> None:
+        """Keep what the pictures of an image need.
+
+        `outside` marks pixels outside the frame; `nerve` tells that `<id>_nerve.tif` was found.
+        """
         columns = {name: fibers.columns[name] for name in DRAWN}
         packed = None if outside is None else zlib.compress(np.packbits(outside), 1)
         kept = replace(fibers, columns=columns, labels=None, axons=None)
-        self.pictures.append(Picture(case, kept, packed))
+        self.pictures.append(Picture(case, kept, packed, nerve))
 
     def draw(
         self,
@@ -115,6 +121,7 @@ class Pictures:
                 outside,
                 colours,
                 formats,
+                read_stored(self.folder / f"{name}_nerve.tif") if picture.nerve else None,
             )
             plot.draw(self.folder / f"{name}_plots.png", measured[name].sizes, name, formats)
         pooled = pool_sizes(images)

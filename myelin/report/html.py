@@ -16,6 +16,7 @@ import numpy as np
 
 from myelin.measure.fibers import Fibers
 from myelin.measure.rules import RULES
+from myelin.pixels.labels import LabelImage
 from myelin.report.page_images import encode_picture, to_base64
 from myelin.runtime.cli import count_of, quote
 from myelin.runtime.files import replacing
@@ -43,6 +44,7 @@ class Report:
         myelin: np.ndarray,
         image: np.ndarray | None,
         outside: np.ndarray | None = None,
+        nerve: LabelImage | None = None,
     ) -> None:
         """Add an image.
 
@@ -56,6 +58,8 @@ class Report:
         image : uint8 array, (rows, cols), or None
         outside : bool array, (rows, cols), optional
             Pixels outside the counting frame.
+        nerve : LabelImage, optional
+            A found nerve, whose outline is drawn.
         """
         first = sum(entry["count"] for entry in self.images)
         self.images.append(
@@ -72,7 +76,7 @@ class Report:
         self.columns.append(fiber_columns(found, myelin))
         reasons = kept.columns["excluded"].tolist()
         self.excluded += [[first + row, reason] for row, reason in enumerate(reasons) if reason]
-        picture = encode_picture(found, myelin, image, self.count, outside)
+        picture = encode_picture(found, myelin, image, self.count, outside, nerve)
         self.pictures.append(to_json(picture))
 
     def write(self, path: Path, arguments: list[str], methods: str, decimal: str = "point") -> None:

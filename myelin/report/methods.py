@@ -162,13 +162,27 @@ def measuring(run: dict) -> str:
 def counting(run: dict) -> str:
     """Return which fibers count."""
     frame = "image" if run["whole_frame"] else "image without blank margins, if it had any"
-    return (
+    return nerves(run) + (
         f"The counting frame was the {frame}. Fibers that touch its border were excluded from "
         "sizes. Density is the number of fibers whose axon does not touch the forbidden line of "
         "the frame (Gundersen 1977), its top and left edge or the half of its outline that faces "
         "up and left, divided by its area. The aggregate g-ratio is calculated from the area "
         "fractions of myelin and axons (Stikov et al. 2015)."
     )
+
+
+def nerves(run: dict) -> str:
+    """Return how many outlines of nerves were found, and the fibers of whole nerves."""
+    text = ""
+    if found := run.get("nerves_found"):
+        text = (
+            f"In {count_of(len(found), 'image')} the outline of the endoneurium was found as the "
+            "area that a disc wider than the gaps between fibers cannot enter. "
+        )
+    if totals := run.get("whole_nerves"):
+        listed = ", ".join(f"{name} {count:,}" for name, count in totals.items())
+        text += f"Total number of fibers of nerves wholly in view: {listed}. "
+    return text
 
 
 def excluding(run: dict) -> str:

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 from myelin.measure.fibers import Fibers
+from myelin.measure.nerve import line_around
 from myelin.pixels.labels import LabelImage, row_bands
-from myelin.report.axes import background
+from myelin.report.axes import NERVE_RGB, background
 
 # Of all pictures together, about 60 MB of page: 100 images of 1040 x 1392 pixels have their full
 # size, 2,000 images 320 x 240 each.
@@ -33,6 +34,7 @@ def encode_picture(
     image: np.ndarray | None,
     images: int,
     outside: np.ndarray | None = None,
+    nerve: LabelImage | None = None,
 ) -> dict:
     """Return what the page needs to show one of its images: JSON values.
 
@@ -46,6 +48,9 @@ def encode_picture(
         pixels.append(outside)
     if (height, width) != myelin.shape:
         grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+    if nerve is not None:
+        grey = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+        grey[line_around(sample(nerve, width, height).astype(np.uint8))] = NERVE_RGB[::-1]
     values = pixel_values(*(sample(part, width, height) for part in pixels))
     _, jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return {

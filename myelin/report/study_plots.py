@@ -124,20 +124,25 @@ def draw_curves(panel: Axes, study: Study, name: str, bins: Bins, cumulative: bo
     edges = np.linspace(0, bins.end, CUMULATIVE_STEPS + 1) if cumulative else bins.edges
     for group, colour, animals in groups_of(study):
         curves = [percentages(unit.sizes[name], edges, cumulative) for unit in animals]
+        looks = {"color": colour, "drawstyle": "steps-pre"}
         for curve in curves:
-            panel.stairs(curve, edges, baseline=None, color=colour, linewidth=0.5, alpha=0.4)
+            panel.plot(edges, curve, linewidth=0.5, alpha=0.4, **looks)
         if curves:
             mean, title = np.mean(curves, axis=0), title_of(group, animals)
-            panel.stairs(mean, edges, baseline=None, color=colour, linewidth=1.4, label=title)
+            panel.plot(edges, mean, linewidth=1.4, label=title, **looks)
     what = "fibers up to this diameter (%)" if cumulative else "fibers (%)"
     finish(panel, study, name, bins, what, "lower right" if cumulative else "upper right")
     panel.set_ylim(0, 100 if cumulative else None)
 
 
 def percentages(values: np.ndarray, edges: np.ndarray, cumulative: bool) -> np.ndarray:
-    """Return the percentage of values in each bin, or in it and those before."""
+    """Return the percentage of values in the bin below each edge, or in all below it.
+
+    The first edge has the value of the second.
+    """
     percent = 100 * np.histogram(values, edges)[0] / len(values)
-    return np.cumsum(percent) if cumulative else percent
+    percent = np.cumsum(percent) if cumulative else percent
+    return np.append(percent[:1], percent)
 
 
 def title_of(group: Unit, animals: list[Unit]) -> str:

@@ -30,6 +30,9 @@ SUMMARY_COLUMNS = [
     "excluded_fibers",
     "tissue_area_mm2", "margin_fraction",
 ]
+NERVE_COLUMNS = [
+    "nerve_area_mm2", "fibers_in_nerve", "fiber_density_nerve_per_mm2", "nerve_outline",
+]
 # fmt: on
 
 

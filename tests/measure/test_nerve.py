@@ -1,17 +1,24 @@
-"""Outlines of nerves: whose fibers are measured, in which area, fascicle by fascicle."""
+"""Outlines of nerves: whose fibers are measured, in which area, and outlines that are found."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from measuring import fails, read_table, rings, save
+from measuring import NERVE_COLUMNS, SUMMARY_COLUMNS, fails, read_table, rings, save
 from tifffile import imread
 
 import data
 import evaluate
 import morphometry
 from myelin.images.image import write_image
+from myelin.measure.fibers import measure_fibers
+from myelin.measure.frame import Frame
+from myelin.measure.nerve import find_nerve
+from myelin.pixels.labels import LabelImage
+from myelin.report.axes import NERVE_RGB
 
 CENTRES = [(40, 40), (120, 40), (200, 40), (40, 120), (120, 120), (200, 120), (280, 120)]
 SHAPE = (160, 320)
@@ -134,3 +141,148 @@ def test_outlines_that_cannot_be_used(folder, capsys, nerve, text):
     write_image(Path("preds/a_nerve.tif"), nerve)
     said = fails(morphometry.main, capsys, "--pixel-size", "1")
     assert "a_nerve.tif" in said and text in said and not Path("morphometry/summary.csv").exists()
+
+
+# ---------------------------------------------------------------- found outlines
+
+SPACING = 20  # px between the centres of fibers of radius 8, in rows
+
+
+def discs(shape, *fascicles):
+    """Return which pixels lie in discs, given by centre and radius, bool (rows, cols)."""
+    rows, cols = np.mgrid[: shape[0], : shape[1]]
+    return np.any([np.hypot(cols - x, rows - y) < radius for x, y, radius in fascicles], axis=0)
+
+
+def packed(nerve):
+    """Return the centres of fibers in rows that fill a mask."""
+    rows, cols = nerve.shape
+    places = [
+        (x + SPACING // 2 * (row % 2), y)
+        for row, y in enumerate(range(SPACING // 2, rows, SPACING))
+        for x in range(SPACING // 2, cols - SPACING // 2, SPACING)
+    ]
+    # A fiber lies whole in the mask; its axon is 4 px wide.
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (17, 17))
+    inner = cv2.erode(nerve.view(np.uint8), disc, borderValue=1)
+    return [(x, y) for x, y in places if inner[y, x]]
+
+
+def found_nerve(shape, centres):
+    """Return the fibers of drawn centres, and their found outline."""
+    myelin = np.zeros(shape, np.uint8)
+    for centre in centres:
+        cv2.circle(myelin, centre, 6, 1, 5)
+    fibers = measure_fibers(myelin > 0, 1.0)
+    assert len(fibers) == len(centres)
+    return fibers, find_nerve(fibers, Frame(shape))
+
+
+def overlap(one, other):
+    return (one & other).sum() / (one | other).sum()
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_the_outline_of_a_nerve_is_found(scale):
+    nerve = discs((400, 600), (250, 200, 150))
+    shape = tuple(scale * length for length in nerve.shape)
+    fibers, _ = found_nerve(nerve.shape, packed(nerve))
+    labels = LabelImage.from_array(np.kron(fibers.labels.to_array(), np.ones((scale, scale), int)))
+    columns = {name: scale * fibers.columns[name] for name in ("x_px", "y_px", "fiber_diameter_um")}
+    fibers = replace(fibers, columns=fibers.columns | columns, labels=labels)
+    found = find_nerve(fibers, Frame(shape)).to_mask()
+    assert overlap(found[::scale, ::scale], nerve) > 0.9
+
+
+def test_areas_that_lost_fibers_stay_inside():
+    nerve = discs((400, 600), (250, 200, 170))
+    sector, hole = discs(nerve.shape, (380, 200, 90)), discs(nerve.shape, (160, 200, 45))
+    lost = [centre for centre in packed(nerve) if sector[centre[::-1]]][::2]
+    left = [c for c in packed(nerve) if c not in lost and not hole[c[::-1]]]
+    _, found = found_nerve(nerve.shape, left)
+    assert overlap(found.to_mask(), nerve) > 0.9 and (found.to_mask() >= hole).all()
+
+
+def test_fascicles_are_apart_and_clipped_at_the_frame():
+    nerve = discs((400, 640), (150, 200, 140), (480, 200, 140), (640, 0, 90))
+    _, found = found_nerve(nerve.shape, [*packed(nerve), (20, 20)])
+    assert found.count == 3 and overlap(found.to_mask(), nerve) > 0.9
+    numbers = found.at(np.array([200, 200, 40, 20]), np.array([150, 480, 600, 20])).tolist()
+    assert sorted(numbers[:3]) == [1, 2, 3], numbers
+    assert numbers[3] == 0, "a fiber in the epineurium is no fascicle"
+
+
+@pytest.mark.parametrize("count", [3, 60, 200])
+def test_tissue_of_sparse_fibers_is_whole(count):
+    rng = np.random.default_rng(count)
+    centres = []
+    while len(centres) < count:
+        x, y = rng.integers(12, (588, 388)).tolist()
+        if all(np.hypot(x - a, y - b) > 20 for a, b in centres):
+            centres.append((x, y))
+    _, found = found_nerve((400, 600), centres)
+    assert (found.to_array() == 1).all()
+
+
+def test_tissue_without_fibers_has_no_outline(folder):
+    save(Path("preds/a_mask.tif"), np.zeros(SHAPE, bool))
+    row, _ = measure()
+    assert [row[name] for name in NERVE_COLUMNS] == ["", "", "", "none"]
+    assert not Path("morphometry/a_nerve.tif").exists()
+
+
+@pytest.fixture
+def drawn(folder):
+    """Write the mask of a nerve of 90 fibers with another outside, and return its centres."""
+    centres = [*packed(discs((400, 600), (250, 200, 120))), (580, 20)]
+    myelin = np.zeros((400, 600), np.uint8)
+    for centre in centres:
+        cv2.circle(myelin, centre, 6, 1, 5)
+    save(Path("preds/a_mask.tif"), myelin > 0)
+    return centres
+
+
+def test_a_found_outline_only_adds_columns(drawn, capsys):
+    plain, alone = measure("--nerve", "none")
+    assert plain["nerve_outline"] == "none" and not Path("morphometry/a_nerve.tif").exists()
+    row, fibers = measure()
+    said = capsys.readouterr().out
+    inside = len(drawn) - 1
+    assert f"whole nerve: {inside} fibers" in said
+    assert "warning: a: " in said and "per mm² of the nerve" in said
+    assert row["nerve_outline"] == "found" and row["fibers_in_nerve"] == str(inside)
+    assert list(row)[-6:-2] == NERVE_COLUMNS
+    assert all(row[name] == plain[name] for name in SUMMARY_COLUMNS)
+    area = (imread("morphometry/a_nerve.tif") > 0).sum() * 1e-6
+    assert float(row["nerve_area_mm2"]) == pytest.approx(area)
+    assert float(row["fiber_density_nerve_per_mm2"]) == pytest.approx(inside / area, rel=1e-5)
+    assert [fiber.pop("fascicle") for fiber in fibers].count("0") == 1 and fibers == alone
+    methods = Path("morphometry/methods.txt").read_text(encoding="utf-8")
+    assert f"nerves wholly in view: a {inside}." in methods
+
+
+def test_an_edited_outline_is_kept_and_given(drawn, capsys):
+    measure()
+    path = Path("morphometry/a_nerve.tif")
+    edited = imread(path)
+    measure()
+    assert (imread(path) == edited).all() and "edited" not in capsys.readouterr().out
+    edited[:, :250] = 0
+    write_image(path, edited)
+    before = path.read_bytes()
+    row, fibers = measure()
+    assert path.read_bytes() == before and row["nerve_outline"] == "given"
+    assert "nerves outlined by hand, used as given: a" in capsys.readouterr().out
+    assert float(row["nerve_area_mm2"]) == pytest.approx((edited > 0).sum() * 1e-6)
+    assert row["fibers_in_nerve"] == row["fiber_count"] == str(len(fibers))
+    assert row["fiber_density_nerve_per_mm2"] == row["fiber_density_per_mm2"]
+    save(Path("preds/a_nerve.tif"), discs((400, 600), (250, 200, 60)))
+    given, _ = measure()
+    assert float(given["nerve_area_mm2"]) < float(row["nerve_area_mm2"])
+    assert path.read_bytes() == before, "nor is it replaced where another outline is given"
+
+
+def test_the_outline_is_drawn(drawn):
+    morphometry.main(["--pixel-size", "1"])
+    overlay = cv2.imread("morphometry/a_overlay.png")
+    assert (overlay == NERVE_RGB[::-1]).all(axis=2).sum() > 1000

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from measuring import FIBER_COLUMNS, SUMMARY_COLUMNS, fails, rings, save
+from measuring import FIBER_COLUMNS, NERVE_COLUMNS, SUMMARY_COLUMNS, fails, rings, save
 
 import morphometry
 from myelin.exchange.export_rois import read_measurements
@@ -62,11 +62,11 @@ def test_workbook(folder, decimal):
     header, *rows = sheets["summary"]
     columns = list(header.values())
     assert columns[: len(SUMMARY_COLUMNS)] == SUMMARY_COLUMNS
-    assert columns[-2:] == ["group", "animal"]
+    assert columns[-6:] == [*NERVE_COLUMNS, "group", "animal"]
     assert [row["A"] for row in rows] == list(NAMES), "names are texts"
     assert rows[0]["B"] == 0.1 and rows[0]["D"] == 2
     header, *rows = sheets["fibers"]
-    assert list(header.values()) == ["image", *FIBER_COLUMNS]
+    assert list(header.values()) == ["image", *FIBER_COLUMNS, "fascicle"]
     assert [(row["A"], row["B"]) for row in rows] == [(n, f) for n in NAMES for f in (1, 2)]
     assert rows[0]["G"] == pytest.approx(4, rel=0.02) and rows[0]["S"] is False
     assert sheets["per_animal"][1]["A"] == "=a"
@@ -77,7 +77,7 @@ def test_workbook(folder, decimal):
 def test_fascicles_have_a_sheet_and_a_column(folder):
     """Of two images only one has an outline of its nerve."""
     save(Path(f"preds/{NAMES[1]}_nerve.tif"), np.ones((120, 200), bool))
-    morphometry.main("--pixel-size 0.1 --no-pictures --xlsx".split())
+    morphometry.main("--pixel-size 0.1 --no-pictures --xlsx --nerve none".split())
     sheets = read_workbook("morphometry/summary.xlsx")
     tables = ["summary", "fascicles", "per_diameter_class", "regression"]
     assert list(sheets) == [*tables, "fibers", "run"]
