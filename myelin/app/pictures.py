@@ -89,8 +89,9 @@ class Pictures:
         pixels[axons > 0, 3] = AXON_ALPHA
         loose = (labels == 0) & sheet.bool_layer("mask")[rows, cols]
         pixels[loose] = (*COLOURS["myelin"], SHEATH_ALPHA // 2)
-        if sheet.layers["nerve"] is not None:
-            pixels[edge_of(sheet.layers["nerve"][rows, cols])] = (*COLOURS["nerve"], 255)
+        if sheet.nerve is not None:
+            numbers = sheet.nerve[rows, cols].astype(np.uint8)
+            pixels[edge_of(numbers)] = (*COLOURS["nerve"], 255)
         return encode(".png", pixels[..., [2, 1, 0, 3]], cv2.IMWRITE_PNG_COMPRESSION, 1)
 
     def threshold_part(self, probability: np.ndarray | None, threshold: float) -> bytes:

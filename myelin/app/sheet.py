@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ from myelin.folders.mask_record import hash_of_mask, read_run, written_by_progra
 from myelin.folders.mask_set import find_nerves
 from myelin.folders.naming import MORPHOMETRY, PREDS
 from myelin.folders.ownership import files_of, free_path, models_own, set_aside
-from myelin.images.image import read_image, read_mask, write_image
+from myelin.images.image import read_image, read_mask, read_stored, write_image
 from myelin.images.mask_checks import apart
 from myelin.measure.exclude import mask_hash, without
 from myelin.measure.fibers import find_fibers, measure_fibers, without_axons
 from myelin.measure.frame import find_frame
-from myelin.measure.nerve import read_nerve
+from myelin.measure.nerve import find_nerve, nerve_columns, read_nerve
 from myelin.measure.numbering import Numbers
+from myelin.measure.plausible import doubts
 from myelin.measure.rules import RULES, rule_reasons
 from myelin.measure.summary import summarize
 from myelin.pixels.labels import LabelImage
@@ -40,6 +42,8 @@ class Sheet:
         See `history.Layers`; 0 and 1, or numbers of fascicles.
     found, fibers : Fibers
         All fibers, and the same with those left out marked.
+    nerve : LabelImage or None
+        Outline of the nerve, given or found.
     row : dict
         The image's row of `summary.csv`.
     doubts : list of (int, str)
@@ -65,9 +69,11 @@ class Sheet:
         """Return the file of each layer, None if there is none."""
         found = {part: files_of(PREDS, self.name, f"_{part}") for part in ("mask", "axon")}
         nerves = find_nerves([self.name], PREDS, self.study.folder)
-        nerve = nerves.get(self.name, MORPHOMETRY / f"{self.name}_nerve.tif")
+        nerve, edited = nerves.get(self.name), MORPHOMETRY / f"{self.name}_nerve.tif"
+        if nerve is None and edited.is_file() and not written_by_program(edited, read=read_stored):
+            nerve = edited
         paths = {part: paths[0] if paths else None for part, paths in found.items()}
-        return paths | {"nerve": nerve if self.name in nerves else None}
+        return paths | {"nerve": nerve}
 
     def stamp(self) -> list:
         """Return what changes if another program or window writes a file of this image."""
@@ -155,7 +161,11 @@ class Sheet:
         self.hash = mask_hash(mask, axon)
         found = measure_fibers(mask, size or 1.0, axon, self.image, self.probability, self.frame)
         Numbers(MORPHOMETRY).assign(self.name, found, self.hash)
-        self.found = found
+        self.found, self.nerve = found, self.frame.nerve
+        if self.nerve is None and (outline := find_nerve(found, self.frame)) is not None:
+            self.nerve = outline
+            place = found.columns["x_px"], found.columns["y_px"]
+            found.columns["fascicle"] = replace(self.frame, nerve=outline).fascicles(*place)
         self.read_tables()
         self.summarize()
 
@@ -170,13 +180,15 @@ class Sheet:
             myelin = myelin & self.frame.inside
         self.fibers = without(self.found, reasons, myelin)
         self.row = summarize(self.fibers, self.name, self.source, self.frame)
+        in_nerve = replace(self.frame, nerve=self.nerve)
+        of_nerve = nerve_columns(self.fibers, in_nerve, self.nerve is not self.frame.nerve)
+        warnings = doubts(self.row | of_nerve, self.fibers)
+        self.row |= {"warnings": "; ".join(warnings), **of_nerve}
         limits = {rule: rule.doubt for rule in RULES if rule.doubt is not None}
-        doubts = [
-            (row, "; ".join(texts)) for row, texts in enumerate(rule_reasons(columns, limits))
-        ]
-        doubts = [(row, text) for row, text in doubts if text]
+        reasons = enumerate(rule_reasons(columns, limits))
+        unclear = [(row, "; ".join(texts)) for row, texts in reasons if texts]
         confidence = np.nan_to_num(columns["confidence"], nan=1.0)
-        self.doubts = sorted(doubts, key=lambda one: confidence[one[0]])
+        self.doubts = sorted(unclear, key=lambda one: confidence[one[0]])
         self.version += 1
 
     def bool_layer(self, part: str) -> np.ndarray:

@@ -64,6 +64,8 @@ def paint_nerve(sheet: Sheet, body: dict) -> None:
     """Add a stroke to the nerve, or take it away."""
     points, before = tools.points_of(body["points"]), sheet.layers["nerve"]
     line = tools.stroke(sheet.shape, points, float(body["width"]))
+    if before is None and sheet.nerve is not None:  # begin with the outline that was found
+        before = sheet.nerve[:].astype(np.uint8)
     nerve = np.zeros(sheet.shape, np.uint8) if before is None else before
     # A stroke continues the fascicle that it begins in.
     x, y = np.clip(points[0].astype(int), 0, np.array(sheet.shape[::-1]) - 1)

@@ -21,7 +21,6 @@ from myelin.app.steps import do_step, place_of, rings_of, row_of
 from myelin.app.study import Study
 from myelin.folders.mask_record import read_run
 from myelin.folders.naming import MORPHOMETRY, PREDS
-from myelin.measure.plausible import doubts
 from myelin.runtime.cli import UserError
 from myelin.runtime.tables import read_table
 
@@ -154,7 +153,7 @@ class Window:
             "summary": {name: cell(value) for name, value in row.items() if name != "image"},
             "fibers": fibers,
             "doubts": [one for one in sheet.doubts if one[0] not in decided["kept"]],
-            "warnings": doubts(row, sheet.fibers) if known else [],
+            "warnings": row["warnings"] if known else "",
             "undo": steps[at - 1] if at else "",
             "redo": steps[at] if at < len(steps) else "",
             "command": self.study.command(),

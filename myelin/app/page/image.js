@@ -136,7 +136,7 @@ export class ImageScreen {
       test(name).disabled = !view[name];
       test(name).textContent = (name === "undo" ? "Undo " : "Redo ") + view[name];
     }
-    $("#warnings").textContent = view.warnings.join("; ");
+    $("#warnings").textContent = view.warnings;
     $("#doubt-count").textContent = `${view.doubts.length} doubtful`;
     $("#summary").replaceChildren(...Object.entries(view.summary).flatMap(([name, value]) =>
       [make("dt", {}, name), make("dd", {}, value)]));
