@@ -7,7 +7,6 @@ import numpy as np
 
 from myelin.app.sheet import Sheet
 from myelin.report.axes import background
-from myelin.runtime.cli import UserError
 from myelin.segment.overlay import overlay
 
 TILE_PX = 512
@@ -94,17 +93,6 @@ class Pictures:
             pixels[edge_of(numbers)] = (*COLOURS["nerve"], 255)
         return encode(".png", pixels[..., [2, 1, 0, 3]], cv2.IMWRITE_PNG_COMPRESSION, 1)
 
-    def threshold_part(self, probability: np.ndarray | None, threshold: float) -> bytes:
-        """Return a PNG of the middle of the image with its myelin at a threshold."""
-        if probability is None:
-            raise UserError(f"{self.sheet.name}: no probability of a run, segment it first")
-        rows, cols = (
-            slice(max(length // 2 - PART_PX, 0), length // 2 + PART_PX)
-            for length in self.sheet.shape
-        )
-        mask = probability[rows, cols] >= 255 * threshold
-        return encode(".png", overlay(self.sheet.image[rows, cols], mask)[..., ::-1])
-
     def colours_of(self, mode: str) -> np.ndarray:
         """Return the colour of each fiber by its number in the label image, uint8 (n + 1, 4)."""
         sheet = self.sheet
@@ -158,6 +146,15 @@ def edge_of(numbers: np.ndarray) -> np.ndarray:
 def encode(suffix: str, pixels: np.ndarray, *options: int) -> bytes:
     """Return the bytes of an image file."""
     return cv2.imencode(suffix, pixels, list(options))[1].tobytes()
+
+
+def threshold_picture(image: np.ndarray, probability: np.ndarray, threshold: float) -> bytes:
+    """Return a PNG of the middle of an image with its myelin at a threshold."""
+    middle = tuple(
+        slice(max(length // 2 - PART_PX, 0), length // 2 + PART_PX) for length in image.shape
+    )
+    mask = probability[middle] >= 255 * threshold
+    return encode(".png", overlay(image[middle], mask)[..., ::-1])
 
 
 def thumbnail(image: np.ndarray) -> bytes:

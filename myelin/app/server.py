@@ -183,11 +183,11 @@ def pictures(window: Window) -> dict[str, Callable]:
         name = window.name_of(query["id"])
         folder = TRIAL if query.get("trial") else PREDS
         path = folder / f"{Path(name).name if query.get('trial') else name}_overlay.png"
-        return FileResponse(path, headers=HEADERS) if path.is_file() else Response("", 404, HEADERS)
+        return FileResponse(path, headers=HEADERS) if path.is_file() else Response("", 204, HEADERS)
 
     def curve(_query: dict) -> Response:
         path = beside(MODELS / NEW_MODEL, "_curve.png")
-        return FileResponse(path, headers=HEADERS) if path.is_file() else Response("", 404, HEADERS)
+        return FileResponse(path, headers=HEADERS) if path.is_file() else Response("", 204, HEADERS)
 
     def download(query: dict) -> Response:
         if (name := query.get("name")) is not None:
@@ -266,7 +266,7 @@ def make_app(window: Window, port: int, token: str, ending: threading.Event) -> 
         "results": window.results,
     }
     gets |= pictures(window)
-    needs_lock = {"image", "at", "outline", "threshold", "step"}  # or hold it themselves
+    needs_lock = {"image", "at", "outline", "step"}  # or hold it themselves
 
     async def take(request: Request) -> Response:
         return await upload(request, window)

@@ -198,9 +198,7 @@ class Sheet:
 
     def probability(self) -> np.ndarray | None:
         """Return the myelin probability x 255 that the model left, None without one."""
-        path = PREDS / f"{self.name}_pred.png"
-        greys = read_image(path) if path.is_file() else None
-        return greys if greys is not None and greys.shape == self.shape else None
+        return probability_of(self.name, self.shape)
 
     # ------------------------------------------------------------ steps
 
@@ -311,3 +309,10 @@ class Sheet:
         """Write the rows of this image into the tables."""
         for kind, table in self.tables.items():
             table.replace(self.name, rows[kind])
+
+
+def probability_of(name: str, shape: tuple[int, int]) -> np.ndarray | None:
+    """Return the myelin probability x 255 of an image of some shape, None without one."""
+    path = PREDS / f"{name}_pred.png"
+    greys = read_image(path) if path.is_file() else None
+    return greys if greys is not None and greys.shape == shape else None

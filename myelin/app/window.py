@@ -12,11 +12,11 @@ import numpy as np
 from myelin.app import tools
 from myelin.app.learning import comparing, keras_is_installed, training
 from myelin.app.maps import Maps
-from myelin.app.pictures import Greys, Pictures, states_of, thumbnail
+from myelin.app.pictures import Greys, Pictures, states_of, threshold_picture, thumbnail
 from myelin.app.propose import Proposal, grown, propose
 from myelin.app.runs import Run
 from myelin.app.segmenting import adopt, segmenting, trial_of_one
-from myelin.app.sheet import Sheet
+from myelin.app.sheet import Sheet, probability_of
 from myelin.app.steps import do_step, place_of, rings_of, row_of
 from myelin.app.study import Study
 from myelin.folders.mask_record import read_run
@@ -198,9 +198,12 @@ class Window:
         return {"rings": [ring for window, own in parts for ring in rings_of(own, window)]}
 
     def threshold_picture(self, query: dict) -> bytes:
-        """Return a part of an image, half as large as it, with its myelin at a threshold."""
-        sheet, pictures = self.open(query.get("id"))
-        return pictures.threshold_part(sheet.probability(), float(query["t"]))
+        """Return the middle of an image with its myelin at a threshold."""
+        image = self.greys_of(query.get("id")).image
+        probability = probability_of(self.name_of(query["id"]), image.shape)
+        if probability is None:
+            raise UserError("threshold: the run has left no probability, segment the image first")
+        return threshold_picture(image, probability, float(query["t"]))
 
     # ------------------------------------------------------------ steps
 
