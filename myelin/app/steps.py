@@ -6,7 +6,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from myelin.app import tools
+from myelin.app import decisions, tools
 from myelin.app.propose import Proposal
 from myelin.app.sheet import Sheet
 from myelin.folders.naming import PREDS
@@ -105,6 +105,13 @@ def restore(sheet: Sheet, body: dict) -> None:
 def row_of(sheet: Sheet, body: dict, key: str = "row") -> int:
     """Return the row of the fiber that the page means."""
     row = body[key]
+    if (
+        place := body.get(f"{key}_at")
+    ) is not None:  # rows may have changed since the page saw them
+        x, y = map(float, place)
+        row = decisions.row_of(sheet.found, 0, (x, y))
+        if row is None:
+            raise UserError("fiber: is not there any more, the image has changed; choose another")
     if not isinstance(row, int) or isinstance(row, bool) or not 0 <= row < len(sheet.found):
         raise ValueError("row")
     return row

@@ -52,23 +52,27 @@ class Study:
         self.is_tree = folder is not None
         self.folder = folder or RAW_TEST
         self.lock = threading.RLock()
-        self.settings = dict(DEFAULTS)
-        if (STATE / "settings.json").exists():
-            self.settings |= json.loads((STATE / "settings.json").read_text(encoding="utf-8"))
+        self.settings = self.stored()
         self.blind = blind and not self.settings["unblinded"]
         self.records: dict[Path, tuple] = {}
         self.listed: tuple[float, dict[str, Path]] = -LISTED_S, {}
 
     def set(self, **settings: object) -> None:
         """Change settings and keep them."""
-        self.settings |= settings
+        self.settings = self.stored() | settings  # another window may have changed others
         write_json(STATE / "settings.json", self.settings)
+
+    def stored(self) -> dict:
+        """Return the settings as they are in the file."""
+        path = STATE / "settings.json"
+        return DEFAULTS | (json.loads(path.read_text(encoding="utf-8")) if path.exists() else {})
 
     # ------------------------------------------------------------ images
 
     def images(self) -> dict[str, Path]:
         """Return {id: path} of the images; raise UserError on mistakes in the folder."""
         if time.monotonic() - self.listed[0] > LISTED_S:
+            self.settings = self.stored()
             self.listed = time.monotonic(), self.find()
         return self.listed[1]
 

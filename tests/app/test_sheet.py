@@ -173,6 +173,16 @@ def test_a_mask_edited_elsewhere_begins_a_new_history(window):
     assert view["count"] == "3" and view["undo"] == ""
 
 
+def test_a_fiber_is_found_by_its_place_if_rows_have_changed(window):
+    view = window.view("one")
+    places = [place(view, row) for row in range(2)]
+    step(Window(Study()), "delete", row=0)  # by another program
+    view = step(window, "exclude", row=1, row_at=places[1])
+    assert view["fibers"]["exclude"] == ["excluded"]
+    with pytest.raises(UserError, match="is not there any more"):
+        step(window, "exclude", row=0, row_at=places[0])
+
+
 def test_decisions_lie_in_the_tables_and_follow_their_fibers(window):
     view = window.view("one")
     kept = place(view, 1)

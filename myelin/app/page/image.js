@@ -109,9 +109,13 @@ export class ImageScreen {
 
   async step(body) {
     let view;
+    for (const key of ["row", "other"]) {
+      if (body[key] !== undefined) body[`${key}_at`] = [this.view.fibers.x[body[key]], this.view.fibers.y[body[key]]];
+    }
     try {
       view = await post("step", { id: this.view.id, ...body });
     } catch {
+      await this.refresh();
       return;
     }
     this.app.known[view.id] = (this.app.known[view.id] ?? 0) + 1;
