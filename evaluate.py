@@ -21,7 +21,7 @@ from myelin.folders.mask_set import (
     match_files,
     open_masks,
 )
-from myelin.folders.naming import PREDS, list_tree
+from myelin.folders.naming import PREDS, list_tree, misnamed, misnamed_texts, parts_among
 from myelin.folders.options import (
     add_no_pictures_option,
     add_out_option,
@@ -32,6 +32,7 @@ from myelin.folders.pixel_sizes import given_sizes
 from myelin.folders.reader import Reader
 from myelin.measure.agreement import Compared, compare, density_column, measure_columns, pool
 from myelin.measure.cases import Case, check_cases, fibers_of, frame_of, make_cases
+from myelin.measure.fibers import without_axons
 from myelin.report.figures import add_format_option, formats_of
 from myelin.report.workbook import add_decimal_option
 from myelin.runtime.cli import Parser, UserError, progress, script, shortened_list
@@ -121,11 +122,13 @@ def find_references(args: argparse.Namespace) -> Masks:
     """Return the reference masks; raise UserError if there are none."""
     names = names_within(args.preds)
     there = list_tree(args.reference, names)
-    if args.reference == args.source and not any(name.endswith("_mask") for name in there):
-        raise UserError(
+    if args.reference == args.source and not parts_among(there, "mask"):
+        wrong = misnamed_texts(misnamed(there, there), there)
+        none = (
             f"{args.source}: no reference masks, put <id>_mask.tif beside the images or name a "
             "folder with --reference"
         )
+        raise UserError(*(wrong or [none]))
     return find_masks(args.reference, "draw some", names)
 
 
@@ -144,7 +147,7 @@ def find_predictions(args: argparse.Namespace, references: Masks, reader: Reader
     if alone:
         print(f"note: {args.reference}: without a reference, left out: {shortened_list(alone)}")
     if args.reference == args.source:
-        match_files(found, args.source, reader)
+        match_files(found, None, reader)
     return found
 
 
@@ -154,7 +157,7 @@ def compare_case(case: Case, reader: Reader, unit: str) -> Compared:
         case.pixel_size_um = None
     frame = frame_of(case, reader)
     reference, predicted = (fibers_of(case, reader, frame, place) for place in (0, 1))
-    masks = [reader.mask(myelin) for myelin, _ in case.masks]
+    masks = [without_axons(*reader.masks(paths)) for paths in case.masks]
     return compare(case.name, reference, predicted, masks, unit)
 
 

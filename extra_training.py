@@ -5,8 +5,9 @@
 
 Takes weights, preprocessing, training options and Adam's state from the old model, which stays
 unchanged. The new model is the better of old and new by validation loss, so more training cannot
-make it worse (with --validation-split 0 there is no comparison, and the last epoch is kept). Then
-segments the test images, as train.py does.
+make it worse (with --validation-split 0 there is no comparison, and the last epoch is kept); the
+last line tells which was kept. models/new_before_after.png shows masks of both on images that were
+held back. Then segments the test images, as train.py does.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from myelin.runtime.files import beside, sha256
 from myelin.runtime.lock import holding
 from myelin.segment.pipeline import room_if_packed, segment_if_packed
 from myelin.train import recipe
-from myelin.train.pairs import Pairs
+from myelin.train.pairs import Pairs, split
 
 if TYPE_CHECKING:
     from myelin.train.fit import TrainingState
@@ -52,25 +53,31 @@ def main(argv: list[str] | None = None) -> None:
     run.check((settings.rows or 0) * (settings.cols or 0))
     repack_for_training()
     with holding(new.parent, new.name), holding(NPYDATA, "imgs_train.npy", shared=True):
-        train(old, new, settings, run, args.resume)
+        kept = train(old, new, settings, run, args.resume)
     from myelin.train.calibration import calibrate_if_openvino  # late, for a fast --help
 
     calibrate_if_openvino(new)
     segment_if_packed(new)
+    print(kept)
 
 
-def train(old: Path, new: Path, settings: Preprocessing, run: recipe.Run, resume: bool) -> None:
-    """Train the new model file, from the old one."""
+def train(old: Path, new: Path, settings: Preprocessing, run: recipe.Run, resume: bool) -> str:
+    """Train the new model file, from the old one; return which of the two was kept."""
     check_room(room_of_training(new) | room_if_packed())
     pairs = Pairs(settings.myelin == "bright", fiber_px=fiber_px_of(old, settings))
 
+    split(pairs, run.validation_split, run.validate_on)  # an error comes before Keras is loaded
     from myelin.train import fit as training  # late: it imports Keras
+    from myelin.train.before_after import draw_before_after
 
     if resume:
         state = training.resumed_network(new, run)
     else:
         state = continued_network(training, old, pairs, run)
-    training.fit(new, state, pairs, run)
+    kept = training.fit(new, state, pairs, run)
+    if picture := draw_before_after(new, old, pairs, run):
+        print(f"before and after, on images held back: {picture}")
+    return kept
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -137,6 +144,8 @@ def continued_network(
     state.best, dice = training.validate(state, pairs, run)
     settings.provenance = {
         "best_validation_dice": dice,
+        "old_model": old.name,
+        "old_validation_dice": dice,
         "old_sha256": sha256(old),
         "earlier": settings.earlier_runs(),
     }

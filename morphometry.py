@@ -25,7 +25,8 @@ limit. Their rows stay in `<id>_fibers.csv`, with the reason in the column `excl
 """
 
 import argparse
-from dataclasses import dataclass, field, replace
+import itertools
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from myelin.folders.mask_set import MaskSet, match_files, open_masks
@@ -56,13 +57,19 @@ from myelin.measure.plausible import doubts
 from myelin.measure.rules import limits_of
 from myelin.measure.summary import summarize
 from myelin.pixels.labels import LabelImage, mask_without
-from myelin.report.figures import Pictures, add_picture_options
+from myelin.report.figures import PLOT_FORMATS, Pictures, add_picture_options
 from myelin.report.html import Report
 from myelin.report.methods import add_tissue_option, write_methods
 from myelin.report.workbook import add_table_options, check_installed, write_workbook
-from myelin.runtime.cli import Parser, count_of, progress, running, script
+from myelin.runtime.cli import Parser, count_of, progress, running, script, shortened_list
 from myelin.runtime.disk import check_room
-from myelin.runtime.files import name_leftovers, start_run, times_written, write_run_json
+from myelin.runtime.files import (
+    left_from,
+    name_leftovers,
+    start_run,
+    times_written,
+    write_run_json,
+)
 from myelin.runtime.lock import holding
 from myelin.runtime.tables import write_table
 from myelin.statistics.groups import (
@@ -136,6 +143,7 @@ class Results:
     page: Report | None
     doubtful: list[str]  # ids of masks whose polarity or scale is uncertain
     rows: list[dict] = field(default_factory=list)
+    axon_masks: list[str] = field(default_factory=list)
     fascicles: list[dict] = field(default_factory=list)
     warnings: dict[str, list[str]] = field(default_factory=dict)
     measured: dict[str, Measured] = field(default_factory=dict)
@@ -172,17 +180,17 @@ def measure_folder(args: argparse.Namespace) -> None:
     check_room({out: pixels if args.no_pictures else 6 * pixels + 2**20 * len(cases)})
 
     keep_edited(out)
+    repeated = (out / "run.json").exists()
     before = start_run(out) | times_written(out / "prism") | times_written(out / "panels")
     page = None if args.no_pictures else Report(len(cases))
     results = Results(Pictures(out), page, masks.doubtful)
     before = {path: time for path, time in before.items() if path not in edited.values()}
     for case in progress(cases, "measuring"):
         found, frame = numbered_fibers(case, reader, numbers, args.whole_frame)
-        hashes = numbers.masks[case.name]
         nerve = frame.nerve
         if args.nerve == "auto" and nerve is None:
             nerve = add_nerve(out / f"{case.name}_nerve.tif", found, frame)
-        fibers = add_case(results, case, found, frame, nerve, exclusions, hashes, reader)
+        fibers = add_case(results, case, found, frame, nerve, exclusions, numbers, reader)
         write_fibers(out, case.name, fibers, args.decimal)
 
     study = make_study(animals, results.measured, args.g_ratio_bins, args.diameter_classes)
@@ -192,6 +200,7 @@ def measure_folder(args: argparse.Namespace) -> None:
     write_run_json(
         out,
         masks=str(args.masks),
+        image_folder=str(args.images) if args.images else None,
         whole_frame=args.whole_frame,
         excluded=exclusions.facts(),
         tissue=args.tissue,
@@ -205,6 +214,8 @@ def measure_folder(args: argparse.Namespace) -> None:
         results.page.write(out / "report.html", running["arguments"], methods, args.decimal)
     if args.xlsx:
         write_workbook(out, list(results.measured), tables)
+    if repeated:
+        remove_outdated(out, before)
     name_leftovers(out, before)
     print_summary(results, out)
 
@@ -216,7 +227,7 @@ def add_case(
     frame: Frame,
     nerve: LabelImage | None,
     exclusions: Exclusions,
-    hashes: list[str],
+    numbers: Numbers,
     reader: Reader,
 ) -> Fibers:
     """Add one image to the results; return its fibers, with those left out marked.
@@ -224,9 +235,11 @@ def add_case(
     `nerve` is that of the frame, or was found.
     """
     name = case.name
-    myelin = without_axons(*map(reader.mask, case.masks[0]))
+    if reader.masks(case.masks[0])[1] is not None:
+        results.axon_masks.append(name)
+    myelin = without_axons(*reader.masks(case.masks[0]))
     inside = myelin if frame.inside is None else myelin & frame.inside
-    fibers = exclusions.mark(name, found, hashes, inside)
+    fibers = exclusions.mark(name, found, numbers.masks[name], numbers.highest[name], inside)
     found_nerve = None if nerve is frame.nerve else nerve
     in_nerve = replace(frame, nerve=nerve)
     row = summarize(fibers, name, case.pixel_size_source, frame)
@@ -257,6 +270,23 @@ def add_case(
 # ---------------------------------------------------------------- write
 
 
+def remove_outdated(out: Path, before: dict) -> None:
+    """Remove results of an earlier run about the whole study that this run has not written.
+
+    Beside new tables they would pass for results of the same fibers. `before` is from `start_run`.
+    """
+    tables = ("fascicles", "tests", *(table.name for table in fields(GroupTables)))
+    plots = itertools.product(("plots", "per_group", "fibers_per_group"), PLOT_FORMATS)
+    own = {"report.html", *(f"{name}.csv" for name in tables), *map(".".join, plots)}
+    inner = (("prism", ".csv"), ("panels", ".png"), ("panels", ".svg"))
+    left = [p for p in left_from(before) if p.name in own or (p.parent.name, p.suffix) in inner]
+    for path in left:
+        path.unlink()
+    if left:
+        names = shortened_list([path.name for path in left])
+        print(f"note: {out}/: removed, of an earlier run: {names}")
+
+
 def write_tables(
     out: Path, results: Results, animals: Animals, study: Study, decimal: str
 ) -> list[str]:
@@ -276,20 +306,20 @@ def write_tables(
 
 
 def note_fibers_outside_bins(tables: GroupTables) -> None:
-    """Print how many fibers are outside the bins of axon diameter."""
+    """Print how many fibers are below the bins of axon diameter."""
     measured = sum(row["measured_fibers"] for row in tables.per_animal)
     outside = measured - sum(row["fibers"] for row in tables.per_g_ratio_bin)
     if outside:
-        print(
-            f"note: --g-ratio-bins: {count_of(outside, 'fiber')} outside the bins of axon diameter"
-        )
+        low = tables.per_g_ratio_bin[0]["axon_diameter_um_from"]
+        what = count_of(outside, "fiber")
+        print(f"note: --g-ratio-bins: {what} in no bin, with an axon below {low:g} µm")
 
 
 def facts_of(masks: MaskSet, cases: list[Case], numbers: Numbers, results: Results) -> dict:
     """Return the facts about masks, images and fibers for `run.json`."""
     return {
         "images": sorted(masks.images),
-        "axon_masks": [name for name, (_, axon) in masks.masks.items() if axon],
+        "axon_masks": results.axon_masks,
         "corrected_by_hand": masks.corrected,
         "missing": masks.missing,
         "blinded": BLIND_KEY.exists(),

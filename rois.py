@@ -29,7 +29,7 @@ from pathlib import Path
 
 from myelin.folders.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS
 from myelin.folders.options import add_out_option, add_pixel_size_option, check_out
-from myelin.runtime.cli import Parser, UserError, count_of, progress, script
+from myelin.runtime.cli import Parser, UserError, progress, script
 from myelin.runtime.lock import holding
 
 
@@ -92,7 +92,7 @@ def add_import_options(take: argparse.ArgumentParser) -> None:
         "--force",
         action="store_true",
         help="replace masks and pairs that were made or corrected by hand, after copying them to "
-        "corrected/ beside them (default: stop with an error)",
+        "corrected/ beside them, and accept that most fibers are gone (default: an error)",
     )
 
 
@@ -120,17 +120,19 @@ def export_all(args: argparse.Namespace) -> None:
     with holding(args.masks or MORPHOMETRY, shared=True), holding(args.out):
         for source in progress(sources, "exporting"):
             paths = ", ".join(map(str, export(source, args.format, args.out)))
-            print(f"{source.name}: {count_of(source.fiber_count, 'fiber')} in {paths}")
+            print(f"{source.name}: {source.content} in {paths}")
 
 
 def import_all(args: argparse.Namespace) -> None:
     """Write the masks of the corrected outlines."""
     from myelin.exchange.corrections import write_corrected
-    from myelin.exchange.import_rois import read_all
+    from myelin.exchange.import_rois import check_fiber_counts, read_all
 
     # PowerShell does not expand patterns.
     files = [Path(path) for name in args.files for path in sorted(glob.glob(name)) or [name]]
     found = read_all(files, args.id)
+    if not args.force:
+        check_fiber_counts(found)
     with holding(PREDS):
         written = write_corrected(found, args.force, args.train)
     for image in found:

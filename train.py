@@ -22,7 +22,7 @@ from myelin.runtime.disk import check_room
 from myelin.runtime.lock import holding
 from myelin.segment.pipeline import room_if_packed, segment_if_packed
 from myelin.train import recipe
-from myelin.train.pairs import Pairs
+from myelin.train.pairs import Pairs, split
 from unet import DEFAULT_SIZE
 
 
@@ -35,23 +35,25 @@ def main(argv: list[str] | None = None) -> None:
     path = model_path(args.model)
     repack_for_training()
     with holding(path.parent, path.name), holding(NPYDATA, "imgs_train.npy", shared=True):
-        train(path, run, args.resume)
+        kept = train(path, run, args.resume)
     from myelin.train.calibration import calibrate_if_openvino  # late, for a fast --help
 
     calibrate_if_openvino(path)
     segment_if_packed(path)
+    print(kept)
 
 
-def train(path: Path, run: recipe.Run, resume: bool) -> None:
-    """Train a model file."""
+def train(path: Path, run: recipe.Run, resume: bool) -> str:
+    """Train a model file; return which epoch was kept."""
     check_room(room_of_training(path) | room_if_packed())
     crops = run.recipe.crop is not None
     pairs = Pairs(as_bright=crops, fiber_px=FIBER_PX if crops else None)
 
+    split(pairs, run.validation_split, run.validate_on)  # an error comes before Keras is loaded
     from myelin.train import fit as training  # late: it imports Keras
 
     state = training.resumed_network(path, run) if resume else training.new_network(run, pairs)
-    training.fit(path, state, pairs, run)
+    return training.fit(path, state, pairs, run)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -1,23 +1,42 @@
 """Write corrected masks to `preds/` and training pairs to `raw/train`, and restore model masks.
 
-Files of the user are replaced only with `--force`, and after a copy.
+Files of the user are replaced only with `--force`, and after a copy; those of an earlier import,
+which nobody has changed since, are simply replaced.
 """
 
 import glob
 import itertools
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from myelin.exchange.import_rois import Imported
-from myelin.folders.mask_record import MODELS_OWN, read_run, written_by_program
-from myelin.folders.naming import PREDS, RAW_TEST, RAW_TRAIN, is_id, test_images
-from myelin.folders.ownership import set_aside
+from myelin.folders.image_tree import source_of, takes_of
+from myelin.folders.mask_record import (
+    IMPORTED,
+    MODELS_OWN,
+    is_imported,
+    pixel_hash,
+    read_run,
+    written_by_program,
+)
+from myelin.folders.naming import PREDS, RAW_TEST, RAW_TRAIN, is_id, list_tree, test_images
+from myelin.folders.ownership import models_own, set_aside
+from myelin.folders.packed import take_of
 from myelin.images.formats import SUFFIXES
-from myelin.images.image import read_image, read_labels, read_mask, read_record, write_image
+from myelin.images.image import (
+    ImageRecord,
+    read_image,
+    read_labels,
+    read_mask,
+    read_record,
+    write_image,
+)
 from myelin.images.mask_checks import apart
+from myelin.images.overlay import write_overlay
 from myelin.measure.nerve import MAX_FASCICLES
 from myelin.runtime.cli import UserError, count_of, shortened_list
 from myelin.runtime.files import replacing, sha256
@@ -47,8 +66,10 @@ class Target:
         """Write the file, after a copy of what it replaces."""
         for path in versions_of(self.path):
             if is_model_mask(path):
-                copy_file(path, path.parent / MODELS_OWN / path.name)
-            else:
+                shown = overlay_of(path)
+                for file in filter(Path.exists, (path, shown)):
+                    copy_file(file, path.parent / MODELS_OWN / file.name)
+            elif not is_imported(path):
                 set_aside(path)
         if isinstance(self.content, Path):
             copy_file(self.content, self.path)
@@ -56,7 +77,7 @@ class Target:
         pixels = self.content.astype(np.uint8)
         if self.content.dtype == bool:
             pixels *= np.uint8(255)
-        write_image(self.path, pixels, self.pixel_size_um)
+        write_image(self.path, pixels, self.pixel_size_um, record={IMPORTED: pixel_hash(pixels)})
 
 
 def versions_of(path: Path) -> list[Path]:
@@ -76,22 +97,32 @@ def write_corrected(found: list[Imported], force: bool, train: bool) -> dict[str
 
     Files of the user are replaced, after a copy, only with `force`: otherwise nothing is written.
     """
-    images = {path.stem: path for path in test_images(RAW_TEST)} if RAW_TEST.is_dir() else {}
-    targets, errors = {}, []
+    images, targets, errors = segmented_images([image.name for image in found]), {}, []
+    hashes = (read_run(PREDS) or {}).get("images", {})
     for image in found:
         own = mask_targets(image)
         if train and image.drawing:
             if own[0].is_done() and is_model_mask(own[0].path):
                 image.warnings.append("mask unchanged by hand, train on it only if you checked it")
-            if image.name in images:
-                path = images[image.name]
-                pair_mask = RAW_TRAIN / f"{image.name}_mask.tif"
-                own += [Target(RAW_TRAIN / path.name, path), Target(pair_mask, own[0].content)]
+            known = hashes.get(image.name, {}).get("image_sha256")
+            if image.name in images and known not in (
+                None,
+                pixel_hash(read_image(images[image.name])),
+            ):
+                errors.append(
+                    f"{images[image.name].path}: has changed since it was segmented, put the image "
+                    "back, or segment and correct it again"
+                )
+            elif image.name in images:
+                own += training_pair(image.name, images[image.name], own[0].content)
             else:
-                errors.append(f"{image.name}: no image of that name in {RAW_TEST}, put it there")
+                errors.append(
+                    f"{image.name}: its image is neither in {RAW_TEST} nor where find_myelin.py "
+                    "--images read it, put it into raw/test or segment it again"
+                )
         targets[image.name] = [target for target in own if not target.is_done()]
     for target in itertools.chain(*targets.values()):
-        by_hand = [path for path in versions_of(target.path) if not is_model_mask(path)]
+        by_hand = [path for path in versions_of(target.path) if not is_replaceable(path)]
         if by_hand and not force:
             errors.append(
                 f"{by_hand[0]}: made or corrected by hand and different, replace it with --force, "
@@ -101,7 +132,48 @@ def write_corrected(found: list[Imported], force: bool, train: bool) -> dict[str
         raise UserError(*errors)
     for target in itertools.chain(*targets.values()):
         target.write()
+    for image in filter(lambda image: image.drawing, found):
+        draw_overlay(image.name, images.get(image.name))
     return {name: [target.path for target in own] for name, own in targets.items()}
+
+
+def segmented_images(names: Iterable[str]) -> dict[str, ImageRecord]:
+    """Return {id: header} of images that are in raw/test, or where `--images` read them."""
+    paths = {path.stem: path for path in test_images(RAW_TEST)} if RAW_TEST.is_dir() else {}
+    takes = {path: take_of(path) for path in paths.values()}
+    run = read_run(PREDS) or {}
+    if "given" in run and source_of(run).is_dir():
+        listed = list_tree(source_of(run), names)
+        listed = {name: listed[name] for name in run["images"] if name in listed}
+        paths |= listed
+        takes |= takes_of(run, listed.values())
+    known = {name: paths[name] for name in names if name in paths}
+    return {name: read_record(path, takes.get(path, {})) for name, path in known.items()}
+
+
+def training_pair(name: str, image: ImageRecord, mask: np.ndarray) -> list[Target]:
+    """Return the targets of a training pair; folders of a tree become part of its name."""
+    stem, content = name.replace("/", "_"), image.path
+    suffix = image.path.suffix
+    if image.path.is_dir() or (image.take and image.path.parent != RAW_TEST):
+        suffix, content = ".tif", read_image(image)
+    pair = Target(RAW_TRAIN / f"{stem}{suffix}", content)
+    return [pair, Target(RAW_TRAIN / f"{stem}_mask.tif", mask)]
+
+
+def draw_overlay(name: str, image: ImageRecord | None) -> None:
+    """Draw the overlay of the present mask of an image; remove it if the image is not found."""
+    path = PREDS / f"{name}_mask.tif"
+    mask = read_mask(path)
+    if image and image.shape == mask.shape:
+        write_overlay(overlay_of(path), read_image(image), mask)
+    else:
+        overlay_of(path).unlink(missing_ok=True)
+
+
+def overlay_of(mask: Path) -> Path:
+    """Return the path of the overlay that belongs to a mask."""
+    return mask.with_name(f"{mask.stem.removesuffix('_mask')}_overlay.png")
 
 
 def mask_targets(image: Imported) -> list[Target]:
@@ -135,6 +207,11 @@ def is_model_mask(path: Path) -> bool:
     return written_by_program(path, read_run(PREDS), name)
 
 
+def is_replaceable(path: Path) -> bool:
+    """Return whether no work of the user is lost with a file: the model or an import made it."""
+    return is_model_mask(path) or is_imported(path)
+
+
 def restore(name: str) -> list[Path]:
     """Restore the model's mask of an image; return the corrected files, now in corrected/."""
     if not is_id(name):
@@ -142,8 +219,9 @@ def restore(name: str) -> list[Path]:
     segmented = (read_run(PREDS) or {}).get("images", {})
     same = [other for other in segmented if other.rpartition("/")[2] == name]
     if segmented and name not in segmented:
-        remedy = f"use {shortened_list(same)}" if same else "use an image id of preds/run.json"
-        raise UserError(f"{name}: not an image of the run in {PREDS}, {remedy}")
+        known = shortened_list(same or list(segmented))
+        raise UserError(f"{name}: not an image of the run in {PREDS}, use an id such as {known}")
+    image = segmented_images([name]).get(name)
     path, axon = PREDS / f"{name}_mask.tif", PREDS / f"{name}_axon.tif"
     kept = path.parent / MODELS_OWN / path.name
     present = versions_of(path) + versions_of(axon)
@@ -158,14 +236,19 @@ def restore(name: str) -> list[Path]:
         write_image(path, restored.astype(np.uint8) * np.uint8(255), size)
     elif kept != path:
         kept.replace(path)
+    overlay_of(models_own(PREDS, name)).unlink(missing_ok=True)
+    draw_overlay(name, image)
     return moved
 
 
 def mask_of_probability(name: str) -> np.ndarray:
     """Return the mask at the run's threshold, from a probability that is rounded to 255 levels."""
     probability = PREDS / f"{name}_pred.png"
-    threshold = (read_run(PREDS) or {}).get("threshold")
+    run = read_run(PREDS) or {}
+    threshold = run.get("threshold")
     if not probability.exists() or not isinstance(threshold, int | float):
+        if not (versions_of(PREDS / f"{name}_mask.tif") or name in run.get("images", {})):
+            raise UserError(f"{name}: no mask of an image of that name in {PREDS}, check the name")
         raise UserError(
             f"{name}: no mask of the model and no probability with its threshold in {PREDS}, run "
             "python find_myelin.py again; it keeps your mask and writes the model's own beside it"

@@ -5,6 +5,7 @@ myelin outside fibers and gaps within a sheath.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,12 +30,14 @@ WORDS = {
     "gap": GAP,
     "myelin": MYELIN,
 }
+EXCLUDED = "excluded"  # in the names of fibers that are left out of the statistics
 # From the colour-blind-safe palette of Okabe and Ito.
 COLOURS = {
     FIBER: (230, 159, 0),
     AXON: (86, 180, 233),
     NERVE: (0, 158, 115),
     FASCICLE: (0, 158, 115),
+    EXCLUDED: (204, 121, 167),
 }
 
 
@@ -47,11 +50,16 @@ class Outline:
     # Rings as from `outlines.trace`, (points, 2); the even-odd rule holds within a polygon.
     polygons: list[list[np.ndarray]]
     number: int = 0  # of the fiber that it belongs to
+    excluded: bool = False
     pixels: np.ndarray | None = None  # flat indices of the pixels within, once it is filled
 
     @property
     def rings(self) -> list[np.ndarray]:
         return [ring for polygon in self.polygons for ring in polygon]
+
+    @property
+    def colour(self) -> tuple[int, int, int]:
+        return COLOURS[EXCLUDED if self.excluded else self.kind]
 
 
 def kind_of(*texts: object) -> str:
@@ -93,12 +101,18 @@ class Drawing:
         """1 on myelin outside fibers, 2 on gaps within a fiber, otherwise 0; uint8 (rows, cols)."""
         return self.myelin + np.uint8(2) * self.gaps
 
-    def outlines(self) -> list[Outline]:
-        """Return the outlines of axons and fibers by number."""
+    def outlines(self, excluded: Collection[int] = ()) -> list[Outline]:
+        """Return the outlines of axons and fibers by number; `excluded` are named so."""
         fibers, axons = trace(self.fibers), trace(self.axons)
         digits = max(4, len(str(max(fibers, default=0))))
         return [
-            Outline(kind, f"{number:0{digits}}_{kind}", traced[number], number)
+            Outline(
+                kind,
+                f"{number:0{digits}}_{kind}" + f"_{EXCLUDED}" * (number in excluded),
+                traced[number],
+                number,
+                number in excluded,
+            )
             for number in fibers
             for kind, traced in ((AXON, axons), (FIBER, fibers))
             if number in traced

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from myelin.exchange.drawing import FASCICLE, NERVE, Drawing, Outline
+from myelin.exchange.drawing import EXCLUDED, FASCICLE, NERVE, Drawing, Outline
 from myelin.exchange.geojson import write_geojson
 from myelin.exchange.imagej_rois import MAX_COORDINATE, write_zip
 from myelin.folders.image_tree import source_of, takes_of
@@ -18,13 +18,14 @@ from myelin.folders.mask_set import find_masks, find_nerves, images_of
 from myelin.folders.naming import MORPHOMETRY, is_id
 from myelin.folders.pixel_sizes import given_sizes
 from myelin.folders.reader import Reader
-from myelin.images.image import read_labels, read_mask, read_record, write_image
-from myelin.measure.exclude import mask_hash
+from myelin.images.image import read_labels, read_record, write_image
+from myelin.measure.exclude import SAME_PLACE_PX, mask_hash
+from myelin.measure.fibers import Fibers
 from myelin.measure.nerve import read_nerve
 from myelin.pixels.labels import LabelImage
 from myelin.pixels.outlines import trace
 from myelin.runtime import tables
-from myelin.runtime.cli import UserError, shortened_list
+from myelin.runtime.cli import UserError, count_of, shortened_list
 
 
 @dataclass
@@ -36,18 +37,21 @@ class Source:
     measurements: dict[int, dict[str, float]]  # columns of `<id>_fibers.csv` by fiber number
     pixel_size_um: float | None
     nerves: LabelImage | None = None  # numbers of fascicles
+    excluded: Collection[int] = ()  # numbers of fibers that are left out of the statistics
 
     def outlines(self) -> list[Outline]:
         """Return the outlines of fibers, then those of nerves."""
         found = {} if self.nerves is None else trace(self.nerves.to_array())
         kind = FASCICLE if len(found) > 1 else NERVE
-        return self.drawing.outlines() + [
+        return self.drawing.outlines(self.excluded) + [
             Outline(kind, f"{kind}_{number}", polygons) for number, polygons in found.items()
         ]
 
     @property
-    def fiber_count(self) -> int:
-        return np.count_nonzero(np.bincount(self.drawing.fibers.ravel())[1:])
+    def content(self) -> str:
+        """The number of fibers in words."""
+        text = count_of(len(np.unique(self.drawing.fibers[self.drawing.fibers > 0])), "fiber")
+        return text + f", {len(self.excluded)} of them excluded" * bool(self.excluded)
 
 
 # ---------------------------------------------------------------- what to export
@@ -55,6 +59,8 @@ class Source:
 
 def from_morphometry(ids: Collection[str]) -> Iterator[Source]:
     """Yield the images of the last run of `morphometry.py`; all if `ids` is empty."""
+    from myelin.measure.cases import fibers_of, frame_of, make_cases  # late, for a fast --help
+
     path = MORPHOMETRY / "run.json"
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
@@ -64,22 +70,60 @@ def from_morphometry(ids: Collection[str]) -> Iterator[Source]:
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path}: missing or damaged, run python morphometry.py") from None
     masks = find_masks(folder, names=names) if folder.is_dir() else {}
-    nerves = find_nerves(names, folder, source_of(run.get("segmentation")))
+    source = Path(run.get("image_folder") or source_of(run.get("segmentation")))
+    nerves = find_nerves(names, folder, source)
+    images, reader = images_of(masks, source) if source.is_dir() else {}, Reader()
+    reader.takes = takes_of(run.get("segmentation"), images.values())
     for name in chosen(ids, names, MORPHOMETRY):
         labels, axons = (MORPHOMETRY / f"{name}_{part}.tif" for part in ("labels", "axons"))
         fibers, mask = read_labels(labels), None
         if name in masks:
-            mask, axon = (path and read_mask(path) for path in masks[name])
+            mask, axon = Reader().masks(masks[name])
             if mask_hash(mask, axon) != hashes.get(name):
                 raise UserError(
                     f"{masks[name][0]}: changed since it was measured, run python morphometry.py"
                 )
         else:
             print(f"note: {folder}: no mask of {name}, only its whole fibers are exported")
-        drawing = Drawing.of(fibers, read_labels(axons, fibers.shape), mask)
+        axons = read_labels(axons, fibers.shape)
         size, _ = read_record(labels).pixel_size()
         table = read_measurements(MORPHOMETRY / f"{name}_fibers.csv")
-        yield Source(name, drawing, table, size, nerves.get(name) and read_nerve(nerves[name]))
+        excluded = []
+        if name in masks and any(row.get(EXCLUDED) for row in table.values()):
+            (case,) = make_cases([{name: masks[name]}], images, nerves)
+            case.pixel_size_um = run["pixel_sizes_um"][name]
+            found = fibers_of(case, reader, frame_of(case, reader, run["whole_frame"]))
+            if same_fibers(found, table):
+                excluded = add_excluded((fibers, axons), table, found)
+            else:
+                print(f"note: {name}: without its excluded fibers, as its image is not in {source}")
+        drawing = Drawing.of(fibers, axons, mask)
+        nerve = nerves.get(name) and read_nerve(nerves[name])
+        yield Source(name, drawing, table, size, nerve, excluded)
+
+
+def add_excluded(
+    drawing: tuple[np.ndarray, np.ndarray], table: dict[int, dict], found: Fibers
+) -> list[int]:
+    """Add the excluded fibers, which label images lack, and return their numbers.
+
+    `drawing` is the label images of fibers and axons, which are changed; `found` the fibers of the
+    table, measured again.
+    """
+    excluded = [number for number, row in table.items() if row.get(EXCLUDED)]
+    numbers = np.array([0, *table])
+    for labels, image in zip(drawing, (found.labels, found.axons), strict=True):
+        again = numbers[image.to_array()]
+        left_out = np.isin(again, excluded) & (labels == 0)
+        labels[left_out] = again[left_out]
+    return excluded
+
+
+def same_fibers(found: Fibers, table: dict[int, dict]) -> bool:
+    """Return whether fibers that were measured again have the places that a table records."""
+    places = [[row.get("x_px", math.nan), row.get("y_px", math.nan)] for row in table.values()]
+    now = np.stack([found.columns["x_px"], found.columns["y_px"]], axis=1)
+    return len(now) == len(places) and np.allclose(now, places, atol=SAME_PLACE_PX)
 
 
 def from_masks(
@@ -104,7 +148,7 @@ def from_masks(
         fibers = fibers_of(case, reader, frame_of(case, reader))
         rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
         table = measurements_of(fibers.columns, rows) if case.pixel_size_um else {}
-        myelin = reader.mask(case.masks[0][0])
+        myelin, _ = reader.masks(case.masks[0])
         drawing = Drawing.of(fibers.labels.to_array(), fibers.axons.to_array(), myelin)
         nerves = nerve_of(case, reader)
         yield Source(case.name, drawing, table, case.pixel_size_um, nerves)
@@ -137,6 +181,7 @@ def measurements_of(header: Collection[str], rows: Iterable) -> dict[int, dict[s
     for row in rows:
         numbers = {}
         for name, value in zip(header, row, strict=False):
+            value = bool(value) if name == EXCLUDED else value  # the reason
             try:
                 number = float({"True": 1, "False": 0}.get(value, value))
             except (TypeError, ValueError):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from myelin.exchange.drawing import AXON, COLOURS, FIBER, Outline, kind_of
+from myelin.exchange.drawing import AXON, EXCLUDED, FIBER, Outline, kind_of
 from myelin.runtime.cli import UserError
 from myelin.runtime.files import replacing
 
@@ -48,7 +48,8 @@ def feature(outline: Outline, axon: Outline | None, numbers: dict, image: str) -
         "geometry": geometry(outline),
         "properties": properties,
     }
-    properties["classification"] = {"name": outline.kind, "color": COLOURS[outline.kind]}
+    label = f"{EXCLUDED} " * outline.excluded + outline.kind
+    properties["classification"] = {"name": label, "color": outline.colour}
     if outline.kind == FIBER:
         # The origin is the centre of the first pixel in the table, its corner in QuPath.
         shifted = {name: numbers[name] + 0.5 for name in ("x_px", "y_px") if name in numbers}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from myelin.exchange.drawing import COLOURS, Outline, kind_of
+from myelin.exchange.drawing import Outline, kind_of
 from myelin.runtime.cli import UserError
 from myelin.runtime.files import replacing
 
@@ -52,7 +52,7 @@ def to_roi(outline: Outline) -> ImagejRoi:
     rings = outline.rings
     roi = ImagejRoi.frompoints(rings[0] if len(rings) == 1 else np.concatenate(rings))
     roi.name = outline.name
-    roi.stroke_color = bytes([255, *COLOURS[outline.kind]])
+    roi.stroke_color = bytes([255, *outline.colour])
     roi.options = ROI_OPTIONS.NONE
     # ImageJ's bounds include the last pixel.
     roi.right, roi.bottom = roi.right - 1, roi.bottom - 1

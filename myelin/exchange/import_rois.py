@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from skimage.measure import label
 
 from myelin.exchange.drawing import (
     AXON,
@@ -22,10 +23,19 @@ from myelin.exchange.drawing import (
 from myelin.exchange.geojson import read_geojson
 from myelin.exchange.imagej_rois import read_rois
 from myelin.folders.image_tree import names_within
-from myelin.folders.naming import MORPHOMETRY, PREDS, RAW_TEST, ROIS, test_images
-from myelin.folders.ownership import masks_in
+from myelin.folders.naming import (
+    MORPHOMETRY,
+    PREDS,
+    RAW_TEST,
+    ROIS,
+    list_tree,
+    parts_among,
+    test_images,
+)
 from myelin.folders.packed import take_of
+from myelin.folders.reader import Reader
 from myelin.images.image import ImageRecord, read_labels, read_record
+from myelin.measure.fibers import find_fibers, without_axons
 from myelin.pixels.outlines import fill, paint
 from myelin.runtime.cli import UserError, count_of, progress, shortened_list
 
@@ -37,6 +47,8 @@ OUTLINE_ENDINGS = ("", "_rois", "_RoiSet", NERVES)
 LABEL_ENDINGS = (LABELS, AXONS, REST, NERVES)
 # Outlines of one image may cover it this many times: more would exhaust the memory.
 MAX_COVERS = 50
+# With fewer fibers before, only an import of one fiber or none is taken for a mistake.
+MIN_COMPARED_FIBERS = 10
 
 
 @dataclass
@@ -99,10 +111,41 @@ def read_all(paths: list[Path], name: str | None = None) -> list[Imported]:
     return found
 
 
+def check_fiber_counts(found: list[Imported]) -> None:
+    """Raise a UserError for images of which most fibers did not come back.
+
+    They are compared with the fibers measured last, or else with those of the mask in preds/.
+    """
+    errors = []
+    for image in filter(lambda image: image.drawing, found):
+        before, after = fibers_before(image.name), count_labels(image.drawing.fibers)
+        if after < before / 2 and (before >= MIN_COMPARED_FIBERS or (after <= 1 and before > 2)):
+            errors.append(
+                f"{image.source}: {count_of(after, 'fiber')}, but {image.name} had {before:,}; was "
+                "one outline selected when you saved? Deselect all and save again, or import these "
+                "with --force"
+            )
+    if errors:
+        raise UserError(*errors)
+
+
+def fibers_before(name: str) -> int:
+    """Return the number of fibers of an image before its outlines were corrected, 0 if unknown."""
+    labels = MORPHOMETRY / f"{name}_labels.tif"
+    if labels.is_file():
+        return count_labels(read_labels(labels))
+    paths = [PREDS / f"{name}_{part}.tif" for part in ("mask", "axon")]
+    if not paths[0].is_file():
+        return 0
+    myelin, axon = Reader().masks((paths[0], paths[1] if paths[1].is_file() else None))
+    return len(find_fibers(without_axons(myelin, axon), axon).axon_px)
+
+
 def known_images() -> dict[str, Path]:
     """Return {id: path} of the images in raw/test, and of the masks in preds/ of other images."""
-    masks = masks_in(PREDS, names_within(PREDS))
-    images = {name: paths[0] for name, paths in masks.items()}
+    found = list_tree(PREDS, names_within(PREDS)) if PREDS.is_dir() else {}
+    masks = parts_among(found, "mask")
+    images = {name: found[next(iter(own.values()))] for name, own in masks.items()}
     if RAW_TEST.is_dir():
         images |= {path.stem: path for path in test_images(RAW_TEST)}
     return images
@@ -264,13 +307,31 @@ def set_drawing(
     result: Imported, fibers: np.ndarray, axons: np.ndarray, name_of: Callable[[str, int], str]
 ) -> None:
     """Set the drawing from numbered fibers and axons; axons outside all fibers are left out."""
-    lost = np.setdiff1d(axons[axons > 0], axons[fibers > 0])
-    axons = np.where(np.isin(axons, lost), 0, axons)
+    pieces = label(axons, connectivity=2)
+    gone = np.isin(pieces, np.setdiff1d(pieces[axons > 0], pieces[fibers > 0]))
+    lost = np.unique(axons[gone])
+    axons = np.where(gone, 0, axons)
     empty = np.setdiff1d(fibers[fibers > 0], fibers[axons > 0])
     result.warn("axons without a fiber, left out", [name_of(AXON, number) for number in lost])
     names = [name_of(FIBER, number) for number in empty]
     result.warn("fibers without an axon, counted as myelin", names)
     result.drawing = Drawing.of(fibers, axons)
+
+
+def separated(fibers: np.ndarray, axons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return label images in which each piece of a fiber that has an axon has its own number.
+
+    A number is in several pieces if a fiber was cut, or if numbers above 255 began again from 0.
+    """
+    pieces = label(fibers, connectivity=2)
+    number = np.zeros(pieces.max() + 1, fibers.dtype)
+    number[pieces] = fibers
+    with_axon = np.setdiff1d(pieces[axons > 0], 0)
+    _, first = np.unique(number[with_axon], return_index=True)
+    others = np.delete(with_axon, first)
+    number[others] = fibers.max(initial=0) + 1 + np.arange(len(others))
+    renumbered = number[pieces]
+    return renumbered, np.where((axons > 0) & (renumbered != fibers), renumbered, axons)
 
 
 def read_label_images(result: Imported, paths: list[Path]) -> None:
@@ -287,4 +348,4 @@ def read_label_images(result: Imported, paths: list[Path]) -> None:
                 f"{paths[0]}: needs {result.name}{ending}.tif beside it, save both label images"
             )
         images.append(read_labels(found[0], result.record.shape))
-    set_drawing(result, *images, lambda kind, number: str(number))
+    set_drawing(result, *separated(*images), lambda kind, number: str(number))

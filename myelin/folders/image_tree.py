@@ -19,6 +19,8 @@ from myelin.folders.naming import (
     is_hidden,
     join_id,
     list_folder,
+    lone_texts,
+    warn_if_drawn,
 )
 from myelin.folders.pixel_sizes import usable_size
 from myelin.images.image import read_image, read_record
@@ -52,12 +54,13 @@ def open_images(
     for name, path in progress(paths.items(), "reading"):
         try:
             record = read_record(path, take)
-            hashed = pixel_hash(read_image(record))
+            pixels = read_image(record)
         except UserError as mistake:
             failed.extend(mistake.args)
         else:
             size = usable_size(record, "segmented")
-            images.append(SourceImage(name, path, record.shape, size, hashed, take))
+            images.append(SourceImage(name, path, record.shape, size, pixel_hash(pixels), take))
+            warn_if_drawn(path, pixels)
     if failed and (strict or not images):
         raise UserError(*failed)
     origin = {"source": str(base), "given": list(map(str, given)), "take": take_text(take)}
@@ -100,6 +103,8 @@ def find_images(
         listing = list_folder(folder, only)
         images, errors = images_among(listing.images)
         mistakes += listing.mistakes + errors
+        for text in lone_texts(listing.images):
+            print(f"note: {text}")
         if listing.unread and images:
             print(f"note: {listing.unread_text}")
         elif listing.unread:

@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from myelin.folders.naming import is_id, join_id
-from myelin.images.image import read_mask, read_mask_record
+from myelin.images.image import read_image, read_mask, read_mask_record
 from myelin.runtime.cli import UserError
 
 MODELS_OWN = "model"  # folder beside the user's masks for those of the model
 REPLACED = "corrected"  # folder beside the masks for copies of the user's that were replaced
+# Entry of the record that `rois.py import` writes: the `pixel_hash` of its file.
+IMPORTED = "imported_sha256"
 # Settings that all masks of one run share.
 SETTINGS = ("model_sha256", "threshold", "options", "test_set")
 
@@ -56,7 +58,17 @@ def mask_record(path: Path) -> dict | None:
         were given), "network_scale", "myelin" ("bright" or "dark"), "has_fibers", "doubtful" and
         the other facts about an image in `run.json`.
     """
-    return read_mask_record(path)
+    record = read_mask_record(path)
+    return None if record and IMPORTED in record else record
+
+
+def is_imported(path: Path) -> bool:
+    """Return whether a file has the pixels that `rois.py import` gave it."""
+    known = (read_mask_record(path) or {}).get(IMPORTED)
+    try:
+        return known is not None and pixel_hash(read_image(path)) == known
+    except UserError:
+        return False
 
 
 def written_by_program(

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from myelin.folders.image_tree import find_images, names_within, source_of, takes_of
 from myelin.folders.mask_record import hash_of_mask, pixel_hash, read_run, written_by_program
-from myelin.folders.naming import images_among, list_tree, misnamed, misnamed_texts
+from myelin.folders.naming import (
+    axon_for,
+    images_among,
+    list_tree,
+    misnamed,
+    misnamed_texts,
+    part_of,
+    parts_among,
+)
 from myelin.folders.reader import Reader
 from myelin.runtime.cli import UserError, count_of, one_line, shortened_list
 
@@ -76,7 +84,8 @@ def find_masks(
 ) -> Masks:
     """Return {id: (mask, axon mask or None)} of a folder.
 
-    Masks are `<id>_mask.*`; if there are none, all images but `<id>_axon.*` and `<id>_nerve.*`.
+    Masks are `<id>_mask.*`, or files with another ending in `naming.ENDINGS`; if there are none,
+    all images that are not axon masks or outlines of nerves.
 
     Parameters
     ----------
@@ -95,15 +104,32 @@ def find_masks(
     if not folder.exists():
         raise UserError(f"{folder}: no such folder, {remedy} or name another folder")
     found = list_tree(folder, names_within(folder) if names is None else names)
-    masks = {stem.removesuffix("_mask"): stem for stem in found if stem.endswith("_mask")}
+    masks, axons = parts_among(found, "mask"), parts_among(found, "axon")
     if not masks:
-        others = ("_axon", "_nerve", "_pred", "_overlay")
-        masks = {stem: stem for stem in found if not stem.endswith(others)}
+        plain = [
+            stem for stem in found if not (part_of(stem) or stem.endswith(("_pred", "_overlay")))
+        ]
+        wrong = misnamed(plain, plain)
+        masks = {stem: {"": stem} for stem in plain if stem not in wrong}
     for text in misnamed_texts(misnamed(found, masks), found):
         print(f"note: {text}")
     if not masks:
         raise UserError(f"{folder}: no masks in it, {remedy} or name another folder")
-    return {name: (found[stem], found.get(f"{name}_axon")) for name, stem in masks.items()}
+    chosen = {}
+    for name, own in masks.items():
+        (ending, stem), *others = own.items()
+        axon = axon_for(ending, axons.get(name, {}))
+        chosen[name] = (found[stem], found.get(axon))
+        if (
+            axon is None
+            and ending.removesuffix("-manual").endswith("myelin")
+            and ("axonmyelin" not in ending)
+        ):
+            print(f"note: {found[stem]}: no axon mask beside it, so axons are the holes in myelin")
+        unused = [found[other].name for key, other in others if key[:4] != ending[:4]]
+        if unused:
+            print(f"note: {found[stem]}: used instead of {shortened_list(unused)}")
+    return chosen
 
 
 def open_masks(folder: Path, reader: Reader) -> MaskSet:
@@ -188,9 +214,16 @@ def images_of(masks: Masks, folder: Path) -> dict[str, Path]:
 def find_nerves(names: Iterable[str], *folders: Path) -> dict[str, Path]:
     """Return {id: path} of the outlines of nerves; the first folder takes precedence."""
     found = {}
-    for folder in folders:
+    for folder in dict.fromkeys(folders):
         stems = list_tree(folder, names) if folder.is_dir() else {}
-        found = {name: stems[f"{name}_nerve"] for name in names if f"{name}_nerve" in stems} | found
+        for name, own in parts_among(stems, "nerve").items():
+            first, *others = (stems[stem] for stem in own.values())
+            if others and name in names:
+                raise UserError(
+                    f"{first}: {others[0].name} is an outline of the same nerve, remove one"
+                )
+            if name in names:
+                found.setdefault(name, first)
     return found
 
 
@@ -205,10 +238,17 @@ def match_files(found: MaskSet, folder: Path | None, reader: Reader) -> None:
     reader : Reader
     """
     source = folder or source_of(found.run)
-    found.nerves = find_nerves(found.masks, found.folder, source)
+    # An outline lies beside the mask, the image, or the image that was segmented.
+    sources = (source, source_of(found.run)) if found.run else (source,)
+    found.nerves = find_nerves(found.masks, found.folder, *sources)
     if not (folder or source.is_dir()):
         return
     found.images = images_of(found.masks, source)
+    if folder and not found.images:
+        raise UserError(
+            f"--images {folder}: no image of {shortened_list(list(found.masks))} in it, name the "
+            "folder that has them"
+        )
     reader.takes = takes_of(found.run, found.images.values())
     if found.run is not None:
         check_images(found, source, reader)

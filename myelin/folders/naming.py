@@ -1,11 +1,17 @@
 """Names of files: image `x`, its masks `x_mask`, `x_axon`, `x_nerve`; listing of folders."""
 
+import glob
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from myelin.images.formats import LIBRARIES, SUFFIXES
+from myelin.images.image import read_image, read_record
+from myelin.images.mask_checks import has_few_values
 from myelin.runtime.cli import UserError, one_line, shortened_list
 
 RAW_TRAIN = Path("raw/train")
@@ -16,17 +22,34 @@ MORPHOMETRY = Path("morphometry")
 ROIS = Path("rois")
 BLIND_KEY = Path("blind_key.csv")  # names of the images that app.py --blind shows
 IMAGE_SUFFIXES = SUFFIXES | LIBRARIES.keys() | {".svs"}  # images that are read; masks: SUFFIXES
-# Formats of microscopes, scanners and cameras that are not read; other files are skipped silently.
+# Formats of microscopes, cameras and documents that are not read; other files are skipped silently.
 UNREAD_SUFFIXES = set(
     """.zvi .lsm .oib .oif .oir .vsi .ims .ndpi .scn .mrxs .dcm .gif .webp .heic
-    .psd .jp2 .jfif""".split()
+    .psd .jp2 .jfif .heif .avif .dng .nef .cr2 .arw .svg .eps .ai .pdf .doc .docx .ppt
+    .pptx""".split()
 )
 SYSTEM_FILES = {"desktop.ini", "thumbs.db"}  # compared in lower case; dot files are skipped too
 RESULTS = ("_pred", "_overlay", "_labels", "_plots")  # outputs of the suite that are images
+# Endings of the files of an image `x` by what they show, best first: those of this suite, of
+# AxonDeepSeg (`-manual` in its data sets) and of Cellpose. `_nerve` and `_outline` in any case.
+ENDINGS = {
+    "mask": (
+        "_mask _seg-axonmyelin _seg-axonmyelin-manual _seg-myelin _seg-myelin-manual _myelin "
+        "_cp_masks"
+    ).split(),
+    "axon": "_axon _seg-axon _seg-axon-manual".split(),
+    "nerve": "_nerve _outline".split(),
+    "other": "_seg-uaxon _axonmyelin_index _index _instance-map _cp_output _flows".split(),
+}
+# These endings are no names of images, even if there is no image `x`.
+NO_IMAGES = ("_mask", "_cp_masks", "_cp_output")
+MAX_DRAWN_PX = 2**26  # a larger image is not read only to tell by its pixels what it is
 # Common names of masks beside `x_mask`: x-mask, x_Mask, mask_x, and ImageJ's "Mask of x".
 LIKE_A_MASK = (
-    re.compile(r"(?P<image>.+)[-_ ](?P<kind>mask|axon)s?", re.IGNORECASE),
-    re.compile(r"(?P<kind>mask|axon)s?[-_ ](?:of )?(?P<image>.+?)(?:\.tiff?)?", re.IGNORECASE),
+    re.compile(r"(?P<image>.+)[-_ ](?P<kind>mask|axon|myelin|nerve)s?", re.IGNORECASE),
+    re.compile(
+        r"(?P<kind>mask|axon|myelin|nerve)s?[-_ ](?:of )?(?P<image>.+?)(?:\.tiff?)?", re.IGNORECASE
+    ),
 )
 # Characters that Windows forbids in names, control and direction characters, and undecodable
 # bytes: ids become file names on every system, and cells of tables.
@@ -173,17 +196,62 @@ def print_folder_notes(folder: Path) -> None:
     listing = list_folder(folder)
     if listing.unread and listing.images:
         print(f"note: {listing.unread_text}")
+    texts = [inner_folders_text(folder), *lone_texts(listing.images)]
+    for text in filter(None, texts):
+        print(f"note: {text}")
+
+
+def inner_folders_text(folder: Path) -> str:
+    """Return the message about folders in a folder of images, "" if there are none."""
     folders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_hidden(path)]
     folders = [path for path in folders if path.suffix.lower() != ".zarr"]
     inner = [path.name for path in folders if path.name != "corrected"]
-    if inner:
-        print(
-            f"note: {folder}: images in inner folders are not read ({shortened_list(inner)}), "
-            "move them up"
-        )
+    remedy = "move them up"
+    if folder == RAW_TEST:
+        remedy = f"run python find_myelin.py --images {folder.as_posix()}, which keeps the folders"
+    what = f"images in inner folders are not read ({shortened_list(inner)})"
+    return f"{folder}: {what}, {remedy}" if inner else ""
 
 
 # ---------------------------------------------------------------- images and their masks
+
+
+def part_of(stem: str) -> tuple[str, str, str] | None:
+    """Return the image of a file by its name, what it shows (a key of `ENDINGS`) and its ending.
+
+    >>> part_of("a/x_seg-axon"), part_of("x_Nerve"), part_of("x")
+    (('a/x', 'axon', '_seg-axon'), ('x', 'nerve', '_nerve'), None)
+    """
+    for part, endings in ENDINGS.items():
+        name = stem.lower() if part == "nerve" else stem
+        for ending in endings:
+            if name.endswith(ending) and len(name) > len(ending):
+                return stem[: -len(ending)], part, ending
+    return None
+
+
+def parts_among(stems: Iterable[str], part: str) -> dict[str, dict[str, str]]:
+    """Return {image: {ending: stem}} of the files that show one part of an image, best first."""
+    found = {}
+    for stem in stems:
+        match part_of(stem):
+            case (image, kind, ending) if kind == part:
+                found.setdefault(image, {})[ending] = stem
+    order = ENDINGS[part].index
+    return {
+        image: {key: own[key] for key in sorted(own, key=order)} for image, own in found.items()
+    }
+
+
+def axon_for(mask: str, axons: dict[str, str]) -> str | None:
+    """Return the stem of the axon mask that belongs to a mask of one ending; None without one.
+
+    `axons` is an entry of `parts_among(..., "axon")`; AxonDeepSeg's do not belong to `x_mask`.
+    """
+    allowed = ENDINGS["axon"][:1] if mask == "_mask" else ENDINGS["axon"]
+    if mask.startswith("_seg"):
+        allowed = [*allowed[1:], allowed[0]]
+    return next((axons[ending] for ending in allowed if ending in axons), None)
 
 
 def misnamed(stems: Iterable[str], images: Iterable[str]) -> dict[str, str]:
@@ -199,13 +267,15 @@ def misnamed(stems: Iterable[str], images: Iterable[str]) -> dict[str, str]:
     >>> misnamed(["x", "y", "x-Mask", "mask_y", "Mask of x", "y_mask"], ["x", "y"])
     {'x-Mask': 'x_mask', 'mask_y': 'y_mask', 'Mask of x': 'x_mask'}
     """
-    exact = {f"{image}_{kind}" for image in images for kind in ("mask", "axon")}
-    by_name, found = {image.casefold(): image for image in images}, {}
+    names, found = set(images), {}
+    by_name = {image.casefold(): image for image in names}
     for stem in stems:
+        known = part_of(stem)
+        if known and known[0] in names:
+            continue
         for match in filter(None, (pattern.fullmatch(stem) for pattern in LIKE_A_MASK)):
-            image = by_name.get(match["image"].casefold())
-            if image and stem not in exact:
-                found[stem] = f"{image}_{match['kind'].lower()}"
+            if image := by_name.get(match["image"].casefold()):
+                found[stem] = f"{image}_{match['kind'].lower().replace('myelin', 'mask')}"
     return found
 
 
@@ -232,28 +302,83 @@ def results_in(found: dict[str, Path]) -> dict[str, str]:
     }
 
 
+def references_among(found: dict[str, Path]) -> dict[str, str]:
+    """Return {stem: image} of the files that show masks, axons or the nerve of an image.
+
+    Without that image, names such as `x_axon` may be those of images: their pixels decide.
+    """
+    references = {}
+    for stem, path in found.items():
+        image, _, ending = part_of(stem) or ("", "", "")
+        certain = image in found or ending.startswith("_seg") or ending in NO_IMAGES
+        if image and (certain or is_drawn(path)):
+            references[stem] = image
+    return references
+
+
+def is_drawn(path: Path) -> bool:
+    """Return whether an image file has so few grey values that it is drawn, not photographed."""
+    try:
+        record = read_record(path)
+        small = math.prod(record.shape) <= MAX_DRAWN_PX
+        return small and has_few_values(read_image(record))
+    except UserError:  # named where images are read
+        return False
+
+
+def warn_if_drawn(path: Path, image: np.ndarray) -> None:
+    """Print a warning if an image to segment, uint8 (rows, cols), looks like a mask."""
+    if has_few_values(image):
+        print(
+            f"warning: {path}: has {len(np.unique(image))} grey values, as a mask does; name it "
+            f"after its image, x_mask{path.suffix}, or move it away, since it affects the scale of "
+            "the other images"
+        )
+
+
+def lone_texts(found: dict[str, Path]) -> list[str]:
+    """Return a message for each mask, axon mask or outline among {stem: path} without its image."""
+    return [
+        f"{found[stem]}: shows a part of {image}, but there is no image {image}; left out"
+        for stem, image in references_among(found).items()
+        if image not in found
+    ]
+
+
 def training_pairs(folder: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
     """Return (image, mask) paths of a folder, paired by stem, and error messages."""
     listing = list_folder(folder)
     found, pairs = listing.images, []
-    wrong = misnamed(found, [stem for stem in found if not stem.endswith("_mask")])
+    references, masks = references_among(found), parts_among(found, "mask")
+    wrong = misnamed(found, [stem for stem in found if stem not in references])
     results = results_in(found)
     errors = listing.all_mistakes + misnamed_texts(wrong, found) + [*results.values()]
     for stem, path in found.items():
-        image, _, ending = stem.rpartition("_")
-        part = ending in ("axon", "nerve") and image in found  # for evaluate.py and morphometry.py
-        if part or stem in wrong or stem in results:
-            continue
         partner = f"{stem}_mask"
-        if stem.endswith("_mask"):
-            image = stem.removesuffix("_mask")
+        if stem in references:
+            image = references[stem]
             if image not in found:
                 errors.append(f"{path}: a mask without an image, add {image}.tif or remove it")
-        elif partner in found:
-            pairs.append((path, found[partner]))
+        elif stem in wrong or stem in results:
+            continue
+        elif stem in masks:
+            pairs.append((path, found[next(iter(masks[stem].values()))]))
         elif partner not in wrong.values():
             errors.append(f"{path}: an image without a mask, add {partner}.tif or remove it")
     return pairs, errors
+
+
+def axon_beside(mask: Path) -> Path | None:
+    """Return the axon mask that lies beside a myelin mask and belongs to it; None without one."""
+    image, part, ending = part_of(mask.stem) or ("", "", "")
+    if part != "mask":
+        return None
+    pattern = f"{glob.escape(image)}_*axon*"
+    there = {
+        path.stem: path for path in mask.parent.glob(pattern) if path.suffix.lower() in SUFFIXES
+    }
+    stem = axon_for(ending, parts_among(there, "axon").get(image, {}))
+    return there.get(stem)
 
 
 def find_test_images(folder: Path) -> tuple[list[Path], list[str]]:
@@ -279,10 +404,9 @@ def images_among(found: dict[str, Path]) -> tuple[dict[str, Path], list[str]]:
 
     Masks, axon masks and nerve outlines are references and stay out.
     """
-    references = {stem for stem in found if stem.endswith("_mask")}
-    references |= {f"{stem}_{part}" for stem in found for part in ("axon", "nerve")}
+    references = references_among(found)
     wrong = misnamed(found, [stem for stem in found if stem not in references])
     results = results_in(found)
-    others = references | wrong.keys() | results.keys()
+    others = references.keys() | wrong.keys() | results.keys()
     images = {stem: path for stem, path in found.items() if stem not in others}
     return images, [*misnamed_texts(wrong, found), *results.values()]

@@ -8,26 +8,13 @@ import glob
 import itertools
 import shutil
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from myelin.folders.mask_record import MODELS_OWN, REPLACED, read_summary, written_by_program
 from myelin.images.formats import SUFFIXES
 from myelin.images.image import read_stored
 from myelin.runtime.cli import shortened_list
 from myelin.runtime.files import replacing, sha256
-
-
-def masks_in(folder: Path, names: Iterable[str] = ()) -> dict[str, list[Path]]:
-    """Return {id: [path]} of the masks in a folder in any format; empty if there is no folder.
-
-    In a tree, they are those in the folders of the ids in `names`.
-    """
-    found = {}
-    for inner in sorted({PurePosixPath(name).parent for name in names} | {PurePosixPath()}):
-        for path in sorted((folder / inner).glob("*_mask.*")):
-            if path.suffix.lower() in SUFFIXES and path.is_file():
-                found.setdefault(str(inner / path.stem.removesuffix("_mask")), []).append(path)
-    return found
 
 
 def files_of(folder: Path, name: str, part: str) -> list[Path]:

@@ -1,7 +1,6 @@
 """Pack folders into `npydata/`, all or nothing, and again if a folder has changed."""
 
 import contextlib
-import itertools
 import math
 from pathlib import Path
 
@@ -11,15 +10,18 @@ from myelin.folders.naming import (
     NPYDATA,
     RAW_TEST,
     RAW_TRAIN,
+    axon_beside,
     find_test_images,
+    inner_folders_text,
     print_folder_notes,
     training_pairs,
+    warn_if_drawn,
 )
 from myelin.folders.packed import PROBABILITIES, UNFINISHED, load_ids, load_texts, packed_take
 from myelin.folders.pixel_sizes import usable_size
 from myelin.folders.stack import Stack
-from myelin.images.image import ImageRecord, read_image, read_mask, read_record
-from myelin.images.mask_checks import check_way_round
+from myelin.images.image import ImageRecord, read_image, read_kinds, read_mask, read_record
+from myelin.images.mask_checks import check_rings
 from myelin.images.plane_selection import take_text
 from myelin.runtime.cli import UserError, count_of, progress, shortened_list
 from myelin.runtime.disk import check_room
@@ -32,6 +34,16 @@ DESCRIPTIONS = {
     "imgs_mask_train": "training mask",
     "imgs_test": "test image",
 }
+
+
+def no_images(names: list[str]) -> UserError:
+    """Return the error for sets whose folders hold no images."""
+    for folder in (FOLDERS[name] for name in names):
+        if folder.is_dir() and (text := inner_folders_text(folder)):
+            return UserError(text)
+    folders = " and ".join(str(FOLDERS[name]) for name in names)
+    make = "make the folder" if len(names) == 1 else "make the folders"
+    return UserError(f"{folders}: no images, {make} and put TIFF or PNG files in")
 
 
 def find_sources(name: str, errors: list[str]) -> list[tuple[Path, ...]]:
@@ -69,8 +81,9 @@ def repack_if_changed(name: str) -> None:
         if errors:
             raise UserError(*errors)
         if not sources:
-            if (NPYDATA / f"imgs_{name}.npy").exists():
-                print(f"note: {FOLDERS[name]}: no images, those packed before are used")
+            if not (NPYDATA / f"imgs_{name}.npy").exists():
+                raise no_images([name])
+            print(f"note: {FOLDERS[name]}: no images, those packed before are used")
             return
         changes = changes_since_packed(name, sources)
         if not changes:
@@ -104,9 +117,9 @@ def changes_since_packed(name: str, sources: list[tuple[Path, ...]]) -> str:
 
 
 def stamp(path: Path) -> str:
-    """Return size and modification time of a file as text."""
-    found = path.stat()
-    return f"{found.st_size} {found.st_mtime_ns}"
+    """Return size and modification time of a file, and of the axon mask of a mask, as text."""
+    facts = (file.stat() for file in (path, axon_beside(path)) if file)
+    return " ".join(f"{found.st_size} {found.st_mtime_ns}" for found in facts)
 
 
 # ---------------------------------------------------------------- pack
@@ -135,8 +148,7 @@ def pack(names: list[str], take: dict[str, int] | None = None) -> list[str]:
     errors, lines = [], []
     sources = {name: find_sources(name, errors) for name in names}
     if not any(sources.values()) and not errors:
-        folders = " and ".join(str(FOLDERS[name]) for name in names)
-        raise UserError(f"{folders}: no images, make the folders and put TIFF or PNG files in")
+        raise no_images(names)
     for name in filter(sources.get, sources):
         print_folder_notes(FOLDERS[name])
     frames = {name: read_records(found, take or {}, errors) for name, found in sources.items()}
@@ -161,8 +173,11 @@ def pack(names: list[str], take: dict[str, int] | None = None) -> list[str]:
 
 def read_records(
     sources: list[tuple[Path, ...]], take: dict[str, int], errors: list[str]
-) -> list[list[ImageRecord]]:
-    """Return the headers of the readable files of each frame; a mask must have its image's size."""
+) -> list[list[ImageRecord | None]]:
+    """Return the headers of the files of each frame, None if unreadable.
+
+    A mask must have its image's size.
+    """
     frames = []
     for files in progress(sources, "reading headers"):
         records = []
@@ -171,7 +186,8 @@ def read_records(
                 records.append(read_record(path, take if path == files[0] else {}))
             except UserError as mistake:
                 errors.extend(mistake.args)
-        sizes = [" x ".join(map(str, record.shape)) for record in records]
+                records.append(None)
+        sizes = [" x ".join(map(str, record.shape)) for record in records if record]
         if len(set(sizes)) > 1:
             errors.append(
                 f"{records[1].path}: {sizes[1]} pixels, but {records[0].path.name} is {sizes[0]}, "
@@ -182,12 +198,13 @@ def read_records(
 
 
 def arrays_of(frames: dict[str, list[list[ImageRecord]]]) -> dict[str, list[ImageRecord]]:
-    """Return the images of each array; masks are the files that end in `_mask` in `raw/train`."""
+    """Return the images of each array; the second file of a training frame is its mask."""
     arrays = {"imgs_train": [], "imgs_mask_train": [], "imgs_test": []}
-    for name, sets in frames.items():
-        for record in itertools.chain(*sets):
-            is_mask = name == "train" and record.path.stem.endswith("_mask")
-            arrays["imgs_mask_train" if is_mask else f"imgs_{name}"].append(record)
+    for name, frame in frames.items():
+        arrays[f"imgs_{name}"] = [records[0] for records in frame if records[0]]
+        arrays["imgs_mask_train"] += [
+            record for records in frame for record in records[1:] if record
+        ]
     return {name: records for name, records in arrays.items() if records}
 
 
@@ -233,6 +250,8 @@ def pack_frames(
         except UserError as mistake:
             errors.extend(mistake.args)
             continue
+        if name == "imgs_test":
+            warn_if_drawn(record.path, image)
         fractions.append(np.count_nonzero(image) / image.size)
         if masks and fractions[-1] in (0, 1):
             print(f"note: {record.path}: {'all' if fractions[-1] else 'no'} myelin")
@@ -248,8 +267,21 @@ def pack_frames(
 
 def read_mask_frame(record: ImageRecord) -> np.ndarray:
     """Return a mask as 0/255 uint8 (rows, cols)."""
-    mask = read_mask(record)
-    check_way_round(record.path, mask)
+    axon = axon_beside(record.path)
+    mask, axons = read_kinds(record, filled=axon is not None)
+    try:
+        check_rings(record.path, mask, axons)
+    except UserError:
+        if axon is None:
+            raise
+        axons = read_mask(axon)
+        if axons.shape != mask.shape:
+            raise UserError(
+                f"{axon}: {' x '.join(map(str, axons.shape))} pixels, but {record.path.name} is "
+                f"{' x '.join(map(str, mask.shape))}, draw the axons on the image itself"
+            ) from None
+        mask &= ~axons
+        check_rings(record.path, mask, axons)
     return mask.astype(np.uint8) * np.uint8(255)
 
 

@@ -17,7 +17,13 @@ import numpy as np
 
 from myelin.images.decoding import decode, read_header
 from myelin.images.formats import decode_foreign, foreign_header, is_foreign
-from myelin.images.mask_checks import label_mask
+from myelin.images.mask_checks import (
+    drawn_grey,
+    is_inverted,
+    label_mask,
+    shows_axons,
+    two_kinds,
+)
 from myelin.images.pixel_size import square_size
 from myelin.images.stated_size import sizes_beside
 from myelin.images.tiff import is_tiff
@@ -211,7 +217,8 @@ def read_mask(source: str | Path | ImageRecord) -> np.ndarray:
     """Read one mask: the higher of its two values is myelin (or axon); one value means all or none.
 
     Up to `MAX_STRAY_FRACTION` of the pixels may have other values; they go to the nearer one. All
-    regions of a label image belong to the mask.
+    regions of a label image belong to the mask. If myelin and axons have values of their own, the
+    mask is the myelin, or the axons in a file named `<id>_axon`.
 
     Returns
     -------
@@ -220,28 +227,47 @@ def read_mask(source: str | Path | ImageRecord) -> np.ndarray:
     Raises
     ------
     UserError
-        The file cannot be read, see `read_record`, or has more than two values.
+        The file cannot be read, see `read_record`, or is not a mask.
+    """
+    record = as_record(source)
+    myelin, axon = read_kinds(record)
+    return myelin if axon is None or not shows_axons(record.path) else axon
+
+
+def read_kinds(
+    source: str | Path | ImageRecord, filled: bool = False
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read one mask, see `read_mask`, and the axons if they have a value of their own.
+
+    With `filled`, a label image may show whole fibers.
+
+    Returns
+    -------
+    bool array, (rows, cols); and another one or None
     """
     record = as_record(source)
     stored = read_stored(record)
-    image = to_grey(stored, record)
+    image = drawn_grey(stored, to_grey(stored, record))
     lowest, highest = image.min(), image.max()
     if np.count_nonzero(image == lowest) + np.count_nonzero(image == highest) == image.size:
-        return image == highest  # the usual case, quickly
+        mask = image == highest if lowest < highest else image > 0  # the usual case, quickly
+        return ~mask if has_inverting_lut(record.path) and is_inverted(mask) else mask, None
     counts = np.bincount(image.ravel(), minlength=256)
-    values = np.flatnonzero(counts)
-    if len(values) == 1:
-        return image > 0
-    low, high = np.sort(np.argsort(counts)[-2:])
-    strays = image.size - counts[low] - counts[high]
-    if strays > MAX_STRAY_FRACTION * image.size:
-        if (mask := label_mask(record.path, stored)) is not None:
-            return mask
-        raise UserError(
-            f"{record.path}: {len(values)} grey values in a mask, which has two (0 and 255), "
-            "threshold it and save it as TIFF or PNG"
-        )
-    return image > (int(low) + int(high)) / 2
+    usual, levels = np.argsort(counts)[::-1], np.arange(256)
+    for count in (2, 3):
+        if image.size - counts[usual[:count]].sum() <= MAX_STRAY_FRACTION * image.size:
+            values = np.sort(usual[:count]).astype(int)
+            nearest = np.abs(levels[:, None] - values).argmin(axis=1).astype(np.uint8)[image]
+            if count == 2:
+                return nearest > 0, None
+            if (found := two_kinds(nearest)) is not None:
+                return nearest == found[0], nearest == found[1]
+    if (mask := label_mask(record.path, stored, filled)) is not None:
+        return mask, None
+    raise UserError(
+        f"{record.path}: {np.count_nonzero(counts)} grey values in a mask, which has two (0 and "
+        "255), threshold it and save it as TIFF or PNG"
+    )
 
 
 def read_labels(path: str | Path, shape: tuple[int, int] | None = None) -> np.ndarray:
@@ -313,6 +339,20 @@ def write_image(
             temporary.write_bytes(cv2.imencode(".png", bgr)[1].data)
         if fsync:
             fsync_file(temporary)
+
+
+def has_inverting_lut(path: Path) -> bool:
+    """Return whether ImageJ shows a TIFF with black and white exchanged.
+
+    In masks that ImageJ makes from a selection, 255 is inside, and black on the screen.
+    """
+    from tifffile import PHOTOMETRIC, TiffFile
+
+    try:
+        with open(path, "rb") as file, TiffFile(file, _multifile=False) as tif:
+            return tif.is_imagej and tif.pages.first.photometric == PHOTOMETRIC.MINISWHITE
+    except Exception:  # not a TIFF; the pixels of a damaged one have been read
+        return False
 
 
 def read_mask_record(path: str | Path) -> dict | None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tifffile import TiffFile
 
 APERIO_SIZE = re.compile(r"\|MPP = ([\d.]+)")  # µm per pixel, in the description of an SVS
+SIZE_OF_FOLDER = "pixel_size_in_micrometer.txt"  # of AxonDeepSeg
 MAX_TEXT_BYTES = 2**16  # of a text file beside an image
 
 Stated = tuple[float, float, str]  # along x and y, and the unit
@@ -104,7 +105,8 @@ def sizes_beside(path: Path, cols: int) -> tuple[Sizes | None, str]:
     """Return the sizes in the text file that a microscope writes beside an image, and their source.
 
     JEOL and Hitachi write `x.txt` beside `x.tif`, Tescan `x.hdr` or `x-tif.hdr`. A text about an
-    image that is not `cols` wide is not used, as the image was resized.
+    image that is not `cols` wide is not used, as the image was resized. AxonDeepSeg reads the size
+    of all images of a folder from one file.
     """
     for ending in (".txt", ".TXT", ".hdr", f"-{path.suffix[1:]}.hdr"):
         beside = path.with_name(path.stem + ending)
@@ -114,6 +116,10 @@ def sizes_beside(path: Path, cols: int) -> tuple[Sizes | None, str]:
             wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
             text = content.decode("utf-16" if wide else "latin-1")
             return in_um(size_in_text(text, cols)), beside.name
+    with contextlib.suppress(OSError, ValueError):
+        beside = path.with_name(SIZE_OF_FOLDER)
+        size = float(beside.read_text(encoding="utf-8-sig")[:MAX_TEXT_BYTES].replace(",", "."))
+        return in_um((size, size, "um")), beside.name
     return None, "unknown"
 
 

@@ -1,15 +1,16 @@
 """The images to measure: the files of each, and the check of all files before measuring."""
 
-import itertools
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from myelin.folders.mask_set import Masks
 from myelin.folders.pixel_sizes import GivenSizes, warn_of_other_records
 from myelin.folders.reader import Reader
-from myelin.images.mask_checks import check_way_round
+from myelin.images.mask_checks import check_rings
 from myelin.images.pixel_size import sizes_differ
 from myelin.measure.exclude import Decision, find_rows, mask_hash, raise_first
 from myelin.measure.fibers import Fibers, measure_fibers
@@ -18,6 +19,9 @@ from myelin.measure.nerve import read_nerve
 from myelin.measure.numbering import Numbers
 from myelin.pixels.labels import LabelImage
 from myelin.runtime.cli import UserError, progress
+
+# Minimum fraction of an image's myelin in the outline of its nerve; an inverted one has hardly any.
+MIN_MYELIN_IN_NERVE = 0.02
 
 
 @dataclass
@@ -124,25 +128,34 @@ def mistakes_in_files(case: Case, reader: Reader, hand_made: Collection[Path]) -
 
     A probability that does not belong to the mask is only noted, and not used.
     """
-    files = [(reader.mask, path) for path in itertools.chain(*case.masks)]
-    files += [(reader.image, case.image), (lambda _: nerve_of(case, reader), case.nerve)]
-    first, shape, errors = case.masks[0][0], None, []
-    for read, path in files:
+    shape, errors = None, []
+
+    def check(path: Path | None, read: Callable) -> None:
+        nonlocal shape
         if path is None:
-            continue
+            return
         try:
             rows, cols = reader.record(path).shape
-            shape = (rows, cols) if path == first else shape
-            if shape not in (None, (rows, cols)):
+            shape = shape or (rows, cols)
+            if shape != (rows, cols):
                 errors.append(
                     f"{path}: {rows} x {cols} pixels, but {first.name} is {shape[0]} x {shape[1]}, "
                     "make them the same size"
                 )
-            pixels = read(path)
-            if path in hand_made:
-                check_way_round(path, pixels)
+            else:
+                read()
         except UserError as mistake:
             errors.extend(mistake.args)
+
+    first = case.masks[0][0]
+    for masks in case.masks:
+        before = len(errors)
+        check(masks[0], lambda: None)  # its size comes first
+        check(masks[1], lambda masks=masks: reader.mask(masks[1]))
+        if len(errors) == before:
+            check(masks[0], lambda masks=masks: check_masks(masks, reader, hand_made))
+    check(case.image, lambda: reader.image(case.image))
+    check(case.nerve, lambda: check_nerve(case, reader))
     if shape and case.probability:
         try:
             reader.image(case.probability)
@@ -156,6 +169,26 @@ def mistakes_in_files(case: Case, reader: Reader, hand_made: Collection[Path]) -
             )
             case.probability = None
     return errors
+
+
+def check_masks(
+    paths: tuple[Path, Path | None], reader: Reader, hand_made: Collection[Path]
+) -> None:
+    """Read the masks of an image; raise a UserError if a person's mask shows no rings of myelin."""
+    myelin, axon = reader.masks(paths)
+    if paths[0] in hand_made:
+        check_rings(paths[0], myelin, axon)
+
+
+def check_nerve(case: Case, reader: Reader) -> None:
+    """Raise a UserError if an outline of a nerve has hardly any of the myelin inside."""
+    inside, (myelin, _) = nerve_of(case, reader).to_mask(), reader.masks(case.masks[0])
+    share = np.count_nonzero(myelin & inside) / max(np.count_nonzero(myelin), 1)
+    if myelin.any() and share < MIN_MYELIN_IN_NERVE:
+        raise UserError(
+            f"{case.nerve}: {share:.1%} of the myelin is inside this outline; the nerve must be "
+            "white (255) on black, invert it (in Fiji: Edit > Invert) or draw it again"
+        )
 
 
 def set_pixel_size(
@@ -205,13 +238,13 @@ def nerve_of(case: Case, reader: Reader) -> LabelImage | None:
 
 def frame_of(case: Case, reader: Reader, whole_frame: bool = False) -> Frame:
     """Return the counting frame of an image; with `whole_frame`, margins count as tissue."""
-    myelin, image = reader.mask(case.masks[0][0]), reader.image(case.image)
+    (myelin, _), image = reader.masks(case.masks[0]), reader.image(case.image)
     return find_frame(myelin, image, nerve_of(case, reader), not whole_frame)
 
 
 def fibers_of(case: Case, reader: Reader, frame: Frame, place: int = 0) -> Fibers:
     """Return the fibers of one of a case's masks; sizes are in px if its pixel size is unknown."""
-    myelin, axon = map(reader.mask, case.masks[place])
+    myelin, axon = reader.masks(case.masks[place])
     return measure_fibers(
         myelin,
         case.pixel_size_um or 1.0,
@@ -239,7 +272,7 @@ def numbered_fibers(
 
 def mask_hash_of(case: Case, reader: Reader) -> str:
     """Return the `mask_hash` of a case's first masks."""
-    return mask_hash(*map(reader.mask, case.masks[0]))
+    return mask_hash(*reader.masks(case.masks[0]))
 
 
 def check_decisions(
@@ -262,5 +295,7 @@ def check_decisions(
         same = all(decision.mask_sha256 == hashed for decision in decided)
         if not (same and numbers.is_latest(case.name, hashed)):
             fibers, _ = numbered_fibers(case, reader, numbers, whole_frame)
-            errors += find_rows(decided, fibers, numbers.masks[case.name])[1]
+            errors += find_rows(
+                decided, fibers, numbers.masks[case.name], numbers.highest[case.name]
+            )[2]
     raise_first(errors)

@@ -17,7 +17,7 @@ from myelin.folders.mask_record import pixel_hash
 from myelin.measure.fibers import Fibers
 from myelin.measure.rules import Rule, add_rule_options, rule_reasons
 from myelin.pixels.labels import mask_without
-from myelin.runtime.cli import UserError, count_of
+from myelin.runtime.cli import UserError, count_of, shortened_list
 from myelin.runtime.files import sha256
 from myelin.runtime.tables import MAX_MISTAKES, image_ids, read_rows
 
@@ -85,20 +85,27 @@ class Exclusions:
         self.decisions = read_decisions(path, names) if path else {}
         self.reasons = Counter()
 
-    def mark(self, name: str, fibers: Fibers, hashes: list[str], myelin: np.ndarray) -> Fibers:
+    def mark(
+        self, name: str, fibers: Fibers, hashes: list[str], highest: int, myelin: np.ndarray
+    ) -> Fibers:
         """Return the fibers of an image with those left out marked, see `without`.
 
-        A decision takes precedence over the rules.
+        A decision takes precedence over the rules. Print how many decided fibers are gone.
 
         Parameters
         ----------
-        name, fibers, hashes
+        name, fibers, hashes, highest
             See `find_rows`.
         myelin : bool array, (rows, cols)
             The mask, without axons.
         """
-        decided, errors = find_rows(self.decisions.get(name, []), fibers, hashes)
+        decided, gone, errors = find_rows(self.decisions.get(name, []), fibers, hashes, highest)
         raise_first(errors)
+        if gone:
+            listed = count_of(len(gone), "excluded fiber")
+            print(
+                f"note: {self.path}: {name}: {listed} no longer in the mask: {shortened_list(gone)}"
+            )
         reasons = ["; ".join(parts) for parts in rule_reasons(fibers.columns, self.limits)]
         for row, reason in decided.items():
             reasons[row] = reason
@@ -183,9 +190,12 @@ def raise_first(errors: list[str]) -> None:
 
 
 def find_rows(
-    decisions: list[Decision], fibers: Fibers, hashes: list[str]
-) -> tuple[dict[int, str], list[str]]:
+    decisions: list[Decision], fibers: Fibers, hashes: list[str], highest: int
+) -> tuple[dict[int, str], list[int], list[str]]:
     """Find the fibers that were decided on, by their lasting numbers.
+
+    In the very mask that was decided on, a fiber whose number is gone is found by its place: it was
+    removed and came back.
 
     Parameters
     ----------
@@ -193,37 +203,45 @@ def find_rows(
     fibers : Fibers
     hashes : list of str
         `mask_hash` of the mask, and of the earlier masks whose fibers the numbers were carried over
-        from, see `numbering.Numbers`.
+        over from, see `numbering.Numbers`.
+    highest : int
+        The highest number that a fiber of the image ever had.
 
     Returns
     -------
     reasons : dict of int to str
         By row of the table of fibers.
+    gone : list of int
+        Numbers of fibers that a correction has removed from the mask.
     errors : list of str
     """
-    reasons, errors = {}, []
+    reasons, gone, errors = {}, [], []
     row_of = {int(fiber): row for row, fiber in enumerate(fibers.columns["fiber"])}
     for decision in decisions:
         row, what = row_of.get(decision.fiber), f"fiber {decision.fiber}"
+        same_mask = decision.mask_sha256 == hashes[0]
+        if row is None and same_mask and decision.place:
+            row = row_at(decision.place, fibers)
         if decision.mask_sha256 and decision.mask_sha256 not in hashes:
             problem = f"was decided on another mask, from which {what} cannot be traced"
+        elif row is None and decision.fiber <= highest and not same_mask:
+            gone.append(decision.fiber)
+            continue
         elif row is None:
             problem = f"names {what}, which the mask does not have"
-        elif decision.mask_sha256 == hashes[0] and is_elsewhere(decision.place, fibers, row):
+        elif same_mask and decision.place and row_at(decision.place, fibers) != row:
             problem = f"names {what}, which is elsewhere now, as fibers were numbered again"
         else:
             reasons.setdefault(row, decision.reason)
             continue
         errors.append(f"{decision.where} {problem}, {REMEDY}")
-    return reasons, errors
+    return reasons, gone, errors
 
 
-def is_elsewhere(place: tuple[float, float] | None, fibers: Fibers, row: int) -> bool:
-    """Return whether the axon of a row has its centroid elsewhere; False without a place."""
-    if place is None:
-        return False
-    x, y = fibers.columns["x_px"][row], fibers.columns["y_px"][row]
-    return bool(np.hypot(x - place[0], y - place[1]) > SAME_PLACE_PX)
+def row_at(place: tuple[float, float], fibers: Fibers) -> int | None:
+    """Return the row of the fiber whose axon has its centroid at a place, None if there is none."""
+    distance = np.hypot(fibers.columns["x_px"] - place[0], fibers.columns["y_px"] - place[1])
+    return int(distance.argmin()) if distance.min(initial=np.inf) <= SAME_PLACE_PX else None
 
 
 def without(fibers: Fibers, reasons: np.ndarray, myelin: np.ndarray) -> Fibers:

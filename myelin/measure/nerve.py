@@ -1,7 +1,7 @@
 """Outlines of nerves: given ones limit what is measured, the others are found from the fibers.
 
-A given outline is a mask `<id>_nerve.*` beside the image or its myelin mask: 0 outside, and 255 or
-the number of a fascicle inside. Each of its fascicles has its own row.
+A given outline is a mask `<id>_nerve.*` or `<id>_outline.*` beside the image or its myelin mask: 0
+outside, and 255 or the number of a fascicle inside. Each of its fascicles has its own row.
 """
 
 from dataclasses import replace
@@ -11,7 +11,15 @@ import cv2
 import numpy as np
 
 from myelin.folders.mask_record import pixel_hash
-from myelin.images.image import ImageRecord, as_record, read_image, read_stored, write_image
+from myelin.images.image import (
+    ImageRecord,
+    as_record,
+    has_inverting_lut,
+    read_image,
+    read_stored,
+    write_image,
+)
+from myelin.images.mask_checks import drawn_grey, fill_holes, regions_of
 from myelin.measure.fibers import Fibers
 from myelin.measure.frame import Frame
 from myelin.measure.summary import summarize
@@ -20,6 +28,7 @@ from myelin.pixels.labels import LabelImage, mask_without
 from myelin.pixels.regions import edge_pixels
 from myelin.runtime.cli import UserError, count_of
 
+MAX_FILLED_RATIO = 3  # an outline that encloses more, relative to its own area, is a line
 MAX_FASCICLES = 100  # a file with more values is an image, or a mask with blurred edges
 # Columns of `summary.csv` that a fascicle does not have.
 IMAGE_COLUMNS = ("collapsed", "pixel_size_source", "tissue_area_mm2", "margin_fraction")
@@ -38,27 +47,39 @@ MIN_OUTSIDE = 25
 
 
 def read_nerve(source: Path | ImageRecord) -> LabelImage:
-    """Read the outline of a nerve: its fascicles, or one fascicle 1 if the file has only 255.
+    """Read the outline of a nerve: its fascicles, or one fascicle 1 if the file has two values.
+
+    A mask that ImageJ made from a selection has an inverting lookup table: 255 is inside.
 
     Raises
     ------
     UserError
-        The file cannot be read, is empty, or has more values than `MAX_FASCICLES`.
+        The file cannot be read, is empty, has blurred edges or more values than `MAX_FASCICLES`,
+        or is drawn as a line.
     """
     record = as_record(source)
-    numbers = read_stored(record)
+    stored = numbers = read_stored(record)
     if numbers.ndim == 3 or numbers.dtype.kind not in "uib":
-        numbers = read_image(record)
+        numbers = drawn_grey(stored, read_image(record))
+    if has_inverting_lut(record.path) and numbers.dtype.kind == "u":
+        numbers = ~numbers  # as ImageJ stores them
     values = np.unique(numbers)
-    if len(values) > MAX_FASCICLES or values[0] < 0 or values[-1] >= 2**31:
+    blurred = np.count_nonzero(values) > 1 and regions_of(np.pad(numbers, 1)) is None
+    if len(values) > MAX_FASCICLES or blurred or values[0] < 0 or values[-1] >= 2**31:
         raise UserError(
             f"{record.path}: {count_of(len(values), 'grey value')} in the outline of a nerve, give "
             "it 0 outside and 255, or the number of each fascicle, inside"
         )
     if values[-1] == 0:
         raise UserError(f"{record.path}: no nerve in it, fill it with 255 or remove the file")
+    inside = numbers > 0
+    if np.count_nonzero(fill_holes(inside)) > MAX_FILLED_RATIO * np.count_nonzero(inside):
+        raise UserError(
+            f"{record.path}: the nerve is drawn as a line, fill it (in Fiji: Process > Binary > "
+            "Fill Holes)"
+        )
     only_255 = values[values > 0].tolist() == [255]
-    return LabelImage.from_array(numbers > 0 if only_255 else numbers)
+    return LabelImage.from_array(inside if only_255 else numbers)
 
 
 def fascicle_rows(

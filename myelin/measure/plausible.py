@@ -31,6 +31,13 @@ def doubts(row: dict, fibers: Fibers) -> list[str]:
             f"{density:,.0f} fibers per mm² of the frame, but {in_nerve:,.0f} per mm² of the nerve "
             "found in it: check its outline in the overlay, and compare densities of nerves"
         )
+    if not len(fibers):
+        share = row["myelin_area_fraction"]
+        found.append(
+            f"no fibers, though {share:.0%} of the area is myelin: does the mask show closed rings?"
+            if share
+            else "no myelin in the mask: a density of 0 counts, remove the mask if there are fibers"
+        )
     ratios = fibers.columns["g_ratio"][fibers.whole]
     low, high = USUAL_G_RATIO
     for unusual, text, question in (

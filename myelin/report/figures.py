@@ -13,12 +13,13 @@ import numpy as np
 
 from myelin.images.image import read_labels, read_stored
 from myelin.measure.cases import Case, Reader
-from myelin.measure.fibers import Fibers
+from myelin.measure.fibers import Fibers, without_axons
 from myelin.pixels.labels import LabelImage
 from myelin.runtime.cli import count_of, progress
 from myelin.statistics.groups import Measured, pool_sizes
 from myelin.statistics.study import Study
 
+PLOT_FORMATS = ("png", "pdf", "svg")
 # Columns of the fibers that overlays need.
 DRAWN = ("fiber", "x_px", "y_px", "fiber_diameter_um", "g_ratio", "excluded")
 
@@ -39,7 +40,7 @@ def add_format_option(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "--plot-format",
         nargs="+",
-        choices=("png", "pdf", "svg"),
+        choices=PLOT_FORMATS,
         default=["png"],
         metavar="FORMAT",
         help=f"pdf, svg: write {what} in these formats too, with text that can be edited; png "
@@ -115,7 +116,7 @@ class Pictures:
             draw_overlay(
                 self.folder / f"{name}_overlay.png",
                 fibers,
-                reader.mask(picture.case.masks[0][0]),
+                without_axons(*reader.masks(picture.case.masks[0])),
                 reader.image(picture.case.image),
                 fibers.columns["fiber"] if args.numbers else None,
                 outside,

@@ -20,6 +20,8 @@ REFERENCES = {
     "related estimators. J Educ Stat 1981;6:107-128.",
     "Holm 1979": "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat "
     "1979;6:65-70.",
+    "Miles 1978": "Miles RE. The sampling, by quadrats, of planar aggregates. J Microsc "
+    "1978;113:257-267.",
     "Ronneberger et al. 2015": "Ronneberger O, Fischer P, Brox T. U-Net: convolutional networks "
     "for biomedical image segmentation. MICCAI 2015, LNCS 9351:234-241.",
     "Rushton 1951": "Rushton WAH. A theory of the effects of fibre size in medullated nerve. "
@@ -120,15 +122,9 @@ def segmenting(run: dict) -> str:
     text = (
         f"Myelin was segmented in {images} with DeepMyelinSegmentation {made['version']}, a U-Net "
         f"(Ronneberger et al. 2015) with the weights {weights} (SHA-256 "
-        f"{made['model_sha256'][:16]}…), run with {made['engine']}."
+        f"{made['model_sha256'][:16]}…), run with {engine_text(made['engine'])}."
     )
-    kinds = sorted({image["myelin"] for image in chosen if image.get("myelin")})
-    scales = [image["network_scale"] for image in chosen if image.get("network_scale")]
-    if scales:
-        text += (
-            f" Images were resized to {values(scales)} times their size for the network, with "
-            f"{' or '.join(kinds)} myelin, as determined from the images unless set by hand."
-        )
+    text += inputs(chosen, made.get("options") or {})
     text += (
         f" Pixels with a probability of at least {made['threshold']:g} were classified as myelin."
     )
@@ -137,6 +133,28 @@ def segmenting(run: dict) -> str:
         text += f" Polarity or scale was uncertain in {count_of(len(unsure), 'image')}."
     if run["corrected_by_hand"]:
         text += f" {were(len(run['corrected_by_hand']), 'mask')} corrected by hand."
+    return text
+
+
+def engine_text(engine: str) -> str:
+    """Return the engine in `run.json`, such as "openvino, int8", as its makers write it."""
+    library, _, numbers = engine.partition(", ")
+    library = {"openvino": "OpenVINO", "keras": "Keras"}.get(library, library)
+    return f"{library} ({numbers})" if numbers else library
+
+
+def inputs(images: list[dict], options: dict) -> str:
+    """Return at which scales and polarities the network saw the images, and who chose them."""
+    kinds = sorted({image["myelin"] for image in images if image.get("myelin")} - {"as it is"})
+    scales = {image["network_scale"] for image in images if image.get("network_scale")}
+    text = ""
+    if kinds:
+        how = "as set by the user" if "myelin" in options else "as detected in the images"
+        text += f" Myelin was {' or '.join(kinds)}, {how}."
+    if scales:
+        how = "set by the user" if "scale" in options else "determined from the images"
+        seen = "at their own size" if scales == {1} else f"at {values(scales)} times their size"
+        text += f" The network received the images {seen}; this scale was {how}."
     return text
 
 
@@ -161,13 +179,27 @@ def measuring(run: dict) -> str:
 
 def counting(run: dict) -> str:
     """Return which fibers count."""
-    frame = "image" if run["whole_frame"] else "image without blank margins, if it had any"
-    return nerves(run) + (
+    images, outlined = run["fibers"], run["nerve_outlines"].keys() & run["fibers"].keys()
+    searched = [] if run["whole_frame"] else run["images"]
+    seen = [name for name in images if name in searched]
+    frame = "image without blank margins, if it had any" if seen else "image"
+    if seen and len(seen) < len(images):
+        frame += f" (the whole image in {len(images) - len(seen):,} of {len(images):,})"
+    text = nerves(run) + (
         f"The counting frame was the {frame}. Fibers that touch its border were excluded from "
         "sizes. Density is the number of fibers whose axon does not touch the forbidden line of "
         "the frame (Gundersen 1977), its top and left edge or the half of its outline that faces "
-        "up and left, divided by its area. The aggregate g-ratio is calculated from the area "
-        "fractions of myelin and axons (Stikov et al. 2015)."
+        "up and left, divided by its area."
+    )
+    if outlined:
+        where = "" if len(outlined) == len(images) else f"in {count_of(len(outlined), 'image')} "
+        text += (
+            f" The frame was limited {where}to the nerve or its fascicles, outlined by hand; a "
+            "fiber was measured if the centre of its axon lay inside (Miles 1978)."
+        )
+    return text + (
+        " The aggregate g-ratio is calculated from the area fractions of myelin and axons (Stikov "
+        "et al. 2015)."
     )
 
 
@@ -190,19 +222,20 @@ def excluding(run: dict) -> str:
     excluded = run["excluded"]
     if excluded is None:
         return "No fiber was excluded."
-    reasons = excluded["fibers_by_reason"]
-    ways = []
+    limits = {rule: excluded["rules"].get(rule.option) for rule in RULES}
+    limits = {rule: limit for rule, limit in limits.items() if limit is not None}
+    known = {rule.reason(limit) for rule, limit in limits.items()}
+    by_eye = dict(excluded["fibers_by_reason"])
+    by_rule = sum(by_eye.pop(text) for text in [*by_eye] if {*text.split("; ")} <= known)
+    sentences = []
     if excluded["table"]:
-        ways.append("by eye")
-    if excluded["rules"]:
-        given = [rule for rule in RULES if rule.option in excluded["rules"]]
-        limits = (f"{rule.what} {rule.side} {excluded['rules'][rule.option]:g}" for rule in given)
-        ways.append(f"by rule ({', '.join(limits)})")
-    text = f"{were(sum(reasons.values()), 'further fiber')} excluded {' and '.join(ways)}"
-    if reasons:
-        listed = (f"{reason} ({fibers:,})" for reason, fibers in reasons.items())
-        text += f"; reasons and numbers: {', '.join(listed)}"
-    return f"{text}."
+        listed = (f"{reason} {fibers:,}" for reason, fibers in by_eye.items())
+        why = f" ({', '.join(listed)})" if by_eye.keys() - {"by eye"} else ""
+        sentences.append(f"{were(sum(by_eye.values()), 'fiber')} excluded by eye{why}.")
+    if limits:
+        said = (f"{rule.what} {rule.side} {limit:g}" for rule, limit in limits.items())
+        sentences.append(f"{were(by_rule, 'fiber')} excluded by rule: {', or '.join(said)}.")
+    return " ".join(sentences)
 
 
 def grouping(run: dict) -> str:

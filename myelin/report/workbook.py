@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TEXT_COLUMNS = {"image", "group", "animal", "group_a", "group_b"}  # an image may be called 5512
 SHEET_ROWS = 2**20  # limit of Excel
-MIN_WIDTH = 10  # of a column, in letters
+MIN_WIDTH, MAX_WIDTH = 10, 60  # of a column, in letters
 
 
 def add_decimal_option(parser: argparse.ArgumentParser) -> None:
@@ -124,11 +124,14 @@ def add_sheets(
         sheet = book.add_worksheet(name if number == 1 else f"{name} {number}")
         sheet.freeze_panes(1, 0)
         sheet.ignore_errors({"number_stored_as_text": f"A1:XFD{SHEET_ROWS}"})
+        widths = [max(len(title) + 2, MIN_WIDTH) for title in header]
         for column, title in enumerate(header):
-            sheet.set_column(column, column, max(len(title) + 2, MIN_WIDTH))
             sheet.write_string(0, column, title, bold)
         for line, row in enumerate(itertools.chain([first] if first else [], some), 1):
             write_row(sheet, line, header, row)
+            widths = [max(width, len(text) + 2) for width, text in zip(widths, row, strict=True)]
+        for column, width in enumerate(widths):
+            sheet.set_column(column, column, min(width, MAX_WIDTH))
 
 
 def write_row(sheet: "Worksheet", line: int, header: Sequence[str], row: Sequence[str]) -> None:

@@ -20,6 +20,8 @@ from pathlib import Path
 from myelin.runtime.stopping import State, interruptible, stop_line
 from myelin.runtime.version import suite_version
 
+# Folders in the current folder that commands read and write by default.
+FOLDERS = ("raw", "npydata", "preds", "morphometry", "models", "rois", "evaluation")
 MAX_STDERR_BYTES = 2**16  # of a library's own messages that are kept
 
 # The call of the command that runs, for `run.json`, locks and the report.
@@ -75,7 +77,7 @@ def exit_code_and_messages(error: BaseException) -> tuple[int | None, list[str]]
         return 128 + number, [stop_line(number)]
     if isinstance(error, UserError):
         code = 3 if isinstance(error, PartlyDone) else 2
-        return code, [f"error: {one_line(message)}" for message in error.args]
+        return code, [f"error: {one_line(message)}{elsewhere(message)}" for message in error.args]
     if isinstance(error, OSError):
         return 2, [f"error: {one_line(system_text(error))}"]
     memory_errors = ("MemoryError", "ResourceExhaustedError")  # the second is TensorFlow's
@@ -83,6 +85,15 @@ def exit_code_and_messages(error: BaseException) -> tuple[int | None, list[str]]
         remedy = "crop the largest image, or take a smaller --crop or --batch-size"
         return 2, [f"error: memory: not enough, {remedy}"]
     return None, []
+
+
+def elsewhere(message: object) -> str:
+    """Return where to start if a message is about a folder of the suite, and there is none here."""
+    home, here = Path(__file__).parents[2], Path.cwd()
+    about = str(message).replace("\\", "/").split(":")[0].split("/")[0] in FOLDERS
+    if not about or here == home or any((here / name).is_dir() for name in FOLDERS):
+        return ""
+    return f"; or is {here} the wrong folder? The suite is in {home}"
 
 
 def one_line(message: object) -> str:
@@ -129,10 +140,10 @@ def quote(words: Iterable[object]) -> str:
     return join(map(str, words))
 
 
-def shortened_list(names: Sequence[object]) -> str:
-    """Return the first five names of a list, and how many more there are, as a text."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(map(one_line, names[:5])) + more
+def shortened_list(names: Sequence[object], most: int = 5) -> str:
+    """Return the first names of a list, and how many more there are, as a text."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(one_line, names[:most])) + more
 
 
 # ---------------------------------------------------------------- options

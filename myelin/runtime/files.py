@@ -41,7 +41,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path.parent.resolve())
+    remove_old_leftovers(path.parent.resolve())
     temporary = path.with_name(f".{path.stem}.tmp-{uuid.uuid4().hex[:8]}{path.suffix}")
     temporary_files.add(temporary)
     try:
@@ -59,11 +59,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 @functools.cache
-def remove_leftovers(folder: Path) -> None:
+def remove_old_leftovers(folder: Path) -> None:
     """Remove the temporary files of killed runs: those that nobody wrote to for a day."""
-    for path in folder.glob(".*.tmp-*"):
+    remove_leftovers(folder, ".*.tmp-*", DAY_S)
+
+
+def remove_leftovers(folder: Path, pattern: str, idle_s: float = 0) -> None:
+    """Remove the temporary files of killed runs that match a pattern, if idle for some seconds."""
+    for path in folder.glob(pattern):
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > DAY_S:
+            if time.time() - path.stat().st_mtime >= idle_s:
                 path.unlink()
 
 
@@ -113,13 +118,15 @@ def times_written(folder: Path) -> dict:
     return {path: path.stat().st_mtime_ns for path in files}
 
 
+def left_from(before: dict) -> list[Path]:
+    """Return the files that a run did not write; `before` is `times_written` before the run."""
+    times = [(path, written) for path, written in sorted(before.items()) if path.exists()]
+    return [path for path, written in times if path.stat().st_mtime_ns == written]
+
+
 def name_leftovers(folder: Path, before: dict) -> None:
     """Print which files a run did not write; `before` is `times_written` before the run."""
-    left = [
-        path.name
-        for path, written in sorted(before.items())
-        if path.exists() and path.stat().st_mtime_ns == written
-    ]
+    left = [path.name for path in left_from(before)]
     if left:
         print(f"note: {folder}/ also holds older files: {shortened_list(left)}")
 

@@ -3,12 +3,14 @@
     with holding(PREDS):                                   # nobody else may read or write it
     with holding(NPYDATA, "imgs_test.npy", shared=True):   # others may read it too
 
-The lock is the system's, on a hidden file: a killed run leaves nothing locked.
+The lock is the system's, on a hidden file: a killed run leaves nothing locked. Whoever gets the
+lock to write removes the temporary files that killed runs have left.
 """
 
 import contextlib
 import datetime
 import errno
+import glob
 import os
 import platform
 import time
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 from myelin.runtime.cli import UserError, running
+from myelin.runtime.files import remove_leftovers
 
 try:
     import fcntl
@@ -63,6 +66,11 @@ def holding(folder: Path, name: str = "", shared: bool = False) -> Iterator[None
                 who = path.read_text(encoding="utf-8").strip() or who
             raise UserError(f"{folder / name}: in use by {who}, wait until it has ended")
         try:
+            if name and not shared:
+                remove_leftovers(folder, f".{glob.escape(Path(name).stem)}.tmp-*")
+            elif not shared:
+                for inner in unlocked_folders(folder):
+                    remove_leftovers(inner, ".*.tmp-*")
             yield
         finally:
             release(file, path)
@@ -70,6 +78,15 @@ def holding(folder: Path, name: str = "", shared: bool = False) -> Iterator[None
         if created:
             with contextlib.suppress(OSError):  # not empty
                 folder.rmdir()
+
+
+def unlocked_folders(folder: Path) -> Iterator[Path]:
+    """Yield a folder and those in it, without hidden ones and those that another run may hold."""
+    for inner, folders, _ in os.walk(folder):
+        yield Path(inner)
+        folders[:] = [
+            name for name in folders if name[0] != "." and not any(Path(inner, name).glob(".*lock"))
+        ]
 
 
 def acquire(path: Path, shared: bool) -> TextIO | None:

@@ -64,7 +64,7 @@ def read_table(path: str | Path) -> tuple[list[str], list[list[str]]]:
     Raises
     ------
     ValueError
-        The file is not a table in UTF-8.
+        The file is not a table.
     """
     header, rows, separator = parse_table(path)
     return header, [[_original(cell, separator != ",") for cell in row] for row in rows]
@@ -75,8 +75,13 @@ def parse_table(path: str | Path, **options: object) -> tuple[list[str], list[li
 
     `options` are those of `csv.reader`; a file that is no table is a ValueError.
     """
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        text = file.read()
+    content = Path(path).read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252")  # Excel in western Europe
+    if "\0" in text or content.startswith(b"PK\3\4"):
+        raise ValueError("not text, perhaps a workbook")
     first_line = text.partition("\n")[0]
     separator = max(",;\t", key=first_line.count)
     try:
@@ -132,7 +137,7 @@ def read_rows(
     except FileNotFoundError:
         raise UserError(f"{path}: no such file, check the name") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}), save it as CSV in UTF-8") from None
+        raise UserError(f"{path}: cannot be read ({error}), save it as CSV") from None
     columns = [name.strip().lower() for name in header]
     lines = [(line, row) for line, row in enumerate(rows, 2) if row]
     if not set(needed) <= set(columns) or len(lines) < least:

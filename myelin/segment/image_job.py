@@ -13,6 +13,7 @@ from myelin.folders.mask_record import pixel_hash
 from myelin.folders.ownership import files_of, models_own, set_aside, users_masks
 from myelin.folders.stack import Stack
 from myelin.images.image import read_mask, write_image
+from myelin.images.overlay import write_overlay
 from myelin.network.engine import open_engine
 from myelin.network.model_file import read_model_file
 from myelin.network.preprocessing import Preprocessing
@@ -20,7 +21,6 @@ from myelin.network.quantization import read_scales
 from myelin.runtime.cli import UserError
 from myelin.runtime.files import fsync_file, sha256
 from myelin.segment.bands import in_bands, segment_scan
-from myelin.segment.overlay import overlay, reduced
 from myelin.segment.run_options import Options
 from myelin.segment.scale_groups import Choice
 from myelin.segment.tiles import Engine, segment
@@ -191,7 +191,10 @@ def write_outputs(job: Job, image: np.ndarray, greys: np.ndarray, mask: np.ndarr
         users = []
     write_image(folder / f"{name}_pred.png", greys, fsync=True)
     shown = users_mask(users[0], mask) if users else mask
-    write_image(folder / f"{name}_overlay.png", overlay(*reduced(image, shown)), fsync=True)
+    write_overlay(folder / f"{name}_overlay.png", image, shown)
+    models_overlay = beside.with_name(f"{beside.stem.removesuffix('_mask')}_overlay.png")
+    if users:
+        write_overlay(models_overlay, image, mask)
     if job.run.probabilities:
         fsync_file(job.run.probabilities)
     record = job.record | {
@@ -204,6 +207,7 @@ def write_outputs(job: Job, image: np.ndarray, greys: np.ndarray, mask: np.ndarr
     )
     if not users:
         beside.unlink(missing_ok=True)
+        models_overlay.unlink(missing_ok=True)
     elif own not in users:  # the user's mask in another format counts; two would be ambiguous
         own.unlink(missing_ok=True)
     return Outcome(

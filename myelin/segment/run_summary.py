@@ -14,6 +14,7 @@ from myelin.runtime.files import name_leftovers, run_facts, sha256, write_json
 from myelin.segment.image_job import Outcome, RunContext
 from myelin.segment.run_options import without_defaults
 
+MAX_NAMES = 20  # images named of those with one scale; run.json has all
 ROWS = 1024  # rows of a probability compared at a time
 
 
@@ -71,14 +72,17 @@ class Summary:
         for name, fact in self.images.items():
             if fact["has_fibers"]:
                 way = f"at scale {fact['network_scale']:g} (myelin {fact['myelin']})"
-                ways[way] = ways.get(way, 0) + 1
+                ways.setdefault(way, []).append(name)
             else:
                 empty.append(name)
             if fact["doubtful"]:
                 doubtful.append(f"{name} ({fact['myelin']}, scale {fact['network_scale']:g})")
-        found = ", ".join(f"{count} {way}" for way, count in ways.items()) or "no fibers found"
+        found = ", ".join(f"{len(own)} {way}" for way, own in ways.items()) or "no fibers found"
         images = count_of(len(self.images), "image")
         print(f"segmented {images} with {self.facts['model']}: {found}; see {self.folder}/")
+        if len(ways) > 1:
+            for way, own in ways.items():
+                print(f"  {way}: {shortened_list(own, MAX_NAMES)}")
         if doubtful:
             print(
                 f"warning: {', '.join(doubtful)}: parts of the image disagree on polarity or "
@@ -94,7 +98,7 @@ class Summary:
             kept = ", ".join(path.as_posix() for path in sorted(self.kept))
             folders = {f"{self.folder / path.parent / MODELS_OWN}/" for path in self.kept}
             print(
-                f"kept, corrected by hand: {kept}; the model's are in "
+                f"note: kept, corrected by hand: {kept}; the model's are in "
                 f"{shortened_list(sorted(folders))}, --force replaces yours after a copy"
             )
         report_copies("--force", [self.folder / path for path in sorted(self.replaced)])
@@ -104,7 +108,7 @@ def report_copies(why: str, paths: list[Path]) -> None:
     """Print where the user's files are that were replaced."""
     for folder in dict.fromkeys(path.parent for path in paths):
         names = ", ".join(path.name for path in paths if path.parent == folder)
-        print(f"replaced, corrected by hand ({why}): yours are in {folder}/: {names}")
+        print(f"note: replaced, corrected by hand ({why}): yours are in {folder}/: {names}")
 
 
 # ---------------------------------------------------------------- what earlier runs left

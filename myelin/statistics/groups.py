@@ -14,12 +14,11 @@ import numpy as np
 
 from myelin.measure.fibers import Fibers
 from myelin.measure.summary import SIZES, statistics
-from myelin.runtime.cli import UserError, count_of, number
+from myelin.runtime.cli import UserError, count_of, number, shortened_list
 from myelin.runtime.tables import MAX_MISTAKES, image_ids, read_rows
 
 # Edges of the bins of axon diameter, µm, in which g-ratios are compared: g depends on diameter, so
-# a group with thinner axons would seem to have other sheaths. The last bin is wider, as thick axons
-# are few.
+# a group with thinner axons would seem to have other sheaths. The last bin has no upper edge.
 G_RATIO_BINS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
 # Lower edges of diameter classes, µm: small, medium and large fibers of nerve and spinal cord.
 DIAMETER_CLASSES = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0)
@@ -82,8 +81,8 @@ def add_group_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="UM",
         default=G_RATIO_BINS,
-        help="rising edges of the bins of axon diameter, µm, in which --groups compares g-ratios "
-        f"(default: {' '.join(f'{edge:g}' for edge in G_RATIO_BINS)})",
+        help="rising lower edges of the bins of axon diameter, µm, for g-ratios with --groups; "
+        f"the last bin is open (default: {' '.join(f'{edge:g}' for edge in G_RATIO_BINS)})",
     )
     parser.add_argument(
         "--diameter-classes",
@@ -110,7 +109,11 @@ def check_edges(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
 
 def find_groups(path: Path, names: Iterable[str]) -> Animals:
     """Return the images of each animal from a table, or, for `FOLDERS`, from the images' ids."""
-    return groups_of_folders(names) if path == FOLDERS else read_groups(path, names)
+    animals = groups_of_folders(names) if path == FOLDERS else read_groups(path, names)
+    single = [group for group, own in animals_by_group(animals).items() if len(own) == 1]
+    if single:
+        print(f"note: {path}: one animal, so no standard deviation: {shortened_list(single)}")
+    return animals
 
 
 def groups_of_folders(names: Iterable[str]) -> Animals:
@@ -192,7 +195,7 @@ def compare_groups(
     animals : dict of (group, animal) to list of image ids
     measured : dict of image id to Measured
     edges : sequence of float
-        Edges of the bins of axon diameter, µm.
+        Lower edges of the bins of axon diameter, µm, rising.
     """
     per_animal, bins = [], []
     for (group, animal), names in animals.items():
@@ -219,15 +222,18 @@ def pool_sizes(images: list[Measured]) -> dict[str, np.ndarray]:
 
 
 def by_diameter(sizes: dict[str, np.ndarray], edges: Sequence[float]) -> list[dict]:
-    """Return a row for each bin of axon diameter, with the mean g-ratio of its fibers."""
+    """Return a row for each bin of axon diameter, with the mean g-ratio of its fibers.
+
+    The last bin has no upper edge.
+    """
     place = np.digitize(sizes["axon_diameter_um"], edges)
     rows = []
-    for index, (low, high) in enumerate(itertools.pairwise(edges), 1):
+    for index, (low, high) in enumerate(itertools.pairwise([*edges, None]), 1):
         ratios = sizes["g_ratio"][place == index]
         rows.append(
             {
                 "axon_diameter_um_from": float(low),
-                "axon_diameter_um_to": float(high),
+                "axon_diameter_um_to": high and float(high),
                 "fibers": len(ratios),
                 "g_ratio_mean": statistics(ratios)[0],
             }

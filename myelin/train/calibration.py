@@ -35,6 +35,7 @@ MIN_DICE = 0.995
 def calibrate_if_openvino(path: Path) -> None:
     """Calibrate a model file that was just trained, if OpenVINO is installed."""
     if importlib.util.find_spec("openvino"):
+        print(f"{path}: preparing faster segmenting, with 8-bit numbers", flush=True)
         calibrate(path)
 
 
@@ -53,8 +54,8 @@ def calibrate(path: Path) -> dict[str, float]:
     scales_path(path).unlink(missing_ok=True)
     if dice[worst] < MIN_DICE:
         print(
-            f"note: {path}: used without int8, which would change its masks (Dice "
-            f"{dice[worst]:.4f} on synthetic images: {worst})"
+            f"note: {path}: segments at normal speed, because the faster way, with 8-bit numbers, "
+            f"would change its masks (Dice {dice[worst]:.4f} on synthetic images)"
         )
         return dice
     facts = {
@@ -71,16 +72,16 @@ def calibrate(path: Path) -> dict[str, float]:
 def calibration_frames(settings: Preprocessing) -> Iterator[np.ndarray]:
     """Yield network inputs of every kind, in the right and in the wrong polarity."""
     kinds = itertools.product(LOOKS, PIXEL_SIZES_UM, (False, True))
-    for number, (look, size_um, wrong) in enumerate(progress(list(kinds), "preparing int8")):
+    for number, (look, size_um, wrong) in enumerate(progress(list(kinds), "preparing")):
         yield normalize(draw(number, size_um, "bright", look), settings, wrong)
 
 
 def check_frames(settings: Preprocessing) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and network input of other images of every kind, in the right polarity."""
-    kinds = itertools.product(LOOKS, PIXEL_SIZES_UM, ("bright", "dark"), ((), ("margin",)))
-    for number, kind in enumerate(progress(list(kinds), "checking int8"), 1000):
-        look, size_um, myelin, scenes = kind
-        image = draw(number, size_um, myelin, look, scenes)
+    kinds = list(itertools.product(LOOKS, PIXEL_SIZES_UM, ("bright", "dark")))
+    for number, (look, size_um, myelin) in enumerate(progress(kinds, "checking")):
+        scenes = ("margin",) * ((number + number // 2 + number // 8) % 2)  # in half of each kind
+        image = draw(1000 + number, size_um, myelin, look, scenes)
         name = ", ".join([look, myelin, f"{size_um:g} µm", *scenes])
         yield name, normalize(image, settings, myelin == "dark")
 

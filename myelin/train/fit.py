@@ -5,6 +5,7 @@ Importing this module imports Keras.
 
 import dataclasses
 import datetime
+import glob
 import math
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from myelin.network.engine import keras_devices, start_keras
 from myelin.network.model_file import RESUME, load_model, restore_adam, save_model
 from myelin.network.preprocessing import Preprocessing, dataset_statistics
 from myelin.runtime.cli import UserError, count_of, running
-from myelin.runtime.files import beside
+from myelin.runtime.files import beside, remove_leftovers
 from myelin.train.pairs import Pairs, split
 from myelin.train.recipe import Recipe, Run
 
@@ -97,13 +98,14 @@ def validate(state: TrainingState, pairs: Pairs, run: Run) -> tuple[float, float
     return results["loss"], results["dice_coef"]
 
 
-def fit(path: Path, state: TrainingState, pairs: Pairs, run: Run) -> None:
-    """Train; `path` holds the best epoch, also after Ctrl-C.
+def fit(path: Path, state: TrainingState, pairs: Pairs, run: Run) -> str:
+    """Train; `path` holds the best epoch, also after Ctrl-C. Return which was kept, as a line.
 
     The settings of `state` go into the file, and their provenance is completed.
     """
     if path.exists():
         print(f"note: {path}: will be replaced by the first epoch that is kept")
+    remove_leftovers(path.parent, f".{glob.escape(path.stem)}_resume.tmp-*")  # of killed runs
     network = state.network
     settings = state.settings
     training, held_out = split(pairs, run.validation_split, run.validate_on)
@@ -121,6 +123,9 @@ def fit(path: Path, state: TrainingState, pairs: Pairs, run: Run) -> None:
         f"{count_of(len(training), 'training image')}, "
         f"{count_of(len(held_out), 'validation image')}, {count_of(run.epochs, 'epoch')}"
     )
+    if settings.provenance.get("old_validation_dice") is not None:
+        before = f"Dice {settings.provenance['old_validation_dice']:.4f}"
+        print(f"before the training: {settings.provenance['old_model']} has {before}", flush=True)
     if state.epochs == 0 and state.best < math.inf:  # the old model is kept until one is better
         settings.provenance |= {"epochs": 0, "best_validation_loss": state.best}
         save_model(path, network, settings, run.keep_optimizer)
@@ -139,8 +144,28 @@ def fit(path: Path, state: TrainingState, pairs: Pairs, run: Run) -> None:
             verbose=1 if sys.stdout.isatty() else 2,
         )
         beside(path, RESUME).unlink(missing_ok=True)
-    finally:  # also after Ctrl-C
-        draw_curve(path)
+    except BaseException:  # also Ctrl-C
+        print(kept_text(path, settings.provenance))
+        raise
+    finally:
+        draw_curve(path, settings.provenance)
+    return kept_text(path, settings.provenance)
+
+
+def kept_text(path: Path, made: dict) -> str:
+    """Return what a model file holds after a training, from its provenance."""
+    epoch, dice, old = made.get("epochs"), made.get("best_validation_dice"), made.get("old_model")
+    if epoch is None:
+        return f"{path}: not written, as no epoch was finished"
+    if dice is None:
+        return f"{path}: epoch {epoch}, the last, as no image was held back to compare epochs"
+    held_out = count_of(len(made["validation_images"]), "image")
+    if epoch == 0:
+        return f"{path}: a copy of {old}, as no epoch was better (Dice {dice:.4f} on {held_out})"
+    text = f"{path}: epoch {epoch} was the best, with Dice {dice:.4f} on {held_out} held back"
+    before = made.get("old_validation_dice")
+    gain = "" if before is None else f", {dice - before:+.4f} against {before:.4f} of {old}"
+    return text + gain
 
 
 def training_batches(

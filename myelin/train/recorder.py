@@ -116,9 +116,10 @@ def read_history(path: Path) -> list[list[str]]:
     return []
 
 
-def draw_curve(path: Path) -> None:
-    """Plot Dice against epochs, beside the model."""
+def draw_curve(path: Path, made: dict) -> None:
+    """Plot Dice against epochs, beside the model; `made` is its provenance."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     rows = read_history(beside(path, "_history.csv"))
     if not rows:
@@ -131,8 +132,12 @@ def draw_curve(path: Path) -> None:
         if rows[0][column]:
             values = [float(row[column]) for row in rows]
             axes.plot(epochs, values, color=colour, label=label, marker=marker)
+    if made.get("old_validation_dice") is not None:
+        old = {"color": "0.4", "linestyle": "--", "label": made["old_model"].replace("$", r"\$")}
+        axes.axhline(made["old_validation_dice"], **old)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel="Dice coefficient", title=path.name.replace("$", r"\$"))
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     with replacing(beside(path, "_curve.png")) as temporary:
         figure.savefig(temporary, dpi=200)

@@ -68,6 +68,33 @@ def test_fibers_of_masks_are_those_that_are_measured(folder):
     assert not any(cell["properties"]["measurements"] for cell in cells)  # the scale is unknown
 
 
+def test_excluded_fibers_are_exported_named_and_coloured(folder, capsys):
+    measure_drawn()
+    everything = imread("morphometry/one_labels.tif")
+    Path("exclude.csv").write_text("image,fiber,reason\none,2,wrong\n", encoding="utf-8")
+    measure_drawn("--exclude", "exclude.csv")
+    rois.main(["export"])
+    assert "one: 5 fibers, 1 of them excluded in" in capsys.readouterr().out
+    found = {roi.name: roi.stroke_color for roi in ImagejRoi.fromfile("rois/one.zip")}
+    assert len(found) == 10
+    assert found["0002_fiber_excluded"] == found["0002_axon_excluded"]
+    assert found["0002_fiber_excluded"] not in (found["0001_fiber"], found["0001_axon"])
+    (cell,) = (c["properties"] for c in cells_of() if "excluded" in c["properties"]["name"])
+    assert cell["classification"]["name"] == "excluded fiber"
+    assert cell["measurements"]["excluded"] == 1
+    rois.main(["export", "--format", "napari"])
+    assert (imread("rois/one_labels.tif") == everything).all()
+    flags = {row["index"]: float(row["excluded"]) for row in read_table("rois/one_features.csv")}
+    assert flags == {"1": 0, "2": 1, "3": 0, "4": 0, "5": 0}
+    Path("raw/test/one.tif").unlink()  # measured again without the image, it is the same here
+    rois.main(["export"])
+    table = Path("morphometry/one_fibers.csv")
+    table.write_text(table.read_text("utf-8-sig").replace(",wrong", ",wrong\n9,5,5"), "utf-8-sig")
+    capsys.readouterr()
+    rois.main(["export"])
+    assert "note: one: without its excluded fibers" in capsys.readouterr().out
+
+
 def test_qupath_gets_cells_whose_nucleus_is_the_axon(folder):
     geometry = pytest.importorskip("shapely.geometry")
     measure_drawn()

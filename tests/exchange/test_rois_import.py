@@ -8,24 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from measuring import SHARED, fails, needs_shared, read_table
-from nerves import SHAPE, measure_drawn
+from nerves import SHAPE
 from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
 from tifffile import imread, imwrite
 
 import morphometry
 import rois
-from myelin.folders.mask_record import pixel_hash
 from myelin.images.image import read_mask, write_image
 from myelin.runtime.lock import holding
-
-
-@pytest.fixture
-def measured(folder):
-    """Measure an image whose mask find_myelin.py wrote, by its run.json; return the mask."""
-    mask = measure_drawn()
-    run = {"threshold": 0.5, "images": {"one": {"mask_sha256": pixel_hash(mask)}}}
-    Path("preds/run.json").write_text(json.dumps(run), encoding="utf-8")
-    return mask
 
 
 def exported(kind="imagej"):
@@ -201,8 +191,35 @@ def test_edited_label_images(measured, capsys):
     myelin = (labels > 0) & ~expected & (rest != 2) | (labels == 0) & (rest == 1)
     assert (read_mask("preds/one_mask.tif") == myelin).all()
     Path("rois/one_rest.tif").unlink()  # then a mask is its fibers alone
-    rois.main(["import", "one_labels.tif", "one_axons.tif", "--force"])
+    rois.main(["import", "one_labels.tif", "one_axons.tif"])
     assert (read_mask("preds/one_mask.tif") == ((labels > 0) & ~expected)).all()
+
+
+def test_numbers_in_several_pieces_are_several_fibers(folder, capsys):
+    """Numbers above 255 began again: two rings have one number; a third lies beyond its fiber."""
+    write_image(Path("raw/test/one.tif"), np.zeros(SHAPE, np.uint8))
+    labels, axons = np.zeros(SHAPE, np.int64), np.zeros(SHAPE, np.int64)
+    for x, number in ((40, 7), (110, 7), (170, 9)):
+        labels[disc(x, 70, 25)], axons[disc(x, 70, 12)] = number, number
+    axons[disc(110, 130, 6)] = 7
+    for part, image in (("labels", labels), ("axons", axons)):
+        imwrite(f"one_{part}.tif", image[None])  # as napari saves them
+    rois.main(["import", "one_labels.tif", "one_axons.tif"])
+    said = capsys.readouterr().out
+    assert "axons without a fiber, left out: 7" in said and "one: 3 fibers, 3 axons" in said
+    assert (read_mask("preds/one_axon.tif") == (axons > 0) & (labels > 0)).all()
+
+
+def test_an_import_of_one_outline_is_refused(measured, capsys):
+    path = exported()
+    rewrite(path, lambda found: found[:1])  # as ImageJ saves while one outline is selected
+    said = fails(rois.main, capsys, "import", path, "--train")
+    assert "one.zip: 0 fibers, but one had 5; was one outline selected" in said
+    assert (read_mask("preds/one_mask.tif") == measured).all()
+    assert not Path("raw/train/one_mask.tif").exists()
+    shutil.rmtree("morphometry")  # the mask is known
+    assert "but one had 5" in fails(rois.main, capsys, "import", path)
+    rois.main(["import", path, "--force"])
 
 
 def test_qupath_features_of_every_kind(folder):
@@ -261,7 +278,8 @@ def test_fascicles_are_numbered_and_a_nerve_around_them_is_left_out(measured, ca
     assert ((numbers == 2) == disc(70, 70, 20) & (numbers != 1)).mean() > 0.999
     rois.main(["import", "one.zip", "one_nerve.zip"])
     assert "the same as before" in capsys.readouterr().out
-    assert "with --force" in fails(rois.main, capsys, "import", "one.zip")
+    rois.main(["import", "one.zip"])
+    assert (imread("preds/one_nerve.tif") > 0).sum() == (numbers == 1).sum()
 
 
 @pytest.mark.parametrize("kind", ["imagej", "qupath", "napari"])
@@ -314,7 +332,11 @@ def test_restore_names_the_id_of_an_image_in_a_tree(measured, capsys):
     run = {"threshold": 0.5, "images": {"control/a1/one": {}, "two": {}}}
     Path("preds/run.json").write_text(json.dumps(run), encoding="utf-8")
     assert "control/a1/one" in fails(rois.main, capsys, "restore", "one")
-    assert "run.json" in fails(rois.main, capsys, "restore", "three")
+    said = fails(rois.main, capsys, "restore", "three")
+    assert "three: not an image of the run in preds, use an id such as control/a1/one, two" in said
+    Path("preds/run.json").unlink()
+    said = fails(rois.main, capsys, "restore", "three")
+    assert "three: no mask of an image of that name in preds" in said
 
 
 def test_what_was_made_by_hand_is_replaced_only_by_force(measured, capsys):
@@ -328,6 +350,11 @@ def test_what_was_made_by_hand_is_replaced_only_by_force(measured, capsys):
     first = read_mask("preds/one_mask.tif")
     rois.main(["import", path])
     assert "the same as before" in capsys.readouterr().out
+    for part in ("mask", "axon"):  # saved by another program, which drops the record
+        image = imread(f"preds/one_{part}.tif")
+        image[:3, :3] = 255
+        imwrite(f"preds/one_{part}.tif", image)
+    first = read_mask("preds/one_mask.tif")
     rewrite(path, lambda found: found[2:])
     said = fails(rois.main, capsys, "import", path).splitlines()
     assert len(said) == 2 and all("with --force" in line for line in said)

@@ -274,16 +274,16 @@ def test_each_image_is_opened_once_for_its_header_and_decoded_once(
     write_pair("a")
     write_sample("raw/test/t.png")
     calls = []
-    for name in ("read_record", "read_image", "read_mask"):
+    for name in ("read_record", "read_image", "read_kinds"):
         read = getattr(images, name)
 
-        def counted(source, *take, name=name, read=read):
+        def counted(source, *take, name=name, read=read, **options):
             calls.append((name, getattr(source, "path", source).name))
-            return read(source, *take)
+            return read(source, *take, **options)
 
         monkeypatch.setattr(packing, name, counted)
     data.main([])
     names = ("a.tif", "a_mask.tif", "t.png")
     expected = [("read_record", name) for name in names]
-    expected += [("read_image", "a.tif"), ("read_image", "t.png"), ("read_mask", "a_mask.tif")]
+    expected += [("read_image", "a.tif"), ("read_image", "t.png"), ("read_kinds", "a_mask.tif")]
     assert sorted(calls) == sorted(expected)

@@ -9,9 +9,13 @@ import pytest
 from image_samples import refused
 
 import data
+import find_myelin
+import morphometry
 from myelin.folders import naming, packed
 from myelin.folders.mask_set import find_masks
 from myelin.runtime import cli
+
+ROOT = Path(data.__file__).parent
 
 
 def test_system_files_and_other_kinds_are_skipped_silently(folder, write_sample, capsys):
@@ -31,13 +35,36 @@ def test_folders_and_formats_that_are_not_read_are_named_once(
     write_pair("b")
     (folder / "raw/test/inner.tif").mkdir()
     (folder / "raw/train/.hidden").mkdir()
-    for name in ("b.webp", "c.LSM", "d.oib", "e.zvi", "f.vsi", "g.gif", "h.zip"):
+    for name in ("b.webp", "c.LSM", "d.oib", "e.zvi", "f.vsi", "protocol.pdf", "h.zip"):
         (folder / "raw/train" / name).touch()
     data.main([])
     train, test = [line for line in capsys.readouterr().out.splitlines() if "note" in line]
     assert train.startswith(f"note: {naming.RAW_TRAIN}: ")
     assert "b.webp, c.LSM, d.oib, e.zvi, f.vsi and 1 more" in train
     assert test.startswith(f"note: {naming.RAW_TEST}: ") and "inner.tif" in test
+
+
+def test_a_study_in_raw_test_is_told_how_to_keep_its_folders(folder, write_sample, capfd):
+    write_path = folder / "raw/test/control/animal1"
+    write_path.mkdir(parents=True)
+    write_sample(write_path / "a.png")
+    said = "error: raw/test: images in inner folders are not read (control), run python"
+    for command in (data.main, find_myelin.main):
+        with pytest.raises(SystemExit):
+            command([])
+        (line,) = capfd.readouterr().err.replace(os.sep, "/").splitlines()
+        assert line.startswith(said) and "find_myelin.py --images raw/test" in line
+
+
+def test_the_wrong_folder_is_named(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    for command in (data.main, find_myelin.main, morphometry.main):
+        with pytest.raises(SystemExit):
+            command([])
+        line = capfd.readouterr().err.strip()
+        assert line.endswith(f"; or is {tmp_path} the wrong folder? The suite is in {ROOT}")
+    (tmp_path / "raw").mkdir()
+    assert "wrong folder" not in refused(capfd)[0]
 
 
 def test_a_folder_of_formats_that_are_not_read_is_an_error(folder, capfd):

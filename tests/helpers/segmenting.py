@@ -41,15 +41,11 @@ def files_in(folder):
 
 
 def contents(*folders):
-    """Return {path: bytes} of all outputs; of run.json what does not tell time or call.
-
-    A process that was killed may leave a hidden temporary file, which is not an output.
-    """
+    """Return {path: bytes} of all outputs; of run.json what does not tell time or call."""
     found = {
         f"{folder}/{name}": Path(folder, name).read_bytes()
         for folder in folders
         for name in sorted(files_in(folder))
-        if ".tmp-" not in name
     }
     runs = [json.loads(found.pop(name)) for name in list(found) if name.endswith("/run.json")]
     return found, [run["images"] for run in runs]

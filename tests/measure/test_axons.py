@@ -92,3 +92,13 @@ def test_axons_of_hand_drawn_masks():
         matched += len(match_fibers(truth, ours)[0])
         axons, found = axons + truth.count, found + ours.count
     assert matched / axons >= 0.99 and matched / found >= 0.99
+
+
+def test_axons_that_touch_at_a_corner_are_two():
+    axon = np.zeros((80, 80), bool)
+    axon[20:40, 20:40] = axon[40:60, 40:60] = True
+    axon[60, 60] = True  # a speck at a corner stays with its axon
+    for drawn in (axon, axon[:, ::-1]):
+        myelin = np.zeros_like(axon)
+        myelin[10:70, 10:70] = ~drawn[10:70, 10:70]
+        assert find_fibers(myelin, drawn).axon_px.tolist() == [399, 401]

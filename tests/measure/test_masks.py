@@ -128,7 +128,7 @@ def opened(folder, monkeypatch):
 
     for name, kind in (
         ("read_record", "record"),
-        ("read_mask", "decode"),
+        ("read_kinds", "decode"),
         ("read_image", "decode"),
     ):
         monkeypatch.setattr(reading, name, count(kind, getattr(reading, name)))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from measuring import NERVE_COLUMNS, SUMMARY_COLUMNS, fails, read_table, rings, save
-from tifffile import imread
+from tifffile import imread, imwrite
 
 import data
 import evaluate
@@ -22,6 +22,7 @@ from myelin.report.axes import NERVE_RGB
 
 CENTRES = [(40, 40), (120, 40), (200, 40), (40, 120), (120, 120), (200, 120), (280, 120)]
 SHAPE = (160, 320)
+DISC = rings(SHAPE, [(80, 80)], 0, 70) * np.uint8(99)
 
 
 def outline():
@@ -61,6 +62,14 @@ def test_only_the_nerve_is_counted(folder, place):
     assert row["border_fibers"] == "0"
     run = json.loads(Path("morphometry/run.json").read_text(encoding="utf-8"))
     assert run["nerve_outlines"] == {"a": str(Path(place))}
+
+
+def test_an_outline_as_imagej_makes_it_of_a_selection(folder):
+    lut = {"photometric": "miniswhite", "description": "ImageJ=1.54f\n", "metadata": None}
+    imwrite("preds/a_nerve.tif", (outline() > 0) * np.uint8(255), **lut)
+    row, _ = measure()
+    assert row["fiber_count"] == "5"
+    assert float(row["area_mm2"]) == pytest.approx((outline() > 0).sum() * 1e-6)
 
 
 def test_each_fascicle_has_a_row(folder):
@@ -134,6 +143,12 @@ def test_agreement_is_of_the_nerve(folder):
     [
         (np.zeros(SHAPE, np.uint8), "no nerve in it"),
         (np.full((20, 20), 255, np.uint8), "20 x 20 pixels"),
+        (255 - 255 * rings(SHAPE, CENTRES, 0, 30).astype(np.uint8), "0.0% of the myelin is inside"),
+        (rings(SHAPE, [(160, 80)], 76, 79) * np.uint8(255), "the nerve is drawn as a line"),
+        (
+            cv2.GaussianBlur(rings(SHAPE, [(80, 80)], 0, 70) * np.uint8(99), (5, 5), 1),
+            "grey values in the outline",
+        ),
         (np.arange(160 * 320, dtype=np.uint16).reshape(SHAPE), "grey values in the outline"),
     ],
 )

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from measuring import save_two
+from measuring import rings, save, save_two
 
 import morphometry
+from myelin.images.image import write_image
 from myelin.report.methods import methods, write_methods
 from myelin.runtime.cli import UserError
 
@@ -14,6 +16,8 @@ RUN = {
     "fibers": {"a": 1000, "b": 234},
     "pixel_sizes_um": {"a": 0.1, "b": 0.2},
     "axon_masks": [],
+    "images": ["a", "b"],
+    "nerve_outlines": {},
     "excluded": None,
     "groups": {},
     "whole_frame": False,
@@ -33,6 +37,7 @@ MADE = {
     },
 }
 EXCLUDED = {"table": "exclude.csv", "rules": {"--max-g-ratio": 0.95}, "fibers_by_reason": {}}
+EYE = EXCLUDED | {"rules": {}}
 
 
 def test_what_was_segmented_with_what():
@@ -40,10 +45,19 @@ def test_what_was_segmented_with_what():
     assert (
         "in 2 images with DeepMyelinSegmentation 1.2.2, a U-Net (Ronneberger et al. 2015)" in text
     )
-    assert "weights ours.h5 (SHA-256 0123456789abcdef…), run with openvino, float32" in text
-    assert "to 0.5 and 1.5 times their size for the network, with bright or dark" in text
+    assert "weights ours.h5 (SHA-256 0123456789abcdef…), run with OpenVINO (float32)." in text
+    assert "Myelin was bright or dark, as detected in the images. The network received the" in text
+    assert "at 0.5 and 1.5 times their size; this scale was determined from the images." in text
     assert "probability of at least 0.4" in text
     assert "1,234 fibers were measured with version 1.2.3 at 0.1 and 0.2 µm per pixel" in text
+
+
+def test_scales_and_polarities_that_were_set_are_said_to_be():
+    images = {name: {"myelin": "dark", "network_scale": 1.0} for name in "ab"}
+    made = MADE | {"images": images, "options": {"scale": 1.0, "myelin": "dark"}}
+    text = methods(RUN | {"segmentation": made})
+    assert "Myelin was dark, as set by the user. The network received the images at their" in text
+    assert "own size; this scale was set by the user." in text and "1 times" not in text
 
 
 def test_given_masks_cite_no_network():
@@ -61,13 +75,28 @@ def test_given_masks_cite_no_network():
         ({"corrected_by_hand": ["a"]}, "1 mask was corrected by hand."),
         ({"corrected_by_hand": ["a", "b"]}, "2 masks were corrected by hand."),
         ({"excluded": None}, "No fiber was excluded."),
-        ({"excluded": EXCLUDED}, "0 further fibers were excluded by eye and by rule (g-ratio abo"),
         (
-            {"excluded": EXCLUDED | {"table": None, "fibers_by_reason": {"g_ratio > 0.95": 1}}},
-            "1 further fiber was excluded by rule (g-ratio above 0.95); reasons and numbers: g_",
+            {"excluded": EXCLUDED},
+            "0 fibers were excluded by eye. 0 fibers were excluded by rule: g-",
+        ),
+        (
+            {"excluded": EYE | {"fibers_by_reason": {"by eye": 37}}},
+            " 37 fibers were excluded by eye.\n\n",
+        ),
+        (
+            {"excluded": EYE | {"fibers_by_reason": {"by eye": 2, "vessel": 1}}},
+            "3 fibers were excluded by eye (by eye 2, vessel 1).",
+        ),
+        (
+            {"excluded": EXCLUDED | {"fibers_by_reason": {"g_ratio > 0.95": 1, "vessel": 2}}},
+            "2 fibers were excluded by eye (vessel 2). 1 fiber was excluded by rule: g-ratio above",
         ),
         ({"whole_frame": True}, "frame was the image."),
         ({"whole_frame": False}, "frame was the image without blank margins"),
+        ({"images": []}, "frame was the image. Fibers"),
+        ({"images": ["b"]}, "margins, if it had any (the whole image in 1 of 2). Fibers"),
+        ({"nerve_outlines": {"a": "a_nerve.tif"}}, "limited in 1 image to the nerve or its fas"),
+        ({"nerve_outlines": {"a": "", "b": ""}}, "limited to the nerve or its fascicles, outlin"),
         ({"groups": {"a": {"A": ["a"], "B": ["b"]}, "b": {"C": ["c"]}}}, "animals: a 2, b 1)"),
     ],
 )
@@ -85,7 +114,44 @@ def test_a_run_writes_it(tmp_path, monkeypatch):
     save_two()
     morphometry.main(["--pixel-size", "0.1", "--no-pictures", "--max-g-ratio", "0.5"])
     text = Path("morphometry/methods.txt").read_text(encoding="utf-8")
-    assert "0 fibers were measured" in text and "g_ratio > 0.5 (4)." in text
+    assert "0 fibers were measured" in text
+    assert " 4 fibers were excluded by rule: g-ratio above 0.5." in text
+
+
+FRAMES = {
+    "image": "frame was the image without blank margins, if it had any. Fibers",
+    "image nerve": "frame was limited to the nerve or its fascicles, outlined by hand",
+    "nerve": "frame was the image. Fibers",
+    "": "frame was the image. Fibers",
+    "image --whole-frame": "frame was the image. Fibers",
+    "axon": "Axons were taken from given axon masks",
+    "--groups": "(number of animals: a 1, b 1)",
+    "--exclude": "1 further fiber was excluded by eye",
+    "--max-g-ratio": "excluded by rule (g-ratio above 0.99)",
+}
+
+
+@pytest.mark.parametrize("done", FRAMES)
+def test_what_is_stated_was_done(tmp_path, monkeypatch, done):
+    monkeypatch.chdir(tmp_path)
+    save_two()
+    whole, table = np.ones((120, 200), bool), "image,group,animal,fiber\none,a,A,1\n"
+    for name in ("one", "two"):
+        if "image" in done:
+            noise = np.random.default_rng(0).integers(0, 255, whole.shape, dtype=np.uint8)
+            write_image(Path(f"raw/test/{name}.tif"), noise)
+        if "nerve" in done:
+            save(Path(f"preds/{name}_nerve.tif"), whole)
+        if "axon" in done:
+            save(Path(f"preds/{name}_axon.tif"), rings(whole.shape, [(50, 60), (140, 60)], 0, 20))
+    Path("table.csv").write_text(table + "two,b,B,\n" * ("groups" in done), encoding="utf-8")
+    option = {"--groups": ["table.csv"], "--exclude": ["table.csv"], "--max-g-ratio": ["0.99"]}
+    call = [word for word in done.split() if word.startswith("--")]
+    call += option.get(done, [])
+    morphometry.main(["--pixel-size", "0.1", "--no-pictures", *call])
+    text = Path("morphometry/methods.txt").read_text(encoding="utf-8")
+    assert FRAMES[done] in text
+    assert ("limited to the nerve" in text) == ("Miles RE" in text) == ("nerve" in done)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"fibers": 3}'])

@@ -74,6 +74,17 @@ def test_workbook(folder, decimal):
     assert facts["fibers 5512"] == 2 and facts["command"].startswith("python morphometry.py")
 
 
+def test_columns_are_as_wide_as_their_texts(folder):
+    long = "a_group_with_a_long_name_animal"
+    for name in NAMES:
+        Path(f"preds/{name}_mask.tif").rename(f"preds/{long}_{name}_mask.tif")
+    morphometry.main("--pixel-size 0.1 --no-pictures --xlsx".split())
+    with zipfile.ZipFile("morphometry/summary.xlsx") as file:
+        sheet = ElementTree.fromstring(file.read("xl/worksheets/sheet1.xml"))
+    widths = [float(column.get("width")) for column in sheet.iter(f"{NAMESPACE}col")]
+    assert widths[0] > len(f"{long}_5512") and len(widths) > 1
+
+
 def test_fascicles_have_a_sheet_and_a_column(folder):
     """Of two images only one has an outline of its nerve."""
     save(Path(f"preds/{NAMES[1]}_nerve.tif"), np.ones((120, 200), bool))

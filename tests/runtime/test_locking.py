@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from measuring import fails
 
@@ -44,6 +45,19 @@ def test_a_second_run_is_refused_and_told_of_the_first(tmp_path, monkeypatch):
     with holding(tmp_path):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_who_may_write_removes_what_killed_runs_left(tmp_path):
+    half = [".a.tmp-0.tif", "in/.b.tmp-0.tif", "held/.c.tmp-0.tif", ".x.tmp-0.npy"]
+    for name in half:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("half")
+    with holding(tmp_path, "x.npy", shared=True):
+        pass
+    with holding(tmp_path, "x.npy"):
+        assert [name for name in half if (tmp_path / name).exists()] == half[:3]
+    with holding(tmp_path / "held", "y.npy", shared=True), holding(tmp_path):
+        assert [name for name in half if (tmp_path / name).exists()] == half[2:3]
 
 
 def test_readers_share_and_keep_writers_out_until_the_last_has_ended(tmp_path):
@@ -109,6 +123,9 @@ def test_a_drive_without_locks_is_named(tmp_path, monkeypatch, capsys):
 
 def test_two_trainings_of_one_model_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    for name in ("train", "mask_train"):
+        Path("npydata").mkdir(exist_ok=True)
+        np.save(f"npydata/imgs_{name}.npy", np.zeros((2, 16, 16), np.uint8))
     with holding(Path("models"), "m.h5"):
         assert f"{Path('models/m.h5')}: in use by" in fails(train.main, capsys, "m.h5", "1")
         assert "run python data.py" in fails(train.main, capsys, "other.h5", "1")

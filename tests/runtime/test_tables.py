@@ -47,9 +47,15 @@ def test_no_name_is_a_formula(tmp_path, start):
 def test_empty_and_broken_tables(tmp_path):
     (tmp_path / "x.csv").write_bytes(b"")
     assert tables.read_table(tmp_path / "x.csv") == ([], [])
-    (tmp_path / "x.csv").write_bytes(b"a;b\n\xe4;1\n")
-    with pytest.raises(ValueError):
-        tables.read_table(tmp_path / "x.csv")
+    for content in (b"PK\3\4 of a workbook", "image,group".encode("utf-16")):
+        (tmp_path / "x.csv").write_bytes(content)
+        with pytest.raises(ValueError, match="perhaps a workbook"):
+            tables.read_table(tmp_path / "x.csv")
+
+
+def test_a_table_of_a_german_excel(tmp_path):
+    (tmp_path / "x.csv").write_bytes("image;Größe µm\nMäuse;0,5\n".encode("cp1252"))
+    assert tables.read_table(tmp_path / "x.csv") == (["image", "Größe µm"], [["Mäuse", "0.5"]])
 
 
 def test_a_table_that_a_user_made(tmp_path):

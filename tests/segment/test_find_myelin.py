@@ -16,9 +16,10 @@ import find_myelin
 import morphometry
 import unet
 from myelin.images import image as images
+from myelin.images import overlay
 from myelin.network import model_file, preprocessing
 from myelin.runtime import files
-from myelin.segment import bands, image_job, overlay, pipeline, run_plan, scale_groups
+from myelin.segment import bands, image_job, pipeline, run_plan, scale_groups
 
 pytestmark = pytest.mark.usefixtures("small_network")
 

@@ -16,10 +16,22 @@ import evaluate
 import find_myelin
 import morphometry
 from myelin.folders import naming
+from myelin.folders.image_source import ImageSource
 from myelin.folders.mask_record import hash_of_mask
 from myelin.images.image import read_image, read_mask, write_image
 from myelin.runtime.lock import holding
-from myelin.segment import pipeline
+from myelin.segment import pipeline, run_summary
+
+
+def test_the_images_of_each_scale_are_named_where_scales_differ(tmp_path, capsys):
+    fact = {"has_fibers": True, "myelin": "dark", "doubtful": False}
+    scales = {"a": 1.0, "b": 0.5, "c": 1.0}
+    images = {name: fact | {"network_scale": scale} for name, scale in scales.items()}
+    run_summary.Summary(tmp_path, images, model="m.h5").report(ImageSource([], {}), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == ["  at scale 1 (myelin dark): a, c", "  at scale 0.5 (myelin dark): b"]
+    run_summary.Summary(tmp_path, {"a": images["a"]}, model="m.h5").report(ImageSource([], {}), {})
+    assert len(capsys.readouterr().out.splitlines()) == 1
 
 
 def test_a_corrected_mask_is_kept_named_and_the_models_is_beside_it(lab, capsys):
@@ -32,7 +44,8 @@ def test_a_corrected_mask_is_kept_named_and_the_models_is_beside_it(lab, capsys)
         capsys.readouterr()
         segment()
         said = capsys.readouterr().out
-        assert "kept, corrected by hand: a_mask.tif; the model's are in" in said
+        assert "note: kept, corrected by hand: a_mask.tif; the model's are in" in said
+        assert Path("preds/model/a_overlay.png").exists()
         assert "older files" not in said
         assert Path("preds/a_mask.tif").read_bytes() == before
         assert np.array_equal(read_mask("preds/model/a_mask.tif"), read_mask("models_own.tif"))

@@ -128,8 +128,9 @@ def test_what_was_lost_is_done_again(call):
     next(PREDS.rglob("*_overlay.png")).unlink()
     segment(*call, "--resume")
     found, wanted = contents(*folders())[0], wanted[0]
-    (models,) = [name for name in found if "/model/" in name]  # the damaged one may be the user's
-    assert found.pop(models) == wanted[models.replace("/model/", "/")]
+    models = [name for name in found if "/model/" in name]  # the damaged one may be the user's
+    assert [name.rpartition("_")[2] for name in models] == ["mask.tif", "overlay.png"]
+    assert all(found.pop(name) == wanted[name.replace("/model/", "/")] for name in models)
     assert [found[name] == wanted[name] for name in wanted].count(False) == 1
 
 

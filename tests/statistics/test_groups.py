@@ -21,7 +21,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_groups(folder):
+def test_groups(folder, capsys):
     save(Path("preds/three_mask.tif"), rings((120, 200), [(50, 60), (140, 60)], 24, 32))
     Path("g.csv").write_text(
         "\ufeffimage;group;animal\none;wild;A\ntwo_mask.tif;wild;A\nthree;knockout;B\n",
@@ -39,8 +39,41 @@ def test_groups(folder):
     assert float(groups[0]["g_ratio_mean"]) == pytest.approx(20 / 32, rel=0.01)
     assert groups[0]["g_ratio_sd_of_animals"] == "", "one animal has no spread"
     bins = read_table("morphometry/per_g_ratio_bin.csv")
-    assert [row["fibers"] for row in bins] == ["4", "0", "0", "2"]
+    assert [row["fibers"] for row in bins] == ["4", "0", "0", "0", "2", "0"]
+    assert [row["axon_diameter_um_to"] for row in bins[:3]] == ["4.5", "9", ""], "the last is open"
+    said = capsys.readouterr().out
+    assert "note: g.csv: one animal, so no standard deviation: wild, knockout\n" in said
     assert cv2.imread("morphometry/per_group.png").shape[1] >= 900
+
+
+def test_large_fibers_are_in_the_last_bin_and_small_ones_named(folder, capsys):
+    Path("g.csv").write_text("image,group,animal\none,a,A\ntwo,a,B\n", encoding="utf-8")
+    for edges, counted in (("1 2", ["0", "2"]), ("5 9", ["0", "0"])):  # axons of 4 µm
+        bins = ["--g-ratio-bins", *edges.split()]
+        morphometry.main(["--pixel-size", "0.1", "--no-pictures", "--groups", "g.csv", *bins])
+        rows = read_table("morphometry/per_g_ratio_bin.csv")
+        assert [row["fibers"] for row in rows] == counted * 2
+        said = capsys.readouterr().out
+        assert ("4 fibers in no bin, with an axon below 5 µm" in said) == (edges == "5 9")
+
+
+def test_results_about_groups_go_when_they_would_be_outdated(folder, capsys):
+    Path("g.csv").write_text("image,group,animal\none,a,A\ntwo,b,B\n", encoding="utf-8")
+    Path("morphometry").mkdir()
+    Path("morphometry/per_group.csv").write_text("mine")
+    call = ["--pixel-size", "0.1", "--no-pictures"]
+    morphometry.main(call)
+    assert Path("morphometry/per_group.csv").exists(), "no earlier run wrote it"
+    morphometry.main([*call, "--groups", "g.csv"])
+    Path("morphometry/notes.csv").write_text("mine")
+    capsys.readouterr()
+    morphometry.main(call)
+    removed = "removed, of an earlier run: per_animal.csv, per_g_ratio_bin.csv, per_group.csv, "
+    assert removed in capsys.readouterr().out
+    left = {path.name for path in Path("morphometry").rglob("*.csv")}
+    assert {"notes.csv", "summary.csv"} <= left
+    assert not left & {"per_animal.csv", "per_group.csv", "tests.csv", "g_ratio.csv"}
+    assert not list(Path("morphometry/prism").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -61,7 +94,7 @@ def test_groups_as_programs_write_them(tmp_path, text):
 def test_images_without_group_are_named(folder, capsys):
     Path("g.csv").write_text("image,group,animal\none,a,A\n", encoding="utf-8")
     morphometry.main(["--pixel-size", "0.1", "--groups", "g.csv", "--no-pictures"])
-    (note,) = [line for line in capsys.readouterr().out.splitlines() if "g.csv" in line]
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if "without" in line]
     assert note.startswith("note: ") and note.endswith(": two")
 
 

@@ -4,6 +4,8 @@ import contextlib
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from measuring import fails
 from trained import evaluated_loss
@@ -16,7 +18,7 @@ from myelin.network import engine, model_file, preprocessing
 from myelin.runtime import files
 from myelin.runtime.cli import UserError
 from myelin.train import fit as training
-from myelin.train import pairs
+from myelin.train import pairs, recorder
 from myelin.train.recipe import Recipe, stated_recipe
 
 pytestmark = pytest.mark.usefixtures("small_network", "eager")
@@ -51,15 +53,26 @@ def test_continuing_never_makes_a_model_worse_and_keeps_the_old_one(packed, cali
 
 
 @pytest.mark.slow
-def test_a_file_of_2018_is_continued_with_the_statistics_of_the_training_set(packed):
+def test_a_file_of_2018_is_continued_with_the_statistics_of_the_training_set(
+    packed, monkeypatch, capsys
+):
     save_untrained("y2018.h5")
     import h5py
 
     with h5py.File("models/y2018.h5", "a") as file:
         del file.attrs[model_file.PREPROCESSING]
+    monkeypatch.setattr(training, "validate", lambda *_: (0.0, 0.01))  # every epoch is better
     extra_training.main(["y2018.h5", "now.h5", "1"])
     settings = model_file.read_model_file("models/now.h5")[1]
     assert settings.normalize == "dataset" and settings.mean > 50
+    printed = capsys.readouterr().out.splitlines()
+    first = printed.index("before the training: y2018.h5 has Dice 0.0100")
+    assert first < printed.index("Epoch 1/1")
+    dice = settings.provenance["best_validation_dice"]
+    assert printed[-1].startswith("models/now.h5: epoch 1 was the best, with Dice")
+    assert printed[-1].endswith(f"{dice - 0.01:+.4f} against 0.0100 of y2018.h5")
+    picture = cv2.imread("models/now_before_after.png")
+    assert picture.shape[1] == 1200 and np.ptp(picture) > 200
 
 
 @pytest.mark.slow
@@ -77,7 +90,7 @@ def test_a_model_of_any_size_continues_with_its_recipe(packed, capsys):
 
 
 @pytest.mark.slow
-def test_an_old_model_that_stays_the_better_keeps_its_pixel_size(packed, monkeypatch):
+def test_an_old_model_that_stays_the_better_keeps_its_pixel_size(packed, monkeypatch, capsys):
     train.main("c.h5 1 --crop 32 --normalize image --steps 2 --pixel-size 0.1".split())
     monkeypatch.setattr(training, "validate", lambda *_: (-2.0, 1.0))  # no epoch is as good
     extra_training.main(["c.h5", "d.h5", "1"])
@@ -86,6 +99,36 @@ def test_an_old_model_that_stays_the_better_keeps_its_pixel_size(packed, monkeyp
     assert settings.provenance["best_validation_dice"] == 1.0
     earlier = settings.provenance["earlier"]
     assert [old["command"].split()[1] for old in earlier] == ["train.py"]
+    last = capsys.readouterr().out.splitlines()[-1]
+    copy = "models/d.h5: a copy of c.h5, as no epoch was better (Dice 1.0000 on 1 image)"
+    assert last == copy and not Path("models/d_before_after.png").exists()
+
+
+def test_the_curve_has_the_old_model_as_a_line_and_whole_epochs(tmp_path, monkeypatch):
+    figures = []
+
+    def keep(figure, path, **_):
+        figures.append(figure)
+        Path(path).touch()
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", keep)
+    for epoch in (1, 2):
+        recorder.append_history(tmp_path / "m_history.csv", [epoch, -0.5, 0.5, -0.6, 0.6])
+    recorder.draw_curve(tmp_path / "m.h5", {"old_model": "o$.h5", "old_validation_dice": 0.55})
+    (axes,) = figures[0].axes
+    lines = {line.get_label(): line.get_ydata() for line in axes.lines}
+    assert set(lines["o\\$.h5"]) == {0.55} and list(lines) == ["training", "validation", "o\\$.h5"]
+    assert all(float(tick).is_integer() for tick in axes.get_xticks())
+
+
+def test_what_was_kept_is_told_also_without_validation_and_epochs():
+    made = {"epochs": 3, "best_validation_dice": None, "validation_images": []}
+    assert "m.h5: epoch 3, the last, as no image" in training.kept_text("m.h5", made)
+    assert "m.h5: not written" in training.kept_text("m.h5", {"old_model": "o.h5"})
+    made |= {"best_validation_dice": 0.7, "validation_images": ["a", "b"]}
+    assert training.kept_text("m.h5", made).endswith(
+        "the best, with Dice 0.7000 on 2 images held back"
+    )
 
 
 def test_the_recipe_of_a_model_file_is_read():

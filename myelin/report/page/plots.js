@@ -3,7 +3,7 @@
 const DOT = [0, 114, 178]; // darker than in the image, for a white background
 const GROUP_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"];
 const CELL = 12; // px; side of the squares that group dots by place
-const MARGIN = { left: 66, right: 12, top: 12, bottom: 40 };
+const MARGIN = { left: 74, right: 12, top: 12, bottom: 40 };
 
 // Steps of 1, 2 or 5 times a power of ten, about `count` of them.
 function niceStep(span, count) {

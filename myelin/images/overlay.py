@@ -1,12 +1,20 @@
 """The overlay for checking a mask: the image with its myelin tinted and outlined."""
 
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from myelin.images.image import write_image
+
 OVERLAY_RGB = (230, 159, 0)  # orange of Okabe and Ito's colour-blind-safe palette
 MAX_OVERLAY_PX = 2**26  # 8192 x 8192; overlays of larger images are made smaller by a whole factor
+
+
+def write_overlay(path: Path, image: np.ndarray, mask: np.ndarray) -> None:
+    """Write the overlay of an image, uint8 (rows, cols), and its mask, bool (rows, cols)."""
+    write_image(path, overlay(*reduced(image, mask)), fsync=True)
 
 
 def reduced(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
