@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from myelin.measure.exclude import SAME_PLACE_PX, read_decisions
+from myelin.measure.exclude import read_decisions, row_at
 from myelin.measure.fibers import Fibers
 from myelin.runtime.tables import read_rows, write_table
 
@@ -86,9 +86,8 @@ def row_of(fibers: Fibers, number: int, place: tuple[float, float] | None) -> in
         found = np.flatnonzero(fibers.columns["fiber"] == number)
         return int(found[0]) if len(found) else None
     x, y = place
-    distance = np.hypot(fibers.columns["x_px"] - x, fibers.columns["y_px"] - y)
-    if len(fibers) and distance.min() <= SAME_PLACE_PX:
-        return int(distance.argmin())
+    if (row := row_at(place, fibers)) is not None:
+        return row
     rows, cols = fibers.axons.shape
     inside = 0 <= round(y) < rows and 0 <= round(x) < cols
     index = fibers.axons.at(np.array([round(y)]), np.array([round(x)]))[0] if inside else 0

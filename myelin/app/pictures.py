@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from myelin.app.sheet import Sheet
+from myelin.images.overlay import overlay
 from myelin.report.axes import background
-from myelin.segment.overlay import overlay
 
 TILE_PX = 512
 THUMB_PX = 160

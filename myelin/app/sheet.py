@@ -14,7 +14,8 @@ from myelin.folders.mask_record import hash_of_mask, read_run, written_by_progra
 from myelin.folders.mask_set import find_nerves
 from myelin.folders.naming import MORPHOMETRY, PREDS
 from myelin.folders.ownership import files_of, free_path, models_own, set_aside
-from myelin.images.image import read_image, read_mask, read_stored, write_image
+from myelin.folders.reader import Reader
+from myelin.images.image import read_image, read_stored, write_image
 from myelin.images.mask_checks import apart
 from myelin.measure.exclude import mask_hash, without
 from myelin.measure.fibers import find_fibers, measure_fibers, without_axons
@@ -87,9 +88,10 @@ class Sheet:
         """Read the layers; complete a step that a killed process has left half; measure."""
         paths = self.files()
         layers: Layers = dict.fromkeys(paths)
-        for part in ("mask", "axon"):
-            if paths[part]:
-                layers[part] = read_mask(paths[part]).view(np.uint8)
+        if paths["mask"]:  # which may show the axons too
+            myelin, axon = Reader().masks((paths["mask"], paths["axon"]))
+            layers["mask"] = np.ascontiguousarray(myelin).view(np.uint8)
+            layers["axon"] = None if axon is None else np.ascontiguousarray(axon).view(np.uint8)
         if paths["nerve"]:
             layers["nerve"] = read_nerve(paths["nerve"])[:].astype(np.uint8)
         for part, layer in layers.items():
