@@ -47,7 +47,7 @@ DRAWINGS = (
     ("cars", 6, 0.14),
     ("transmission", 8, 0.07),
 )
-STEPS, EPOCHS = 30, 25  # an interruption costs at most one epoch
+STEPS, EPOCHS = 30, 46  # an interruption costs at most one epoch
 THRESHOLD = 0.55  # above 0.5 sheaths of scanning microscopy are less too thick
 TRAINING = f"""
     --crop 256 --augment --batch-size 4 --precision float32 --loss dice+gaps --average 0.9
