@@ -30,7 +30,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from myelin.folders.mask_set import MaskSet, match_files, open_masks
-from myelin.folders.naming import MORPHOMETRY, PREDS, RAW_TEST
+from myelin.folders.naming import BLIND_KEY, MORPHOMETRY, PREDS, RAW_TEST
 from myelin.folders.options import (
     add_no_pictures_option,
     add_out_option,
@@ -322,6 +322,7 @@ def facts_of(masks: MaskSet, cases: list[Case], numbers: Numbers, results: Resul
         "axon_masks": results.axon_masks,
         "corrected_by_hand": masks.corrected,
         "missing": masks.missing,
+        "blinded": BLIND_KEY.exists(),
         "nerve_outlines": {name: str(path) for name, path in masks.nerves.items()},
         "nerves_found": [row["image"] for row in results.rows if row["nerve_outline"] == "found"],
         "whole_nerves": results.whole_nerves,

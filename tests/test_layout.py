@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = "data train extra_training find_myelin morphometry evaluate rois synthetic".split()
+COMMANDS = "data train extra_training find_myelin morphometry evaluate rois synthetic app".split()
 # The folders of the package by floor. A file imports from its own folder and from lower floors.
 FLOORS = {
     "runtime": 1,
@@ -21,11 +21,14 @@ FLOORS = {
     "train": 6,
     "report": 6,
     "exchange": 6,
+    "app": 7,
 }
 PACKAGE = sorted((ROOT / "myelin").rglob("*.py"))
 CODE = [*sorted(ROOT.glob("*.py")), *PACKAGE]
 EVERYTHING = [*CODE, *(ROOT / "benchmarks").glob("*.py"), *(ROOT / "models").glob("*.py")]
-PAGE = sorted((ROOT / "myelin" / "report" / "page").iterdir())
+PAGE = sorted(
+    path for room in ("report", "app") for path in (ROOT / "myelin" / room / "page").iterdir()
+)
 MAX_FILES, MAX_LINES, MAX_PAGE_LINES, MAX_FUNCTION_LINES = 15, 450, 350, 60
 
 

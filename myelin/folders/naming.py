@@ -20,6 +20,7 @@ NPYDATA = Path("npydata")
 PREDS = Path("preds")
 MORPHOMETRY = Path("morphometry")
 ROIS = Path("rois")
+BLIND_KEY = Path("blind_key.csv")  # names of the images that app.py --blind shows
 IMAGE_SUFFIXES = SUFFIXES | LIBRARIES.keys() | {".svs"}  # images that are read; masks: SUFFIXES
 # Formats of microscopes, cameras and documents that are not read; other files are skipped silently.
 UNREAD_SUFFIXES = set(

@@ -67,7 +67,7 @@ def write_methods(folder: Path) -> str:
 
 def methods(run: dict) -> str:
     """Return the text for a `run.json` of `morphometry.py`: a paragraph and its references."""
-    parts = (preparing, segmenting, measuring, counting, excluding, grouping)
+    parts = (preparing, segmenting, measuring, counting, excluding, blinding, grouping)
     paragraph = " ".join(filter(None, (part(run) for part in parts)))
     cited = [text for name, text in REFERENCES.items() if name in paragraph]
     cited.insert(0, f"DeepMyelinSegmentation, version {run['version']}; see its CITATION.cff.")
@@ -85,6 +85,16 @@ def values(numbers: Iterable[float]) -> str:
 def were(count: int, thing: str) -> str:
     """Return "1 fiber was" or "2 fibers were"."""
     return f"{count_of(count, thing)} {'was' if count == 1 else 'were'}"
+
+
+def blinding(run: dict) -> str:
+    """Return that the images were corrected under code names, if they were."""
+    if not run.get("blinded"):
+        return ""
+    return (
+        "Images were checked and corrected under code names in random order, without knowledge of "
+        "groups and animals."
+    )
 
 
 def preparing(run: dict) -> str:

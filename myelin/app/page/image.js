@@ -1,0 +1,275 @@
+// The screen of one image: viewer, tools, the chosen fiber, decisions, doubts, numbers.
+
+import { $, get, make, post, test } from "/page/api.js";
+import { plot } from "/page/plot.js";
+import { TOOLS, Tools } from "/page/tools.js";
+import { Viewer } from "/page/viewer.js";
+
+const CLASSES = ["normal", "thin", "swollen", "degenerating", "cluster", "onion bulb", "not a fiber"];
+const LEGEND = {
+  state: [["#009e73", "counted"], ["#56b4e9", "at the border"], ["#f0e442", "doubtful"], ["#d55e00", "excluded"],
+    ["#cc79a7", "myelin without axon"], ["#0072b2", "nerve"]],
+  g: [["#440154", "g 0.3"], ["#21918c", "0.6"], ["#fde725", "0.9"]],
+  class: [["#a0a0a0", "without a class"]],
+};
+const MEASURES = [["axon", "Axon diameter", "µm"], ["diameter", "Fiber diameter", "µm"],
+  ["myelin", "Myelin thickness", "µm"], ["g", "g-ratio", ""], ["confidence", "Confidence", ""]];
+
+export class ImageScreen {
+  constructor(app) {
+    this.app = app;
+    this.view = null;
+    this.row = null;
+    this.place = -1; // among the doubtful
+    this.viewer = new Viewer(test("viewer"));
+    const actions = {
+      choose: (row) => this.choose(row),
+      at: (x, y) => get("at", { id: this.view.id, x, y }).then((found) => found.row),
+      step: (body) => this.step(body),
+      propose: (body) => post("propose", { id: this.view.id, ...body }),
+      measureBar: (length) => app.measureBar(length),
+      shapes: () => this.outline ?? [],
+    };
+    this.tools = new Tools(this.viewer, actions);
+    this.viewer.labels = () => this.numbers();
+    this.makeToolbar();
+    this.makeSide();
+  }
+
+  makeToolbar() {
+    this.buttons = {};
+    for (const [name, key, label, hint] of TOOLS) {
+      const button = make("button", { testid: `tool-${name}`, title: hint }, label, make("kbd", {}, key.toUpperCase()));
+      button.onclick = () => this.use(name);
+      this.buttons[name] = button;
+      $("#tools").append(button);
+    }
+    const accept = make("button", { testid: "accept", title: "Enter" }, "Accept", make("kbd", {}, "↵"));
+    accept.onclick = () => this.tools.accept();
+    const refuse = make("button", { title: "Esc" }, "Refuse", make("kbd", {}, "Esc"));
+    refuse.onclick = () => this.tools.refuse();
+    const part = make("select", { ariaLabel: "What the brush paints" });
+    for (const [value, text] of [["myelin"], ["axon"], ["nerve"], ["outside", "not nerve"]]) {
+      part.append(make("option", { value }, text ?? value));
+    }
+    part.onchange = () => (this.tools.part = part.value);
+    const field = (text, key) => {
+      const input = make("input", { type: "number", min: 1, max: 200, value: this.tools[key] });
+      input.onchange = () => (this.tools[key] = Math.min(Math.max(Number(input.value) || 1, 1), 200));
+      return make("label", {}, text, input);
+    };
+    this.brushField = field("Brush, px", "brushWidth");
+    const fit = make("button", { title: "0" }, "Fit", make("kbd", {}, "0"));
+    fit.onclick = () => this.viewer.fit();
+    const sheathField = field("Sheath, px", "sheathWidth");
+    $("#tools").append(accept, refuse, make("label", {}, "Paint ", part), this.brushField, sheathField, fit);
+    this.use("select");
+  }
+
+  makeSide() {
+    const choices = ["", ...CLASSES].map((name) => make("option", { value: name }, name || "none"));
+    test("class").append(...choices);
+    test("class").onchange = () => this.classify(test("class").value);
+    $("#own-class").onchange = () => this.classify($("#own-class").value);
+    for (const name of ["undo", "redo"]) test(name).onclick = () => this.step({ tool: name });
+    for (const name of ["exclude", "keep", "delete"]) test(name).onclick = () => this.decide(name);
+    test("next").onclick = () => this.goToDoubt(1);
+    $("#previous").onclick = () => this.goToDoubt(-1);
+    $("#mode").onchange = () => this.colour($("#mode").value);
+    $("#overlay").onchange = () => this.toggleOverlay($("#overlay").checked);
+    $("#numbers").onchange = () => this.viewer.redraw();
+    $("#restore-fiber").onclick = () => this.row !== null && this.step({ tool: "restore", row: this.row });
+    $("#restore-image").onclick = () => this.step({ tool: "restore" });
+    $("#remove-nerve").onclick = () => this.step({ tool: "nerve", points: [] });
+    $("#again").onclick = () => this.app.start({ what: "segment", id: this.view.id,
+      myelin: $("#again-myelin").value, scale: $("#again-scale").value.trim() });
+    $("details").ontoggle = () => this.drawPlot();
+    this.colour("state");
+  }
+
+  use(name) {
+    this.tools.set(name);
+    for (const [key, button] of Object.entries(this.buttons)) button.ariaPressed = String(key === name);
+    $("#hint").textContent = TOOLS.find((tool) => tool[0] === name)[3];
+  }
+
+  async open(id) {
+    this.row = null;
+    this.outline = null;
+    this.place = -1;
+    this.tools.refuse();
+    this.viewer.show(await get("size", { id })); // the image first, its measures when they are there
+    this.take(await get("image", { id }));
+  }
+
+  // Another window or a command has changed the image.
+  async refresh() {
+    if (this.view) this.take(await get("image", { id: this.view.id }));
+  }
+
+  async step(body) {
+    let view;
+    for (const key of ["row", "other"]) {
+      if (body[key] !== undefined) body[`${key}_at`] = [this.view.fibers.x[body[key]], this.view.fibers.y[body[key]]];
+    }
+    try {
+      view = await post("step", { id: this.view.id, ...body });
+    } catch {
+      await this.refresh();
+      return;
+    }
+    this.app.known[view.id] = (this.app.known[view.id] ?? 0) + 1;
+    const chosen = this.row !== null ? this.fiber(this.row) : null;
+    this.take(view);
+    if (chosen) await this.follow(chosen);
+  }
+
+  // The chosen fiber keeps its place, not its row.
+  async follow({ x, y }) {
+    const { row } = await get("at", { id: this.view.id, x, y });
+    await this.choose(row);
+  }
+
+  take(view) {
+    this.view = view;
+    test("fiber-count").textContent = view.count;
+    test("density").textContent = view.density;
+    test("mean-g").textContent = view.mean_g;
+    test("command").textContent = view.command;
+    for (const name of ["undo", "redo"]) {
+      test(name).disabled = !view[name];
+      test(name).textContent = (name === "undo" ? "Undo " : "Redo ") + view[name];
+    }
+    $("#warnings").textContent = view.warnings;
+    $("#doubt-count").textContent = `${view.doubts.length} doubtful`;
+    $("#summary").replaceChildren(...Object.entries(view.summary).flatMap(([name, value]) =>
+      [make("dt", {}, name), make("dd", {}, value)]));
+    if (this.row !== null && this.row >= view.fibers.fiber.length) this.row = null;
+    this.showFiber();
+    this.drawPlot();
+    this.viewer.show(view);
+    this.tools.show();
+  }
+
+  drawPlot() { if (this.view && $("details").open) plot($("#plot"), this.view.fibers, this.row); }
+
+  fiber(row) {
+    return Object.fromEntries(Object.entries(this.view.fibers).map(([key, values]) => [key, values[row]]));
+  }
+
+  async choose(row) {
+    this.row = row;
+    this.outline = null;
+    if (row !== null) {
+      const { rings } = await get("outline", { id: this.view.id, row });
+      this.outline = rings.map((points) => ({ points, color: "#ffffff", closed: true }));
+    }
+    this.showFiber();
+    this.drawPlot();
+    this.tools.show();
+  }
+
+  showFiber() {
+    const fiber = this.row === null ? null : this.fiber(this.row);
+    for (const name of ["exclude", "keep", "delete", "class"]) test(name).disabled = !fiber;
+    $("#restore-fiber").disabled = $("#own-class").disabled = !fiber;
+    $("#fiber-title").textContent = fiber ? `Fiber ${fiber.fiber}, ${fiber.state}` : "No fiber chosen";
+    const rows = fiber ? MEASURES.filter(([key]) => fiber[key] !== null).map(([key, name, unit]) =>
+      [name, `${Number(fiber[key].toPrecision(4))} ${unit}`]) : [];
+    if (fiber?.exclude) rows.push(["Excluded", fiber.exclude]);
+    if (fiber?.classes) rows.push(["Class", fiber.classes]);
+    $("#fiber").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+    test("class").value = CLASSES.includes(fiber?.classes) ? fiber.classes : "";
+    $("#own-class").value = fiber && !CLASSES.includes(fiber.classes) ? fiber.classes : "";
+    const doubt = this.view?.doubts.find(([row]) => row === this.row);
+    $("#reason").textContent = doubt ? `Doubtful: ${doubt[1]}` : "";
+  }
+
+  async decide(name) {
+    if (this.row === null) return;
+    const doubt = this.view.doubts.find(([row]) => row === this.row);
+    const body = name === "exclude" ? { reason: doubt ? doubt[1] : "excluded by hand" } : {};
+    await this.step({ tool: name, row: this.row, ...body });
+  }
+
+  async classify(name) {
+    if (this.row !== null) await this.step({ tool: "class", row: this.row, class: name.trim() });
+  }
+
+  async goToDoubt(step) {
+    const open = this.view.doubts.filter(([row]) => !this.view.fibers.exclude[row]);
+    if (!open.length) {
+      $("#reason").textContent = "No doubtful fiber is left.";
+      return;
+    }
+    const now = open.findIndex(([row]) => row === this.row);
+    this.place = now >= 0 ? now + step : Math.max(this.place, 0);
+    this.place = (this.place + open.length) % open.length;
+    const [row] = open[this.place], fiber = this.fiber(row);
+    this.viewer.goTo(fiber.x, fiber.y, 1.5);
+    await this.choose(row);
+  }
+
+  colour(mode) {
+    this.viewer.mode = mode;
+    $("#legend").replaceChildren(...LEGEND[mode].map(([color, text]) => {
+      const mark = make("i");
+      mark.style.background = color;
+      return make("li", {}, mark, text);
+    }));
+    this.viewer.redraw();
+  }
+
+  toggleOverlay(on) {
+    $("#overlay").checked = this.viewer.overlay = on;
+    this.viewer.redraw();
+  }
+
+  numbers() {
+    if (!$("#numbers").checked || !this.view) return [];
+    const { fiber, x, y } = this.view.fibers;
+    return fiber.map((text, index) => ({ text, x: x[index], y: y[index] }));
+  }
+
+  // Keys of this screen; return whether one was used.
+  key(event) {
+    const { key } = event, command = event.ctrlKey || event.metaKey, { viewer, tools } = this;
+    if (!this.view) return false;
+    const lower = key.toLowerCase();
+    if (command && (lower === "z" || lower === "y")) {
+      this.step({ tool: lower === "y" || event.shiftKey ? "redo" : "undo" });
+      return true;
+    }
+    if (command || event.altKey) return false;
+    const tool = TOOLS.find((one) => one[1] === lower);
+    const moves = { ArrowLeft: [80, 0], ArrowRight: [-80, 0], ArrowUp: [0, 80], ArrowDown: [0, -80] };
+    const actions = {
+      Enter: () => tools.accept(event.shiftKey),
+      Escape: () => tools.refuse(),
+      Delete: () => this.decide("delete"),
+      Backspace: () => this.decide("delete"),
+      " ": () => { viewer.cross = true; tools.click([viewer.x, viewer.y]); },
+      "+": () => viewer.zoomAt(1.4), "=": () => viewer.zoomAt(1.4), "-": () => viewer.zoomAt(1 / 1.4),
+      0: () => viewer.fit(),
+      "[": () => this.brush(1 / 1.3), "]": () => this.brush(1.3),
+      "#": () => { $("#numbers").checked = !$("#numbers").checked; viewer.redraw(); },
+      h: () => this.toggleOverlay(!viewer.overlay),
+      x: () => this.decide("exclude"), k: () => this.decide("keep"), c: () => test("class").focus(),
+      n: () => this.goToDoubt(1), p: () => this.goToDoubt(-1),
+    };
+    const onCanvas = document.activeElement === viewer.canvas || document.activeElement === document.body;
+    if ((key === "Enter" || key === " ") && !onCanvas) return false;
+    if (tool) this.use(tool[0]);
+    else if (moves[key]) {
+      viewer.cross = true;
+      viewer.pan(...moves[key]);
+    } else if (actions[key] ?? actions[lower]) (actions[key] ?? actions[lower])();
+    else return false;
+    return true;
+  }
+
+  brush(factor) {
+    this.tools.resizeBrush(factor);
+    this.brushField.querySelector("input").value = this.tools.brushWidth;
+  }
+}

@@ -1,0 +1,340 @@
+"""What the page asks of the server, as functions of JSON values: images, steps, runs, results."""
+
+import contextlib
+import math
+import threading
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+
+from myelin.app import tools
+from myelin.app.learning import comparing, keras_is_installed, training
+from myelin.app.maps import Maps
+from myelin.app.pictures import Greys, Pictures, states_of, threshold_picture, thumbnail
+from myelin.app.propose import Proposal, grown, propose
+from myelin.app.runs import Run
+from myelin.app.segmenting import adopt, segmenting, trial_of_one
+from myelin.app.sheet import Sheet, probability_of
+from myelin.app.steps import do_step, place_of, rings_of, row_of
+from myelin.app.study import Study
+from myelin.folders.mask_record import read_run
+from myelin.folders.naming import MORPHOMETRY, PREDS
+from myelin.runtime.cli import UserError
+from myelin.runtime.tables import read_table
+
+MAX_OPEN = 3  # images that are kept in memory
+FIBER_COLUMNS = {
+    "fiber": "fiber",
+    "x": "x_px",
+    "y": "y_px",
+    "axon": "axon_diameter_um",
+    "diameter": "fiber_diameter_um",
+    "myelin": "myelin_thickness_um",
+    "g": "g_ratio",
+    "confidence": "confidence",
+}
+
+
+class Window:
+    """The state that all pages of one server share.
+
+    Attributes
+    ----------
+    changes : dict of str to int
+        How often each image has changed, so that other pages follow.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study, self.run = study, Run()
+        self.lock = threading.RLock()
+        self.sheets: OrderedDict[str, tuple[Sheet, Pictures]] = OrderedDict()
+        self.greys: OrderedDict[str, Greys] = OrderedDict()
+        self.reading, self.following = threading.Lock(), threading.Lock()
+        self.proposals: dict[str, tuple[int, Proposal]] = {}
+        self.changes: dict[str, int] = {}
+        self.was_running = self.run.is_running()
+
+    # ------------------------------------------------------------ images
+
+    def name_of(self, given: object) -> str:
+        """Return the id of the image that the page names; raise UserError if there is none."""
+        names = {shown: name for name, shown in self.study.codes().items()}
+        if not isinstance(given, str) or given not in names:
+            raise UserError("image: no such image in this study, reload the page")
+        return names[given]
+
+    def open(self, given: object) -> tuple[Sheet, Pictures]:
+        """Return an image that is open, or open it; follow changes of its files."""
+        name = self.name_of(given)
+        if name not in self.sheets:
+            sheet = Sheet(self.study, name, self.greys_of(given).image)
+            self.sheets[name] = sheet, Pictures(sheet)
+            while len(self.sheets) > MAX_OPEN:
+                self.sheets.popitem(last=False)
+        self.sheets.move_to_end(name)
+        self.sheets[name][0].refresh()
+        return self.sheets[name]
+
+    def greys_of(self, given: object) -> Greys:
+        """Return the pixels of an image, which need no mask."""
+        name = self.name_of(given)
+        with self.reading:
+            if name not in self.greys:
+                self.greys[name] = Greys(self.study.read(name))
+                while len(self.greys) > MAX_OPEN:
+                    self.greys.popitem(last=False)
+            self.greys.move_to_end(name)
+            return self.greys[name]
+
+    def table(self) -> dict:
+        """Return the table of images and what is set for all of them."""
+        study, mistakes = self.study, []
+        try:
+            codes = study.codes()
+        except UserError as mistake:
+            codes, mistakes = {}, list(mistake.args)
+        groups = {} if study.blind or mistakes else study.groups()
+        run = read_run(PREDS)
+        rows = []
+        for name, shown in codes.items():
+            record, mistake = study.record(study.path(name))
+            try:
+                size, source = study.pixel_size(name)
+            except UserError as contradiction:
+                size, source, mistake = None, "unknown", str(contradiction)
+            fact = (run or {}).get("images", {}).get(name, {})
+            group, animal = groups.get(name, ("", ""))
+            doubts = ["the result looks unreliable"] if fact.get("doubtful") else []
+            rows.append(
+                {
+                    "id": shown,
+                    "shape": record and record.shape,
+                    "group": group,
+                    "animal": animal,
+                    "pixel_size": size,
+                    "source": source,
+                    "state": study.state_of(name, run),
+                    "myelin": fact.get("myelin", ""),
+                    "scale": fact.get("network_scale"),
+                    "doubts": [mistake] if mistake else doubts,
+                }
+            )
+        return {
+            "images": rows,
+            "mistakes": mistakes,
+            "tree": study.is_tree,
+            "blind": study.blind,
+            "model": study.settings["model"],
+            "threshold": study.settings["threshold"],
+            "command": study.command() if not mistakes else "",
+            "keras": keras_is_installed(),
+        }
+
+    def view(self, given: object) -> dict:
+        """Return what the page shows of an open image."""
+        sheet, _ = self.open(given)
+        columns, row = sheet.found.columns, sheet.row
+        decided, history = sheet.decided, sheet.history
+        known = sheet.study.pixel_size(sheet.name)[0] is not None
+        fibers = {key: cells(columns[column]) for key, column in FIBER_COLUMNS.items()}
+        fibers |= {"state": states_of(sheet)}
+        for kind in ("exclude", "classes"):
+            fibers[kind] = [decided[kind].get(index, "") for index in range(len(sheet.found))]
+        steps, at = [step["what"] for step in history.steps], history.position
+        return {
+            "id": given,
+            "version": sheet.version,
+            **self.greys_of(given).facts(),
+            "count": cell(row["fiber_count"]),
+            "density": cell(row["fiber_density_per_mm2"]) if known else "",
+            "mean_g": cell(row["g_ratio_mean"]),
+            "summary": {name: cell(value) for name, value in row.items() if name != "image"},
+            "fibers": fibers,
+            "doubts": [one for one in sheet.doubts if one[0] not in decided["kept"]],
+            "warnings": row["warnings"] if known else "",
+            "undo": steps[at - 1] if at else "",
+            "redo": steps[at] if at < len(steps) else "",
+            "command": self.study.command(),
+            "segmented": sheet.layers["mask"] is not None,
+        }
+
+    def set_pixel_size(self, body: dict) -> dict:
+        """Set the pixel size of one image, or of all."""
+        name = None if body.get("id") is None else self.name_of(body["id"])
+        self.study.set_pixel_size(name, float(body["um"]))
+        return self.table()
+
+    def thumbnail(self, query: dict) -> bytes:
+        """Return a small picture of an image."""
+        return thumbnail(self.study.read(self.name_of(query.get("id"))))
+
+    def tile(self, query: dict) -> tuple[bytes, str]:
+        """Return a tile and its media type; the image does not wait for its measures."""
+        place = [int(query[key]) for key in ("level", "x", "y")]
+        if query["kind"] == "image":
+            return self.greys_of(query.get("id")).tile(*place), "image/jpeg"
+        with self.lock:
+            _, pictures = self.open(query.get("id"))
+            return pictures.overlay_tile(*place, query["mode"]), "image/png"
+
+    def size(self, query: dict) -> dict:
+        """Return what the viewer needs to show the image alone."""
+        return {"id": query["id"], "version": -1} | self.greys_of(query["id"]).facts()
+
+    def at(self, query: dict) -> dict:
+        """Return the row of the fiber at a place, None without one."""
+        sheet, _ = self.open(query.get("id"))
+        x, y = place_of(sheet, query)
+        index = int(sheet.found.labels.at(np.array([y]), np.array([x]))[0])
+        return {"row": index - 1 if index else None}
+
+    def outline(self, query: dict) -> dict:
+        """Return the outlines of the fiber in a row and of its axon."""
+        sheet, _ = self.open(query.get("id"))
+        row = row_of(sheet, {"row": int(query["row"])})
+        parts = (tools.window_of(labels, row) for labels in (sheet.found.labels, sheet.found.axons))
+        return {"rings": [ring for window, own in parts for ring in rings_of(own, window)]}
+
+    def threshold_picture(self, query: dict) -> bytes:
+        """Return the middle of an image with its myelin at a threshold."""
+        image = self.greys_of(query.get("id")).image
+        probability = probability_of(self.name_of(query["id"]), image.shape)
+        if probability is None:
+            raise UserError("threshold: the run has left no probability, segment the image first")
+        return threshold_picture(image, probability, float(query["t"]))
+
+    # ------------------------------------------------------------ steps
+
+    def step(self, body: dict) -> dict:
+        """Do one step, and return the image as it is then."""
+        given = body["id"]
+        sheet, _ = self.open(given)
+        do_step(sheet, body, self.proposals.get(sheet.name, (-1, None)))
+        self.proposals.pop(sheet.name, None)
+        self.changes[given] = self.changes.get(given, 0) + 1
+        return self.view(given)
+
+    def propose(self, body: dict) -> dict:
+        """Return the outlines of the fiber around a click."""
+        with self.lock:
+            sheet, _ = self.open(body["id"])
+            x, y = place_of(sheet, body)
+            axons = sheet.found.axons.to_mask() | sheet.bool_layer("axon")
+            myelin, version = sheet.bool_layer("mask"), sheet.version
+        model = self.study.settings["model"]
+        maps = Maps(sheet.name, sheet.image, sheet.probability(), model)
+        found = propose(sheet.shape, axons, myelin, x, y, maps)
+        found = grown(found, int(np.clip(int(body.get("grow", 0)), -100, 100)), axons)
+        with self.lock:
+            self.proposals[sheet.name] = version, found
+        fiber = found.axon | found.sheath
+        rings = {"axon": rings_of(found.axon, found.window), "fiber": rings_of(fiber, found.window)}
+        return rings | {"score": round(found.score, 3)}
+
+    # ------------------------------------------------------------ runs
+
+    def start(self, body: dict) -> dict:
+        """Start a command."""
+        what, study = body["what"], self.study
+        if what == "segment" and body.get("id") is not None:
+            name = self.name_of(body["id"])
+            myelin, scale = str(body.get("myelin", "auto")), str(body.get("scale", "auto"))
+            self.run.start("segment one image", trial_of_one(study, name, myelin, scale))
+        elif what == "segment":
+            words = segmenting(study)
+            self.run.start("segment", words, [*words, "--resume"])
+        elif what == "measure":
+            words = ["morphometry.py", *study.measuring_arguments(), "--xlsx"]
+            self.run.start("measure", words, words)
+        elif what == "train":
+            names = [n for n in study.images() if study.state_of(n, read_run(PREDS)) == "corrected"]
+            words, folder = training(study, names, int(body.get("epochs", 10)))
+            self.run.start("train", words, folder=folder)
+        elif what == "compare":
+            self.run.start("compare", comparing(study, self.name_of(body["id"])))
+        else:
+            raise ValueError("what")
+        return self.status()
+
+    def stop(self, _body: dict) -> dict:
+        """Stop the command that runs."""
+        self.run.stop()
+        return self.status()
+
+    def status(self) -> dict:
+        """Return the state of the run and which images have changed; follow the end of a run."""
+        with self.following:
+            status = self.run.status()
+            ended = self.was_running and not status["running"]
+            self.was_running = status["running"]
+            if ended:
+                with self.lock, contextlib.suppress(UserError):
+                    adopt(self.study, self.run.facts)
+                    self.study.write_sizes()
+        if self.study.blind:
+            status |= {"lines": [], "command": ""}
+        return {"run": status, "changes": self.changes}
+
+    def set(self, body: dict) -> dict:
+        """Change the model or the threshold of later runs, or unblind the study."""
+        if body.get("unblind"):
+            self.study.set(unblinded=True)
+            self.study.blind = False
+        if "threshold" in body:
+            value = body["threshold"]
+            if value is not None and not 0 < float(value) < 1:
+                raise ValueError("threshold")
+            self.study.set(threshold=value and round(float(value), 3))
+        if body.get("model") in ("bestmyelin.h5", "window.h5"):
+            self.study.set(model=body["model"])
+        return self.table()
+
+    # ------------------------------------------------------------ results
+
+    def results(self, _query: dict) -> dict:
+        """Return the tables that were written, and the names of all files."""
+        files = self.result_files()
+        tables = {}
+        for name, path in files.items():
+            if name.endswith(".csv") and not name.endswith("_fibers.csv") and name != "fibers.csv":
+                header, rows = read_table(path)
+                tables[name] = {"header": header, "rows": rows[:500]}
+        return {"files": list(files), "tables": tables, "command": self.study.command()}
+
+    def result_files(self) -> dict[str, Path]:
+        """Return {name: path} of the files of results; none while the study is blind."""
+        if not MORPHOMETRY.is_dir() or self.study.blind:
+            return {}
+        paths = [path for path in sorted(MORPHOMETRY.rglob("*")) if path.is_file()]
+        named = {path.relative_to(MORPHOMETRY).as_posix(): path for path in paths}
+        return {name: path for name, path in named.items() if "/." not in f"/{name}"}
+
+    def zip_results(self, path: Path) -> None:
+        """Write all results, the decisions and the command into a zip."""
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+            for name, one in self.result_files().items():
+                file.write(one, f"morphometry/{name}")
+            for name in ("exclude.csv", "classes.csv", "groups.csv"):
+                if Path(name).exists():
+                    file.write(name)
+            file.writestr("command.txt", self.study.command() + "\n")
+
+
+# ---------------------------------------------------------------- values
+
+
+def cell(value: object) -> str:
+    """Return a value as the tables show it."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def cells(values: np.ndarray) -> list:
+    """Return the values of a column, None where there is none."""
+    return [
+        None if isinstance(value, float) and math.isnan(value) else value
+        for value in (np.round(values, 4) if values.dtype.kind == "f" else values).tolist()
+    ]
