@@ -126,8 +126,8 @@ FRAMES = {
     "image --whole-frame": "frame was the image. Fibers",
     "axon": "Axons were taken from given axon masks",
     "--groups": "(number of animals: a 1, b 1)",
-    "--exclude": "1 further fiber was excluded by eye",
-    "--max-g-ratio": "excluded by rule (g-ratio above 0.99)",
+    "--exclude": "1 fiber was excluded by eye",
+    "--max-g-ratio": "excluded by rule: g-ratio above 0.99",
 }
 
 
