@@ -8,6 +8,7 @@ writes `morphometry/`: `<id>_fibers.csv`, one row per fiber, `summary.csv`, one 
 g-ratio, and plots. The pixel size may be left out if the images record it; a table of image and
 pixel_size_um gives each image its own.
 If `<id>_pred.png` of the same run lies beside the mask, each fiber gets a confidence, 0 to 1.
+Fibers that are probably wrong are in `doubtful.csv`, the most doubtful of each image first.
 If the outline of a nerve, `<id>_nerve.*`, lies beside the mask or the image, only its fibers are
 measured, and `fascicles.csv` has a row for each of its fascicles. Otherwise the outline is found
 and written to `<id>_nerve.tif`; it adds columns about the nerve, and leaves no fiber out.
@@ -48,13 +49,12 @@ from myelin.measure.cases import (
     numbered_fibers,
     pixels_of,
 )
-from myelin.measure.exclude import Exclusions, add_exclude_options
+from myelin.measure.exclude import Exclusions, add_exclude_options, doubtful_rows, limits_of
 from myelin.measure.fibers import Fibers, without_axons, write_fibers
 from myelin.measure.frame import Frame, add_frame_options, name_unseen
 from myelin.measure.nerve import add_nerve, fascicle_rows, nerve_columns, whole_in_view
 from myelin.measure.numbering import Numbers
 from myelin.measure.plausible import doubts
-from myelin.measure.rules import limits_of
 from myelin.measure.summary import summarize
 from myelin.pixels.labels import LabelImage, mask_without
 from myelin.report.figures import PLOT_FORMATS, Pictures, add_picture_options
@@ -145,6 +145,7 @@ class Results:
     rows: list[dict] = field(default_factory=list)
     axon_masks: list[str] = field(default_factory=list)
     fascicles: list[dict] = field(default_factory=list)
+    doubtful_fibers: list[dict] = field(default_factory=list)
     warnings: dict[str, list[str]] = field(default_factory=dict)
     measured: dict[str, Measured] = field(default_factory=dict)
     whole_nerves: dict[str, int] = field(default_factory=dict)
@@ -248,6 +249,7 @@ def add_case(
     if whole_in_view(in_nerve):
         results.whole_nerves[name] = of_nerve["fibers_in_nerve"]
     results.fascicles += fascicle_rows(name, found, fibers, frame, myelin)
+    results.doubtful_fibers += doubtful_rows(name, fibers)
     results.warnings[name] = doubts(row | of_nerve, fibers)
     if name in results.doubtful:
         results.warnings[name].append(
@@ -294,7 +296,8 @@ def write_tables(
     places = place_of_images(animals)
     for row in results.rows:
         row["group"], row["animal"] = places.get(row["image"], ("", ""))
-    tables = {"summary": results.rows, "fascicles": results.fascicles, **study.all_tables}
+    tables = {"summary": results.rows, "fascicles": results.fascicles}
+    tables |= {**study.all_tables, "doubtful": results.doubtful_fibers}
     tables = {name: rows for name, rows in tables.items() if rows}
     for name, rows in tables.items():
         write_table(out / f"{name}.csv", list(rows[0]), rows, decimal)

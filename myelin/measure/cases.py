@@ -12,6 +12,7 @@ from myelin.folders.pixel_sizes import GivenSizes, warn_of_other_records
 from myelin.folders.reader import Reader
 from myelin.images.mask_checks import check_rings
 from myelin.images.pixel_size import sizes_differ
+from myelin.measure.doubt import add_doubt
 from myelin.measure.exclude import Decision, find_rows, mask_hash, raise_first
 from myelin.measure.fibers import Fibers, measure_fibers
 from myelin.measure.frame import Frame, find_frame
@@ -263,9 +264,10 @@ def pixels_of(cases: list[Case], reader: Reader) -> int:
 def numbered_fibers(
     case: Case, reader: Reader, numbers: Numbers, whole_frame: bool
 ) -> tuple[Fibers, Frame]:
-    """Return the fibers of an image with their lasting numbers, and its counting frame."""
+    """Return the fibers of an image, numbered and rated, and its counting frame."""
     frame = frame_of(case, reader, whole_frame)
     fibers = fibers_of(case, reader, frame)
+    add_doubt(fibers, reader.image(case.probability))
     numbers.assign(case.name, fibers, mask_hash_of(case, reader))
     return fibers, frame
 

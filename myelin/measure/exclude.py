@@ -5,7 +5,8 @@
 label images, plots and groups are without it.
 """
 
-from argparse import ArgumentParser
+import operator
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,14 +16,112 @@ import numpy as np
 
 from myelin.folders.mask_record import pixel_hash
 from myelin.measure.fibers import Fibers
-from myelin.measure.rules import Rule, add_rule_options, rule_reasons
 from myelin.pixels.labels import mask_without
-from myelin.runtime.cli import UserError, count_of, shortened_list
+from myelin.runtime.cli import UserError, count_of, number, shortened_list
 from myelin.runtime.files import sha256
 from myelin.runtime.tables import MAX_MISTAKES, image_ids, read_rows
 
 SAME_PLACE_PX = 1.0  # in an unchanged mask, an axon's centroid differs by rounding only
 REMEDY = "remove the line, or measure without --exclude and decide again in report.html"
+
+
+# ---------------------------------------------------------------- rules: limits on columns
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A limit on one column of `<id>_fibers.csv`; a fiber without a value does not break it.
+
+    Attributes
+    ----------
+    option : str
+        Option of `morphometry.py`.
+    column : str
+    sign : "<" or ">"
+        Whether fibers below or above the limit are left out.
+    doubt : float or None
+        Limit with which `report.html` begins to ask for decisions.
+    what : str
+        The column in words, with its unit.
+    """
+
+    option: str
+    column: str
+    sign: str
+    doubt: float | None
+    what: str
+
+    @property
+    def name(self) -> str:
+        """The option's name in the parsed arguments."""
+        return self.option.removeprefix("--").replace("-", "_")
+
+    @property
+    def side(self) -> str:
+        """The side of the limit on which fibers are left out, in words."""
+        return "below" if self.sign == "<" else "above"
+
+    def reason(self, limit: float) -> str:
+        """Return the text for the column `excluded`."""
+        return f"{self.column} {self.sign} {limit:g}"
+
+    def broken(self, columns: dict[str, np.ndarray], limit: float) -> np.ndarray:
+        """Return which fibers break the rule, bool (n,)."""
+        compare = operator.lt if self.sign == "<" else operator.gt
+        return compare(columns[self.column], limit)
+
+
+DOUBTFUL = 0.2  # how many of these fibers are wrong is in docs/measures.md
+# Hardly any sheath is as thin or as thick as these limits of the g-ratio.
+RULES = (
+    Rule("--max-doubt", "doubt", ">", DOUBTFUL, "doubt"),
+    Rule("--min-confidence", "confidence", "<", None, "confidence"),
+    Rule("--max-g-ratio", "g_ratio", ">", 0.95, "g-ratio"),
+    Rule("--min-g-ratio", "g_ratio", "<", 0.2, "g-ratio"),
+    Rule("--min-solidity", "axon_solidity", "<", None, "axon solidity"),
+    Rule("--min-circularity", "axon_circularity", "<", None, "axon circularity"),
+    Rule("--min-axon-diameter", "axon_diameter_um", "<", None, "axon diameter in µm"),
+    Rule("--max-axon-diameter", "axon_diameter_um", ">", None, "axon diameter in µm"),
+)
+
+
+def add_rule_options(parser: ArgumentParser) -> None:
+    """Add an option for each rule."""
+    for rule in RULES:
+        parser.add_argument(
+            rule.option,
+            type=number(float, 0),
+            metavar="UM" if "diameter" in rule.option else "X",
+            help=f"leave out fibers whose {rule.what} is {rule.side} this, as with --exclude "
+            "(default: none)",
+        )
+
+
+def limits_of(args: Namespace) -> dict[Rule, float]:
+    """Return {rule: limit} of the rules given on the command line."""
+    limits = {rule: getattr(args, rule.name) for rule in RULES}
+    return {rule: limit for rule, limit in limits.items() if limit is not None}
+
+
+def rule_reasons(columns: dict[str, np.ndarray], limits: dict[Rule, float]) -> list[list[str]]:
+    """Return for each fiber, from the columns of `<id>_fibers.csv`, the rules that it breaks."""
+    reasons = [[] for _ in columns["fiber"]]
+    for rule, limit in limits.items():
+        for row in np.flatnonzero(rule.broken(columns, limit)):
+            reasons[row].append(rule.reason(limit))
+    return reasons
+
+
+def doubtful_rows(image: str, fibers: Fibers) -> list[dict]:
+    """Return rows of `doubtful.csv`: the doubtful fibers that are not left out, worst first."""
+    columns = fibers.columns
+    names = ("fiber", "x_px", "y_px", "doubt", "doubt_reason")
+    order = np.argsort(-columns["doubt"], kind="stable")
+    wanted = order[fibers.kept[order] & (columns["doubt"][order] > DOUBTFUL)]
+    return [{"image": image} | {name: columns[name][row] for name in names} for row in wanted]
+
+
+# ---------------------------------------------------------------- what a run leaves out
 
 
 def add_exclude_options(parser: ArgumentParser) -> None:
@@ -69,7 +168,7 @@ class Exclusions:
     path : Path or None
         Table of decisions.
     limits : dict of Rule to float
-        See `rules.limits_of`.
+        See `limits_of`.
     names : iterable of str
         Ids of the images that are measured.
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from myelin.measure.doubt import REASONS
+from myelin.measure.exclude import RULES
 from myelin.measure.fibers import Fibers
-from myelin.measure.rules import RULES
 from myelin.pixels.labels import LabelImage
 from myelin.report.page_images import encode_picture, to_base64
 from myelin.runtime.cli import count_of, quote
@@ -25,8 +26,8 @@ PAGE = Path(__file__).with_name("page")
 # Joined in this order to one script, since each uses those before it.
 SCRIPTS = "study numbers decisions scene viewer plots tables page".split()
 FIBER_COLUMNS = """fiber x_px y_px axon_diameter_um fiber_diameter_um myelin_thickness_um g_ratio
-    axon_solidity axon_circularity axon_eccentricity confidence touches_border""".split()
-FAR_OUTLIER = 3  # interquartile ranges above the upper quartile (Tukey)
+    axon_solidity axon_circularity axon_eccentricity confidence touches_border doubt""".split()
+WORDS = ["", *REASONS.values()]
 
 
 class Report:
@@ -121,6 +122,9 @@ class Report:
         columns = {
             name: np.concatenate([part[name] for part in self.columns]) for name in self.columns[0]
         }
+        counts = [image["count"] for image in self.images]
+        image_of = np.repeat(np.arange(len(counts)), counts)
+        columns["order"] = np.lexsort((-columns["doubt"], image_of)).astype("<f8")
         places = {image["name"]: index for index, image in enumerate(self.images)}
         groups = {
             group: {animal: [places[name] for name in names] for animal, names in animals.items()}
@@ -138,7 +142,8 @@ class Report:
             "groups": groups,
             "columns": {name: to_base64(part.tobytes()) for name, part in columns.items()},
             "excluded": self.excluded,
-            "rules": page_rules(columns, run["excluded"]),
+            "rules": page_rules(run["excluded"]),
+            "doubt_words": WORDS,
             "warnings": warnings_of(run),
         }
 
@@ -157,39 +162,26 @@ def warnings_of(run: dict) -> list[str]:
 def fiber_columns(fibers: Fibers, myelin: np.ndarray) -> dict[str, np.ndarray]:
     """Return the columns that the page needs as float64, little-endian: the unrounded numbers.
 
-    They are columns of the table, and pixels of the axon, myelin pixels of the sheath, and whether
-    the fiber counts for density.
+    They are columns of the table, and pixels of the axon, myelin pixels of the sheath, whether the
+    fiber counts for density, and the place of its reason for doubt in `WORDS`.
     """
     columns = {name: fibers.columns[name] for name in FIBER_COLUMNS}
     columns["sheath_px"] = fibers.labels.sums(myelin, len(fibers))
     columns["axon_px"] = np.rint(fibers.columns["axon_area_um2"] / fibers.pixel_size_um**2)
     columns["counted"] = fibers.counted
+    columns["doubt_word"] = [WORDS.index(text) for text in fibers.columns["doubt_reason"]]
     return {name: np.asarray(column, "<f8") for name, column in columns.items()}
 
 
-def page_rules(columns: dict[str, np.ndarray], excluded: dict | None) -> list[dict]:
-    """Return the rules with the limits that the page starts with.
-
-    These are the limits of the run, otherwise those of `rules.RULES`; axons are too large if they
-    are far outliers of the study.
-    """
+def page_rules(excluded: dict | None) -> list[dict]:
+    """Return the rules with the limits of the run, otherwise those of `exclude.RULES`."""
     given = (excluded or {}).get("rules", {})
     limits = {rule.option: rule.doubt for rule in RULES} | given
-    if limits["--max-axon-diameter"] is None:
-        limits["--max-axon-diameter"] = far_outlier(columns["axon_diameter_um"])
     return [
         {name: getattr(rule, name) for name in ("option", "column", "sign", "side", "what")}
         | {"limit": limits[rule.option]}
         for rule in RULES
     ]
-
-
-def far_outlier(values: np.ndarray) -> float | None:
-    """Return the limit above which a value is a far outlier, to two digits; None without values."""
-    if not len(values):
-        return None
-    lower, upper = np.percentile(values, [25, 75])
-    return float(f"{upper + FAR_OUTLIER * (upper - lower):.2g}")
 
 
 def without_exclusions(arguments: list[str]) -> list[str]:

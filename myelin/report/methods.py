@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
-from myelin.measure.rules import RULES
+from myelin.measure.exclude import RULES
 from myelin.runtime.cli import UserError, count_of
 from myelin.runtime.files import replacing
 from myelin.statistics.comparisons import GAMES_HOWELL, WELCH

@@ -19,6 +19,7 @@ FIBER_COLUMNS = [
     "fiber_diameter_um", "myelin_area_um2", "myelin_thickness_um", "g_ratio", "axon_solidity",
     "axon_circularity", "axon_eccentricity", "touches_border", "confidence", "excluded",
 ]
+TABLE_COLUMNS = [*FIBER_COLUMNS, "doubt", "doubt_reason"]
 SUMMARY_COLUMNS = [
     "image", "pixel_size_um", "area_mm2", "fiber_count", "fiber_density_per_mm2",
     "axon_area_fraction", "myelin_area_fraction", "aggregate_g_ratio",

@@ -11,10 +11,11 @@ import pytest
 from measuring import rings, save, save_two
 
 import morphometry
+from myelin.measure.doubt import add_doubt
+from myelin.measure.exclude import RULES
 from myelin.measure.fibers import measure_fibers
-from myelin.measure.rules import RULES
 from myelin.pixels import labels
-from myelin.report.html import FIBER_COLUMNS, far_outlier, without_exclusions
+from myelin.report.html import FIBER_COLUMNS, without_exclusions
 from myelin.report.page_images import encode_picture, encode_runs
 
 CALL = ["--pixel-size", "0.1"]
@@ -85,7 +86,9 @@ def test_the_page_knows_exactly_what_was_measured(folder):
     text = page()
     study = stored(text, "study")
     mask = rings((120, 200), [(50, 60), (140, 60)], 20, 32)
-    columns = measure_fibers(mask, 0.1).columns
+    fibers = measure_fibers(mask, 0.1)
+    add_doubt(fibers, None)
+    columns = fibers.columns
     for name in FIBER_COLUMNS:
         found = np.frombuffer(base64.b64decode(study["columns"][name]), "<f8")
         assert np.array_equal(found, np.tile(columns[name].astype(float), 2), equal_nan=True)
@@ -121,8 +124,3 @@ def test_the_command_that_applies_the_table():
     assert without_exclusions(given) == wanted
     for rule in RULES:
         assert without_exclusions([rule.option, "1"]) == ["--exclude", "exclude.csv"]
-
-
-def test_far_outliers():
-    assert far_outlier(np.array([])) is None
-    assert far_outlier(np.arange(101.0)) == 220  # 75 + 3 x 50 = 225, to two digits

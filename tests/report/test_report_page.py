@@ -201,6 +201,19 @@ def test_doubtful_fibers_come_one_after_the_other(page):
     assert page.excluded() == [2] and page.text("#pending").startswith("0 doubtful")
 
 
+def test_the_most_doubtful_fiber_of_an_image_comes_first(page):
+    """The one with the thickest sheath, then the smallest; the page says why."""
+    set_rule(page, "--max-doubt", "0.02")
+    page.press("n")
+    assert page.text("#message").startswith("Fiber 3 of one:")
+    page.press("n")
+    assert page.text("#message").startswith("Fiber 4 of one:")
+    page.value("page.study.columns.doubt_word[3] = 7")
+    assert "doubtful: much smaller than the others; doubt above 0.02" in page.value(
+        "return page.stateText(3)"
+    )
+
+
 def test_the_keyboard_alone_reaches_every_fiber(page):
     page.press(Keys.ARROW_RIGHT)
     assert page.text("#fiber-title") == "Fiber 1 of one"

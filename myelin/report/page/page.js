@@ -123,11 +123,12 @@ class Page {
   // State of a fiber in words.
   stateText(fiber) {
     if (fiber < 0) return "";
-    const doubts = this.rules.inWords(this.rules.reasons(fiber)), { state, reason, columns } = this.study;
+    const doubts = this.rules.inWords(this.rules.reasons(fiber)), { state, reason, columns, facts } = this.study;
+    const why = facts.doubt_words[columns.doubt_word[fiber]];
     const parts = [];
     if (state[fiber] === EXCLUDED) parts.push(`excluded: ${this.rules.inWords(reason[fiber])}`);
     if (state[fiber] === CONFIRMED) parts.push("kept by decision");
-    if (state[fiber] !== EXCLUDED && doubts) parts.push(`doubtful: ${doubts}`);
+    if (state[fiber] !== EXCLUDED && doubts) parts.push(`doubtful: ${why ? `${why}; ` : ""}${doubts}`);
     if (columns.touches_border[fiber]) parts.push("at the border");
     return parts.join(", ") || "whole";
   }
@@ -211,12 +212,12 @@ class Page {
       `${shown(columns.g_ratio[fiber], 2)}; ${this.stateText(fiber)}.`);
   }
 
-  // Go to the next doubtful fiber, or with -1 to the previous one, around the end.
+  // Go to the next doubtful fiber, in each image the worst first, or with -1 to the previous one, around the end.
   async step(direction, before = "") {
-    const { count, images } = this.study;
-    const start = this.current >= 0 ? this.current : Math.max(images[Math.max(this.viewer.index, 0)].first - 1, -1);
+    const { count, images, columns: { order } } = this.study;
+    const start = this.current >= 0 ? order.indexOf(this.current) : Math.max(images[Math.max(this.viewer.index, 0)].first - 1, -1);
     for (let i = 1; i <= count; i++) {
-      const fiber = (start + direction * i + 2 * count) % count;
+      const fiber = order[(start + direction * i + 2 * count) % count];
       if (this.rules.open(fiber)) return this.goTo(fiber, before);
     }
     this.announce(`${before}No doubtful fibers are left.`);

@@ -15,7 +15,7 @@ const GROUP_COLUMNS = [
 const FIBER_ROWS = [
   ["axon_diameter_um", "axon diameter", 3, " µm"], ["fiber_diameter_um", "fiber diameter", 3, " µm"],
   ["myelin_thickness_um", "myelin thickness", 3, " µm"], ["g_ratio", "g-ratio", 3, ""],
-  ["confidence", "confidence", 3, ""], ["axon_solidity", "axon solidity", 3, ""],
+  ["doubt", "doubt", 2, ""], ["confidence", "confidence", 3, ""], ["axon_solidity", "axon solidity", 3, ""],
   ["axon_circularity", "axon circularity", 3, ""], ["axon_eccentricity", "axon eccentricity", 3, ""],
 ];
 const SHOWN_EXCLUDED = 500; // rows; exclude.csv has all
