@@ -28,7 +28,7 @@ def measured(myelin, probability=None):
 
 
 def test_measures_of_drawn_shapes():
-    """A shifted axon, a half faint sheath, one fiber of half the size, two joined discs."""
+    """A shifted axon, a sheath with a faint half, and a grey fiber of half the size."""
     myelin, probability = nerve()
     (x, y), (half_x, half_y) = CENTERS[0], CENTERS[1]
     outer, _ = ring(SHAPE, x, y, 0, 34)
@@ -37,18 +37,18 @@ def test_measures_of_drawn_shapes():
     near = np.hypot(rows - half_y, cols - half_x) < 40
     probability = np.where(myelin, 255, 0).astype(np.uint8)
     probability[near & myelin & (cols < half_x)] = 153  # p 0.6 on the left half, 1 on the right
-    x, y = CENTERS[2]
+    x, y = CENTERS[11]
     myelin &= np.hypot(rows - y, cols - x) > 40
     myelin |= ring(SHAPE, x, y, 10, 17)[0]
     probability[(np.hypot(rows - y, cols - x) < 40)] = 51
     found = doubt_measures(measured(myelin, probability), probability)
     assert found["thinnest"][0] == pytest.approx(0.5, abs=0.06)  # 14 - 7 px of 14
-    assert found["thinnest"][3:] == pytest.approx(0, abs=0.12)
+    assert found["thinnest"][2:11] == pytest.approx(0, abs=0.12)
     assert found["uneven"][1] == pytest.approx(0.2, abs=0.02)
-    assert found["faint"][[1, 3]] == pytest.approx([0.2, 0], abs=0.01)
-    assert found["faint"][2] == found["small"][2] + 0.8 - np.log(2) == pytest.approx(0.8, abs=0.01)
-    assert found["filled"][[1, 2]] == pytest.approx([0, 0.2], abs=0.01)
-    assert found["irregular"][3:] == pytest.approx(0, abs=0.12)
+    assert found["faint"][[1, 2, 11]] == pytest.approx([0.2, 0, 0.8], abs=0.01)
+    assert found["filled"][[1, 11]] == pytest.approx([0, 0.2], abs=0.01)
+    assert found["small"][[1, 11]] == pytest.approx([0, np.log(2)], abs=0.02)
+    assert found["irregular"][2:11] == pytest.approx(0, abs=0.12)
 
 
 def wrong_fibers():

@@ -215,7 +215,8 @@ class Page {
   // Go to the next doubtful fiber, in each image the worst first, or with -1 to the previous one, around the end.
   async step(direction, before = "") {
     const { count, images, columns: { order } } = this.study;
-    const start = this.current >= 0 ? order.indexOf(this.current) : Math.max(images[Math.max(this.viewer.index, 0)].first - 1, -1);
+    const { first } = images[Math.max(this.viewer.index, 0)];
+    const start = this.current >= 0 ? order.indexOf(this.current) : Math.max(first - 1, -1);
     for (let i = 1; i <= count; i++) {
       const fiber = order[(start + direction * i + 2 * count) % count];
       if (this.rules.open(fiber)) return this.goTo(fiber, before);
