@@ -25,7 +25,7 @@ def test_end_to_end(folder, capsys):
     said = capsys.readouterr().out.splitlines()
     assert "0.1 µm per pixel" in said[-2] and "morphometry/report.html" in said[-1]
     rows = read_table("morphometry/one_fibers.csv")
-    assert list(rows[0]) == TABLE_COLUMNS
+    assert list(rows[0]) == [*TABLE_COLUMNS, "fascicle"]
     assert [row["fiber"] for row in rows] == ["1", "2"]
     assert float(rows[0]["axon_diameter_um"]) == pytest.approx(4, rel=0.02)
     assert rows[0]["touches_border"] == "False"
