@@ -27,7 +27,6 @@ from myelin.measure.fiber_width import FIBER_PX, fiber_scale
 from myelin.measure.fibers import Fibers, measure_fibers
 from myelin.network.engine import open_engine
 from myelin.network.model_file import model_path, read_model_file
-from myelin.network.quantization import read_scales
 from myelin.runtime.cli import Parser
 from myelin.runtime.tables import write_table
 from myelin.segment.scale_groups import Choice
@@ -87,8 +86,8 @@ def judge(kind: str, true: Fibers, found: Fibers, probability: np.ndarray) -> di
 
 def segmentations(data: Path, model: Path) -> Iterator[dict]:
     """Yield every image in each of its segmentations, as `judge` returns it."""
-    weights, settings, hashed = read_model_file(model)
-    engine = open_engine(weights, settings, scales=read_scales(model, hashed))
+    weights, settings, _ = read_model_file(model)
+    engine = open_engine(weights, settings)
     for kind, original, mask, axon, dark, scale in images(data):
         true = measure_fibers(mask, 1.0, axon, original)
         for number, (image, factor) in enumerate(degraded(original, scale)):
