@@ -17,13 +17,13 @@ from myelin.folders.ownership import files_of, free_path, models_own, set_aside
 from myelin.folders.reader import Reader
 from myelin.images.image import read_image, read_stored, write_image
 from myelin.images.mask_checks import apart
-from myelin.measure.exclude import mask_hash, without
+from myelin.measure.doubt import add_doubt
+from myelin.measure.exclude import RULES, mask_hash, rule_reasons, without
 from myelin.measure.fibers import find_fibers, measure_fibers, without_axons
 from myelin.measure.frame import find_frame
 from myelin.measure.nerve import find_nerve, nerve_columns, read_nerve
 from myelin.measure.numbering import Numbers
 from myelin.measure.plausible import doubts
-from myelin.measure.rules import RULES, rule_reasons
 from myelin.measure.summary import summarize
 from myelin.pixels.labels import LabelImage
 from myelin.runtime.cli import UserError
@@ -162,6 +162,7 @@ class Sheet:
         )
         self.hash = mask_hash(mask, axon)
         found = measure_fibers(mask, size or 1.0, axon, self.image, self.probability, self.frame)
+        add_doubt(found, self.probability())
         Numbers(MORPHOMETRY).assign(self.name, found, self.hash)
         self.found, self.nerve = found, self.frame.nerve
         if self.nerve is None and (outline := find_nerve(found, self.frame)) is not None:
@@ -188,9 +189,11 @@ class Sheet:
         self.row |= {"warnings": "; ".join(warnings), **of_nerve}
         limits = {rule: rule.doubt for rule in RULES if rule.doubt is not None}
         reasons = enumerate(rule_reasons(columns, limits))
-        unclear = [(row, "; ".join(texts)) for row, texts in reasons if texts]
-        confidence = np.nan_to_num(columns["confidence"], nan=1.0)
-        self.doubts = sorted(unclear, key=lambda one: confidence[one[0]])
+        why, doubt = columns["doubt_reason"], columns["doubt"]
+        unclear = [
+            (row, "; ".join(filter(None, [why[row], *texts]))) for row, texts in reasons if texts
+        ]
+        self.doubts = sorted(unclear, key=lambda one: -doubt[one[0]])
         self.version += 1
 
     def bool_layer(self, part: str) -> np.ndarray:
