@@ -5,11 +5,22 @@
 compares `preds/<id>_mask.tif` with hand-drawn `raw/test/<id>_mask.*` (and axons `<id>_axon.*`,
 if there are any), prints a table and writes `evaluation/evaluation.csv`, one row per image and
 one over all, and `evaluation/bland_altman.png`.
+
+    python evaluate.py --points x.roi CellCounter_y.xml
+    python evaluate.py --counts counts.csv
+
+compare with what persons marked or counted instead: found, missed and invented fibers in
+`points.csv` and `missed_invented.csv`; bias, limits of agreement, r² and ICC in `counts.csv`,
+`count_agreement.csv` and `counts_bland_altman.png`.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from myelin.exchange.points import Counts, Points, read_counts, read_points
 from myelin.folders.image_tree import names_within, source_of
 from myelin.folders.mask_record import read_run
 from myelin.folders.mask_set import (
@@ -30,16 +41,25 @@ from myelin.folders.options import (
 )
 from myelin.folders.pixel_sizes import given_sizes
 from myelin.folders.reader import Reader
-from myelin.measure.agreement import Compared, compare, density_column, measure_columns, pool
+from myelin.measure.agreement import (
+    ENDS,
+    Compared,
+    Comparison,
+    compare,
+    density_column,
+    measure_columns,
+    pool,
+)
 from myelin.measure.cases import Case, check_cases, fibers_of, frame_of, make_cases
 from myelin.measure.fibers import without_axons
 from myelin.report.figures import add_format_option, formats_of
 from myelin.report.workbook import add_decimal_option
-from myelin.runtime.cli import Parser, UserError, progress, script, shortened_list
+from myelin.runtime.cli import Parser, UserError, count_of, progress, script, shortened_list
 from myelin.runtime.disk import check_room
 from myelin.runtime.files import name_leftovers, start_run, write_run_json
 from myelin.runtime.lock import holding
 from myelin.runtime.tables import write_table
+from myelin.statistics.manual import PARTS, PROGRAM, compare_counts, match_points, pool_points
 
 EVALUATION = Path("evaluation")
 
@@ -61,6 +81,22 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="folder of the masks to evaluate, <id>_mask.* (default: preds)",
     )
+    parser.add_argument(
+        "--points",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="compare with fibers that a person marked: multi-point ROIs (.roi, .zip), Cell "
+        "Counter files (.xml) or CSV tables of x, y (px) and perhaps image; files that name no "
+        "image have its name (default: compare with reference masks)",
+    )
+    parser.add_argument(
+        "--counts",
+        type=Path,
+        metavar="CSV",
+        help="compare with fibers that persons counted: a table with the columns image, count, and "
+        "one column per further observer (default: compare with reference masks)",
+    )
     add_pixel_size_option(
         parser,
         "what each image records; if one records nothing, all measures are in pixels",
@@ -69,7 +105,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add_no_pictures_option(parser, "the table only (default: the plot too)")
     add_format_option(parser, "the plot")
     add_decimal_option(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.reference and (args.points or args.counts):
+        parser.error("argument --reference: given with --points or --counts, leave one out")
+    return args
 
 
 @script
@@ -80,7 +119,7 @@ def main(argv: list[str] | None = None) -> None:
     args.reference = args.reference or args.source
     check_out(args.out, args.reference, args.preds)
     with holding(args.preds, shared=True), holding(args.out):
-        evaluate(args)
+        (compare_with_persons if args.points or args.counts else evaluate)(args)
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -151,6 +190,23 @@ def find_predictions(args: argparse.Namespace, references: Masks, reader: Reader
     return found
 
 
+def check_points(points: Points, cases: list[Case], reader: Reader) -> None:
+    """Raise UserError about points outside their image."""
+    errors = []
+    for case in cases:
+        path, places = points.get(case.name, (None, np.zeros((0, 2))))
+        rows, cols = reader.record(case.masks[0][0]).shape
+        outside = places[((places < 0) | (places >= (cols, rows))).any(axis=1)]
+        if len(outside):
+            errors.append(
+                f"{path}: {count_of(len(outside), 'point')} outside the image {case.name} of "
+                f"{cols} x {rows} px, such as x {outside[0, 0]:g}, y {outside[0, 1]:g}; "
+                "give x and y in px of that image"
+            )
+    if errors:
+        raise UserError(*errors)
+
+
 def compare_case(case: Case, reader: Reader, unit: str) -> Compared:
     """Measure the fibers of one image in both masks and compare them."""
     if unit == "px":
@@ -166,6 +222,71 @@ def write_evaluation(path: Path, rows: list[dict], total: dict, decimal: str) ->
     header = list(total)
     rows = [{name: row.get(name) for name in header} for row in [*rows, total]]
     write_table(path, header, rows, decimal)
+
+
+def compare_with_persons(args: argparse.Namespace) -> None:
+    """Compare fibers with the points and counts of persons: check all, then measure, then write."""
+    reader = Reader()
+    masks = open_masks(args.preds, reader)
+    match_files(masks, None, reader)
+    points = read_points(args.points or (), masks.masks)
+    counts = read_counts(args.counts, masks.masks) if args.counts else {}
+    cases = make_cases([masks.masks], masks.images, masks.nerves)
+    cases = [case for case in cases if case.name in points or case.name in counts]
+    given = given_sizes(args.pixel_size, masks.masks)
+    check_cases(cases, given, reader, in_pixels=True, hand_made=masks.of_user)
+    check_points(points, cases, reader)
+    check_room({args.out: 2**20})  # tables and a plot
+
+    before = start_run(args.out)
+    tables, comparisons = compare_marks(cases, points, counts, reader)
+    for name, rows in tables.items():
+        write_table(args.out / f"{name}.csv", list(rows[0]), rows, args.decimal)
+    if comparisons and not args.no_pictures:
+        from myelin.report.plots import draw_bland_altman
+
+        draw_bland_altman(args.out / "counts_bland_altman.png", comparisons, formats_of(args))
+    write_run_json(
+        args.out,
+        preds=str(args.preds),
+        points=[str(path) for path in args.points or ()],
+        counts=str(args.counts) if args.counts else None,
+    )
+    name_leftovers(args.out, before)
+    if points:
+        print_columns(tables["points"], [(name, name, "d") for name in PARTS])
+    if counts:
+        shown = [(name, name, "+.2f") for name in ENDS] + [("r²", "r_squared", ".3f")]
+        print_columns(tables["count_agreement"], [*shown, ("ICC", "icc", ".3f")], "compared")
+    print(f"tables in {args.out}/")
+
+
+def compare_marks(
+    cases: list[Case], points: Points, counts: Counts, reader: Reader
+) -> tuple[dict[str, list[dict]], list[Comparison]]:
+    """Return the tables with rows by name, and the panels of the plot of counts."""
+    tables = {"points": [], "missed_invented": [], "counts": []}
+    comparisons = []
+    for case in progress(cases, "comparing"):
+        frame = frame_of(case, reader)
+        fibers = fibers_of(case, reader, frame)
+        if case.name in points:
+            marked = points[case.name][1]
+            if frame.nerve is not None:
+                marked = marked[frame.fascicles(*np.floor(marked).T) > 0]
+            row, places = match_points(case.name, marked, fibers)
+            tables["points"].append(row)
+            tables["missed_invented"] += places
+        if case.name in counts:
+            own = {PROGRAM: float(fibers.counted.sum())}
+            tables["counts"].append({"image": case.name} | counts[case.name] | own)
+    if points:
+        tables["points"].append(pool_points(tables["points"]))
+    if counts:
+        names = list(tables["counts"][0])[1:]
+        by_observer = {name: np.array([row[name] for row in tables["counts"]]) for name in names}
+        tables["count_agreement"], comparisons = compare_counts(by_observer)
+    return {name: rows for name, rows in tables.items() if rows}, comparisons
 
 
 def print_table(rows: list[dict], total: dict, unit: str, folder: Path) -> None:
@@ -185,19 +306,25 @@ def print_table(rows: list[dict], total: dict, unit: str, folder: Path) -> None:
             )
         ),
     )
-    rows = [*rows, total] if len(rows) > 1 else rows
-    width = max(len("image"), *(len(row["image"]) for row in rows))
-    print(f"{'image':{width}}  " + "  ".join(title for title, _, _ in shown))
-    for row in rows:
-        cells = []
-        for title, name, form in shown:
-            text = "-" if row[name] is None else format(row[name], form)
-            cells.append(text.rjust(len(title)))
-        print(f"{row['image']:{width}}  " + "  ".join(cells))
+    print_columns([*rows, total] if len(rows) > 1 else rows, shown)
     print("%: how far density and means are above (+) or below (-) those of the reference")
     if unit == "px":
         print("note: pixel size unknown, measures are in pixels; give it in µm with --pixel-size")
     print(f"table in {folder}/")
+
+
+def print_columns(
+    rows: list[dict], shown: Sequence[tuple[str, str, str]], first: str = "image"
+) -> None:
+    """Print the first column of a table, and others by their titles, names and formats."""
+    width = max(len(first), *(len(row[first]) for row in rows))
+    print(f"{first:{width}}  " + "  ".join(title.rjust(6) for title, _, _ in shown))
+    for row in rows:
+        cells = []
+        for title, name, form in shown:
+            text = "-" if row[name] is None else format(row[name], form)
+            cells.append(text.rjust(max(len(title), 6)))
+        print(f"{row[first]:{width}}  " + "  ".join(cells))
 
 
 if __name__ == "__main__":
