@@ -200,7 +200,7 @@ def check_points(points: Points, cases: list[Case], reader: Reader) -> None:
         if len(outside):
             errors.append(
                 f"{path}: {count_of(len(outside), 'point')} outside the image {case.name} of "
-                f"{cols} x {rows} px, such as x {outside[0, 0]:g}, y {outside[0, 1]:g}; "
+                f"{cols} x {rows} px, such as x {outside[0, 0]:g}, y {outside[0, 1]:g}, "
                 "give x and y in px of that image"
             )
     if errors:
