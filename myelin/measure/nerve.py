@@ -135,6 +135,9 @@ def find_nerve(fibers: Fibers, frame: Frame) -> LabelImage | None:
     """
     if not len(fibers):
         return None
+    whole = LabelImage.from_array(np.ones(frame.shape, np.uint8))
+    if len(fibers) < MIN_FIBERS:
+        return whole
     radius = np.median(fibers.columns["fiber_diameter_um"]) / fibers.pixel_size_um / 2
     step = max(int(radius / RADIUS_PX), 1)
     free = fibers.labels[::step, ::step] == 0
@@ -157,7 +160,7 @@ def find_nerve(fibers: Fibers, frame: Frame) -> LabelImage | None:
     nerve_px = nerve.areas().sum()
     if inside[fascicles - 1].sum() * (frame.tissue_px - nerve_px) > MIN_OUTSIDE * nerve_px:
         return nerve
-    return LabelImage.from_array(np.ones(frame.shape, np.uint8))
+    return whole
 
 
 def gaps_to_nearest(fibers: Fibers) -> np.ndarray:
