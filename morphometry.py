@@ -23,6 +23,11 @@ prints what it found. It adds tests between groups (`tests.csv`), tables for Pri
 
 leaves fibers out of all statistics: those of a table (image, fiber, reason), and those beyond a
 limit. Their rows stay in `<id>_fibers.csv`, with the reason in the column `excluded`.
+
+    python morphometry.py --pixel-size 0.1 --classes classes.csv --leave-out-class swollen
+
+counts the classes of fibers that a table gives (image, fiber, class), in `per_class.csv`, and
+leaves the fibers of some classes out of all other statistics.
 """
 
 import argparse
@@ -49,7 +54,7 @@ from myelin.measure.cases import (
     numbered_fibers,
     pixels_of,
 )
-from myelin.measure.exclude import Exclusions, add_exclude_options, doubtful_rows, limits_of
+from myelin.measure.exclude import Exclusions, add_exclude_options, doubtful_rows
 from myelin.measure.fibers import Fibers, without_axons, write_fibers
 from myelin.measure.frame import Frame, add_frame_options, name_unseen
 from myelin.measure.nerve import add_nerve, fascicle_rows, nerve_columns, whole_in_view
@@ -170,13 +175,13 @@ def measure_folder(args: argparse.Namespace) -> None:
     masks.nerves = edited | masks.nerves
     cases = make_cases([masks.masks], masks.images, masks.nerves, masks.probabilities)
     animals = find_groups(args.groups, masks.masks) if args.groups else {}
-    exclusions = Exclusions(args.exclude, limits_of(args), masks.masks)
+    exclusions = Exclusions(args, masks.masks)
     numbers = Numbers(out, args.renumber)
     table = None if args.groups == FOLDERS else args.groups
     sizes = given_sizes(args.pixel_size, masks.masks, table)
     check_cases(cases, sizes, reader, hand_made=masks.of_user)
     name_unseen(cases, args.whole_frame)
-    check_decisions(cases, exclusions.decisions, numbers, reader, args.whole_frame)
+    check_decisions(cases, exclusions.tables, numbers, reader, args.whole_frame)
     pixels = pixels_of(cases, reader)
     check_room({out: pixels if args.no_pictures else 6 * pixels + 2**20 * len(cases)})
 
@@ -257,7 +262,7 @@ def add_case(
             "segment again with both set, such as --myelin dark --scale 2"
         )
     row |= {"warnings": "; ".join(results.warnings[name]), **of_nerve}
-    results.measured[name] = Measured.of(fibers, row)
+    results.measured[name] = Measured.of(fibers, row, found.counted)
     outside = frame.outside
     if results.page:
         image = reader.image(case.image)
@@ -277,7 +282,7 @@ def remove_outdated(out: Path, before: dict) -> None:
 
     Beside new tables they would pass for results of the same fibers. `before` is from `start_run`.
     """
-    tables = ("fascicles", "tests", *(table.name for table in fields(GroupTables)))
+    tables = ("fascicles", "tests", "per_class", *(table.name for table in fields(GroupTables)))
     plots = itertools.product(("plots", "per_group", "fibers_per_group"), PLOT_FORMATS)
     own = {"report.html", *(f"{name}.csv" for name in tables), *map(".".join, plots)}
     inner = (("prism", ".csv"), ("panels", ".png"), ("panels", ".svg"))

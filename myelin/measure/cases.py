@@ -1,7 +1,7 @@
 """The images to measure: the files of each, and the check of all files before measuring."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -279,25 +279,27 @@ def mask_hash_of(case: Case, reader: Reader) -> str:
 
 def check_decisions(
     cases: list[Case],
-    decisions: dict[str, list[Decision]],
+    tables: Sequence[dict[str, list[Decision]]],
     numbers: Numbers,
     reader: Reader,
     whole_frame: bool,
 ) -> None:
-    """Raise UserError if `exclude.csv` names fibers that cannot be found.
+    """Raise UserError if `exclude.csv` or `classes.csv` names fibers that cannot be found.
 
-    Only images whose mask or numbers may have changed since the decisions are measured for it.
+    Only images whose mask or numbers may have changed since the decisions are measured for it, or
+    of which a table names a fiber twice.
     """
     errors = []
     for case in cases:
-        decided = decisions.get(case.name)
-        if not decided:
+        lists = [table[case.name] for table in tables if case.name in table]
+        if not lists:
             continue
         hashed = mask_hash_of(case, reader)
-        same = all(decision.mask_sha256 == hashed for decision in decided)
+        same = all({one.mask_sha256 for one in own} == {hashed} for own in lists)
+        same &= all(len({one.fiber for one in own}) == len(own) for own in lists)
         if not (same and numbers.is_latest(case.name, hashed)):
             fibers, _ = numbered_fibers(case, reader, numbers, whole_frame)
-            errors += find_rows(
-                decided, fibers, numbers.masks[case.name], numbers.highest[case.name]
-            )[2]
+            known = numbers.masks[case.name], numbers.highest[case.name]
+            for decided in lists:
+                errors += find_rows(decided, fibers, *known)[2]
     raise_first(errors)

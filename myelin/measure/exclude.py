@@ -1,4 +1,4 @@
-"""Leave fibers out of the statistics: by a table of decisions, `exclude.csv`, and by rules.
+"""Leave fibers out of the statistics: by `exclude.csv`, by rules, and by class, `classes.csv`.
 
 `report.html` writes the table and applies the same rules. A fiber that is left out keeps its row in
 `<id>_fibers.csv`, with the reason in the column `excluded`; counts, density, fractions, sizes,
@@ -22,7 +22,8 @@ from myelin.runtime.files import sha256
 from myelin.runtime.tables import MAX_MISTAKES, image_ids, read_rows
 
 SAME_PLACE_PX = 1.0  # in an unchanged mask, an axon's centroid differs by rounding only
-REMEDY = "remove the line, or measure without --exclude and decide again in report.html"
+OPTIONS = {"reason": "--exclude", "class": "--classes"}  # which gives a table with this column
+REMEDY = "remove the line, or measure without {} and decide again in report.html"
 
 
 # ---------------------------------------------------------------- rules: limits on columns
@@ -125,7 +126,7 @@ def doubtful_rows(image: str, fibers: Fibers) -> list[dict]:
 
 
 def add_exclude_options(parser: ArgumentParser) -> None:
-    """Add `--exclude` and an option for each rule."""
+    """Add `--exclude`, the options of classes, and an option for each rule."""
     parser.add_argument(
         "--exclude",
         type=Path,
@@ -133,12 +134,27 @@ def add_exclude_options(parser: ArgumentParser) -> None:
         help="table of fibers to leave out of all statistics, with the columns image, fiber, "
         "reason, as report.html saves it; their rows stay, marked (default: none)",
     )
+    parser.add_argument(
+        "--classes",
+        type=Path,
+        metavar="CSV",
+        help="table of the classes of fibers, in any words, with the columns image, fiber, class: "
+        "adds the column class and per_class.csv (default: none)",
+    )
+    parser.add_argument(
+        "--leave-out-class",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="classes of --classes whose fibers are left out of all statistics but per_class.csv, "
+        "as with --exclude (default: none)",
+    )
     add_rule_options(parser)
 
 
 @dataclass
 class Decision:
-    """One row of `exclude.csv`.
+    """One row of `exclude.csv` or `classes.csv`.
 
     Attributes
     ----------
@@ -147,10 +163,12 @@ class Decision:
     fiber : int
         The fiber's lasting number.
     reason : str
+        Or the fiber's class.
     mask_sha256 : str
         `mask_hash` of the mask that was decided on; "" if the row has none.
     place : (float, float) or None
         Centroid of the axon in that mask, px.
+    column : {"reason", "class"}
     """
 
     where: str
@@ -158,6 +176,7 @@ class Decision:
     reason: str
     mask_sha256: str = ""
     place: tuple[float, float] | None = None
+    column: str = "reason"
 
 
 class Exclusions:
@@ -165,31 +184,41 @@ class Exclusions:
 
     Parameters
     ----------
-    path : Path or None
-        Table of decisions.
-    limits : dict of Rule to float
-        See `limits_of`.
+    args : Namespace
+        With the options of `add_exclude_options`.
     names : iterable of str
         Ids of the images that are measured.
 
     Attributes
     ----------
-    decisions : dict of str to list of Decision
-        By image id.
+    tables : list of dict of str to list of Decision
+        By image id: the fibers that are left out, and the classes of fibers.
     """
 
-    def __init__(self, path: Path | None, limits: dict[Rule, float], names: Iterable[str]) -> None:
-        self.path = path
-        self.limits = limits
-        self.decisions = read_decisions(path, names) if path else {}
+    def __init__(self, args: Namespace, names: Iterable[str]) -> None:
+        self.paths = args.exclude, args.classes
+        self.limits = limits_of(args)
+        self.left_out = args.leave_out_class
+        self.tables = [
+            read_decisions(path, names, column) if path else {}
+            for path, column in zip(self.paths, OPTIONS, strict=True)
+        ]
         self.reasons = Counter()
+        known = {decision.reason for own in self.tables[1].values() for decision in own}
+        if unknown := [name for name in self.left_out if name not in known]:
+            given = shortened_list(sorted(known)) or "none"
+            raise UserError(
+                f"--leave-out-class: {shortened_list(unknown)}: no fiber has this class, correct "
+                f"the name or the table of --classes, whose classes are: {given}"
+            )
 
     def mark(
         self, name: str, fibers: Fibers, hashes: list[str], highest: int, myelin: np.ndarray
     ) -> Fibers:
         """Return the fibers of an image with those left out marked, see `without`.
 
-        A decision takes precedence over the rules. Print how many decided fibers are gone.
+        A decision takes precedence over the rules, and both over a class. Print how many decided
+        fibers are gone. With a table of classes, the fibers get the column `class`.
 
         Parameters
         ----------
@@ -198,29 +227,46 @@ class Exclusions:
         myelin : bool array, (rows, cols)
             The mask, without axons.
         """
-        decided, gone, errors = find_rows(self.decisions.get(name, []), fibers, hashes, highest)
-        raise_first(errors)
-        if gone:
-            listed = count_of(len(gone), "excluded fiber")
-            print(
-                f"note: {self.path}: {name}: {listed} no longer in the mask: {shortened_list(gone)}"
-            )
+        found = []
+        whats = "excluded fiber", "classified fiber"
+        for path, table, what in zip(self.paths, self.tables, whats, strict=True):
+            rows, gone, errors = find_rows(table.get(name, []), fibers, hashes, highest)
+            raise_first(errors)
+            if gone:
+                lost = f"{count_of(len(gone), what)} no longer in the mask: {shortened_list(gone)}"
+                print(f"note: {path}: {name}: {lost}")
+            found.append(rows)
+        decided, classes = found
         reasons = ["; ".join(parts) for parts in rule_reasons(fibers.columns, self.limits)]
         for row, reason in decided.items():
             reasons[row] = reason
+        for row, word in classes.items():
+            if word in self.left_out:
+                reasons[row] = reasons[row] or class_reason(word)
         self.reasons.update(filter(None, reasons))
+        if self.paths[1]:
+            column = np.array([classes.get(row, "") for row in range(len(fibers))], object)
+            fibers = replace(fibers, columns=fibers.columns | {"class": column})
         return without(fibers, np.array(reasons, object), myelin)
 
     def facts(self) -> dict | None:
-        """Return what was left out, for `run.json`; None without a table and rules."""
-        if not (self.path or self.limits):
+        """Return what was left out, for `run.json`; None without tables and rules."""
+        table, classes = self.paths
+        if not (table or self.limits or classes):
             return None
         return {
-            "table": str(self.path) if self.path else None,
-            "table_sha256": sha256(self.path) if self.path else None,
+            "table": str(table) if table else None,
+            "table_sha256": sha256(table) if table else None,
+            "classes": str(classes) if classes else None,
+            "classes_sha256": sha256(classes) if classes else None,
             "rules": {rule.option: limit for rule, limit in self.limits.items()},
             "fibers_by_reason": dict(sorted(self.reasons.items())),
         }
+
+
+def class_reason(name: str) -> str:
+    """Return the text for the column `excluded` of a fiber that is left out by its class."""
+    return f"class {name}"
 
 
 def mask_hash(myelin: np.ndarray, axon: np.ndarray | None = None) -> str:
@@ -231,8 +277,10 @@ def mask_hash(myelin: np.ndarray, axon: np.ndarray | None = None) -> str:
 # ---------------------------------------------------------------- the table of decisions
 
 
-def read_decisions(path: Path, names: Iterable[str]) -> dict[str, list[Decision]]:
-    """Read which fibers to leave out, by image id.
+def read_decisions(
+    path: Path, names: Iterable[str], column: str = "reason"
+) -> dict[str, list[Decision]]:
+    """Read which fibers to leave out, or the classes of fibers, by image id.
 
     Parameters
     ----------
@@ -241,6 +289,8 @@ def read_decisions(path: Path, names: Iterable[str]) -> dict[str, list[Decision]
         a fiber is named twice, the first reason counts.
     names : iterable of str
         Ids of the images that are measured.
+    column : {"reason", "class"}
+        Column of the decision; class must be there, and rows without one are ignored.
 
     Raises
     ------
@@ -248,20 +298,23 @@ def read_decisions(path: Path, names: Iterable[str]) -> dict[str, list[Decision]
         Missing file or columns, an unknown image, a cell that is not a number.
     """
     find, decisions, errors = image_ids(names), {}, []
-    for line, row in read_rows(path, ("image", "fiber"), "fiber", least=0):
+    needed = ("image", "fiber", "class") if column == "class" else ("image", "fiber")
+    for line, row in read_rows(path, needed, "fiber", least=0):
+        if column == "class" and not row[column]:
+            continue
         where = f"{path}: line {line}"
         image = find(row["image"])
         try:
             if image is None:
                 raise ValueError(f"names the image {row['image'][:100]}, which has no mask")
-            decisions.setdefault(image, []).append(parse_decision(where, row))
+            decisions.setdefault(image, []).append(parse_decision(where, row, column))
         except ValueError as error:
             errors.append(f"{where} {error}, correct or remove the line")
     raise_first(errors)
     return decisions
 
 
-def parse_decision(where: str, row: dict[str, str]) -> Decision:
+def parse_decision(where: str, row: dict[str, str], column: str) -> Decision:
     """Return the `Decision` of a table row; raise ValueError about a wrong cell."""
 
     def value(name: str) -> float | None:
@@ -275,8 +328,8 @@ def parse_decision(where: str, row: dict[str, str]) -> Decision:
     if fiber is None or not (fiber >= 1 and fiber.is_integer()):
         raise ValueError(f"has fiber {row['fiber']!r}, which is not the number of a fiber")
     place = None if x is None or y is None else (x, y)
-    reason = row.get("reason") or "excluded"
-    return Decision(where, int(fiber), reason, row.get("mask_sha256", "").lower(), place)
+    reason, digest = row.get(column) or "excluded", row.get("mask_sha256", "").lower()
+    return Decision(where, int(fiber), reason, digest, place, column)
 
 
 def raise_first(errors: list[str]) -> None:
@@ -317,7 +370,7 @@ def find_rows(
     reasons, gone, errors = {}, [], []
     row_of = {int(fiber): row for row, fiber in enumerate(fibers.columns["fiber"])}
     for decision in decisions:
-        row, what = row_of.get(decision.fiber), f"fiber {decision.fiber}"
+        row, what, text = row_of.get(decision.fiber), f"fiber {decision.fiber}", decision.reason
         same_mask = decision.mask_sha256 == hashes[0]
         if row is None and same_mask and decision.place:
             row = row_at(decision.place, fibers)
@@ -330,10 +383,13 @@ def find_rows(
             problem = f"names {what}, which the mask does not have"
         elif same_mask and decision.place and row_at(decision.place, fibers) != row:
             problem = f"names {what}, which is elsewhere now, as fibers were numbered again"
+        elif decision.column == "class" and reasons.get(row, text) != text:
+            problem = f"gives {what} the class {text!r}, and an earlier line {reasons[row]!r}"
         else:
-            reasons.setdefault(row, decision.reason)
+            reasons.setdefault(row, text)
             continue
-        errors.append(f"{decision.where} {problem}, {REMEDY}")
+        remedy = REMEDY.format(OPTIONS[decision.column])
+        errors.append(f"{decision.where} {problem}, {remedy}")
     return reasons, gone, errors
 
 

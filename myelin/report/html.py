@@ -186,14 +186,12 @@ def page_rules(excluded: dict | None) -> list[dict]:
 
 def without_exclusions(arguments: list[str]) -> list[str]:
     """Return the arguments with `--exclude exclude.csv` in place of all options that exclude."""
-    dropped = {"--exclude", *(rule.option for rule in RULES)}
+    dropped = {"--exclude", "--leave-out-class", *(rule.option for rule in RULES)}
     kept, skip = [], False
     for argument in arguments:
-        if skip:
-            skip = False
-        elif argument.partition("=")[0] in dropped:
-            skip = "=" not in argument
-        else:
+        if argument.startswith("--"):
+            skip = argument.partition("=")[0] in dropped
+        if not skip:
             kept.append(argument)
     return [*kept, "--exclude", "exclude.csv"]
 

@@ -228,14 +228,14 @@ def excluding(run: dict) -> str:
     by_eye = dict(excluded["fibers_by_reason"])
     by_rule = sum(by_eye.pop(text) for text in [*by_eye] if {*text.split("; ")} <= known)
     sentences = []
-    if excluded["table"]:
+    if excluded["table"] or by_eye:
         listed = (f"{reason} {fibers:,}" for reason, fibers in by_eye.items())
         why = f" ({', '.join(listed)})" if by_eye.keys() - {"by eye"} else ""
         sentences.append(f"{were(sum(by_eye.values()), 'fiber')} excluded by eye{why}.")
     if limits:
         said = (f"{rule.what} {rule.side} {limit:g}" for rule, limit in limits.items())
         sentences.append(f"{were(by_rule, 'fiber')} excluded by rule: {', or '.join(said)}.")
-    return " ".join(sentences)
+    return " ".join(sentences) or "No fiber was excluded."
 
 
 def grouping(run: dict) -> str:

@@ -6,12 +6,14 @@ animals, not of fibers or images, which depend on each other within an animal.
 
 import argparse
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from myelin.measure.exclude import class_reason
 from myelin.measure.fibers import Fibers
 from myelin.measure.summary import SIZES, statistics
 from myelin.runtime.cli import UserError, count_of, number, shortened_list
@@ -40,6 +42,9 @@ class Measured:
     area_mm2 : float
     nerve_counted, nerve_area_mm2 : float or None
         The same for the nerve in the image; None without an outline.
+    classes, classes_counted : Counter
+        Fibers by class, and those of them that `nerve_counted` or else `counted` counts; "" is no
+        class. Fibers that are left out by their class alone count. Empty without classes.
     """
 
     sizes: dict[str, np.ndarray]
@@ -47,14 +52,26 @@ class Measured:
     area_mm2: float
     nerve_counted: float | None = None
     nerve_area_mm2: float | None = None
+    classes: Counter = field(default_factory=Counter)
+    classes_counted: Counter = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, fibers: Fibers, row: dict) -> "Measured":
-        """Return sizes and counts of the fibers of one image, and of its row of `summary.csv`."""
+    def of(cls, fibers: Fibers, row: dict, counted: np.ndarray) -> "Measured":
+        """Return sizes and counts of the fibers of one image, and of its row of `summary.csv`.
+
+        `counted`, bool (n,), is `Fibers.counted` before any fiber was left out.
+        """
         sizes = {size: fibers.columns[size][fibers.whole] for size in SIZES}
         area = row.get("nerve_area_mm2")
         nerve = (row["fiber_density_nerve_per_mm2"] * area, area) if area else (None, None)
-        return cls(sizes, int(fibers.counted.sum()), fibers.area_mm2, *nerve)
+        found = cls(sizes, int(fibers.counted.sum()), fibers.area_mm2, *nerve)
+        if (classes := fibers.columns.get("class")) is not None:
+            reasons = np.array([class_reason(name) for name in classes], object)
+            kept = fibers.kept | (fibers.columns["excluded"] == reasons)
+            inside = fibers.columns["fascicle"] > 0 if area else True
+            found.classes = Counter(classes[kept])
+            found.classes_counted = Counter(classes[kept & counted & inside])
+        return found
 
 
 @dataclass

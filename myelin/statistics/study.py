@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from myelin.measure.summary import SIZES
 from myelin.statistics.comparisons import MIN_ANIMALS, compare_animals
 from myelin.statistics.diameter_classes import classify, share_columns
+from myelin.statistics.fiber_classes import count_classes
 from myelin.statistics.groups import (
     Animals,
     GroupTables,
@@ -74,6 +75,8 @@ def make_study(
     """
     units = units_of(animals, measured)
     tables = {"per_diameter_class": classify(units, classes), "regression": regress(units)}
+    if of_fibers := count_classes(units):
+        tables["per_class"] = of_fibers
     if not animals:
         return Study(units, None, tables)
     groups = compare_groups(animals, measured, bins)

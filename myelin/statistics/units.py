@@ -1,5 +1,6 @@
 """Images, animals and groups as units, each with the sizes of its fibers, for tables per unit."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ class Unit:
         The columns `SIZES` of its whole fibers.
     density_per_mm2 : float
         See `density`.
+    classes : dict of str to (int, float)
+        How many fibers a class has, and their density per mm², see `Measured.classes`.
     """
 
     level: str
@@ -29,6 +32,7 @@ class Unit:
     image: str
     sizes: dict[str, np.ndarray]
     density_per_mm2: float
+    classes: dict[str, tuple[int, float]]
 
     @property
     def names(self) -> dict[str, str]:
@@ -41,7 +45,8 @@ def units_of(animals: Animals, measured: dict[str, Measured]) -> list[Unit]:
 
     def unit(level: str, group: str, animal: str, image: str, names: list[str]) -> Unit:
         images = [measured[name] for name in names]
-        return Unit(level, group, animal, image, pool_sizes(images), density(images))
+        pooled = pool_sizes(images), density(images), classes_of(images)
+        return Unit(level, group, animal, image, *pooled)
 
     places = place_of_images(animals)
     found = [unit("image", *places.get(name, ("", "")), name, [name]) for name in measured]
@@ -58,7 +63,20 @@ def density(images: Sequence[Measured]) -> float:
     They are those of the nerve in an image that has an outline, otherwise those of its frame.
     """
     counts = [one.counted if one.nerve_counted is None else one.nerve_counted for one in images]
-    return sum(counts) / sum(one.nerve_area_mm2 or one.area_mm2 for one in images)
+    return sum(counts) / counted_area_mm2(images)
+
+
+def counted_area_mm2(images: Sequence[Measured]) -> float:
+    """Return the area in which the fibers of several images are counted."""
+    return sum(one.nerve_area_mm2 or one.area_mm2 for one in images)
+
+
+def classes_of(images: Sequence[Measured]) -> dict[str, tuple[int, float]]:
+    """Return the number of fibers of each class in several images, and their density per mm²."""
+    fibers = sum((one.classes for one in images), Counter())
+    counted = sum((one.classes_counted for one in images), Counter())
+    area_mm2 = counted_area_mm2(images)
+    return {name: (count, counted[name] / area_mm2) for name, count in fibers.items()}
 
 
 def place_of_images(animals: Animals) -> dict[str, tuple[str, str]]:

@@ -228,3 +228,59 @@ def test_bad_tables(folder, capsys):
     assert "line 2 has x_px 'z'" in said
     assert "no such file" in fails(morphometry.main, capsys, *CALL, "--exclude", "none.csv")
     assert "--max-g-ratio" in fails(morphometry.main, capsys, *CALL, "--max-g-ratio", "-1")
+
+
+def classes(*rows, left_out=()):
+    Path("classes.csv").write_text("\n".join(["image,fiber,class", *rows]), encoding="utf-8")
+    call = [*CALL, "--classes", "classes.csv"]
+    return [*call, "--leave-out-class", *left_out] if left_out else call
+
+
+def test_a_class_is_a_column_and_can_be_left_out(folder):
+    Path("exclude.csv").write_text("image,fiber,reason\ntwo,1,blood\n", encoding="utf-8")
+    rows = "one,1,thin", "one,2,onion bulb", "two,1,thin", "two,2,"
+    morphometry.main([*classes(*rows, left_out=["onion bulb", "thin"]), "--exclude", "exclude.csv"])
+    fibers = read_table("morphometry/fibers.csv")
+    assert [row["class"] for row in fibers] == ["thin", "onion bulb", "thin", ""]
+    reasons = ["class thin", "class onion bulb", "blood", ""]
+    assert [row["excluded"] for row in fibers] == reasons
+    methods = " ".join(Path("morphometry/methods.txt").read_text(encoding="utf-8").split())
+    assert "3 fibers were excluded by eye (blood 1, class onion bulb 1, class thin 1)" in methods
+    assert '"classes": "classes.csv"' in Path("morphometry/run.json").read_text(encoding="utf-8")
+    # The table of all fibers is a table of classes too, and the saved exclusions are the same.
+    Path("fibers.csv").write_bytes(Path("morphometry/fibers.csv").read_bytes())
+    before = read_table("morphometry/per_class.csv")
+    call = exclude("one,1,class thin", "one,2,class onion bulb", "two,1,blood")
+    morphometry.main([*call, "--classes", "fibers.csv"])
+    assert read_table("morphometry/per_class.csv") == before
+    assert read_table("morphometry/fibers.csv") == fibers
+    morphometry.main(CALL)
+    assert not Path("morphometry/per_class.csv").exists(), "of an earlier run"
+
+
+def test_classes_alone_exclude_nothing(folder):
+    morphometry.main(classes("one.tif,1,thin", "one,1,thin"))
+    assert "No fiber was excluded." in Path("morphometry/methods.txt").read_text(encoding="utf-8")
+    assert [row["excluded_fibers"] for row in read_table("morphometry/summary.csv")] == ["0", "0"]
+
+
+@pytest.mark.parametrize(
+    "rows, left_out, found",
+    [
+        (["one,3,x"], (), ["line 2 names fiber 3"]),
+        (["nobody,1,x"], (), ["line 2 names the image nobody"]),
+        (["one,1,thin", "one,1,swollen"], (), ["line 3 gives fiber 1", "swollen", "thin"]),
+        (["one,1,thin"], ["thick"], ["--leave-out-class: thick", "thin"]),
+    ],
+)
+def test_bad_classes(folder, capsys, rows, left_out, found):
+    said = fails(morphometry.main, capsys, *classes(*rows, left_out=left_out))
+    assert all(text in said for text in found) and len(said.splitlines()) == 1
+    assert not Path("morphometry").exists()
+
+
+def test_classes_need_their_column_and_a_table(folder, capsys):
+    Path("bare.csv").write_text("image,fiber\none,1\n", encoding="utf-8")
+    assert "image, fiber, class" in fails(morphometry.main, capsys, *CALL, "--classes", "bare.csv")
+    said = fails(morphometry.main, capsys, *CALL, "--leave-out-class", "thin")
+    assert "--leave-out-class: thin" in said and "--classes" in said

@@ -122,5 +122,7 @@ def test_the_command_that_applies_the_table():
     given = "--masks m --exclude=a.csv --max-g-ratio 0.9 --groups g.csv --exclude b.csv".split()
     wanted = "--masks m --groups g.csv --exclude exclude.csv".split()
     assert without_exclusions(given) == wanted
+    given[2:3] = ["--leave-out-class", "thin", "onion bulb"]
+    assert without_exclusions(given) == wanted
     for rule in RULES:
         assert without_exclusions([rule.option, "1"]) == ["--exclude", "exclude.csv"]

@@ -125,6 +125,35 @@ def test_density_is_that_of_the_nerve_if_an_image_has_an_outline(measured):
     assert share["density_per_mm2"] == pytest.approx(share["percent"] / 100 * 15000)
 
 
+@pytest.mark.parametrize("nerve", ["auto", "none"])
+def test_classes_of_fibers_per_image_animal_and_group(folder, nerve):
+    """A class that is left out still counts; fibers cut by the border count but for density."""
+    # The third fiber is cut at the right, where it counts.
+    save(Path("preds/b_mask.tif"), rings((120, 260), [(50, 60), (130, 60), (250, 60)], 19, 32))
+    Path("classes.csv").write_text(
+        "image,fiber,class\na,1,thin\nb,1,swollen\nb,2,thin\nd,3,=x\n", encoding="utf-8"
+    )
+    call = "--pixel-size 0.1 --no-pictures --groups g.csv --classes classes.csv".split()
+    morphometry.main([*call, "--nerve", nerve, "--leave-out-class", "thin"])
+    rows = read_table("morphometry/per_class.csv")
+    assert len(rows) == (4 + 2 + 2) * 4
+    images = {row["image"]: row for row in read_table("morphometry/summary.csv")}
+    area = {k: float(v["nerve_area_mm2"] or v["area_mm2"]) for k, v in images.items()}
+    expected = {"'=x": [0, 0], "swollen": [0, 1], "thin": [1, 1], "": [1, 1]}
+    for unit, own in ({"image": "b"}, "b"), ({"level": "group", "group": "'=wild"}, "ab"):
+        found = [row for row in rows if unit.items() <= row.items()]
+        assert [row["class"] for row in found] == list(expected)
+        counts = {name: sum(count["ab".index(k)] for k in own) for name, count in expected.items()}
+        for row in found:
+            share, density = (
+                counts[row["class"]] / whole
+                for whole in (sum(counts.values()), sum(area[k] for k in own))
+            )
+            assert int(row["count"]) == counts[row["class"]]
+            assert float(row["percent"]) == pytest.approx(100 * share, rel=1e-5)
+            assert float(row["density_per_mm2"]) == pytest.approx(density, rel=1e-5)
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Four masks of two or three fibers in preds/; three of them in groups."""
