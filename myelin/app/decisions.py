@@ -12,26 +12,16 @@ from myelin.measure.exclude import read_decisions, row_at
 from myelin.measure.fibers import Fibers
 from myelin.runtime.tables import read_rows, write_table
 
-COLUMNS = {
-    "exclude": ["image", "fiber", "reason", "mask_sha256", "x_px", "y_px", "axon_area_px"],
-    "classes": ["image", "fiber", "class", "mask_sha256", "x_px", "y_px", "axon_area_px"],
-    "kept": ["image", "fiber", "kept", "mask_sha256", "x_px", "y_px", "axon_area_px"],
-}
+WORDS = {"exclude": "reason", "classes": "class", "kept": "kept"}  # column of what was decided
 Rows = dict[int, str]  # by row of the table of fibers: the reason or the class
 
 
 class Table:
-    """One of the tables.
-
-    Parameters
-    ----------
-    kind : "exclude", "classes" or "kept"
-    path : Path
-    """
+    """One of the tables: `kind` is "exclude", "classes" or "kept"."""
 
     def __init__(self, kind: str, path: Path) -> None:
-        self.columns = COLUMNS[kind]
-        self.word = self.columns[2]
+        self.word = WORDS[kind]
+        self.columns = ["image", "fiber", self.word, "mask_sha256", "x_px", "y_px", "axon_area_px"]
         self.path = path
 
     def rows(self) -> list[dict[str, str]]:

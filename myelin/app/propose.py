@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from myelin.app.tools import dilate, disk, fill_holes
+from myelin.app.tools import dilate, disk
+from myelin.images.mask_checks import fill_holes
 from myelin.pixels.hulls import hull_areas
 from myelin.pixels.labels import LabelImage
 from myelin.runtime.cli import UserError
@@ -39,20 +40,12 @@ Maps = Callable[[tuple[slice, slice]], Iterator[tuple[np.ndarray, float, float]]
 
 @dataclass
 class Proposal:
-    """An axon and its sheath in a window of the image.
-
-    Attributes
-    ----------
-    window : (slice, slice)
-    axon, sheath : bool arrays
-    score : float
-        0 to 1: how closed, steep and convex the outline of the axon is.
-    """
+    """An axon and its sheath in a window of the image."""
 
     window: tuple[slice, slice]
     axon: np.ndarray
     sheath: np.ndarray
-    score: float
+    score: float  # 0 to 1: how closed, steep and convex the outline of the axon is
 
 
 def propose(

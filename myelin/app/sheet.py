@@ -129,8 +129,7 @@ class Sheet:
                 with replacing(path) as temporary:  # the model's own mask, with its record
                     shutil.copyfile(own, temporary)
             else:
-                full = np.uint8(255) if layer.max(initial=0) <= 1 else np.uint8(1)
-                write_image(path, layer * full, size)
+                write_image(path, stored(layer), size)
 
     def keep_originals(self) -> None:
         """Before the first step, keep the model's mask in model/ and the user's in corrected/."""
@@ -146,8 +145,7 @@ class Sheet:
                     shutil.copyfile(path, free_path(path))
                 else:
                     set_aside(path)
-                    layer = self.layers[part] * np.uint8(255)
-                    write_image(path.with_suffix(".tif"), layer)
+                    write_image(path.with_suffix(".tif"), stored(self.layers[part]))
 
     # ------------------------------------------------------------ numbers
 
@@ -314,6 +312,11 @@ class Sheet:
         """Write the rows of this image into the tables."""
         for kind, table in self.tables.items():
             table.replace(self.name, rows[kind])
+
+
+def stored(layer: np.ndarray) -> np.ndarray:
+    """Return a layer as its file has it: 0 and 255, or the numbers of several fascicles."""
+    return layer * np.uint8(255 if layer.max(initial=0) <= 1 else 1)
 
 
 def probability_of(name: str, shape: tuple[int, int]) -> np.ndarray | None:

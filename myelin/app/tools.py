@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from myelin.images.mask_checks import fill_holes
 from myelin.measure.fibers import Fibers
 from myelin.pixels.labels import LabelImage
 from myelin.runtime.cli import UserError
@@ -150,13 +151,6 @@ def hull_of(mask: np.ndarray) -> np.ndarray:
     hull = np.zeros(mask.shape, np.uint8)
     cv2.fillConvexPoly(hull, cv2.convexHull(np.argwhere(mask)[:, ::-1].astype(np.int32)), 1)
     return hull.view(bool)
-
-
-def fill_holes(region: np.ndarray) -> np.ndarray:
-    """Return a region with what it encloses, such as mitochondria."""
-    outside = np.pad(region, 1).astype(np.uint8)
-    cv2.floodFill(outside, None, (0, 0), 1, flags=4)
-    return region | (outside[1:-1, 1:-1] == 0)
 
 
 # ---------------------------------------------------------------- brush

@@ -33,22 +33,12 @@ def load_texts(path: Path) -> list:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The packed training pairs.
+    """The packed training pairs."""
 
-    Attributes
-    ----------
-    images, masks : Stack
-        uint8, (N, rows, cols).
-    ids : list of str
-        File stems.
-    shapes : int array, (N, 2)
-        True rows and columns; the rest of a frame is padding.
-    """
-
-    images: Stack
+    images: Stack  # uint8, (N, rows, cols)
     masks: Stack
-    ids: list
-    shapes: np.ndarray
+    ids: list  # file stems
+    shapes: np.ndarray  # int array, (N, 2): true rows and columns; the rest of a frame is padding
 
 
 def load_train() -> TrainingSet:

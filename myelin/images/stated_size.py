@@ -75,24 +75,13 @@ def fei_pixel_sizes(tif: "TiffFile") -> Stated:
     return scan["PixelWidth"], scan["PixelHeight"], "m"
 
 
-def fei_xml_pixel_sizes(tif: "TiffFile") -> Stated:
-    """Return the pixel size from the XML of Phenom and of Thermo Fisher's newer microscopes."""
-    root = ElementTree.fromstring(tif.pages.first.tags["FEI_TITAN"].value)
-    phenom, thermo = ("pixelWidth", "pixelHeight"), ("PixelSize/{*}X", "PixelSize/{*}Y")
-    found = [root.find(f".//{{*}}{name}") for name in phenom + thermo]
-    x, y = (one for one in found if one is not None)
-    return x.text, y.text, x.get("unit")
-
-
 READERS = {
     "ImageJ tags": imagej_pixel_sizes,
     "Aperio": lambda tif: (*2 * APERIO_SIZE.findall(tif.pages.first.description)[:1], "µm"),
     "FEI tag": fei_pixel_sizes,
-    "FEI XML": fei_xml_pixel_sizes,
-    # Of the image: "ap_pixel_size" is that of the screen.
+    # "ap_pixel_size" is the pixel size of the screen.
     "Zeiss tag": lambda tif: itemgetter(1, 1, 2)(tif.sem_metadata["ap_image_pixel_size"]),
     "Olympus tag": lambda tif: (*map(tif.sis_metadata.get, ("pixelsizex", "pixelsizey")), "m"),
-    "TVIPS tag": lambda tif: (*map(tif.tvips_metadata.get, ("PixelSizeX", "PixelSizeY")), "nm"),
     # Scales along x and y, and unit, of a TIFF that DigitalMicrograph exported.
     "Gatan tags": lambda tif: map(tif.pages.first.tags.valueof, (65010, 65009, 65003)),
 }
@@ -104,11 +93,11 @@ READERS = {
 def sizes_beside(path: Path, cols: int) -> tuple[Sizes | None, str]:
     """Return the sizes in the text file that a microscope writes beside an image, and their source.
 
-    JEOL and Hitachi write `x.txt` beside `x.tif`, Tescan `x.hdr` or `x-tif.hdr`. A text about an
-    image that is not `cols` wide is not used, as the image was resized. AxonDeepSeg reads the size
-    of all images of a folder from one file.
+    JEOL and Hitachi write `x.txt` beside `x.tif`. A text about an image that is not `cols` wide is
+    not used, as the image was resized. AxonDeepSeg reads the size of all images of a folder from
+    one file.
     """
-    for ending in (".txt", ".TXT", ".hdr", f"-{path.suffix[1:]}.hdr"):
+    for ending in (".txt", ".TXT"):
         beside = path.with_name(path.stem + ending)
         with contextlib.suppress(Exception):  # missing files and other texts raise anything
             with open(beside, "rb") as file:
@@ -132,6 +121,6 @@ def size_in_text(text: str, cols: int) -> Stated:
     if "SM_MICRON_BAR" in facts:  # JEOL: pixels and length of the scale bar
         length, unit = re.match(r"([\d.]+)\s*(\w+)", facts["SM_MICRON_MARKER"]).groups()
         return 2 * (float(length) / float(facts["SM_MICRON_BAR"]),) + (unit,)
-    if "ImageFile]" in text:  # Hitachi: [SemImageFile], [TemImageFile]
-        return facts["PixelSize"], facts["PixelSize"], "nm"
-    return facts["PixelSizeX"], facts["PixelSizeY"], "m"  # Tescan
+    if "ImageFile]" not in text:
+        raise ValueError
+    return facts["PixelSize"], facts["PixelSize"], "nm"  # Hitachi: [SemImageFile], [TemImageFile]

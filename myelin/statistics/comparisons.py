@@ -23,15 +23,9 @@ HEADER = """measure group_a group_b animals_a animals_b mean_a mean_b sd_a sd_b 
 def compare_animals(animals: Sequence[dict], measures: Sequence[str]) -> list[dict]:
     """Return a row of `tests.csv` for each measure and pair of groups.
 
-    p is adjusted by Holm's method (Scand J Stat 1979) over all measures of a pair of groups; the
-    test of Games and Howell has adjusted it over the pairs of a measure already.
-
-    Parameters
-    ----------
-    animals : sequence of dict
-        Rows of `per_animal.csv`.
-    measures : sequence of str
-        Columns of these rows to compare; None where an animal has no value.
+    `animals` are rows of `per_animal.csv`, and `measures` columns of these, None where an animal
+    has no value. p is adjusted by Holm's method (Scand J Stat 1979) over all measures of a pair of
+    groups; the test of Games and Howell has adjusted it over the pairs of a measure already.
     """
     rows = [row for measure in measures for row in compare_measure(animals, measure)]
     pairs = {}
@@ -65,7 +59,7 @@ def compare_measure(animals: Sequence[dict], measure: str) -> list[dict]:
         if few:
             row["note"] = f"a p value needs {MIN_ANIMALS} animals a group: {', '.join(few)}"
         elif row["p"] is None:
-            row["note"] = "all animals of both groups have the same value"
+            row["note"] = "in each group, all animals have the same value"
         elif anova:
             row |= anova
         rows.append(row)

@@ -127,6 +127,14 @@ def test_the_ring_tool_chooses_which_region_is_the_axon(window):
         step(window, "axon", x=10, y=150)
 
 
+def test_fascicles_keep_their_numbers_if_their_file_becomes_a_tiff(window):
+    nerve = np.ones(SHAPE, np.uint8)
+    nerve[:, 150:] = 2
+    write_image("preds/one_nerve.png", nerve)
+    step(window, "delete", row=0)
+    assert np.array_equal(read_image("preds/one_nerve.tif"), nerve)
+
+
 def test_steps_are_undone_and_redone_also_by_another_window(window):
     states, views = [masks()], [window.view("one")["count"]]
     step(window, "draw", axon=circle(150, 60, 12), width=5)

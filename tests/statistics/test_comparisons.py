@@ -122,7 +122,7 @@ def test_a_small_third_group_leaves_welchs_test_to_the_others():
 
 def test_equal_values_have_no_p_and_no_warning(recwarn):
     row = two(wild=[0.1 + 0.2, 0.3, 0.3], mild=[0.3, 0.3, 0.3])
-    assert row["p"] is None and row["note"].endswith("the same value")
+    assert row["p"] is None and row["note"].endswith("all animals have the same value")
     rows = compare_animals(animals({"a": [1.0] * 3, "b": [1.0, 2, 3], "c": [4.0, 5, 7]}), ["x"])
     assert all(row["test"] == GAMES_HOWELL and row["p"] > 0 for row in rows)
     assert rows[0]["anova_p"] is None and not recwarn.list
