@@ -82,8 +82,8 @@ class Summary:
         if doubtful:
             print(
                 f"warning: {', '.join(doubtful)}: parts of the image disagree on polarity or "
-                "scale; check the overlay, and if it is wrong, set both, such as --myelin dark "
-                "--scale 2"
+                "scale, or show few fibers; check the overlay, and if it is wrong, set both, "
+                "such as --myelin dark --scale 2"
             )
         if empty:
             print(

@@ -8,7 +8,8 @@ formed first, then groups of the remaining images, so that a stray image of anot
 own scale. An image whose windows disagree on the polarity takes that of most images. An image
 without fibers belongs to no group. An image that shows few fibers joins a group of its own scale.
 
-An image is doubtful if its windows disagree on the polarity, or with the scale that it got.
+An image is doubtful if its windows disagree on the polarity, or with the scale that it got, or if
+few of them show fibers.
 """
 
 import dataclasses
@@ -122,8 +123,8 @@ def choices(votes: list[Votes], dark: list[bool], factor: float) -> list[Choice]
         scale = float(f"{factor * 2**octave:.2g}")
         for i in members:
             margin = votes[i].polarity if dark[i] else -votes[i].polarity
-            score = max(min(margin, votes[i].agreement(octave)), 0.0)
-            found[i] = Choice(scale, dark[i], score, number)
+            score = min(margin, votes[i].agreement(octave), votes[i].probability)
+            found[i] = Choice(scale, dark[i], max(score, 0.0), number)
     first = next(iter(found.values()), Choice(1.0, False))
     for i in range(len(votes)):
         found.setdefault(i, Choice(first.scale, first.dark, 0.0, 0))

@@ -23,8 +23,9 @@ NEAR_SCALES = (
     0.6  # octaves; windows within this distance of the scale tell whether there are fibers
 )
 MIN_FIBERS = 0.4  # their mean probability of fibers
-# The same for images smaller than a window, and if other images of the run have fibers.
+# The same for small images, if all windows agree, and if other images of the run have fibers.
 MIN_FIBERS_LENIENT = 0.2
+UNANIMOUS = 0.9  # agreement on polarity and scale
 AGREEING = np.log2(1.5)  # octaves; votes within this distance agree with a scale
 MIN_AGREEMENT = 0.2  # share of the votes that is enough to take another image's scale
 LOG_ERRORS = (-3.5, 3.0)  # limits of the log of the expected error
@@ -64,7 +65,9 @@ class Votes:
     @property
     def has_fibers(self) -> bool:
         """Whether the image shows fibers."""
-        return self.probability > (MIN_FIBERS_LENIENT if self.small else MIN_FIBERS)
+        unanimous = min(abs(self.polarity), self.agreement(self.octave)) > UNANIMOUS
+        least = MIN_FIBERS_LENIENT if self.small or unanimous else MIN_FIBERS
+        return self.probability > least
 
     def agreement(self, octave: float) -> float:
         """Return the share of the votes, by weight, that agree with a scale."""
@@ -79,8 +82,8 @@ class Votes:
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     """Return the value at which half of the weight is reached."""
     order = np.argsort(values)
-    sums = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(sums, sums[-1] / 2)])
+    sums = weights[order].cumsum()
+    return float(values[order][sums.searchsorted(sums[-1] / 2)])
 
 
 def count_votes(scales: np.ndarray, inverted: np.ndarray, outputs: np.ndarray) -> Votes:

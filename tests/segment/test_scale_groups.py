@@ -42,10 +42,16 @@ def test_images_of_one_kind_share_the_median_and_a_stray_keeps_its_own():
 
 
 def test_an_image_that_shows_few_fibers_is_segmented_as_others_of_the_run():
-    few = dataclasses.replace(votes_for(1.1), fibers=np.full(9, 0.3))
+    few = dataclasses.replace(votes_for(1.1, margin=0.5), fibers=np.full(9, 0.3))
     found = choices([votes_for(1.0), few], [False, False], 1.0)
     assert found[1].group == found[0].group == 1
     assert not choices([few], [False], 1.0)[0].has_fibers
+
+
+def test_an_image_of_which_all_windows_agree_is_segmented_and_doubtful_if_it_shows_few_fibers():
+    few = dataclasses.replace(votes_for(1.1), fibers=np.full(9, 0.3))
+    (choice,) = choices([few], [False], 1.0)
+    assert choice.has_fibers and choice.doubtful
 
 
 def test_images_without_fibers_name_what_the_largest_group_has():
