@@ -5,7 +5,7 @@
 Each folder holds images of one kind with masks, `x.png` and `x_mask.png`; the median width of the
 fibers of a mask is the truth. Prints how many images, each alone, get the right polarity and a
 scale within a factor of 1.8: as they are, inverted, twice and three times as large, half as large.
-Then the photographs of scikit-image in which the view finds fibers, and the share of the time of a
+Then the photographs of scikit-image that are said to show fibers, and the share of the time of a
 run that finding polarity and scale takes. The picture has one panel per folder: the weight of the
 votes over the scales that they are for.
 """

@@ -48,14 +48,20 @@ PHOTOGRAPHS = (
 
 @dataclasses.dataclass
 class Source:
-    """An image from which windows are cut."""
+    """An image from which windows are cut.
 
-    # list of uint8 arrays, (rows, cols, 3): image, myelin (255) and axons (255); each level is
-    # half as large as the one before
+    Attributes
+    ----------
+    levels : list of uint8 arrays, (rows, cols, 3)
+        Image, myelin (255) and axons (255); each level is half as large as the one before.
+    dark : bool
+        Whether myelin is dark.
+    places, widths : float arrays, (n, 2) and (n,)
+        Centres (x, y) and widths of the fibers, px; none for a photograph.
+    """
+
     levels: list
-    dark: bool = False  # whether myelin is dark
-    # float arrays, (n, 2) and (n,): centres (x, y) and widths of the fibers, px; none for a
-    # photograph
+    dark: bool = False
     places: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 2)))
     widths: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
 

@@ -40,8 +40,15 @@ def open_model(name: str) -> tuple:
 class Maps:
     """The maps of one image, see `propose.propose`.
 
-    `probability`, uint8 (rows, cols) as the image, is the myelin probability x 255 of the run;
-    `model` is a model file, "" for none.
+    Parameters
+    ----------
+    name : str
+        The image's id.
+    image : uint8 array, (rows, cols)
+    probability : uint8 array, (rows, cols), or None
+        Myelin probability x 255 of the run.
+    model : str
+        Model file; "" for none.
     """
 
     def __init__(

@@ -130,7 +130,7 @@ class Run:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether a process exists and is not a zombie."""
+    """Return whether a process exists and is no zombie."""
     if os.name == "nt":
         listed = subprocess.run(["tasklist", "/FI", f"PID eq {pid}"], capture_output=True)
         return str(pid).encode() in listed.stdout

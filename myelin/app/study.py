@@ -38,9 +38,14 @@ DEFAULTS = {"pixel_sizes": {}, "model": "bestmyelin.h5", "threshold": None, "unb
 
 
 class Study:
-    """The images of a folder tree or `raw/test`, and the results in `preds/` and `morphometry/`.
+    """The images of a folder, and the results in `preds/` and `morphometry/`.
 
-    If `blind`, images are shown under code names, in random order.
+    Parameters
+    ----------
+    folder : Path or None
+        Folder tree of images; None for `raw/test`.
+    blind : bool
+        Whether images are shown under code names, in random order.
     """
 
     def __init__(self, folder: Path | None = None, blind: bool = False) -> None:
@@ -149,7 +154,10 @@ class Study:
     def pixel_size(self, name: str) -> tuple[float | None, str]:
         """Return µm per pixel of an image, None if unknown, and where it is from.
 
-        Raises UserError if image and mask contradict each other, and nobody has typed the size.
+        Raises
+        ------
+        UserError
+            Image and mask contradict each other, and nobody has typed the pixel size.
         """
         masks = files_of(PREDS, name, "_mask")[:1]
         case = Case(name, [(path, None) for path in masks], self.path(name))

@@ -12,15 +12,32 @@ from myelin.images.plane_selection import take_text
 
 @dataclass(frozen=True)
 class SourceImage:
-    """One image to segment; can be sent to another process."""
+    """One image to segment; can be sent to another process.
 
-    name: str  # the image's id
-    path: Path  # the image file, or the packed array
-    shape: tuple[int, int]  # rows and columns
+    Attributes
+    ----------
+    name : str
+        The image's id.
+    path : Path
+        The image file, or the packed array.
+    shape : (int, int)
+        Rows and columns.
+    pixel_size_um : float or None
+    sha256 : str
+        The `pixel_hash` of the image.
+    take : dict of str to int
+        Which image of a file that holds several.
+    frame : int or None
+        Place in the packed array.
+    """
+
+    name: str
+    path: Path
+    shape: tuple[int, int]
     pixel_size_um: float | None
-    sha256: str  # the `pixel_hash` of the image
-    take: dict = field(default_factory=dict)  # which image of a file that holds several
-    frame: int | None = None  # place in the packed array
+    sha256: str
+    take: dict = field(default_factory=dict)
+    frame: int | None = None
 
     def read(self) -> np.ndarray:
         """Return the image, uint8 (rows, cols)."""
@@ -39,14 +56,22 @@ class SourceImage:
 
 @dataclass
 class ImageSource:
-    """The images of a run: a sequence of uint8 arrays, each read when it is asked for."""
+    """The images of a run: a sequence of uint8 arrays, each read when it is asked for.
+
+    Attributes
+    ----------
+    images : list of SourceImage
+    origin : dict
+        Entries of `run.json` about where the images are: "source", "take", perhaps "given".
+    failed : list of str
+        An error message for each image that cannot be read.
+    packed_shape : (int, int, int) or None
+        Shape of the packed array, and so of the array for probabilities.
+    """
 
     images: list[SourceImage]
-    # Entries of `run.json` about where the images are: "source", "take", perhaps "given"
     origin: dict
-    # An error message for each image that cannot be read
     failed: list[str] = field(default_factory=list)
-    # Shape of the packed array, and so of the array for probabilities
     packed_shape: tuple[int, int, int] | None = None
 
     def __len__(self) -> int:

@@ -35,9 +35,19 @@ def open_images(
 ) -> ImageSource:
     """Find all images and read each once, so that a damaged one is reported before the run starts.
 
-    For `given` and `out`, see `find_images`. If `strict`, an image that cannot be read is an error;
-    else it is in `failed`. `take` tells which image of files that hold several. Raises UserError as
-    `find_images`, and if no image can be read.
+    Parameters
+    ----------
+    given, out
+        As for `find_images`.
+    strict : bool
+        Whether an image that cannot be read is an error; else it is in `failed`.
+    take : dict of str to int, optional
+        Which image of files that hold several.
+
+    Raises
+    ------
+    UserError
+        See `find_images`; or no image can be read.
     """
     base, paths, failed = find_images(given, out)
     take, images = take or {}, []
@@ -65,11 +75,21 @@ def find_images(
 ) -> tuple[Path, dict[str, Path], list[str]]:
     """Return the folder that ids begin from, {id: path} of the images, and unreadable folders.
 
-    `given` are files, folders, or patterns. The folder is the given one, or the nearest that
-    contains all that were given; files in the folder of outputs, `out`, are not images. There is an
-    error message for each folder that may not be opened or has images only in unreadable formats.
-    Raises UserError with all mistakes at once: no images, names that not every system allows,
-    images whose outputs would have the same name, and those of `naming.images_among`.
+    The folder is the given one, or the nearest that contains all that were given. There is an error
+    message for each folder that may not be opened or has images only in unreadable formats.
+
+    Parameters
+    ----------
+    given : list of str
+        Files, folders, or patterns.
+    out : Path, optional
+        Folder of the outputs; files in it are not images.
+
+    Raises
+    ------
+    UserError
+        All mistakes at once: no images, names that not every system allows, images whose outputs
+        would have the same name, and those of `naming.images_among`.
     """
     paths = existing(given)
     base = common_folder(paths)

@@ -25,10 +25,14 @@ SETTINGS = ("model_sha256", "threshold", "options", "test_set")
 
 
 def pixel_hash(pixels: np.ndarray) -> str:
-    """Return the SHA-256 of an image or mask, uint8 or bool (rows, cols), as hexadecimal text.
+    """Return the SHA-256 of the pixels of an image or mask as hexadecimal text.
 
-    A mask is hashed as 0 and 255, as it is stored. Its hash stays the same if an editor saves it
-    again unchanged.
+    The hash of a mask stays the same if an editor saves it again unchanged.
+
+    Parameters
+    ----------
+    pixels : uint8 or bool array, (rows, cols)
+        A mask is hashed as 0 and 255, as it is stored.
     """
     if pixels.dtype == bool:
         pixels = pixels.view(np.uint8) * np.uint8(255)
@@ -46,10 +50,13 @@ def hash_of_mask(path: Path, read: Callable[[Path], np.ndarray] = read_mask) -> 
 def mask_record(path: Path) -> dict | None:
     """Return the record in a mask's TIFF, None if it has none.
 
-    It has "mask_sha256" of the pixels that the program wrote, "image_sha256", "model_sha256",
-    "view_sha256" (None if polarity and scale were given), "threshold", "options" (those that were
-    given), "network_scale", "myelin" ("bright" or "dark"), "has_fibers", "doubtful" and the other
-    facts about an image in `run.json`.
+    Returns
+    -------
+    dict or None
+        "mask_sha256" of the pixels that the program wrote, "image_sha256", "model_sha256",
+        "view_sha256" (None if polarity and scale were given), "threshold", "options" (those that
+        were given), "network_scale", "myelin" ("bright" or "dark"), "has_fibers", "doubtful" and
+        the other facts about an image in `run.json`.
     """
     record = read_mask_record(path)
     return None if record and IMPORTED in record else record
@@ -72,8 +79,15 @@ def written_by_program(
 ) -> bool:
     """Return whether a mask has the pixels that the program gave it.
 
-    `run`, from `read_run`, knows the hashes of masks that have no record; `name` is the image's id;
-    `read` returns the pixels of a mask file.
+    Parameters
+    ----------
+    path : Path
+    run : dict, optional
+        From `read_run`; knows the hashes of masks that have no record.
+    name : str
+        Id of the image.
+    read : function
+        Returns the pixels of a mask file.
     """
     record = mask_record(path)
     if record:
@@ -87,9 +101,13 @@ def written_by_program(
 def read_run(folder: Path) -> dict | None:
     """Return the summary of the run that wrote a folder of masks, None if no run did.
 
-    It is `run.json`: the settings, "source", "complete", and "images", {id: record}. If that file
-    is missing, names no images, or is of a run that was stopped, the images are those whose masks
-    have a record of that run.
+    If `run.json` is missing, names no images, or is of a run that was stopped, the images are those
+    whose masks have a record of that run.
+
+    Returns
+    -------
+    dict or None
+        As `run.json`: the settings, "source", "complete", and "images", {id: record}.
     """
     run = read_summary(folder / "run.json")
     if run is not None and run.get("complete") is not False and run["images"]:

@@ -23,18 +23,31 @@ Masks = dict[str, tuple[Path, Path | None]]  # by image id: myelin mask, perhaps
 
 @dataclass
 class MaskSet:
-    """The masks of a folder that are measured together."""
+    """The masks of a folder that are measured together.
+
+    Attributes
+    ----------
+    folder : Path
+    masks : dict of str to (Path, Path or None)
+        Myelin mask and axon mask by image id.
+    run : dict or None
+        Summary of the run of `find_myelin.py` in that folder, from `read_run`.
+    corrected : list of str
+        Images whose mask the user has made or edited.
+    missing : list of str
+        Images of the run without a mask from it.
+    skipped : list of str
+        Masks left out because their image is not part of the run.
+    images, nerves : dict of str to Path
+        The images themselves, and outlines of nerves, see `measure/nerve.py`.
+    """
 
     folder: Path
-    masks: Masks  # myelin mask and axon mask by image id
-    # Summary of the run of `find_myelin.py` in that folder, from `read_run`
+    masks: Masks
     run: dict | None = None
-    # Images whose mask the user has made or edited
     corrected: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)  # images of the run without a mask from it
-    # Masks left out because their image is not part of the run
+    missing: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    # The images themselves, and outlines of nerves, see `measure/nerve.py`
     images: dict[str, Path] = field(default_factory=dict)
     nerves: dict[str, Path] = field(default_factory=dict)
 
@@ -72,9 +85,20 @@ def find_masks(
     """Return {id: (mask, axon mask or None)} of a folder.
 
     Masks are `<id>_mask.*`, or files with another ending in `naming.ENDINGS`; if there are none,
-    all images that are not axon masks or outlines of nerves. `names` are ids that tell in which
-    inner folders masks are; default: `names_within(folder)`. Raises UserError if the folder is
-    missing or has no mask; `remedy` tells how to get masks.
+    all images that are not axon masks or outlines of nerves.
+
+    Parameters
+    ----------
+    folder : path
+    remedy : str
+        How to get masks, for the error message.
+    names : iterable of str, optional
+        Ids that tell in which inner folders masks are; default: `names_within(folder)`.
+
+    Raises
+    ------
+    UserError
+        The folder is missing or has no mask.
     """
     folder = Path(folder)
     if not folder.exists():
@@ -206,7 +230,12 @@ def find_nerves(names: Iterable[str], *folders: Path) -> dict[str, Path]:
 def match_files(found: MaskSet, folder: Path | None, reader: Reader) -> None:
     """Set the images and nerve outlines of the masks.
 
-    `folder` is that of the images; None: that of the run, if it exists.
+    Parameters
+    ----------
+    found : MaskSet
+    folder : Path or None
+        Folder of the images; None: that of the run, if it exists.
+    reader : Reader
     """
     source = folder or source_of(found.run)
     # An outline lies beside the mask, the image, or the image that was segmented.
@@ -228,7 +257,10 @@ def match_files(found: MaskSet, folder: Path | None, reader: Reader) -> None:
 def check_images(found: MaskSet, folder: Path, reader: Reader) -> None:
     """Check that the images are those that were segmented; add new ones to `found.missing`.
 
-    Raises UserError if an image has changed since it was segmented, or others have taken its place.
+    Raises
+    ------
+    UserError
+        An image has changed since it was segmented, or others have taken its place.
     """
     hashes, call = found.facts("image_sha256"), f"run {segmenting_call(found.run)}"
     errors = [

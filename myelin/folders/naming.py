@@ -41,7 +41,7 @@ ENDINGS = {
     "nerve": "_nerve _outline".split(),
     "other": "_seg-uaxon _axonmyelin_index _index _instance-map _cp_output _flows".split(),
 }
-# Names with these endings are not those of images, even if there is no image `x`.
+# These endings are no names of images, even if there is no image `x`.
 NO_IMAGES = ("_mask", "_cp_masks", "_cp_output")
 MAX_DRAWN_PX = 2**26  # a larger image is not read only to tell by its pixels what it is
 # Common names of masks beside `x_mask`: x-mask, x_Mask, mask_x, and ImageJ's "Mask of x".
@@ -84,12 +84,22 @@ def join_id(inner: str, stem: str) -> str:
 
 @dataclass
 class Listing:
-    """The images in a folder."""
+    """The images in a folder.
+
+    Attributes
+    ----------
+    folder : Path
+    images : dict of str to Path
+        By stem, sorted.
+    mistakes : list of str
+        Error messages.
+    unread : list of str
+        File names of images in formats that are not read.
+    """
 
     folder: Path
-    images: dict[str, Path] = field(default_factory=dict)  # by stem, sorted
-    mistakes: list[str] = field(default_factory=list)  # error messages
-    # File names of images in formats that are not read
+    images: dict[str, Path] = field(default_factory=dict)
+    mistakes: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
     @property
@@ -107,11 +117,21 @@ class Listing:
 
 
 def list_folder(folder: Path, only: Iterable[Path] | None = None) -> Listing:
-    """Return the images in a folder, or those in `only`, without those in inner folders.
+    """Return the images in a folder, without those in inner folders.
 
     Mistakes are broken links and the like, two images with the same stem (ignoring case, as their
-    results would clash on Windows and macOS), and names that not every system allows. Raises
-    UserError if the folder is missing.
+    results would clash on Windows and macOS), and names that not every system allows.
+
+    Parameters
+    ----------
+    folder : path
+    only : iterable of Path, optional
+        Consider only these files of the folder.
+
+    Raises
+    ------
+    UserError
+        The folder is missing.
     """
     folder, taken = Path(folder), {}
     listing = Listing(folder)

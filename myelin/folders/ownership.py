@@ -27,7 +27,13 @@ def files_of(folder: Path, name: str, part: str) -> list[Path]:
 def users_masks(folder: Path, name: str, run: dict | None = None) -> list[Path]:
     """Return the masks of an image that the user made or edited.
 
-    `run`, from `read_run`, knows the hashes of masks that have no record.
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        The image's id.
+    run : dict, optional
+        From `read_run`; knows the hashes of masks that have no record.
     """
     own = folder / f"{name}_mask.tif"
     masks = files_of(folder, name, "_mask")
@@ -83,8 +89,10 @@ def label_hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
 def keep_edited(folder: Path) -> None:
     """Copy label images edited by hand before they are replaced, and name the copies.
 
-    The folder has the results of an earlier run of `morphometry.py`, whose `run.json` has the
-    hashes.
+    Parameters
+    ----------
+    folder : Path
+        Results of an earlier run of `morphometry.py`, whose `run.json` has the hashes.
     """
     known = (read_summary(folder / "run.json") or {}).get("label_sha256")
     for name, hashed in known.items() if isinstance(known, dict) else ():

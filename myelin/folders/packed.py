@@ -33,12 +33,22 @@ def load_texts(path: Path) -> list:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The packed training pairs."""
+    """The packed training pairs.
 
-    images: Stack  # uint8, (N, rows, cols)
+    Attributes
+    ----------
+    images, masks : Stack
+        uint8, (N, rows, cols).
+    ids : list of str
+        File stems.
+    shapes : int array, (N, 2)
+        True rows and columns; the rest of a frame is padding.
+    """
+
+    images: Stack
     masks: Stack
-    ids: list  # file stems
-    shapes: np.ndarray  # int array, (N, 2): true rows and columns; the rest of a frame is padding
+    ids: list
+    shapes: np.ndarray
 
 
 def load_train() -> TrainingSet:

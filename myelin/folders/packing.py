@@ -68,8 +68,12 @@ def find_sources(name: str, errors: list[str]) -> list[tuple[Path, ...]]:
 def repack_if_changed(name: str) -> None:
     """Pack the set "train" or "test" again if files are new, changed or gone, and print that.
 
-    If the folder is empty or missing, the images packed before are used. Raises UserError: the
-    folder has a mistake, or another run reads what was packed.
+    If the folder is empty or missing, the images packed before are used.
+
+    Raises
+    ------
+    UserError
+        The folder has a mistake, or another run reads what was packed.
     """
     with holding(NPYDATA, f"imgs_{name}.npy", shared=True):
         errors = []
@@ -122,10 +126,24 @@ def stamp(path: Path) -> str:
 
 
 def pack(names: list[str], take: dict[str, int] | None = None) -> list[str]:
-    """Pack the sets "train" and "test", or nothing if there is a mistake; return lines about them.
+    """Pack sets of images, or nothing if there is a mistake.
 
-    `take` tells which image of files that hold several, as from `plane_selection.parse_take`; a
-    mask file must hold one. Raises UserError with all mistakes at once.
+    Parameters
+    ----------
+    names : list of "train" and "test"
+    take : dict of str to int, optional
+        Which image of files that hold several, as from `plane_selection.parse_take`; a mask file
+        must hold one.
+
+    Returns
+    -------
+    list of str
+        Lines that describe what was packed.
+
+    Raises
+    ------
+    UserError
+        All mistakes at once.
     """
     errors, lines = [], []
     sources = {name: find_sources(name, errors) for name in names}

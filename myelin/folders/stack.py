@@ -13,9 +13,18 @@ from myelin.runtime.disk import allocate
 class Stack:
     """An `.npy` file as a sequence of frames, mapped into memory one frame at a time.
 
-    A mapping kept open would count every frame it has touched as the program's memory. With shape
-    and dtype, a new file of zeros is made. Raises UserError if the file is missing, or holds
-    anything but (N, rows, cols) frames.
+    A mapping kept open would count every frame it has touched as the program's memory.
+
+    Parameters
+    ----------
+    path : path
+    shape, dtype : optional
+        With both, a new file of zeros is made.
+
+    Raises
+    ------
+    UserError
+        The file is missing, or holds anything but (N, rows, cols) frames.
     """
 
     def __init__(
@@ -77,7 +86,10 @@ def make_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
 def load_array(path: Path) -> np.ndarray:
     """Return an `.npy` file mapped into memory, never unpickled.
 
-    Raises UserError if the file is missing or damaged.
+    Raises
+    ------
+    UserError
+        The file is missing or damaged.
     """
     try:
         with np.errstate(over="raise"):  # for a size beyond that of any file

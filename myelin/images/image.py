@@ -41,23 +41,38 @@ MAX_STRAY_FRACTION = 2e-5
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """The header of an image."""
+    """The header of an image.
+
+    Attributes
+    ----------
+    path : Path
+    shape : (int, int)
+        Rows and columns.
+    bits : int
+        Bits per value; `read_image` scales values of more than 8.
+    pixel_sizes_um : (float, float) or None
+        µm per pixel along x and y; None where unknown.
+    pixel_size_source : str
+        "OME-XML", "ImageJ tags", the tags of a maker, a microscope's format, the name of a text
+        file beside the image, or "unknown".
+    take : dict of str to int
+        Which image of a file that holds several, from `plane_selection.parse_take`.
+    """
 
     path: Path
-    shape: tuple[int, int]  # rows and columns
-    bits: int  # bits per value; `read_image` scales values of more than 8
-    # µm per pixel along x and y; None where unknown
+    shape: tuple[int, int]
+    bits: int
     pixel_sizes_um: tuple[float, float] | None = None
-    # "OME-XML", "ImageJ tags", the tags of a maker, a microscope's format, the name of a text
-    # file beside the image, or "unknown"
     pixel_size_source: str = "unknown"
-    # Which image of a file that holds several, from `plane_selection.parse_take`
     take: dict = field(default_factory=dict)
 
     def pixel_size(self) -> tuple[float | None, str]:
         """Return the pixel size in µm, None if unknown, and where it was found.
 
-        Raises UserError if x and y differ by more than 1 %.
+        Raises
+        ------
+        UserError
+            x and y differ by more than 1 %.
         """
         if self.pixel_sizes_um is None:
             return None, "unknown"
@@ -84,8 +99,17 @@ def unreadable(path: Path, reason: str) -> UserError:
 def read_record(path: str | Path, take: dict | None = None) -> ImageRecord:
     """Read an image's header, without decoding its pixels.
 
-    `take` tells which image of a file that holds several. Raises UserError if the file cannot be
-    read, holds several images with no choice between them, or claims more pixels than `MAX_PIXELS`.
+    Parameters
+    ----------
+    path : path
+    take : dict of str to int, optional
+        Which image of a file that holds several.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, holds several images with no choice between them, or claims more
+        pixels than `MAX_PIXELS`.
     """
     path, take = Path(path), take or {}
     with decoder_errors(path):
@@ -113,9 +137,16 @@ def as_record(source: str | Path | ImageRecord) -> ImageRecord:
 
 
 def read_stored(source: str | Path | ImageRecord) -> np.ndarray:
-    """Read one image as it is stored: (rows, cols) or (rows, cols, channels) of any dtype.
+    """Read one image as it is stored.
 
-    Raises UserError if the file cannot be read, see `read_record`.
+    Returns
+    -------
+    array, (rows, cols) or (rows, cols, channels), any dtype
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, see `read_record`.
     """
     record = as_record(source)
     with decoder_errors(record.path):
@@ -124,11 +155,24 @@ def read_stored(source: str | Path | ImageRecord) -> np.ndarray:
 
 
 def read_image(source: str | Path | ImageRecord) -> np.ndarray:
-    """Read one image as grey, uint8 (rows, cols).
+    """Read one image as grey.
 
     Colour becomes luminance (ITU-R BT.601), alpha is ignored, 8-bit values stay as they are, and
-    other types are scaled from their own minimum and maximum to 0..255. Raises UserError if the
-    file cannot be read, see `read_record`, or has NaN pixels.
+    other types are scaled from their own minimum and maximum to 0..255.
+
+    Parameters
+    ----------
+    source : path or ImageRecord
+        With a record, the header is not read again.
+
+    Returns
+    -------
+    uint8 array, (rows, cols)
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, see `read_record`, or has NaN pixels.
     """
     record = as_record(source)
     return to_grey(read_stored(record), record)
@@ -170,12 +214,20 @@ def scale_to_uint8(image: np.ndarray, path: str | Path) -> np.ndarray:
 
 
 def read_mask(source: str | Path | ImageRecord) -> np.ndarray:
-    """Read one mask, bool (rows, cols): the higher of its two values is myelin (or axon).
+    """Read one mask: the higher of its two values is myelin (or axon); one value means all or none.
 
-    One value means all or none. Up to `MAX_STRAY_FRACTION` of the pixels may have other values;
-    they go to the nearer one. All regions of a label image belong to the mask. If myelin and axons
-    have values of their own, the mask is the myelin, or the axons in a file named `<id>_axon`.
-    Raises UserError if the file cannot be read, see `read_record`, or is not a mask.
+    Up to `MAX_STRAY_FRACTION` of the pixels may have other values; they go to the nearer one. All
+    regions of a label image belong to the mask. If myelin and axons have values of their own, the
+    mask is the myelin, or the axons in a file named `<id>_axon`.
+
+    Returns
+    -------
+    bool array, (rows, cols)
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, see `read_record`, or is not a mask.
     """
     record = as_record(source)
     myelin, axon = read_kinds(record)
@@ -187,8 +239,11 @@ def read_kinds(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Read one mask, see `read_mask`, and the axons if they have a value of their own.
 
-    Both are bool (rows, cols), the axons perhaps None. With `filled`, a label image may show whole
-    fibers.
+    With `filled`, a label image may show whole fibers.
+
+    Returns
+    -------
+    bool array, (rows, cols); and another one or None
     """
     record = as_record(source)
     stored = read_stored(record)
@@ -216,10 +271,23 @@ def read_kinds(
 
 
 def read_labels(path: str | Path, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """Read a label image, int32 (rows, cols): the number of a region on its pixels, 0 elsewhere.
+    """Read a label image: the number of a region on each of its pixels, 0 elsewhere.
 
-    `shape` are the rows and columns that it must have. Raises UserError if the file cannot be read,
-    is not grey, has another shape, or values that are not whole numbers from 0.
+    Parameters
+    ----------
+    path : path
+    shape : (int, int), optional
+        Rows and columns that it must have.
+
+    Returns
+    -------
+    int32 array, (rows, cols)
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, is not grey, has another shape, or values that are not whole
+        numbers from 0.
     """
     labels = read_stored(path)
     whole = labels.ndim == 2 and labels.dtype.kind in "buif"

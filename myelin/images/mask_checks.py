@@ -96,9 +96,12 @@ def has_few_values(image: np.ndarray) -> bool:
 def drawn_grey(stored: np.ndarray, grey: np.ndarray) -> np.ndarray:
     """Return the grey values of a mask with transparent pixels black and white paper black.
 
-    `stored` are the pixels as in the file, (rows, cols) or (rows, cols, channels), and `grey` is
-    their luminance, uint8 (rows, cols), which is returned if nothing is transparent and the paper
-    is not white.
+    Parameters
+    ----------
+    stored : array, (rows, cols) or (rows, cols, channels)
+        Pixels as in the file.
+    grey : uint8 array, (rows, cols)
+        Their luminance. It is returned if nothing is transparent and the paper is not white.
     """
     if stored.ndim < 3 or stored.dtype.kind != "u":
         return grey
@@ -119,10 +122,14 @@ def drawn_grey(stored: np.ndarray, grey: np.ndarray) -> np.ndarray:
 def two_kinds(kinds: np.ndarray) -> tuple[int, int] | None:
     """Return which of three values is myelin and which is axon; None if they show something else.
 
-    `kinds`, uint8 (rows, cols), has 0, 1 and 2 by rising brightness. Myelin lies between axons and
-    background, so it is the value that borders on both; axons are the round regions in it. If axons
-    were drawn apart from their sheaths, a black background is in between, and myelin is the value
-    that encloses the other.
+    Myelin lies between axons and background, so it is the value that borders on both; axons are
+    the round regions in it. If axons were drawn apart from their sheaths, a black background is in
+    between, and myelin is the value that encloses the other.
+
+    Parameters
+    ----------
+    kinds : uint8 array, (rows, cols)
+        0, 1 and 2 by rising brightness.
     """
     contacts = np.zeros(4, int)  # of values 0 and 1, 0 and 2, 1 and 2 by their sum
     for one, other in ((kinds[1:], kinds[:-1]), (kinds[:, 1:], kinds[:, :-1])):
@@ -152,7 +159,7 @@ def fill_holes(mask: np.ndarray) -> np.ndarray:
 
 
 def regions_of(image: np.ndarray) -> np.ndarray | None:
-    """Return the regions of a label image (rows, cols) by number; None if it is not one.
+    """Return the regions of a label image (rows, cols) by number; None if it is no label image.
 
     It has 0, two other numbers or more, and most of these have a region of `MIN_REGION_PX`. In a
     photograph and where a drawing has blended edges, most numbers are in specks only.
@@ -173,7 +180,7 @@ def label_mask(path: Path, image: np.ndarray, filled: bool = False) -> np.ndarra
     """Return the bool mask of all regions of a label image; None if it is not a label image.
 
     The regions of `<id>_axon` may be filled, and with `filled` those of any file; otherwise filled
-    regions are a UserError, as they are not myelin.
+    regions are a UserError, as they are no myelin.
     """
     from skimage.measure import regionprops
 

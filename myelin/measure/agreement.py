@@ -22,26 +22,40 @@ POOLED = "all"  # id of the row over all images
 
 @dataclass
 class Compared:
-    """The comparison of the fibers of one image."""
+    """The comparison of the fibers of one image.
 
-    row: dict  # one row of `evaluation.csv`
-    # dict of str to pair of float arrays, (p,): reference and predicted values, by column, of
-    # matching fibers that touch no border
+    Attributes
+    ----------
+    row : dict
+        One row of `evaluation.csv`.
+    pairs : dict of str to pair of float arrays, (p,)
+        Reference and predicted values, by column, of matching fibers that touch no border.
+    ious : float array, (matches,)
+        Intersection over union of matching fibers, including those at the border.
+    """
+
+    row: dict
     pairs: dict[str, tuple[np.ndarray, np.ndarray]]
-    # float array, (matches,): intersection over union of matching fibers, including those at the
-    # border
     ious: np.ndarray
 
 
 @dataclass
 class Comparison:
-    """Values of one measure in two masks: a panel of the Bland-Altman plot."""
+    """Values of one measure in two masks: a panel of the Bland-Altman plot.
+
+    Attributes
+    ----------
+    title, unit : str
+    reference, predicted : float arrays, (n,)
+    bias, lower, upper : float or None
+        Bias and 95 % limits, see `agreement`.
+    """
 
     title: str
     unit: str
-    reference: np.ndarray  # float arrays, (n,)
+    reference: np.ndarray
     predicted: np.ndarray
-    bias: float | None  # bias and 95 % limits, see `agreement`
+    bias: float | None
     lower: float | None
     upper: float | None
 
@@ -49,9 +63,17 @@ class Comparison:
 def overlap(
     reference: np.ndarray | LabelImage, predicted: np.ndarray | LabelImage
 ) -> tuple[float, float]:
-    """Return Dice and intersection over union of two masks; both are 1 if both masks are empty.
+    """Return Dice and intersection over union of two masks.
 
-    A mask is a bool array, (rows, cols), or a LabelImage.
+    Parameters
+    ----------
+    reference, predicted : bool arrays, (rows, cols), or LabelImage
+        0 is background.
+
+    Returns
+    -------
+    dice, iou : float
+        1 where both masks are empty.
     """
     both = total = 0
     for rows in row_bands(reference.shape):
@@ -62,10 +84,18 @@ def overlap(
 
 
 def match_fibers(reference: LabelImage, predicted: LabelImage) -> tuple[np.ndarray, np.ndarray]:
-    """Pair the fibers of two label images that overlap by `MIN_IOU` or more.
+    """Pair the fibers of two label images.
 
-    Return pairs of their numbers, int (p, 2), in which no number occurs twice, and their
-    intersections over union, float (p,).
+    Parameters
+    ----------
+    reference, predicted : LabelImage
+        Numbers 1 to n and 1 to m; 0 is background.
+
+    Returns
+    -------
+    pairs : int array, (p, 2)
+        Numbers of fibers that overlap by `MIN_IOU` or more; no number occurs twice.
+    ious : float array, (p,)
     """
     one, other, common = shared_pixels(reference, predicted)
     iou = common / (reference.areas()[one - 1] + predicted.areas()[other - 1] - common)
@@ -99,9 +129,18 @@ def detection(
 def agreement(name: str, reference: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
     """Return bias and 95 % limits of agreement (Bland and Altman, Lancet 327:307-310, 1986).
 
-    Reference and predicted are values of the same fibers or images in two masks, (n,). The result
-    is `<name>_bias`, the mean of predicted - reference, `<name>_lower` and `<name>_upper`; None if
-    there are too few values.
+    Parameters
+    ----------
+    name : str
+        Start of the names in the result.
+    reference, predicted : float arrays, (n,)
+        Values of the same fibers or images in two masks.
+
+    Returns
+    -------
+    dict
+        `<name>_bias`, the mean of predicted - reference, and `<name>_lower`, `<name>_upper`; None
+        if there are too few values.
     """
     difference = predicted - reference
     bias = float(difference.mean()) if len(difference) else None
@@ -124,9 +163,15 @@ def compare(
     masks: tuple[np.ndarray, np.ndarray],
     unit: str,
 ) -> Compared:
-    """Compare the fibers of one image, in "um" or "px".
+    """Compare the fibers of one image.
 
-    `masks`, bool (rows, cols), are the myelin of the reference and of the prediction.
+    Parameters
+    ----------
+    name : str
+    reference, predicted : Fibers
+    masks : pair of bool arrays, (rows, cols)
+        Myelin of the reference and of the prediction.
+    unit : "um" or "px"
     """
     row = {"image": name, "pixel_size_um": reference.pixel_size_um if unit == "um" else None}
     row["myelin_dice"], row["myelin_iou"] = overlap(*masks)
@@ -180,10 +225,19 @@ def pooled_name(names: Iterable[str]) -> str:
 
 
 def pool(compared: list[Compared], unit: str) -> tuple[dict, list[Comparison]]:
-    """Compare all images together: return a row, and each measure as a `Comparison`.
+    """Compare all images together.
 
-    The row is from pooled counts and pairs of fibers; other columns are means over images. `unit`
-    is "um" or "px".
+    Parameters
+    ----------
+    compared : list of Compared
+    unit : "um" or "px"
+
+    Returns
+    -------
+    row : dict
+        From pooled counts and pairs of fibers; other columns are means over images.
+    comparisons : list of Comparison
+        Each measure of the fibers, and the density of the images.
     """
     rows = [one.row for one in compared]
     total = {"image": pooled_name(row["image"] for row in rows), "pixel_size_um": None}

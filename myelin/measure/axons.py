@@ -102,14 +102,23 @@ OVERLAP_PX = 128
 
 @dataclass
 class SortedRegions:
-    """The regions without myelin, sorted into axons and others."""
+    """The regions without myelin, sorted into axons and others.
 
-    axons: LabelImage  # axons 1 to n, see `fibers.find_fibers`
-    others: LabelImage  # other regions 1 to m; axons may have numbers here too
-    # int64 array, (m + 1, 5): boxes of these, see `components.label_regions`; area 0 for axons
-    # and parts of fibers
+    Attributes
+    ----------
+    axons : LabelImage
+        Axons 1 to n, see `fibers.find_fibers`.
+    others : LabelImage
+        Other regions 1 to m; axons may have numbers here too.
+    boxes : int64 array, (m + 1, 5)
+        Boxes of these, see `components.label_regions`; area 0 for axons and parts of fibers.
+    space : bool array, (rows, cols), optional
+        Space between drawn axons and their sheaths.
+    """
+
+    axons: LabelImage
+    others: LabelImage
     boxes: np.ndarray
-    # bool array, (rows, cols), optional: space between drawn axons and their sheaths
     space: np.ndarray | None = None
 
     def reject(self, rejected: np.ndarray) -> None:
@@ -128,16 +137,25 @@ class Contacts:
     """Where the zone nearest to one region meets that of another, in the middle of a sheath.
 
     Each pair of regions occurs in both orders, and once for each band of a scan.
+
+    Attributes
+    ----------
+    near, far : int64 arrays, (contacts,)
+        The two regions.
+    length : int64 array, (contacts,)
+        Pairs of pixels at which the zones meet.
+    thickness_sum, thickness_min : float64 arrays, (contacts,)
+        Sum and minimum, over these pairs, of the distance from one region to the other, px.
+    count : int
+        Highest number of a region.
     """
 
-    near: np.ndarray  # int64 arrays, (contacts,): the two regions
+    near: np.ndarray
     far: np.ndarray
-    length: np.ndarray  # int64 array, (contacts,): pairs of pixels at which the zones meet
-    # float64 arrays, (contacts,): sum and minimum, over these pairs, of the distance from one
-    # region to the other, px
+    length: np.ndarray
     thickness_sum: np.ndarray
     thickness_min: np.ndarray
-    count: int  # highest number of a region
+    count: int
 
     def shared_part(self, others: np.ndarray) -> np.ndarray:
         """Return which part of each region's sheath is shared with `others`, bool (n + 1,)."""
@@ -159,8 +177,13 @@ def sort_regions(
 ) -> SortedRegions:
     """Sort the regions without myelin into axons and others.
 
-    The image, uint8 (rows, cols), helps to tell gaps from axons. `tissue` is that of `frame.Frame`:
-    its outline counts as an edge of the image, the rest as no region.
+    Parameters
+    ----------
+    myelin : bool array, (rows, cols)
+    image : uint8 array, (rows, cols), optional
+        Helps to tell gaps from axons.
+    tissue : bool array, (rows, cols), optional
+        As in `frame.Frame`: its outline counts as an edge of the image, the rest as no region.
     """
     regions, boxes = label_regions(~myelin if tissue is None else ~myelin & tissue, 4)
     areas = boxes[:, 4]

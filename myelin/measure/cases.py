@@ -27,16 +27,31 @@ MIN_MYELIN_IN_NERVE = 0.02
 
 @dataclass
 class Case:
-    """One image to measure."""
+    """One image to measure.
 
-    name: str  # the image's id
-    # A myelin mask and perhaps an axon mask; for `evaluate.py` those of the reference first, then
-    # those to evaluate
+    Attributes
+    ----------
+    name : str
+        The image's id.
+    masks : list of (path, path or None)
+        A myelin mask and perhaps an axon mask; for `evaluate.py` those of the reference first,
+        then those to evaluate.
+    image : path or None
+    probability : path or None
+        Myelin probability x 255, 8-bit.
+    nerve : path or None
+        Outline of the nerve, see `nerve.py`.
+    pixel_size_um : float or None
+        None if unknown.
+    pixel_size_source : str
+    """
+
+    name: str
     masks: list[tuple[Path, Path | None]]
     image: Path | None = None
-    probability: Path | None = None  # myelin probability x 255, 8-bit
-    nerve: Path | None = None  # outline of the nerve, see `nerve.py`
-    pixel_size_um: float | None = None  # None if unknown
+    probability: Path | None = None
+    nerve: Path | None = None
+    pixel_size_um: float | None = None
     pixel_size_source: str = "unknown"
 
 
@@ -72,9 +87,6 @@ def check_cases(
 ) -> None:
     """Read all files of the cases and set their pixel sizes, so that no run fails late.
 
-    Raises UserError: all mistakes at once: files that cannot be read, sizes that differ, inverted
-    masks, pixel sizes that are unknown or contradict each other.
-
     Parameters
     ----------
     cases : list of Case
@@ -85,6 +97,12 @@ def check_cases(
         Whether images without a pixel size are allowed.
     hand_made : collection of Path
         Myelin masks that a person made or edited, which may be inverted.
+
+    Raises
+    ------
+    UserError
+        All mistakes at once: files that cannot be read, sizes that differ, inverted masks, pixel
+        sizes that are unknown or contradict each other.
     """
     errors, unknown, recorded = [], [], []
     for case in progress(cases, "checking"):

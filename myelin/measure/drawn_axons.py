@@ -60,9 +60,12 @@ def find_space(
     its axon also touches its sheath, the axon is a good part of the outline, more than a hole in
     the sheath beside a gap.
 
-    `sheathed`, bool (n + 1,), are the axons that touch myelin; those that only space separates from
-    it are added in place. `boxes`, int64 (m + 1, 5), are those of `others`, the regions that are
-    neither; the area becomes 0 for space.
+    Parameters
+    ----------
+    sheathed : bool array, (n + 1,)
+        Axons that touch myelin; those that only space separates from it are added in place.
+    boxes : int64 array, (m + 1, 5)
+        Boxes of `others`, the regions that are neither; the area becomes 0 for space.
     """
     space = np.zeros_like(myelin)
     loose = ~sheathed

@@ -38,19 +38,33 @@ from myelin.runtime.tables import write_table
 
 @dataclass
 class Fibers:
-    """The fibers of one image, as from `measure_fibers`."""
+    """The fibers of one image, as from `measure_fibers`.
 
-    # dict of str to array, (n,): the columns of `<id>_fibers.csv`, in their order
+    Attributes
+    ----------
+    columns : dict of str to array, (n,)
+        The columns of `<id>_fibers.csv`, in their order.
+    labels, axons : LabelImage
+        Fibers 1 to n on their myelin and axon, and on their axon alone.
+    counted : bool array, (n,)
+        Fibers in the unbiased counting frame, see `frame.py`, that are not left out.
+    collapsed : int
+        Sheaths without an axon, in the frame.
+    myelin_px : int
+        Pixels of the myelin mask in the frame.
+    pixel_size_um : float
+    area_px : int
+        Pixels of the frame.
+    """
+
     columns: dict[str, np.ndarray]
-    labels: LabelImage  # fibers 1 to n on their myelin and axon
-    axons: LabelImage  # the same on their axon alone
-    # bool array, (n,): fibers in the unbiased counting frame, see `frame.py`, that are not left
-    # out
+    labels: LabelImage
+    axons: LabelImage
     counted: np.ndarray
-    collapsed: int  # sheaths without an axon, in the frame
-    myelin_px: int  # pixels of the myelin mask in the frame
+    collapsed: int
+    myelin_px: int
     pixel_size_um: float
-    area_px: int  # pixels of the frame
+    area_px: int
 
     def __len__(self) -> int:
         return len(self.counted)
@@ -78,14 +92,22 @@ class Fibers:
 
 @dataclass
 class Outlines:
-    """The fibers of an image as regions, before anything is measured."""
+    """The fibers of an image as regions, before anything is measured.
 
-    axons: LabelImage  # as in `Fibers`
+    Attributes
+    ----------
+    axons, labels : LabelImage
+        As in `Fibers`.
+    axon_px, fiber_px : int arrays, (n,)
+        Areas of the axons and of the whole fibers.
+    pieces : int64 array, (m, 5)
+        Boxes of the pieces of myelin without an axon, see `components.label_regions`.
+    """
+
+    axons: LabelImage
     labels: LabelImage
-    axon_px: np.ndarray  # int arrays, (n,): areas of the axons and of the whole fibers
+    axon_px: np.ndarray
     fiber_px: np.ndarray
-    # int64 array, (m, 5): boxes of the pieces of myelin without an axon, see
-    # `components.label_regions`
     pieces: np.ndarray
 
 
@@ -250,8 +272,12 @@ def rate_confidence(found: Outlines, probability: np.ndarray | None) -> np.ndarr
     p is the network's probability of myelin (`probability` / 255), independent of the mask: if a
     mask was corrected by hand where the network found something else, confidence is low. Among the
     definitions that `benchmarks/confidence.py` compares, this is the simplest of those that best
-    separate wrong fibers from right ones. Nothing in it is fitted. It is NaN without a probability,
-    and for fibers without a sheath.
+    separate wrong fibers from right ones. Nothing in it is fitted.
+
+    Returns
+    -------
+    float array, (n,)
+        0 to 1; NaN without a probability, and for fibers without a sheath.
     """
     count = len(found.axon_px)
     if probability is None:

@@ -48,14 +48,24 @@ def add_frame_options(parser: ArgumentParser) -> None:
 
 @dataclass
 class Frame:
-    """Where the fibers of an image are counted."""
+    """Where the fibers of an image are counted.
 
-    shape: tuple[int, int]  # rows and columns of the image
-    # bool array, (rows, cols), or None: none if the whole image is tissue
+    Attributes
+    ----------
+    shape : (int, int)
+        Rows and columns of the image.
+    tissue : bool array, (rows, cols), or None
+        None if the whole image is tissue.
+    nerve : LabelImage, or None
+        Fascicles, by their numbers; None without an outline of the nerve.
+    margin_known : bool
+        Whether margins were searched for.
+    """
+
+    shape: tuple[int, int]
     tissue: np.ndarray | None = None
-    # Fascicles, by their numbers; None without an outline of the nerve
     nerve: LabelImage | None = None
-    margin_known: bool = False  # whether margins were searched for
+    margin_known: bool = False
 
     @property
     def tissue_px(self) -> int:

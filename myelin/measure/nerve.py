@@ -40,7 +40,7 @@ RADIUS_PX = 4  # of the median fiber in the reduced image in which a nerve is fo
 USUAL, WIDEST = 0.95, 2
 AT_EDGE = 2  # the disc keeps half its radius from the edge: four fifths of it are in the frame
 NEIGHBOURS = 8  # nearest axons, among which the nearest fiber is
-MIN_FIBERS = 5  # fewer do not form a fascicle: fibers in epineurium, or false ones
+MIN_FIBERS = 5  # fewer are no fascicle, but fibers in epineurium, or false ones
 # The area outside has room for this many fibers, as close as in the nerve; smaller ones are
 # vessels, cells and septa at the edge of the frame.
 MIN_OUTSIDE = 25
@@ -49,9 +49,13 @@ MIN_OUTSIDE = 25
 def read_nerve(source: Path | ImageRecord) -> LabelImage:
     """Read the outline of a nerve: its fascicles, or one fascicle 1 if the file has two values.
 
-    A mask that ImageJ made from a selection has an inverting lookup table: 255 is inside. Raises
-    UserError if the file cannot be read, is empty, has blurred edges or more values than
-    `MAX_FASCICLES`, or is drawn as a line.
+    A mask that ImageJ made from a selection has an inverting lookup table: 255 is inside.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, is empty, has blurred edges or more values than `MAX_FASCICLES`,
+        or is drawn as a line.
     """
     record = as_record(source)
     stored = numbers = read_stored(record)
@@ -172,8 +176,12 @@ def gaps_to_nearest(fibers: Fibers) -> np.ndarray:
 def close_gaps(free: np.ndarray, tissue: np.ndarray, radius: float, gap: float) -> np.ndarray:
     """Return the tissue that no disc can reach which touches no fiber, bool (rows, cols).
 
-    `free` and `tissue`, bool (rows, cols), are the pixels on no fiber, and in no margin; `radius`
-    and `gap` the median radius of the fibers, and the usual gap between neighbours, px.
+    Parameters
+    ----------
+    free, tissue : bool arrays, (rows, cols)
+        Pixels on no fiber, and in no margin.
+    radius, gap : float
+        The median radius of the fibers, and the usual gap between neighbours, px.
     """
     to_fiber = distances(free)
     to_edge = distances(np.pad(tissue, 1))[1:-1, 1:-1]

@@ -96,6 +96,13 @@ def carry_over(labels: LabelImage, earlier: LabelImage, count: int) -> np.ndarra
 
     If a fiber was split, the part with the largest overlap keeps its number. If fibers were merged,
     the number of the one with the largest overlap is kept.
+
+    Parameters
+    ----------
+    labels : LabelImage
+        Numbers 1 to `count`.
+    earlier : LabelImage
+    count : int
     """
     new, old, shared = shared_pixels(labels, earlier)
     highest = earlier.count
@@ -114,9 +121,16 @@ def carry_over(labels: LabelImage, earlier: LabelImage, count: int) -> np.ndarra
 def carry_over_left_out(numbers: np.ndarray, fibers: Fibers, path: Path) -> None:
     """Set the earlier numbers of fibers that were left out, which have no labels.
 
-    Each number goes to the nearest fiber without a number (0 in `numbers`, which is changed in
-    place) if the earlier centroid of its axon is within that fiber's axon radius of the centroid
-    now. `path` is the table of fibers of the earlier run.
+    Each number goes to the nearest fiber without a number if the earlier centroid of its axon is
+    within that fiber's axon radius of the centroid now.
+
+    Parameters
+    ----------
+    numbers : int array, (n,)
+        Changed in place; 0 for fibers without a number.
+    fibers : Fibers
+    path : Path
+        Table of fibers of the earlier run.
     """
     columns = fibers.columns
     radius = columns["axon_diameter_um"] / fibers.pixel_size_um / 2

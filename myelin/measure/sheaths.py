@@ -121,7 +121,11 @@ def find_holes(
     """Find false axons: holes in a sheath whose real axon is missing or out of plane.
 
     They are small, and far from the middle of what would be their fiber. The outline of `tissue`
-    cuts fibers, as the edge of the image does. Return bool (n + 1,).
+    cuts fibers, as the edge of the image does.
+
+    Returns
+    -------
+    bool array, (n + 1,)
     """
     count = axons.count
     axon_px, fiber_px = axons.areas(count), fibers.areas(count)
@@ -143,7 +147,11 @@ def join_swollen(axons: LabelImage, fibers: LabelImage) -> np.ndarray:
 
     The split between such a part and the rest cuts a notch into the outline, which the part fills;
     a separate fiber stands out and makes the convex hull of both larger than the fiber itself.
-    Return the number of the fiber that each is a part of, int (n + 1,); for most, their own.
+
+    Returns
+    -------
+    int array, (n + 1,)
+        The number of the fiber that each is a part of; for most, their own.
     """
     count = axons.count
     axon_px, fiber_px = (np.append(0, labels.areas(count)) for labels in (axons, fibers))
@@ -188,10 +196,14 @@ def join_swollen(axons: LabelImage, fibers: LabelImage) -> np.ndarray:
 
 
 def neighbours(fibers: LabelImage, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find which fibers 1 to `count` touch each other, and the background or the edge of the image.
+    """Find which fibers 1 to `count` touch.
 
-    Return pairs, int64 (pairs, 2), each in both orders, sorted, and for the others bool (count +
-    1,).
+    Returns
+    -------
+    pairs : int64 array, (pairs, 2)
+        Each pair in both orders, sorted.
+    exposed : bool array, (count + 1,)
+        Fibers that touch the background or the edge of the image.
     """
     exposed = edge_pixels(fibers, count) > 0
     keys = [np.zeros(0, np.int64)]
@@ -214,8 +226,17 @@ def fill_vacuoles(
     """Return the fibers with the holes that one sheath encloses: pinholes, vacuoles and clefts.
 
     Without this a spongy sheath would make its fiber smaller. A hole above a quarter of the axon
-    stays out. `holes` are the regions that are neither myelin nor axon, with their boxes, int64 (m
-    + 1, 5); regions with area 0 are ignored. `axon_px`, (n,), are the areas of the axons.
+    stays out.
+
+    Parameters
+    ----------
+    holes : LabelImage
+        Regions that are neither myelin nor axon.
+    boxes : int64 array, (m + 1, 5)
+        Their boxes; regions with area 0 are ignored.
+    axon_px : int array, (n,)
+        Areas of the axons.
+    fibers : LabelImage
     """
     max_px = VACUOLE_AREA * axon_px
     areas = boxes[:, 4]
@@ -241,8 +262,15 @@ def count_collapsed(pieces: np.ndarray, sheath_areas: np.ndarray, shape: tuple[i
     """Count the sheaths without an axon that have at least as much myelin as a small fiber.
 
     Smaller pieces count as specks, and pieces at the edge of the image as fibers whose axon lies
-    outside it. `pieces` are the boxes, int (m, 5), of the connected pieces of myelin without an
-    axon, `sheath_areas` the myelin of the fibers that have an axon, px (n,).
+    outside it.
+
+    Parameters
+    ----------
+    pieces : int array, (m, 5)
+        Boxes of the connected pieces of myelin without an axon.
+    sheath_areas : int array, (n,)
+        Myelin of the fibers that have an axon, px.
+    shape : (int, int)
     """
     min_px = COLLAPSED_PX
     if len(sheath_areas):

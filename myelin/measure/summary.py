@@ -25,8 +25,16 @@ def summarize(
     """Return one image's row of `summary.csv`; None where there is nothing to calculate from.
 
     Density counts fibers in the unbiased counting frame, see `frame.py`. Sizes are those of fibers
-    that do not touch the border. The aggregate g-ratio follows Stikov et al. (NeuroImage
-    118:397-405, 2015): sqrt(1 / (1 + myelin fraction / axon fraction)).
+    that do not touch the border. The aggregate g-ratio follows Stikov et al.
+    (NeuroImage 118:397-405, 2015): sqrt(1 / (1 + myelin fraction / axon fraction)).
+
+    Parameters
+    ----------
+    fibers : Fibers
+    image : str
+        The image's id.
+    pixel_size_source : str
+    frame : Frame, optional
     """
     pixels = fibers.area_px
     axon_fraction = fibers.axon_px / pixels

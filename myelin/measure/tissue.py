@@ -33,9 +33,18 @@ MIN_BESIDE = 0.12
 
 
 def find_tissue(image: np.ndarray, myelin: np.ndarray) -> np.ndarray | None:
-    """Return where an image, uint8 (rows, cols), shows tissue; None if there is no margin.
+    """Return where an image shows tissue.
 
-    The myelin, bool (rows, cols) as the result, tells a margin from a background.
+    Parameters
+    ----------
+    image : uint8 array, (rows, cols)
+    myelin : bool array, (rows, cols)
+        Tells a margin from a background.
+
+    Returns
+    -------
+    bool array, (rows, cols), or None
+        None if there is no margin: the whole image is tissue.
     """
     margins = [find_margin(image, level, myelin) for level in edge_levels(image)]
     margins = [margin for margin in margins if margin is not None]

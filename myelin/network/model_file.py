@@ -205,7 +205,10 @@ def read_model_file(
 ) -> tuple[list[np.ndarray], Preprocessing, list[np.ndarray] | None]:
     """Return weights, preprocessing and Adam's state (or None) of a model file, running nothing.
 
-    Raises UserError if the file is damaged, or not a model of this network.
+    Raises
+    ------
+    UserError
+        The file is damaged, or not a model of this network.
     """
     try:
         import h5py

@@ -23,9 +23,12 @@ def build_graph(
 ) -> Model:
     """Build the network: (1, 1, rows, cols) float32 -> myelin probability, same shape.
 
-    For weights and scales, see `engine.OpenVinoEngine`; with scales the network computes in int8.
-    `extra_outputs` are places in `unet.layers` whose outputs are returned too, after the
-    probability.
+    Parameters
+    ----------
+    weights, scales
+        See `engine.OpenVinoEngine`; with scales the network computes in int8.
+    extra_outputs : list of int, optional
+        Places in `unet.layers` whose outputs are returned too, after the probability.
     """
     int8_tensors = []
     int8_kernels = []

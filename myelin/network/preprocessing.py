@@ -66,11 +66,17 @@ def histogram(image: np.ndarray) -> np.ndarray:
 
 
 def image_statistics(counts: np.ndarray, curve: np.ndarray | None = None) -> tuple[float, float]:
-    """Return mean and standard deviation (at least 1) of an image from its histogram, (256,).
+    """Return mean and standard deviation (at least 1) of an image's content.
 
     Pixels of exactly 0 and 255 are left out (unless all are): black or white margins and saturated
-    spots do not belong to the tissue. `curve`, (256,), has a new value for each grey value, such as
-    that of a gamma curve.
+    spots do not belong to the tissue.
+
+    Parameters
+    ----------
+    counts : int array, (256,)
+        The image's histogram.
+    curve : float array, (256,), optional
+        New value of each grey value, such as by a gamma curve.
     """
     inner = np.where([0, *[1] * 254, 0], counts, 0)
     weights = inner if inner.any() else counts

@@ -41,13 +41,24 @@ MIN_DEVIATION = 1.0  # grey levels; below it a blank window would be amplified t
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One layer with weights."""
+    """One layer with weights.
 
-    name: str  # group in the file
-    # Shape of the kernel: (3, 3, inputs, channels) for a convolution, else (inputs, units)
+    Attributes
+    ----------
+    name : str
+        Group in the file.
+    shape : tuple of int
+        Shape of the kernel: (3, 3, inputs, channels) for a convolution, else (inputs, units).
+    stride : int
+        Stride of a convolution.
+    relu : bool
+        Whether a ReLU follows.
+    """
+
+    name: str
     shape: tuple[int, ...]
-    stride: int = 1  # stride of a convolution
-    relu: bool = True  # whether a ReLU follows
+    stride: int = 1
+    relu: bool = True
 
     @property
     def is_convolution(self) -> bool:
@@ -82,9 +93,17 @@ def normalize(windows: np.ndarray) -> np.ndarray:
 
 
 def get_view(folded: bool = False) -> keras.Model:
-    """Build the network in Keras: float32 (n, SIDE, SIDE, 1) -> (n, OUTPUTS).
+    """Build the network in Keras.
 
-    If `folded`, it has no batch normalisation, as in a file; otherwise it has, for training.
+    Parameters
+    ----------
+    folded : bool
+        True: without batch normalisation, as in a file. False: with it, for training.
+
+    Returns
+    -------
+    keras.Model
+        (n, SIDE, SIDE, 1) float32 -> (n, OUTPUTS).
     """
     import keras
 
@@ -142,7 +161,10 @@ def save_view(path: Path, weights: list[np.ndarray], provenance: dict) -> None:
 def read_view(path: Path) -> list[np.ndarray]:
     """Return kernel and bias of each layer in a file, float32; nothing in it is executed.
 
-    Raises UserError if the file differs from the expected arrays in any way.
+    Raises
+    ------
+    UserError
+        The file differs from the expected arrays in any way.
     """
     import h5py
 
@@ -227,7 +249,14 @@ def view_sha256() -> str:
 
 
 def open_view(path: Path = VIEW, in_keras: bool = False) -> OpenVinoView | KerasView:
-    """Return the view in a file, run by OpenVINO; by Keras with `in_keras` or without OpenVINO."""
+    """Return the view in a file, by default the bundled one.
+
+    Parameters
+    ----------
+    path : Path
+    in_keras : bool
+        Run it by Keras even if OpenVINO is installed.
+    """
     weights = read_view(path)
     installed = importlib.util.find_spec("openvino") is not None
     return OpenVinoView(weights) if installed and not in_keras else KerasView(weights)

@@ -7,10 +7,19 @@ from myelin.pixels.labels import LabelImage, find_runs, row_bands
 
 
 def label_regions(mask: np.ndarray, connectivity: int) -> tuple[LabelImage, np.ndarray]:
-    """Number the regions of a bool mask, (rows, cols), that are connected by 4 or 8 neighbours.
+    """Number the connected regions of a mask.
 
-    Numbers are 1 to n in the order of OpenCV, about that of their first pixels. The boxes, int64 (n
-    + 1, 5), are as from `LabelImage.boxes`.
+    Parameters
+    ----------
+    mask : bool array, (rows, cols)
+    connectivity : 4 or 8
+
+    Returns
+    -------
+    labels : LabelImage
+        1 to n in the order of OpenCV, about that of their first pixels.
+    boxes : int64 array, (n + 1, 5)
+        As from `LabelImage.boxes`.
     """
     parts, pairs = [], []
     above, count = np.zeros(mask.shape[1], np.int32), np.int32(0)

@@ -29,7 +29,11 @@ def hull_areas(labels: LabelImage) -> np.ndarray:
     """Count the pixels of regions' convex hulls, as scikit-image's `regionprops` does.
 
     A pixel counts if its centre lies in the hull of the midpoints of the region's pixel edges.
-    Return a float for each region that has a pixel, in the order of their numbers.
+
+    Returns
+    -------
+    float array, (regions that have a pixel,)
+        In the order of their numbers.
     """
     hulls = convex_hulls(labels, edges=True)
     if not hulls:

@@ -69,13 +69,22 @@ class LabelImage:
 
     Slices give arrays as those of an array do: `labels[rows]` and `labels[rows, cols]`, of slices
     with positive steps. Windows of some columns are fastest in the order of their first rows.
+
+    Attributes
+    ----------
+    number : int array, (runs,)
+        Region of each run; never 0, which is background.
+    row, first, last : int32 arrays, (runs,)
+        Its row, and its first and last column.
+    shape : (int, int)
+        Rows and columns of the image.
     """
 
-    number: np.ndarray  # int array, (runs,): region of each run; never 0, which is background
-    row: np.ndarray  # int32 arrays, (runs,): its row, and its first and last column
+    number: np.ndarray
+    row: np.ndarray
     first: np.ndarray
     last: np.ndarray
-    shape: tuple[int, int]  # rows and columns of the image
+    shape: tuple[int, int]
     _band: np.ndarray | None = field(default=None, init=False, repr=False)
     _band_top: int = field(default=0, init=False, repr=False)
 
@@ -242,7 +251,11 @@ class LabelImage:
 def shared_pixels(one: LabelImage, other: LabelImage) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count the pixels that each two regions of two label images share.
 
-    Return a region of `one` and one of `other`, sorted, and the pixels: int64 arrays, (pairs,).
+    Returns
+    -------
+    first, second : int64 arrays, (pairs,)
+        A region of `one` and one of `other`, sorted.
+    pixels : int64 array, (pairs,)
     """
     keys, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for rows in row_bands(one.shape):

@@ -158,11 +158,24 @@ def signed_area(ring: np.ndarray) -> float:
 
 
 def fill(rings: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
-    """Return the pixels, row * cols + col, whose centre lies within rings, by the even-odd rule.
+    """Return the pixels whose centre lies within rings, by the even-odd rule.
 
-    Rings are arrays of x and y, (points, 2); the last point is joined to the first. `shape` is that
-    of the image, at which regions are cut off. The pixels are int64 (n,), ascending. Raises
-    ValueError if the rings cross the rows far more often than the image has pixels.
+    Parameters
+    ----------
+    rings : sequence of array, (points, 2)
+        x and y; the last point is joined to the first.
+    shape : (int, int)
+        Rows and columns of the image, at which regions are cut off.
+
+    Returns
+    -------
+    int64 array, (n,)
+        row * cols + col of the pixels, ascending.
+
+    Raises
+    ------
+    ValueError
+        The rings cross the rows far more often than the image has pixels.
     """
     rings = [np.asarray(ring, np.float64) for ring in rings]
     start = np.concatenate(rings)
@@ -191,9 +204,18 @@ def paint(
 ) -> tuple[np.ndarray, dict[tuple[int, int], int]]:
     """Return a label image in which region i has the number i + 1, and which regions overlap.
 
-    The regions are pixels as from `fill`. A pixel of several has the number of the first in the
-    label image, int32 (rows, cols). The overlaps are the shared pixels of each pair of overlapping
-    regions, by their indices.
+    Parameters
+    ----------
+    regions : list of int array
+        Pixels of each region, as from `fill`.
+    shape : (int, int)
+
+    Returns
+    -------
+    labels : int32 array, (rows, cols)
+        A pixel of several regions has the number of the first.
+    overlaps : dict of (int, int) to int
+        Shared pixels of each pair of overlapping regions, by their indices; the first keeps them.
     """
     labels = np.zeros(shape[0] * shape[1], np.int32)
     for number in range(len(regions), 0, -1):

@@ -152,8 +152,18 @@ def border_codes(labels: LabelImage, rows: slice) -> tuple[np.ndarray, np.ndarra
 def ellipses(labels: LabelImage, areas: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return ellipses with the same second moments as regions, like scikit-image's `regionprops`.
 
-    They are float arrays (n,): x and y of the centroids, px from the centre of the top left pixel,
-    and the full minor and major axes, px. `areas`, (n,), are those of the regions.
+    Parameters
+    ----------
+    labels : LabelImage
+        Numbers 1 to n.
+    areas : int array, (n,)
+
+    Returns
+    -------
+    x, y : float arrays, (n,)
+        Centroids, px from the centre of the top left pixel.
+    minor, major : float arrays, (n,)
+        Full axes, px.
     """
     owner = labels.number - 1
     row, first, last = (part.astype(np.int64) for part in labels.runs[1:])

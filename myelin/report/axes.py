@@ -52,7 +52,13 @@ def round_below(value: float) -> float:
 
 
 def choose_bins(images: list[np.ndarray]) -> Bins:
-    """Return bins with round edges that suit one measure, 0 or more, in all images."""
+    """Return bins with round edges that suit one measure in all images.
+
+    Parameters
+    ----------
+    images : list of array, (n,)
+        Values of each image, 0 or more.
+    """
     values = np.concatenate(images)
     if not len(values) or values.max() <= 0:
         return Bins(np.linspace(0, 1, 11), 1)

@@ -67,12 +67,24 @@ def draw_overlay(
     formats: Sequence[str] = ("png",),
     nerve: np.ndarray | None = None,
 ) -> None:
-    """Draw the fibers over their image, with colour bar and scale bar; see `plots.save` for files.
+    """Draw the fibers over their image, with colour bar and scale bar.
 
-    The mask, bool (rows, cols), is drawn if there is no image, uint8 (rows, cols). `numbers`, (n,),
-    are written on the fibers. `outside` are pixels outside the counting frame, drawn striped, and
-    `nerve` are the fascicles of a found nerve, to be outlined. g-ratios beyond the range of colours
-    (default: that of these fibers) get the colour of the nearer end.
+    Parameters
+    ----------
+    path, formats
+        See `plots.save`.
+    fibers : fibers.Fibers
+    myelin : bool array, (rows, cols)
+        Drawn if there is no image.
+    image : uint8 array, (rows, cols), optional
+    numbers : sequence of int, (n,), optional
+        Number to write on each fiber (default: none).
+    outside : bool array, (rows, cols), optional
+        Pixels outside the counting frame, drawn striped.
+    colours : axes.ColourRange, optional
+        g-ratios beyond it get the colour of the nearer end (default: range of these fibers).
+    nerve : uint8 array, (rows, cols), optional
+        Fascicles of a found nerve, to be outlined.
     """
     colours = colours or choose_colours([fibers.columns["g_ratio"]])
     rows, cols = myelin.shape

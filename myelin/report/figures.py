@@ -64,7 +64,13 @@ class Picture:
 
 
 class Pictures:
-    """Collects the measured images of a run, and draws them into the folder of the label images."""
+    """Collects the measured images of a run, and draws them.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the label images, to which the pictures are written.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

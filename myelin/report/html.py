@@ -47,10 +47,20 @@ class Report:
         outside: np.ndarray | None = None,
         nerve: LabelImage | None = None,
     ) -> None:
-        """Add an image: all its fibers, and the same with exclusions.
+        """Add an image.
 
-        `myelin`, bool (rows, cols), is the mask within the counting frame, without axons; `outside`
-        are the pixels outside that frame; `nerve` is a found nerve, whose outline is drawn.
+        Parameters
+        ----------
+        name : str
+        found, kept : fibers.Fibers
+            All fibers, and the same with exclusions.
+        myelin : bool array, (rows, cols)
+            The mask within the counting frame, without axons.
+        image : uint8 array, (rows, cols), or None
+        outside : bool array, (rows, cols), optional
+            Pixels outside the counting frame.
+        nerve : LabelImage, optional
+            A found nerve, whose outline is drawn.
         """
         first = sum(entry["count"] for entry in self.images)
         self.images.append(

@@ -91,6 +91,10 @@ class SizesPlot:
 
     All images of a run share one figure, and so its axes. Its layout is fixed: finding the best one
     takes matplotlib as long as drawing.
+
+    Parameters
+    ----------
+    diameters, thicknesses : axes.Bins
     """
 
     columns = ("axon_diameter_um", "myelin_thickness_um")
@@ -118,9 +122,15 @@ class SizesPlot:
         title: str,
         formats: Sequence[str] = ("png",),
     ) -> None:
-        """Draw the fibers of one or several images; for path and formats, see `save`.
+        """Draw the fibers of one or several images.
 
-        `columns` has `axon_diameter_um`, `myelin_thickness_um` and `g_ratio` of whole fibers, (n,).
+        Parameters
+        ----------
+        path, formats
+            See `save`.
+        columns : dict of str to array, (n,)
+            `axon_diameter_um`, `myelin_thickness_um` and `g_ratio` of whole fibers.
+        title : str
         """
         diameter = columns["axon_diameter_um"]
         ratio = columns["g_ratio"]

@@ -55,8 +55,14 @@ def check_installed() -> None:
 def write_workbook(folder: Path, ids: Sequence[str], tables: Sequence[str]) -> None:
     """Write `summary.xlsx`: a sheet for each table, one of all fibers, and one of the run.
 
-    The folder has the tables, named in `tables` without their extension, and `run.json`; `ids` are
-    those of the images.
+    Parameters
+    ----------
+    folder : Path
+        Folder with the tables and `run.json`.
+    ids : sequence of str
+        Ids of the images.
+    tables : sequence of str
+        Names of the other tables, such as "summary".
     """
     import xlsxwriter
 

@@ -14,8 +14,13 @@ MARGIN_BYTES = 2**17
 def check_room(needed: dict, remedy: str = "make room on it") -> None:
     """Raise a UserError if a run would fill a disk: before it starts, not hours later.
 
-    `needed` are the bytes that will be written to each folder; if they are on several disks, the
-    fullest must have room for all. `remedy` tells what to do, for the message.
+    Parameters
+    ----------
+    needed : dict of path to int
+        Bytes that will be written to each folder; if they are on several disks, the fullest must
+        have room for all.
+    remedy : str
+        What to do, for the message.
     """
     total = MARGIN_BYTES + sum(needed.values())
     for folder in needed:

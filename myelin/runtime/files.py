@@ -31,8 +31,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, renamed onto it on success, removed on failure.
 
     The folder is created if absent. The temporary name keeps the suffix, by which writers choose a
-    format. Raises OSError if the file cannot be written; `filename` is that of the final file, and
-    a full disk is `ENOSPC`, whatever a library raised.
+    format.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; `filename` is that of the final file, and a full disk is
+        `ENOSPC`, whatever a library raised.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

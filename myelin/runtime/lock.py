@@ -34,11 +34,21 @@ HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 
 @contextlib.contextmanager
 def holding(folder: Path, name: str = "", shared: bool = False) -> Iterator[None]:
-    """Hold the lock of a folder, or of the file `name` in it, while the block runs.
+    """Hold the lock of a folder, or of one file in it, while the block runs.
 
-    The folder is created if absent, and removed if nothing was written to it. `shared` is for those
-    who only read, as others may too; a folder that is absent or write-protected then needs no lock.
-    Raises UserError if another run holds the lock, with its name, or the folder is a file.
+    Parameters
+    ----------
+    folder : Path
+        Created if absent, and removed if nothing was written to it.
+    name : str
+        Name of the file.
+    shared : bool
+        Only read, as others may too. A folder that is absent or write-protected needs no lock.
+
+    Raises
+    ------
+    UserError
+        Another run holds the lock; the message names it. Or the folder is a file.
     """
     if folder.is_file():
         raise UserError(f"{folder}: is a file, name a folder")

@@ -59,7 +59,12 @@ def read_table(path: str | Path) -> tuple[list[str], list[list[str]]]:
     """Return the header and the rows of a table from `write_table` or a spreadsheet, as texts.
 
     Columns may be separated by comma, semicolon or tab; decimal commas become points, and the
-    apostrophe before a formula is removed. Raises ValueError if the file is not a table.
+    apostrophe before a formula is removed.
+
+    Raises
+    ------
+    ValueError
+        The file is not a table.
     """
     header, rows, separator = parse_table(path)
     return header, [[_original(cell, separator != ",") for cell in row] for row in rows]
@@ -68,7 +73,7 @@ def read_table(path: str | Path) -> tuple[list[str], list[list[str]]]:
 def parse_table(path: str | Path, **options: object) -> tuple[list[str], list[list[str]], str]:
     """Return header, rows and column separator of a table, texts as they are in the file.
 
-    `options` are those of `csv.reader`; a file that is not a table is a ValueError.
+    `options` are those of `csv.reader`; a file that is no table is a ValueError.
     """
     content = Path(path).read_bytes()
     try:
@@ -120,8 +125,12 @@ def read_rows(
     """Yield (line number, row) of a user's table.
 
     A row is a dict of texts by column, in lower case; a missing cell is empty. The table must have
-    the `needed` columns and the `least` number of rows, each of which is about a `what`. Raises
-    UserError if the file cannot be read, is not a table, or lacks columns or rows.
+    the `needed` columns and the `least` number of rows, each of which is about a `what`.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, is not a table, or lacks columns or rows.
     """
     try:
         header, rows, _ = parse_table(path, skipinitialspace=True)

@@ -99,7 +99,11 @@ def magnified_rows(
 def row_weights(rows: int, size: int, first: int, last: int, areas: bool) -> tuple[int, np.ndarray]:
     """Return which rows, with which weights, make rows `first` to `last` of a resized image.
 
-    They are the first row that is needed, and float32 (last - first, rows needed).
+    Returns
+    -------
+    start : int
+        The first row that is needed.
+    weights : float32 array, (last - first, rows needed)
     """
     step = rows / size
     if areas:

@@ -84,7 +84,10 @@ class DaskWorkers(Workers):
 def dask_cluster(where: str) -> Iterator[DaskWorkers]:
     """Yield the workers of the cluster at an address.
 
-    Raises UserError: dask is not installed, no scheduler answers, or it has no workers.
+    Raises
+    ------
+    UserError
+        Dask is not installed, no scheduler answers, or it has no workers.
     """
     try:
         distributed = importlib.import_module("distributed")
@@ -154,8 +157,17 @@ class RemoteCall:
 def segment_remotely(source: str, pickled: bytes) -> Outcome:
     """Segment an image in a worker of a cluster.
 
-    `source` is the `source_hash` of the run, `pickled` the `Job`. Raises UserError if this worker
-    has other code, or does not see the files of the run.
+    Parameters
+    ----------
+    source : str
+        `source_hash` of the run.
+    pickled : bytes
+        The `Job`.
+
+    Raises
+    ------
+    UserError
+        This worker has other code, or does not see the files of the run.
     """
     from distributed import get_worker
 

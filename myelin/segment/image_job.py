@@ -32,15 +32,32 @@ one_scan = threading.Lock()  # two scans at once in a process would take twice t
 
 @dataclass(frozen=True)
 class RunContext:
-    """The settings that all images of a run share; can be sent to another process."""
+    """The settings that all images of a run share; can be sent to another process.
+
+    Attributes
+    ----------
+    options : Options
+    settings : Preprocessing
+        Settings of the model.
+    record : dict
+        Entries in the records of all masks: "model_sha256", "threshold" and "options".
+    engine_name : str
+        The engine that the options open; "" if not known yet.
+    threads : int or None
+        Threads of the engine; None for all processors.
+    summary_sha256 : str
+        Hash of the `run.json` with which the run began.
+    probabilities : Path or None
+        The `Stack` that takes the probabilities of packed images.
+    """
 
     options: Options
-    settings: Preprocessing  # settings of the model
-    record: dict  # entries in the records of all masks: "model_sha256", "threshold" and "options"
-    engine_name: str = ""  # the engine that the options open; "" if not known yet
-    threads: int | None = None  # threads of the engine; None for all processors
-    summary_sha256: str = ""  # hash of the `run.json` with which the run began
-    probabilities: Path | None = None  # the `Stack` that takes the probabilities of packed images
+    settings: Preprocessing
+    record: dict
+    engine_name: str = ""
+    threads: int | None = None
+    summary_sha256: str = ""
+    probabilities: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -55,22 +72,36 @@ class Job:
 
 @dataclass
 class Outcome:
-    """The outcome of an image."""
+    """The outcome of an image.
 
-    name: str  # the image's id
-    # The record in its mask; empty if the image could not be segmented
+    Attributes
+    ----------
+    name : str
+        The image's id.
+    record : dict
+        The record in its mask; empty if the image could not be segmented.
+    failed : list of str
+        Why it could not be segmented.
+    kept : list of Path
+        The user's masks that were kept, relative to the folder of the outputs.
+    replaced : list of Path
+        The copies of the user's files that were replaced, relative to that folder.
+    """
+
+    name: str
     record: dict = field(default_factory=dict)
-    failed: list[str] = field(default_factory=list)  # why it could not be segmented
-    # The user's masks that were kept, relative to the folder of the outputs
+    failed: list[str] = field(default_factory=list)
     kept: list[Path] = field(default_factory=list)
-    # The copies of the user's files that were replaced, relative to that folder
     replaced: list[Path] = field(default_factory=list)
 
 
 def segment_image(job: Job) -> Outcome:
     """Segment an image and write its probability, overlay and, last, its mask.
 
-    Raises UserError: this process cannot open the engine of the run, or the run has ended.
+    Raises
+    ------
+    UserError
+        This process cannot open the engine of the run, or the run has ended.
     """
     engine = engine_of(job.run)
     scan = in_bands(job.image.shape, job.run.settings)
@@ -90,8 +121,16 @@ def segment_image(job: Job) -> Outcome:
 def engine_of(run: RunContext, weights: list[np.ndarray] | None = None) -> Engine:
     """Return the engine of a run, opened once in a process.
 
-    `weights` are those of the model, if they have been read. Raises UserError if the model has
-    changed, or the engine would give other numbers than that of the run.
+    Parameters
+    ----------
+    run : RunContext
+    weights : list of float32 arrays, optional
+        Weights of the model, if they have been read.
+
+    Raises
+    ------
+    UserError
+        The model has changed, or the engine would give other numbers than that of the run.
     """
     model, precision = run.options.model, run.options.precision
     hashed = run.record["model_sha256"]

@@ -10,18 +10,31 @@ GIVEN = ("myelin", "scale", "pixel_size_um", "engine", "precision")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The arguments of `find_myelin.py`, which describes each in its help."""
+    """The arguments of `find_myelin.py`, which describes each in its help.
+
+    Attributes
+    ----------
+    model : Path
+    images : list of str or None
+        What to segment; None is `raw/test`, packed.
+    take : dict of str to int or None
+        Which image of files that hold several, as from `plane_selection.parse_take`.
+    scale : float or None
+        Magnification for the network; None finds it.
+    pixel_size_um : float or None
+        None takes it from each image's metadata.
+    threshold : float or None
+        Probability from which a pixel is myelin; None takes the model's.
+    """
 
     model: Path
-    images: list[str] | None = None  # what to segment; None is `raw/test`, packed
-    # Which image of files that hold several, as from `plane_selection.parse_take`
+    images: list[str] | None = None
     take: dict[str, int] | None = None
     strict: bool = False
     out: Path = PREDS
     myelin: str = "auto"
-    scale: float | None = None  # magnification for the network; None finds it
-    pixel_size_um: float | None = None  # None takes it from each image's metadata
-    # Probability from which a pixel is myelin; None takes the model's
+    scale: float | None = None
+    pixel_size_um: float | None = None
     threshold: float | None = None
     engine: str = "auto"
     precision: str = "auto"

@@ -14,7 +14,10 @@ from myelin.segment.scale_groups import Choice, decide
 def plan_jobs(run: RunContext, source: ImageSource, finished: dict[str, Outcome]) -> list[Job]:
     """Return the images to segment; a group takes over the scale of its finished images.
 
-    Raises UserError if an image would be too large or too small for the network.
+    Raises
+    ------
+    UserError
+        An image would be too large or too small for the network.
     """
     if len(finished) == len(source):
         return []

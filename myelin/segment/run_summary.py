@@ -59,7 +59,11 @@ class Summary:
     def report(self, source: ImageSource, before: dict[Path, int]) -> None:
         """Print how the images were segmented, which are doubtful, and what became of other files.
 
-        `before` is from `times_written` of the folder before the run.
+        Parameters
+        ----------
+        source : ImageSource
+        before : dict of path to int
+            `times_written` of the folder before the run.
         """
         parts = ("mask", "pred", "overlay", "axon")
         own = {f"{name}_{part}" for name in [*source.names, *self.images] for part in parts}
@@ -161,9 +165,19 @@ def finished_images(
 ) -> dict[str, Outcome]:
     """Return the outcomes of the images that need not be segmented again, with `--resume`.
 
-    `earlier` is the run in the folder, from `read_run`; `stack` is the array of probabilities,
-    which must hold those of a finished image. Raises UserError if the run in the folder has other
-    settings.
+    Parameters
+    ----------
+    run : RunContext
+    source : ImageSource
+    earlier : dict
+        The run in the folder, from `read_run`.
+    stack : Stack or None
+        The array of probabilities, which must hold those of a finished image.
+
+    Raises
+    ------
+    UserError
+        The run in the folder has other settings.
     """
     folder, force = run.options.out, run.options.force
     if not run.options.resume or "threshold" not in earlier:

@@ -32,13 +32,24 @@ MIN_RELIABLE_SCORE = 0.4  # images with less agreement are reported
 
 @dataclasses.dataclass
 class Choice:
-    """How an image is segmented."""
+    """How an image is segmented.
 
-    scale: float  # magnification of the network input
-    dark: bool  # whether the myelin is dark, so that the image is inverted
-    # Agreement of the image's windows on polarity and scale, 0 to 1; None if it was not probed
+    Attributes
+    ----------
+    scale : float
+        Magnification of the network input.
+    dark : bool
+        Whether the myelin is dark, so that the image is inverted.
+    score : float or None
+        Agreement of the image's windows on polarity and scale, 0 to 1; None if it was not probed.
+    group : int
+        Images of one number share their scale; 0 for images without fibers.
+    """
+
+    scale: float
+    dark: bool
     score: float | None = None
-    group: int = 1  # images of one number share their scale; 0 for images without fibers
+    group: int = 1
 
     @property
     def has_fibers(self) -> bool:
@@ -60,9 +71,20 @@ def decide(
 ) -> list[Choice]:
     """Choose polarity and scale of every image of a run.
 
-    The images, uint8 (rows, cols), are read one at a time. The view runs in the library of the
-    model's engine. `scale` is the magnification of all images; by default it is found if the model
-    has a trained fiber width.
+    Parameters
+    ----------
+    engine : OpenVinoEngine or KerasEngine
+        Engine of the model; the view runs in the same library.
+    settings : Preprocessing
+    images : sequence of uint8 arrays, (rows, cols)
+        Read one at a time.
+    myelin : "auto", "bright" or "dark"
+    scale : float, optional
+        Magnification of all images. By default it is found if the model has a trained fiber width.
+
+    Returns
+    -------
+    list of Choice
     """
     if settings.frame == "resize" or settings.myelin != "bright":  # gets images as they are
         return [Choice(scale or 1.0, myelin == "dark")] * len(images)
@@ -110,10 +132,17 @@ def form_groups(votes: list[Votes], dark: list[bool]) -> list[list[int]]:
 
 
 def choices(votes: list[Votes], dark: list[bool], factor: float) -> list[Choice]:
-    """Return the choice for every image, in order, from its votes and its polarity.
+    """Return the choice for every image, in order.
 
-    Images without fibers get the settings of the largest group. `factor` is the fiber width that
-    the network was trained on, as a multiple of `FIBER_PX`.
+    Images without fibers get the settings of the largest group.
+
+    Parameters
+    ----------
+    votes : list of Votes
+    dark : list of bool
+        Polarity of each image.
+    factor : float
+        Fiber width that the network was trained on, as a multiple of `FIBER_PX`.
     """
     found = {}
     for number, members in enumerate(form_groups(votes, dark), 1):

@@ -25,9 +25,20 @@ HALO = 112
 def segment(
     engine: Engine, settings: preprocessing.Preprocessing, image: np.ndarray, choice: Choice
 ) -> np.ndarray:
-    """Return the probability of myelin in an image, float32 (rows, cols); 0 if it has no fibers.
+    """Return the probability of myelin in an image, 0 if it shows no fibers.
 
-    The image is uint8 (rows, cols), `choice` its polarity and magnification.
+    Parameters
+    ----------
+    engine : Engine
+    settings : Preprocessing
+        Settings of the engine's model.
+    image : uint8 array, (rows, cols)
+    choice : Choice
+        Polarity and magnification.
+
+    Returns
+    -------
+    float32 array, (rows, cols), 0..1
     """
     if not choice.has_fibers:
         return np.zeros(image.shape, np.float32)
@@ -70,8 +81,15 @@ def predict_bands(
     """Yield the probability map of a frame from top to bottom in bands: first row, (n, cols).
 
     Tiles of one grey value, such as a scan's empty glass, are computed once for each place at the
-    edge. `rows_of` returns rows `first` to `last` of the frame, float32 (last - first, cols);
-    `shape` is that of the frame, in whole strides.
+    edge.
+
+    Parameters
+    ----------
+    engine : Engine
+    rows_of : function
+        Returns rows `first` to `last` of the frame, float32 (last - first, cols).
+    shape : (int, int)
+        Shape of the frame, in whole strides.
     """
     downs, acrosses = map(cut, shape)
     blank, done = {}, 0
@@ -98,11 +116,19 @@ def predict_bands(
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """Where a tile lies along one axis."""
+    """Where a tile lies along one axis.
 
-    start: int  # the tile, halo included
+    Attributes
+    ----------
+    start, stop : int
+        The tile, halo included.
+    first, last : int
+        The part whose result is kept.
+    """
+
+    start: int
     stop: int
-    first: int  # the part whose result is kept
+    first: int
     last: int
 
     @property

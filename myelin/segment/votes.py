@@ -37,14 +37,29 @@ MIN_CONTRAST = 0.25  # standard deviation of a window relative to the largest at
 
 @dataclasses.dataclass
 class Votes:
-    """Votes of the windows of one image."""
+    """Votes of the windows of one image.
 
-    octaves: np.ndarray  # float array, (n,): log2 of the scale that each window votes for
-    weights: np.ndarray  # float array, (n,)
-    dark: np.ndarray  # float array, (n,): probability that myelin is dark
-    fibers: np.ndarray  # float array, (n,): probability that there are fibers
-    scales: np.ndarray  # float array, (n,): magnification of each window
-    small: bool = False  # whether the image is smaller than a window and so shows few whole fibers
+    Attributes
+    ----------
+    octaves : float array, (n,)
+        log2 of the scale that each window votes for.
+    weights : float array, (n,)
+    dark : float array, (n,)
+        Probability that myelin is dark.
+    fibers : float array, (n,)
+        Probability that there are fibers.
+    scales : float array, (n,)
+        Magnification of each window.
+    small : bool
+        Whether the image is smaller than a window and so shows few whole fibers.
+    """
+
+    octaves: np.ndarray
+    weights: np.ndarray
+    dark: np.ndarray
+    fibers: np.ndarray
+    scales: np.ndarray
+    small: bool = False
 
     @property
     def octave(self) -> float:
@@ -66,8 +81,7 @@ class Votes:
     def has_fibers(self) -> bool:
         """Whether the image shows fibers."""
         unanimous = min(abs(self.polarity), self.agreement(self.octave)) > UNANIMOUS
-        least = MIN_FIBERS_LENIENT if self.small or unanimous else MIN_FIBERS
-        return self.probability > least
+        return self.probability > (MIN_FIBERS_LENIENT if self.small or unanimous else MIN_FIBERS)
 
     def agreement(self, octave: float) -> float:
         """Return the share of the votes, by weight, that agree with a scale."""
@@ -87,9 +101,15 @@ def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
 
 
 def count_votes(scales: np.ndarray, inverted: np.ndarray, outputs: np.ndarray) -> Votes:
-    """Return the votes of windows, from the magnification of each, (n,), and if it is inverted.
+    """Return the votes of windows.
 
-    `outputs`, float32 (n, 4), are those of the view.
+    Parameters
+    ----------
+    scales : float array, (n,)
+        Magnification of each window.
+    inverted : bool array, (n,)
+    outputs : float32 array, (n, 4)
+        Outputs of the view.
     """
     fibers, dark, width, log_error = np.clip(outputs.T.astype(float), -30, 30)
     fibers, dark = (1 / (1 + np.exp(-logit)) for logit in (fibers, np.where(inverted, -dark, dark)))

@@ -39,7 +39,15 @@ def write_prism(
 
     `animals_<measure>.csv` and `fibers_<measure>.csv` are column tables;
     `g_ratio_against_<diameter>.csv` are XY tables, in which a row has a value in the column of the
-    fiber's group alone. Units of other levels than "group" are not written.
+    fiber's group alone.
+
+    Parameters
+    ----------
+    folder : Path
+    groups : GroupTables
+    units : sequence of Unit
+        The groups are written, other levels are not.
+    decimal : {"point", "comma"}
     """
     pools = {unit.group: unit.sizes for unit in units if unit.level == "group"}
     names = list(pools)

@@ -133,10 +133,13 @@ def polar(x: float, y: float, outline: Array, shape: tuple[int, int]) -> Polar |
 
 
 def draw_bodies(section: Section, bodies: Bodies, ground: Array) -> tuple[Array, Array, Array]:
-    """Paint the bodies on `ground`, float32 (rows, cols); return it with the numbers of the bodies.
+    """Paint the bodies on `ground` and return the number of the fiber at each pixel.
 
-    The numbers, int32 (rows, cols), are the index + 1 of the body in whose outline a pixel's centre
-    lies, and of that in whose axon it lies.
+    Returns
+    -------
+    grey : float32 array (rows, cols)
+    fiber, axon : int32 arrays (rows, cols)
+        Index of the body + 1 where a pixel's centre lies within its outline or its axon.
     """
     shape, rng = section.shape, section.rng
     fiber, axon = np.zeros((2, *shape), np.int32)

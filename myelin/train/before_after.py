@@ -21,7 +21,10 @@ MAX_IMAGES = 3  # drawn; a prediction of each takes as long as validating on it
 def draw_before_after(path: Path, old: Path, pairs: Pairs, run: Run) -> Path | None:
     """Draw the masks of the old and the new model on images held back, beside the new model.
 
-    Return the picture; None if no image was held back, or the new model is a copy of the old.
+    Returns
+    -------
+    Path or None
+        The picture; None if no image was held back, or the new model is a copy of the old.
     """
     picture = beside(path, PICTURE)
     picture.unlink(missing_ok=True)
