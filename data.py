@@ -10,6 +10,7 @@ and writes to `npydata/`:
     imgs_shape_train.npy, imgs_shape_test.npy            rows and columns; smaller images are
                                                          zero-padded at the bottom and right
     imgs_pixel_size_test.npy                             µm per pixel, NaN where unknown
+    imgs_limits_train.npy, imgs_limits_test.npy          values that became 0 and 255, NaN if 8-bit
     imgs_stamp_train.npy, imgs_stamp_test.npy            size and time of each file
     imgs_take_train.npy, imgs_take_test.npy              --take, if it was given
 

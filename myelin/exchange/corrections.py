@@ -39,7 +39,7 @@ from myelin.images.mask_checks import apart
 from myelin.images.overlay import write_overlay
 from myelin.measure.nerve import MAX_FASCICLES
 from myelin.runtime.cli import UserError, count_of, shortened_list
-from myelin.runtime.files import replacing, sha256
+from myelin.runtime.files import replacing, sha256, stem_of
 
 
 @dataclass
@@ -82,8 +82,9 @@ class Target:
 
 def versions_of(path: Path) -> list[Path]:
     """Return the files with the name of `path`, whatever their format."""
-    found = path.parent.glob(f"{glob.escape(path.stem)}.*")
-    return sorted(one for one in found if one.suffix.lower() in SUFFIXES)
+    stem = stem_of(path)
+    found = path.parent.glob(f"{glob.escape(stem)}.*")
+    return sorted(one for one in found if one.suffix.lower() in SUFFIXES and stem_of(one) == stem)
 
 
 def copy_file(source: Path, path: Path) -> None:
@@ -139,7 +140,7 @@ def write_corrected(found: list[Imported], force: bool, train: bool) -> dict[str
 
 def segmented_images(names: Iterable[str]) -> dict[str, ImageRecord]:
     """Return {id: header} of images that are in raw/test, or where `--images` read them."""
-    paths = {path.stem: path for path in test_images(RAW_TEST)} if RAW_TEST.is_dir() else {}
+    paths = {stem_of(path): path for path in test_images(RAW_TEST)} if RAW_TEST.is_dir() else {}
     takes = {path: take_of(path) for path in paths.values()}
     run = read_run(PREDS) or {}
     if "given" in run and source_of(run).is_dir():

@@ -29,6 +29,8 @@ class SourceImage:
         Which image of a file that holds several.
     frame : int or None
         Place in the packed array.
+    grey_limits : (float, float) or None
+        The values that became 0 and 255, see `image.grey_limits`; None for an 8-bit image.
     """
 
     name: str
@@ -38,6 +40,7 @@ class SourceImage:
     sha256: str
     take: dict = field(default_factory=dict)
     frame: int | None = None
+    grey_limits: tuple[float, float] | None = None
 
     def read(self) -> np.ndarray:
         """Return the image, uint8 (rows, cols)."""

@@ -23,7 +23,7 @@ from myelin.folders.naming import (
     warn_if_drawn,
 )
 from myelin.folders.pixel_sizes import usable_size
-from myelin.images.image import read_image, read_record
+from myelin.images.image import print_turned, read_record, read_scaled
 from myelin.images.plane_selection import parse_take, take_text
 from myelin.runtime.cli import UserError, one_line, progress, shortened_list
 
@@ -50,19 +50,22 @@ def open_images(
         See `find_images`; or no image can be read.
     """
     base, paths, failed = find_images(given, out)
-    take, images = take or {}, []
+    take, images, records = take or {}, [], []
     for name, path in progress(paths.items(), "reading"):
         try:
             record = read_record(path, take)
-            pixels = read_image(record)
+            pixels, limits = read_scaled(record)
         except UserError as mistake:
             failed.extend(mistake.args)
         else:
             size = usable_size(record, "segmented")
-            images.append(SourceImage(name, path, record.shape, size, pixel_hash(pixels), take))
+            facts = (name, path, record.shape, size, pixel_hash(pixels), take)
+            images.append(SourceImage(*facts, grey_limits=limits))
+            records.append(record)
             warn_if_drawn(path, pixels)
     if failed and (strict or not images):
         raise UserError(*failed)
+    print_turned(records)
     origin = {"source": str(base), "given": list(map(str, given)), "take": take_text(take)}
     return ImageSource(images, origin, failed)
 

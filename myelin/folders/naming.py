@@ -13,6 +13,7 @@ from myelin.images.formats import LIBRARIES, SUFFIXES
 from myelin.images.image import read_image, read_record
 from myelin.images.mask_checks import has_few_values
 from myelin.runtime.cli import UserError, one_line, shortened_list
+from myelin.runtime.files import stem_of
 
 RAW_TRAIN = Path("raw/train")
 RAW_TEST = Path("raw/test")
@@ -46,9 +47,9 @@ NO_IMAGES = ("_mask", "_cp_masks", "_cp_output")
 MAX_DRAWN_PX = 2**26  # a larger image is not read only to tell by its pixels what it is
 # Common names of masks beside `x_mask`: x-mask, x_Mask, mask_x, and ImageJ's "Mask of x".
 LIKE_A_MASK = (
-    re.compile(r"(?P<image>.+)[-_ ](?P<kind>mask|axon|myelin|nerve)s?", re.IGNORECASE),
+    re.compile(r"(?i)(?P<image>.+?)(?:\.ome)?[-_ ](?P<kind>mask|axon|myelin|nerve)s?"),
     re.compile(
-        r"(?P<kind>mask|axon|myelin|nerve)s?[-_ ](?:of )?(?P<image>.+?)(?:\.tiff?)?", re.IGNORECASE
+        r"(?i)(?P<kind>mask|axon|myelin|nerve)s?[-_ ](?:of )?(?P<image>.+?)(?:(?:\.ome)?\.tiff?)?"
     ),
 )
 # Characters that Windows forbids in names, control and direction characters, and undecodable
@@ -138,7 +139,7 @@ def list_folder(folder: Path, only: Iterable[Path] | None = None) -> Listing:
     if not folder.is_dir():
         what = "not a folder" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {what}, make it and put images into it")
-    for path in sorted(only or folder.iterdir(), key=lambda path: (path.stem, path.name)):
+    for path in sorted(only or folder.iterdir(), key=lambda path: (stem_of(path), path.name)):
         suffix = path.suffix.lower()
         if is_hidden(path) or (path.is_dir() and suffix != ".zarr"):
             continue
@@ -149,12 +150,13 @@ def list_folder(folder: Path, only: Iterable[Path] | None = None) -> Listing:
         elif mistake := mistake_in(path):
             listing.mistakes.append(mistake)
         else:
-            other = taken.setdefault(path.stem.casefold(), path.name)
+            stem = stem_of(path)
+            other = taken.setdefault(stem.casefold(), path.name)
             if other != path.name:
                 listing.mistakes.append(
                     f"{path}: {other} has the same name before the dot, rename or remove one"
                 )
-            listing.images[path.stem] = path
+            listing.images[stem] = path
     return listing
 
 
@@ -370,13 +372,12 @@ def training_pairs(folder: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
 
 def axon_beside(mask: Path) -> Path | None:
     """Return the axon mask that lies beside a myelin mask and belongs to it; None without one."""
-    image, part, ending = part_of(mask.stem) or ("", "", "")
+    image, part, ending = part_of(stem_of(mask)) or ("", "", "")
     if part != "mask":
         return None
     pattern = f"{glob.escape(image)}_*axon*"
-    there = {
-        path.stem: path for path in mask.parent.glob(pattern) if path.suffix.lower() in SUFFIXES
-    }
+    found = filter(lambda path: path.suffix.lower() in SUFFIXES, mask.parent.glob(pattern))
+    there = {stem_of(path): path for path in found}
     stem = axon_for(ending, parts_among(there, "axon").get(image, {}))
     return there.get(stem)
 

@@ -15,6 +15,7 @@ from myelin.folders.stack import Stack, load_array
 from myelin.images.pixel_size import is_possible
 from myelin.images.plane_selection import parse_take, take_text
 from myelin.runtime.cli import UserError, progress
+from myelin.runtime.files import stem_of
 
 PROBABILITIES = NPYDATA / "imgs_mask_test.npy"
 UNFINISHED = NPYDATA / "imgs_mask_test.unfinished.npy"  # that array while a run writes it
@@ -66,13 +67,12 @@ def load_test() -> ImageSource:
     """Return the packed images to segment; raise UserError if an array is missing or misfits."""
     stack = Stack(NPYDATA / "imgs_test.npy")
     ids, shapes = load_ids("test", stack), load_shapes("test", stack)
-    sizes, images = load_pixel_sizes("test", stack), []
+    sizes, limits, images = load_pixel_sizes("test", stack), load_limits("test", stack), []
     for frame, name in enumerate(progress(ids, "checking")):
         rows, cols = map(int, shapes[frame])
         hashed = pixel_hash(stack.mapped(frame)[:rows, :cols])
-        images.append(
-            SourceImage(name, stack.path, (rows, cols), sizes[frame], hashed, frame=frame)
-        )
+        facts = (name, stack.path, (rows, cols), sizes[frame], hashed)
+        images.append(SourceImage(*facts, frame=frame, grey_limits=limits[frame]))
     origin = {"source": str(RAW_TEST), "take": take_text(packed_take("test"))}
     return ImageSource(images, origin, packed_shape=stack.shape)
 
@@ -143,6 +143,17 @@ def load_pixel_sizes(name: str, images: Stack) -> list[float | None]:
     return [None if math.isnan(size) else size for size in sizes.tolist()]
 
 
+def load_limits(name: str, images: Stack) -> list[tuple[float, float] | None]:
+    """Return the values of each image that became 0 and 255, None if it was 8-bit."""
+    path = NPYDATA / f"imgs_limits_{name}.npy"
+    if not path.exists():  # packed by an older version, and the folder is empty now
+        return [None] * len(images)
+    limits = np.array(load_array(path))
+    if limits.shape != (len(images), 2) or limits.dtype != np.float64:
+        raise misfit(path, images)
+    return [None if math.isnan(low) else (low, high) for low, high in limits.tolist()]
+
+
 def packed_take(name: str) -> dict[str, int]:
     """Return which image of a file that holds several was packed, see `parse_take`."""
     path = NPYDATA / f"imgs_take_{name}.npy"
@@ -157,6 +168,5 @@ def packed_take(name: str) -> dict[str, int]:
 def take_of(path: Path) -> dict[str, int]:
     """Return which image of a file was packed; masks and other files hold one image only."""
     name = {RAW_TRAIN: "train", RAW_TEST: "test"}.get(path.parent)
-    return (
-        packed_take(name) if name and not path.stem.endswith(("_mask", "_axon", "_nerve")) else {}
-    )
+    is_image = not stem_of(path).endswith(("_mask", "_axon", "_nerve"))
+    return packed_take(name) if name and is_image else {}

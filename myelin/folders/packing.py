@@ -19,13 +19,20 @@ from myelin.folders.naming import (
 )
 from myelin.folders.packed import PROBABILITIES, UNFINISHED, load_ids, load_texts, packed_take
 from myelin.folders.pixel_sizes import usable_size
-from myelin.folders.stack import Stack
-from myelin.images.image import ImageRecord, read_image, read_kinds, read_mask, read_record
+from myelin.folders.stack import Stack, load_array
+from myelin.images.image import (
+    ImageRecord,
+    print_turned,
+    read_kinds,
+    read_mask,
+    read_record,
+    read_scaled,
+)
 from myelin.images.mask_checks import check_rings
 from myelin.images.plane_selection import take_text
 from myelin.runtime.cli import UserError, count_of, progress, shortened_list
 from myelin.runtime.disk import check_room
-from myelin.runtime.files import replacing
+from myelin.runtime.files import replacing, stem_of
 from myelin.runtime.lock import holding
 
 FOLDERS = {"train": RAW_TRAIN, "test": RAW_TEST}
@@ -108,10 +115,11 @@ def changes_since_packed(name: str, sources: list[tuple[Path, ...]]) -> str:
         return "was not packed"
     try:
         stamps = load_texts(NPYDATA / f"imgs_stamp_{name}.npy")
+        load_array(NPYDATA / f"imgs_limits_{name}.npy")  # older versions scaled by the full range
         packed = dict(zip(load_ids(name, Stack(path)), stamps, strict=True))
     except (UserError, ValueError):
         return "was packed by an older version, or not to the end"
-    now = {files[0].stem: list(map(stamp, files)) for files in sources}
+    now = {stem_of(files[0]): list(map(stamp, files)) for files in sources}
     changed = [stem for stem in now.keys() | packed.keys() if now.get(stem) != packed.get(stem)]
     return f"has changed ({shortened_list(sorted(changed))})" if changed else ""
 
@@ -194,6 +202,7 @@ def read_records(
                 "draw the mask on the image itself"
             )
         frames.append(records)
+    print_turned(record for records in frames for record in records if record)
     return frames
 
 
@@ -223,7 +232,7 @@ def pack_facts(name: str, frames: list[list[ImageRecord]], files: contextlib.Exi
     """Pack ids, true sizes and pixel sizes of images, and stamps that reveal changed files."""
     images = [records[0] for records in frames]
     arrays = {
-        "id": np.array([image.path.stem for image in images], np.str_),
+        "id": np.array([stem_of(image.path) for image in images], np.str_),
         "shape": np.array([image.shape for image in images], np.int64),
         "stamp": np.array([[stamp(record.path) for record in records] for records in frames]),
     }
@@ -243,26 +252,29 @@ def pack_frames(
     count, rows, cols = frame_stack(records)
     what, masks = DESCRIPTIONS[name], name == "imgs_mask_train"
     stack = Stack(new_array(name, files), (count, rows, cols), np.uint8)
-    fractions = []
+    fractions, limits = [], np.full((count, 2), np.nan)
     for index, record in enumerate(progress(records, f"{what}s")):
         try:
-            stack[index] = image = read_mask_frame(record) if masks else read_image(record)
+            image, scaled = (read_mask_frame(record), None) if masks else read_scaled(record)
         except UserError as mistake:
             errors.extend(mistake.args)
             continue
+        stack[index], limits[index] = image, scaled or np.nan
         if name == "imgs_test":
             warn_if_drawn(record.path, image)
         fractions.append(np.count_nonzero(image) / image.size)
         if masks and fractions[-1] in (0, 1):
             print(f"note: {record.path}: {'all' if fractions[-1] else 'no'} myelin")
+    if not masks:
+        np.save(new_array(name.replace("imgs", "imgs_limits"), files), limits)
     line = f"{count_of(count, what)}: frames of {rows} x {cols}"
     sizes = len({record.shape for record in records})
     if sizes > 1:
         line += f" ({sizes} sizes, zero-padded)"
     if masks and fractions:  # an inverted mask stands out
         line += f", myelin on {min(fractions):.0%} to {max(fractions):.0%} of the area"
-    scaled = sum(record.bits > 8 for record in records)
-    return line + (f", {scaled} scaled to 8-bit by their own range" if scaled else "")
+    scaled = np.count_nonzero(~np.isnan(limits[:, 0]))
+    return line + (f", {scaled} scaled to 8 bits by their own limits" if scaled else "")
 
 
 def read_mask_frame(record: ImageRecord) -> np.ndarray:

@@ -14,6 +14,7 @@ from myelin.runtime.cli import silent_stderr
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from tifffile import TiffPage
 
 # Messages of libjpeg and libtiff about pixels that differ from what was written.
 DAMAGE = re.compile(
@@ -35,6 +36,8 @@ def read_header(path: Path, take: dict) -> dict:
                 raise several_pages(path, count)
             chosen(path, {}, take)
             facts = {"shape": opened.size[::-1], "bits": 8, "channels": len(opened.getbands())}
+            if opened.format != "PNG" or "exif" in opened.info:  # a PNG would be decoded
+                facts["turned"] = opened.getexif().get(274, 1) not in (0, 1)
             if opened.format == "PNG":
                 opened.verify()  # OpenCV would reserve the memory that a damaged chunk claims
                 file.seek(24)  # bit depth, PNG specification 11.2.1
@@ -56,19 +59,15 @@ def decode(path: Path, take: dict) -> np.ndarray:
 
 
 def decode_tiff(path: Path, take: dict) -> np.ndarray:
-    """Return the chosen image of a TIFF, see `decode`.
-
-    Pillow and OpenCV decode what libtiff compresses, as libtiff reports damage and tifffile does
-    not.
-    """
-    from tifffile import COMPRESSION, PHOTOMETRIC
+    """Return the chosen image of a TIFF, see `decode`."""
+    from tifffile import PHOTOMETRIC
 
     with open(path, "rb") as file, open_tiff(file) as tif:
-        page = pick_page(tif, path, take).page
-        if page.compression not in {
-            COMPRESSION[name] for name in "JPEG OJPEG LZW CCITTRLE CCITT_T4 CCITT_T6".split()
-        }:
-            return decode_tiff_page(page)
+        page, _, _, sample = pick_page(tif, path, take)
+        if sample is not None:
+            return decode_tiff_page(page, path)[..., sample]
+        if not is_for_libtiff(page):
+            return decode_tiff_page(page, path)
         whole = first_page_moved(file, page)
         if page.bitspersample == 8:  # OpenCV would multiply colours by alpha
             with open_with_pillow(whole, "TIFF") as opened:
@@ -76,6 +75,22 @@ def decode_tiff(path: Path, take: dict) -> np.ndarray:
         image = decode_with_opencv(whole.read())
         # OpenCV leaves white at 0.
         return ~image if page.photometric == PHOTOMETRIC.MINISWHITE else image
+
+
+def is_for_libtiff(page: "TiffPage") -> bool:
+    """Return whether Pillow and OpenCV decode a page: libtiff reports damage, tifffile does not.
+
+    They read int8 as uint8, and deeper colours in separate planes as if they were side by side.
+    """
+    from tifffile import COMPRESSION
+
+    codecs = "JPEG OJPEG LZW CCITTRLE CCITT_T4 CCITT_T6".split()
+    if page.compression not in [COMPRESSION[name] for name in codecs]:
+        return False
+    if page.bitspersample <= 8:
+        return page.dtype == np.uint8
+    separate = page.samplesperpixel > 1 and page.planarconfig == 2
+    return page.dtype != np.float16 and not separate and page.compression != COMPRESSION.JPEG
 
 
 def decode_with_opencv(content: bytes) -> np.ndarray:

@@ -9,7 +9,8 @@ microscopes' own formats, see `formats`.
 
 import contextlib
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,13 +29,17 @@ from myelin.images.pixel_size import square_size
 from myelin.images.stated_size import sizes_beside
 from myelin.images.tiff import is_tiff
 from myelin.images.tiff_writer import RECORD_TAG, write_tiff
-from myelin.runtime.cli import UserError
+from myelin.runtime.cli import UserError, shortened_list
 from myelin.runtime.files import fsync_file, replacing
 
 # Larger images are refused before decoding: 23,000 x 23,000, more than any scan seen so far.
 MAX_PIXELS = 2**29
 MAX_CHANNELS = 4
 BAND_PX = 2**22  # scaled to 8 bits at a time
+# Fraction of the pixels that become 0, and 255, when more than 8 bits are scaled: ten times the
+# hot pixels of a bad camera. A dead column of 1,000 is in it.
+CLIPPED_FRACTION = 1e-3
+MAX_SAMPLED_PX = 2**24  # of a scan, to find these
 # Fraction of a mask's pixels that may have other values, as an editor blends a few of them.
 MAX_STRAY_FRACTION = 2e-5
 
@@ -55,6 +60,8 @@ class ImageRecord:
     pixel_size_source : str
         "OME-XML", "ImageJ tags", the tags of a maker, a microscope's format, the name of a text
         file beside the image, or "unknown".
+    turned : bool
+        Whether the file asks viewers to turn or mirror its pixels, which are read as stored.
     take : dict of str to int
         Which image of a file that holds several, from `plane_selection.parse_take`.
     """
@@ -64,6 +71,7 @@ class ImageRecord:
     bits: int
     pixel_sizes_um: tuple[float, float] | None = None
     pixel_size_source: str = "unknown"
+    turned: bool = False
     take: dict = field(default_factory=dict)
 
     def pixel_size(self) -> tuple[float | None, str]:
@@ -128,6 +136,16 @@ def read_record(path: str | Path, take: dict | None = None) -> ImageRecord:
     return ImageRecord(path, **facts, take=take)
 
 
+def print_turned(records: Iterable[ImageRecord]) -> None:
+    """Print which files are shown otherwise by viewers that follow their orientation."""
+    if names := [record.path for record in records if record.turned]:
+        tag = "orientation tag" if len(names) == 1 else "orientation tags"
+        print(
+            f"note: {shortened_list(names)}: read as stored, as ImageJ shows it, not turned as the "
+            f"{tag} (TIFF, EXIF) asks; masks must be drawn that way round"
+        )
+
+
 def as_record(source: str | Path | ImageRecord) -> ImageRecord:
     """Return the record of a path, or the record itself."""
     return source if isinstance(source, ImageRecord) else read_record(source)
@@ -158,7 +176,7 @@ def read_image(source: str | Path | ImageRecord) -> np.ndarray:
     """Read one image as grey.
 
     Colour becomes luminance (ITU-R BT.601), alpha is ignored, 8-bit values stay as they are, and
-    other types are scaled from their own minimum and maximum to 0..255.
+    other types are scaled from their own `grey_limits` to 0..255.
 
     Parameters
     ----------
@@ -174,12 +192,27 @@ def read_image(source: str | Path | ImageRecord) -> np.ndarray:
     UserError
         The file cannot be read, see `read_record`, or has NaN pixels.
     """
+    return read_scaled(source)[0]
+
+
+def read_scaled(source: str | Path | ImageRecord) -> tuple[np.ndarray, tuple | None]:
+    """Read one image as grey, see `read_image`; return it and its `grey_limits`, None if 8-bit."""
     record = as_record(source)
-    return to_grey(read_stored(record), record)
+    image = luminance(read_stored(record), record)
+    if image.dtype == np.uint8:
+        return image, None
+    limits = grey_limits(image, record.path)
+    return scale_to_uint8(image, limits), limits
 
 
 def to_grey(image: np.ndarray, record: ImageRecord) -> np.ndarray:
-    """Return an image as stored as grey uint8, see `read_image`."""
+    """Return a mask as stored as grey uint8; other types are scaled from minimum to maximum."""
+    grey = luminance(image, record)
+    return grey if grey.dtype == np.uint8 else scale_to_uint8(grey, full_range(grey, record.path))
+
+
+def luminance(image: np.ndarray, record: ImageRecord) -> np.ndarray:
+    """Return an image as stored as grey (rows, cols), of any number type."""
     if image.ndim == 3 and image.shape[2] in (3, 4):
         import cv2
 
@@ -191,25 +224,46 @@ def to_grey(image: np.ndarray, record: ImageRecord) -> np.ndarray:
         image = image[..., 0]
     if image.shape != record.shape or image.dtype.kind not in "uif":
         raise unreadable(record.path, f"{image.dtype} of shape {image.shape}")
-    return image if image.dtype == np.uint8 else scale_to_uint8(image, record.path)
+    return image
 
 
-def scale_to_uint8(image: np.ndarray, path: str | Path) -> np.ndarray:
-    """Scale a (rows, cols) image of any number type from its own range to uint8 0..255.
+def full_range(image: np.ndarray, path: str | Path) -> tuple[float, float]:
+    """Return the lowest and highest value of an image; raise a UserError if it cannot be scaled."""
+    low, high = float(image.min()), float(image.max())
+    if not math.isfinite(high - low):
+        raise UserError(f"{path}: has NaN, infinite or huge pixels, replace them and save it again")
+    return low, high
+
+
+def grey_limits(image: np.ndarray, path: str | Path) -> tuple[float, float]:
+    """Return the values of an image that become 0 and 255 when it is scaled to 8 bits.
+
+    `CLIPPED_FRACTION` of the pixels lie below and above, so that hot and dead pixels change
+    nothing; it is the full range if nearly all pixels have one value.
+    """
+    full = full_range(image, path)
+    step = image.size // MAX_SAMPLED_PX + 1
+    while math.gcd(step, image.shape[1]) > 1:  # the sample would be of some columns only
+        step += 1
+    ends = (CLIPPED_FRACTION, 1 - CLIPPED_FRACTION)
+    low, high = np.quantile(image.ravel()[::step], ends, method="inverted_cdf").tolist()
+    return (low, high) if low < high else full
+
+
+def scale_to_uint8(image: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Scale a (rows, cols) image of any number type from its limits to uint8 0..255.
 
     An image of one value becomes 0, or 255 where it is above 0, as an all-myelin mask needs.
     """
     kind = np.float32 if image.dtype.itemsize <= 2 else np.float64
-    with np.errstate(all="ignore"):  # NaN and infinity are named below
-        low, high = kind(image.min()), kind(image.max())
-        factor = 255 / (high - low)
+    low, high = map(kind, limits)
     if low == high:
         return np.full(image.shape, 255 if high > 0 else 0, np.uint8)
-    if not 0 < factor < np.inf:
-        raise UserError(f"{path}: has NaN, infinite or huge pixels, replace them and save it again")
+    factor = 255 / (high - low)
     scaled, step = np.empty(image.shape, np.uint8), max(BAND_PX // image.shape[1], 1)
     for row in range(0, len(image), step):
-        scaled[row : row + step] = np.rint((image[row : row + step].astype(kind) - low) * factor)
+        values = np.clip(image[row : row + step].astype(kind), low, high)
+        scaled[row : row + step] = np.rint((values - low) * factor)
     return scaled
 
 

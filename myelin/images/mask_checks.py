@@ -201,7 +201,7 @@ def label_mask(path: Path, image: np.ndarray, filled: bool = False) -> np.ndarra
 
 def shows_axons(path: Path) -> bool:
     """Return whether a file is an axon mask by its name: `x_axon`, `x_seg-axon`."""
-    return path.stem.removesuffix("-manual").endswith(("_axon", "_seg-axon"))
+    return stem_of(path).removesuffix("-manual").endswith(("_axon", "_seg-axon"))
 
 
 def apart(labels: np.ndarray) -> np.ndarray:

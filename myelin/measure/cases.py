@@ -10,6 +10,7 @@ import numpy as np
 from myelin.folders.mask_set import Masks
 from myelin.folders.pixel_sizes import GivenSizes, warn_of_other_records
 from myelin.folders.reader import Reader
+from myelin.images.image import print_turned
 from myelin.images.mask_checks import check_rings
 from myelin.images.pixel_size import sizes_differ
 from myelin.measure.doubt import add_doubt
@@ -113,6 +114,7 @@ def check_cases(
             errors.extend(mistake.args)
         else:
             unknown += [case.masks[-1][0]] if case.pixel_size_um is None else []
+    print_turned(reader.records.values())
     if unknown and not in_pixels:  # one line, as usually no image has one
         others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         errors.append(

@@ -15,8 +15,8 @@ from myelin.images.image import (
     ImageRecord,
     as_record,
     has_inverting_lut,
-    read_image,
     read_stored,
+    to_grey,
     write_image,
 )
 from myelin.images.mask_checks import drawn_grey, fill_holes, regions_of
@@ -60,7 +60,7 @@ def read_nerve(source: Path | ImageRecord) -> LabelImage:
     record = as_record(source)
     stored = numbers = read_stored(record)
     if numbers.ndim == 3 or numbers.dtype.kind not in "uib":
-        numbers = drawn_grey(stored, read_image(record))
+        numbers = drawn_grey(stored, to_grey(stored, record))
     if has_inverting_lut(record.path) and numbers.dtype.kind == "u":
         numbers = ~numbers  # as ImageJ stores them
     values = np.unique(numbers)

@@ -30,6 +30,9 @@ STRAIGHT_PX, MIN_STRAIGHT = 64, 0.5
 MAX_DEPTH_PX = 8
 # ... and it cuts sheaths: at least this part of its outline lies beside myelin, if it has noise.
 MIN_BESIDE = 0.12
+# A pixel that differs more from its neighbours is hot or dead; one that differs less leaves the
+# mean deviation of a window at 0.
+MAX_SPECK = WINDOW**2 // 2
 
 
 def find_tissue(image: np.ndarray, myelin: np.ndarray) -> np.ndarray | None:
@@ -46,9 +49,18 @@ def find_tissue(image: np.ndarray, myelin: np.ndarray) -> np.ndarray | None:
     bool array, (rows, cols), or None
         None if there is no margin: the whole image is tissue.
     """
-    margins = [find_margin(image, level, myelin) for level in edge_levels(image)]
+    levels = edge_levels(image)
+    image = without_specks(image) if levels else image
+    margins = [find_margin(image, level, myelin) for level in levels]
     margins = [margin for margin in margins if margin is not None]
     return trim(np.logical_or.reduce(margins)) if margins else None
+
+
+def without_specks(image: np.ndarray) -> np.ndarray:
+    """Return an image whose hot and dead pixels have the median of their 3 x 3 neighbours."""
+    median = cv2.medianBlur(image, 3)
+    np.copyto(median, image, where=cv2.absdiff(image, median) <= MAX_SPECK)
+    return median
 
 
 def edge_levels(image: np.ndarray) -> list[int]:

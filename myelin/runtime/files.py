@@ -12,7 +12,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from myelin.runtime.cli import running, shortened_list
 from myelin.runtime.stopping import temporary_files
@@ -24,6 +24,17 @@ DISK_FULL = re.compile(r"No space left|errno = 28\b|free space to write|requeste
 # Packages that shape results.
 PACKAGES = """tensorflow torch jax keras numpy scipy opencv-python scikit-image tifffile h5py
     openvino""".split()
+
+
+def stem_of(path: str | PurePath) -> str:
+    """Return the name of a file without its ending; `.ome.tif` and its kind are one ending.
+
+    >>> stem_of("raw/a.ome.tif"), stem_of("a_mask.OME.TIFF"), stem_of("a.1.tif")
+    ('a', 'a_mask', 'a.1')
+    """
+    path = PurePath(path)
+    whole = path.suffix.lower() in (".tif", ".tiff", ".zarr") and path.stem.lower().endswith(".ome")
+    return path.stem[: -len(".ome")] if whole else path.stem
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from myelin.runtime.cli import UserError, count_of
-from myelin.runtime.files import replacing
+from myelin.runtime.files import replacing, stem_of
 
 # First letters of formulas; the last four are those of East Asian keyboards.
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
@@ -161,7 +161,7 @@ def image_ids(names: Iterable[str]) -> Callable[[str], str | None]:
     def find(given: str) -> str | None:
         name = unicodedata.normalize("NFC", given).replace("\\", "/")
         path = PurePosixPath(name)
-        stem = path.stem.removesuffix("_mask")
+        stem = stem_of(path).removesuffix("_mask")
         tried = (name, str(path.parent / stem), stem)
         return next((composed[one] for one in tried if one in composed), None)
 

@@ -57,6 +57,7 @@ def record_of(image: SourceImage, choice: Choice, run: RunContext) -> dict:
         "image_sha256": image.sha256,
         "pixel_size_um": size,
         "pixel_size_source": origin,
+        "grey_limits": image.grey_limits,
         "myelin": "dark" if choice.dark else run.settings.myelin,
         "network_scale": choice.scale,
         "scale_group": choice.group,

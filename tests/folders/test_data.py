@@ -72,7 +72,7 @@ def test_the_summary_says_what_was_packed(folder, write_pair, write_sample, caps
     padded = "frames of 24 x 30 (2 sizes, zero-padded)"
     assert lines[0] == f"2 training images: {padded}"
     assert lines[1] == f"2 training masks: {padded}, myelin on 49% to 49% of the area"
-    assert lines[2] == "3 test images: frames of 20 x 30, 2 scaled to 8-bit by their own range"
+    assert lines[2] == "3 test images: frames of 20 x 30, 2 scaled to 8 bits by their own limits"
     assert lines[3:] == ["packed into npydata/"]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from image_samples import refused
 
 import data
@@ -13,7 +14,7 @@ import find_myelin
 import morphometry
 from myelin.folders import naming, packed
 from myelin.folders.mask_set import find_masks
-from myelin.runtime import cli
+from myelin.runtime import cli, tables
 
 ROOT = Path(data.__file__).parent
 
@@ -88,6 +89,24 @@ def test_misnamed_masks_are_named(folder, write_sample, capfd, stem):
         f"error: raw/{place}/{stem}.tif" for place in ("train", "test")
     ]
     assert all("x_mask.tif" in line for line in lines)
+
+
+@pytest.mark.parametrize("ending", [".ome.tif", ".OME.TIFF"])
+def test_ome_tif_is_one_ending(folder, write_sample, capfd, ending):
+    image = write_sample("x.tif")
+    for name in (f"train/a{ending}", f"train/b_mask{ending}", "train/b.tif", "train/a_mask.tif"):
+        mask = np.where(image > 127, 255, 0).astype(np.uint8)
+        tifffile.imwrite(f"raw/{name}", mask if "mask" in name else image)
+    tifffile.imwrite(f"raw/test/c{ending}", image)
+    tifffile.imwrite(f"raw/test/c_nerve{ending}", np.full(image.shape, 255, np.uint8))
+    data.main([])
+    assert packed.load_train().ids == ["a", "b"] and packed.load_test().names == ["c"]
+    assert tables.image_ids(["c"])(f"c{ending}") == "c"
+    tifffile.imwrite("raw/train/a.tif", image)
+    assert "has the same name before the dot" in refused(capfd)[0]
+    Path("raw/train/a.tif").unlink()
+    Path("raw/train/a_mask.tif").rename("raw/train/a.ome_mask.tif")
+    assert "a.ome_mask.tif: looks like a mask of a, rename it to a_mask.tif" in refused(capfd)[0]
 
 
 def test_a_second_mask_is_named(folder, write_pair, write_sample, capfd):

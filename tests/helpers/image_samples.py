@@ -106,7 +106,10 @@ BAD_IMAGES = {
     "huge_values.tif": (tiff_of(HUGE), "NaN, infinite or huge pixels"),
     "complex.tif": (tiff_of(ramp(np.complex64)), "complex64"),
     "cmyk.tif": (tiff_of(ramp(channels=4), photometric="separated"), "colours as SEPARATED"),
-    "bands.tif": (tiff_of(ramp(channels=5), planarconfig="contig", **GREY), "shape (20, 30, 5)"),
+    "bands.tif": (
+        tiff_of(ramp(channels=5), planarconfig="contig", **GREY),
+        "5 channels in one file",
+    ),
     "pages.tif": (tiff_of(np.zeros((3, 20, 30), np.uint8), **GREY), "3 pages in one file"),
     "stack.tif": (
         bytes_of(tiff_bytes(20, 30, body=bytes(600), description=STACK)),

@@ -191,7 +191,26 @@ def test_a_record_says_what_the_header_says(tmp_path, write_sample, name, dtype,
 @pytest.mark.parametrize("dtype", [np.uint16, np.float64])
 def test_what_is_scaled_in_bands_is_what_one_piece_gives(monkeypatch, dtype):
     sample = (np.random.default_rng(0).normal(size=(70, 33)) * 3000 + 20000).astype(dtype)
-    whole = images.scale_to_uint8(sample, "a.tif")
+    limits = images.grey_limits(sample, "a.tif")
+    whole = images.scale_to_uint8(sample, limits)
     monkeypatch.setattr(images, "BAND_PX", 100)
-    np.testing.assert_array_equal(images.scale_to_uint8(sample, "a.tif"), whole)
+    np.testing.assert_array_equal(images.scale_to_uint8(sample, limits), whole)
     assert (whole.min(), whole.max()) == (0, 255)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.uint32, np.float32, np.float64])
+@pytest.mark.parametrize(("sampled_px", "tolerance"), [(2**24, 1), (201, 150)])
+def test_limits_leave_out_a_thousandth_at_either_end(monkeypatch, dtype, sampled_px, tolerance):
+    monkeypatch.setattr(images, "MAX_SAMPLED_PX", sampled_px)  # every 100th would be two columns
+    sample = np.arange(20_000).reshape(200, 100).T.astype(dtype)
+    low, high = images.grey_limits(sample, "a.tif")
+    assert abs(low - 19) <= tolerance and abs(high - 19_979) <= tolerance
+
+
+def test_a_mask_keeps_its_few_pixels_whatever_its_type(tmp_path):
+    mask = np.zeros((200, 300), bool)
+    mask[50, 60:80] = True  # less than a thousandth
+    for dtype in (np.uint16, np.float32):
+        tifffile.imwrite(tmp_path / "x_mask.tif", mask.astype(dtype))
+        assert np.array_equal(images.read_mask(tmp_path / "x_mask.tif"), mask)
+        assert np.array_equal(images.read_image(tmp_path / "x_mask.tif") == 255, mask)

@@ -111,6 +111,61 @@ def test_levels_of_an_ome_tiff_and_of_a_slide(tmp_path):
             images.read_record(tmp_path / name, {"level": 3})
 
 
+GREY = {"photometric": "minisblack", "metadata": None}
+
+
+@pytest.mark.parametrize("layout", ["contig", "separate"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_samples_of_a_grey_page_are_channels(tmp_path, count, dtype, layout):
+    pixels = stack(1, count)[0].astype(dtype)
+    stored = np.moveaxis(pixels, 0, -1) if layout == "contig" else pixels
+    extra = {"extrasamples": [0] * (count - 1), "planarconfig": layout}
+    tifffile.imwrite(tmp_path / "x.tif", stored, **GREY, **extra)
+    with pytest.raises(UserError, match=f"{count} channels in one file, choose with --take chan"):
+        read(tmp_path / "x.tif")
+    for number in range(1, count + 1):
+        record = images.read_record(tmp_path / "x.tif", {"channel": number})
+        assert np.array_equal(images.read_stored(record), pixels[number - 1])
+    with pytest.raises(UserError, match=rf"no channel 9 \(it has {count}\)"):
+        read(tmp_path / "x.tif", "channel=9")
+
+
+def test_channels_in_pages_of_several_and_beside_alpha(tmp_path):
+    pixels = np.moveaxis(stack(3, 2), 1, -1)
+    with tifffile.TiffWriter(tmp_path / "x.tif") as file:
+        for page in pixels:
+            file.write(page, **GREY, planarconfig="contig", extrasamples=[0])
+    with pytest.raises(UserError, match="3 pages, 2 channels in one file"):
+        read(tmp_path / "x.tif")
+    assert np.array_equal(read(tmp_path / "x.tif", "page=2,channel=2"), pixels[1, ..., 1])
+    three = np.dstack([pixels[0], np.full((20, 30), 255, np.uint8)])  # two channels and alpha
+    tifffile.imwrite(tmp_path / "a.tif", three, **GREY, planarconfig="contig", extrasamples=[0, 2])
+    with pytest.raises(UserError, match="2 channels in one file"):
+        read(tmp_path / "a.tif")
+    assert np.array_equal(read(tmp_path / "a.tif", "channel=2"), pixels[0, ..., 1])
+
+
+def test_channels_in_pages_of_an_ome_tiff(tmp_path):
+    pixels = np.moveaxis(stack(3, 2), 1, -1)
+    options = {"photometric": "minisblack", "planarconfig": "contig", "extrasamples": [0]}
+    tifffile.imwrite(tmp_path / "x.ome.tif", pixels, metadata={"axes": "ZYXS"}, **options)
+    with pytest.raises(UserError, match="3 planes, 2 channels in one file"):
+        read(tmp_path / "x.ome.tif")
+    assert np.array_equal(read(tmp_path / "x.ome.tif", "plane=3,channel=2"), pixels[2, ..., 1])
+
+
+@pytest.mark.parametrize("size", ['SizeZ="3"', 'PlaneCount="6"'])
+def test_ome_xml_of_absurd_sizes_is_refused_at_once(tmp_path, size):
+    path = tmp_path / "x.ome.tif"
+    tifffile.imwrite(path, stack(), **OME)
+    xml = tifffile.TiffFile(path).ome_metadata
+    assert size in xml
+    tifffile.tiffcomment(path, xml.replace(size, f'{size[:-2]}100000000"').encode())
+    with pytest.raises(UserError, match="OME-XML with more than 10,000 planes"):
+        read(path, "plane=1,channel=1")
+
+
 def test_a_second_file_named_in_ome_xml_is_not_opened(tmp_path):
     tifffile.imwrite(tmp_path / "x.ome.tif", stack(), **OME)
     tifffile.imwrite(tmp_path / "y.ome.tif", stack() + 50, **OME)

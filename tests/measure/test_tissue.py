@@ -49,6 +49,18 @@ def test_blank_margins_are_no_tissue(nerve, shape, level):
     assert np.count_nonzero(tissue == outside) < 0.01 * outside.size
 
 
+@pytest.mark.parametrize("level", [0, 255, 128])
+def test_hot_pixels_hide_no_margin(nerve, level):
+    image, mask = nerve
+    outside = cv2.resize(MARGINS["left fifth"].view(np.uint8), None, fx=4, fy=4) > 0
+    image, mask = (cv2.resize(part.view(np.uint8), outside.shape[::-1]) for part in (image, mask))
+    painted = np.where(outside, np.uint8(level), image)
+    hot = np.random.default_rng(2).integers(painted.size, size=painted.size // 5000)
+    painted.flat[hot] ^= 255
+    tissue = find_tissue(painted, (mask > 0) & ~outside)
+    assert np.count_nonzero(tissue == outside) < 0.01 * outside.size
+
+
 @pytest.mark.parametrize("level", [0, 255])
 @pytest.mark.parametrize("shape", ["left fifth", "lower two fifths", "two tiles", "aperture"])
 def test_margins_may_be_nearly_blank(nerve, shape, level):
