@@ -27,7 +27,7 @@ from myelin.images.image import ImageRecord, read_image, read_mask, read_record
 from myelin.images.pixel_size import is_possible
 from myelin.measure.cases import Case, set_pixel_size
 from myelin.runtime.cli import UserError, quote, size_text
-from myelin.runtime.files import replacing, write_json
+from myelin.runtime.files import replacing, stem_of, write_json
 from myelin.runtime.tables import image_ids, read_rows, write_table
 
 GROUPS, SIZES = Path("groups.csv"), Path("pixel_sizes.csv")
@@ -91,7 +91,7 @@ class Study:
         paths, mistakes = find_test_images(self.folder)
         if mistakes:
             raise UserError(*mistakes)
-        return {path.stem: path for path in paths}
+        return {stem_of(path): path for path in paths}
 
     def path(self, name: str) -> Path:
         """Return the file of an image; raise UserError for any name that is not an image's."""
@@ -128,7 +128,7 @@ class Study:
         """
         parts = PurePosixPath(given.replace("\\", "/"))
         parts = parts if self.is_tree else PurePosixPath(parts.name)
-        name = str(parts.with_suffix(""))
+        name = str(parts.parent / stem_of(parts))
         if not is_id(name) or parts.suffix.lower() not in IMAGE_SUFFIXES - {".zarr"}:
             raise UserError(f"{given[:80]}: not an image file, choose TIFF, PNG, JPEG or BMP")
         path = self.folder / parts

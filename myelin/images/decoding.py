@@ -88,7 +88,7 @@ def is_for_libtiff(page: "TiffPage") -> bool:
     if page.compression not in [COMPRESSION[name] for name in codecs]:
         return False
     if page.bitspersample <= 8:
-        return page.dtype == np.uint8
+        return page.dtype != np.int8
     separate = page.samplesperpixel > 1 and page.planarconfig == 2
     return page.dtype != np.float16 and not separate and page.compression != COMPRESSION.JPEG
 

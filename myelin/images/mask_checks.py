@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from myelin.runtime.cli import UserError, count_of
+from myelin.runtime.files import stem_of
 
 MIN_REGION_PX = 20  # smaller regions count neither as axons nor as sheaths
 MIN_ENCLOSED_REGIONS = 3  # of a mask that is inverted, or has filled regions instead of rings

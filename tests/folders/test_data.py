@@ -164,7 +164,7 @@ def test_a_failed_run_leaves_the_previous_arrays_as_they_were(folder, write_pair
     write_sample("raw/test/t.png")
     data.main([])
     before = stored_files()
-    assert len(before) == 10
+    assert len(before) == 12
     write_pair("b")
     write_sample("raw/test/u.png")
     write_sample("raw/train/b_mask.tif")  # not a mask
@@ -180,14 +180,14 @@ def test_an_interrupted_run_leaves_the_previous_arrays_as_they_were(
     data.main([])
     before = stored_files()
     write_pair("b")
-    read = images.read_image
+    read = images.read_scaled
 
     def interrupted(record):
         if record.path.stem == "b":
             raise KeyboardInterrupt
         return read(record)
 
-    monkeypatch.setattr(packing, "read_image", interrupted)
+    monkeypatch.setattr(packing, "read_scaled", interrupted)
     (line,) = refused(capfd, code=130)
     assert line == "stopped by Ctrl-C; what was finished is kept"
     assert stored_files() == before
@@ -225,7 +225,7 @@ def test_arrays_of_a_folder_without_images_do_not_stay_behind(
         (folder / "raw/train").rmdir()
     capsys.readouterr()
     data.main([])
-    kinds = ("", "id_", "shape_", "stamp_", "pixel_size_")
+    kinds = ("", "id_", "limits_", "shape_", "stamp_", "pixel_size_")
     assert set(stored_files()) == {f"imgs_{kind}test.npy" for kind in kinds}
     assert f"{naming.RAW_TRAIN}: no images" in capsys.readouterr().out
 
@@ -274,7 +274,7 @@ def test_each_image_is_opened_once_for_its_header_and_decoded_once(
     write_pair("a")
     write_sample("raw/test/t.png")
     calls = []
-    for name in ("read_record", "read_image", "read_kinds"):
+    for name in ("read_record", "read_scaled", "read_kinds"):
         read = getattr(images, name)
 
         def counted(source, *take, name=name, read=read, **options):
@@ -285,5 +285,5 @@ def test_each_image_is_opened_once_for_its_header_and_decoded_once(
     data.main([])
     names = ("a.tif", "a_mask.tif", "t.png")
     expected = [("read_record", name) for name in names]
-    expected += [("read_image", "a.tif"), ("read_image", "t.png"), ("read_kinds", "a_mask.tif")]
+    expected += [("read_kinds", "a_mask.tif"), ("read_scaled", "a.tif"), ("read_scaled", "t.png")]
     assert sorted(calls) == sorted(expected)

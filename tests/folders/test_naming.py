@@ -196,4 +196,4 @@ def test_microscopes_formats_are_images_and_zarr_a_folder(folder):
         (folder / "raw/test" / name).touch()
     (folder / "raw/test/e.ome.zarr").mkdir()
     (folder / "raw/test/f").mkdir()
-    assert list(naming.list_images("raw/test")) == ["a", "b", "c", "d", "e.ome"]
+    assert list(naming.list_images("raw/test")) == ["a", "b", "c", "d", "e"]
