@@ -60,7 +60,7 @@ def wrong_fibers():
     myelin, probability = nerve()
     rows, cols = np.mgrid[: SHAPE[0], : SHAPE[1]]
     near = [np.hypot(rows - y, cols - x) < 40 for x, y in CENTERS]
-    for place, on_sheath, on_axon in ((0, 115, 70), (1, 190, 150), (2, 245, 50)):
+    for place, on_sheath, on_axon in ((0, 100, 50), (1, 190, 150), (2, 245, 50)):
         probability[near[place] & myelin] = on_sheath
         probability[near[place] & ~myelin] = on_axon
     probability[near[2] & myelin & (cols < CENTERS[2][0])] = 140
