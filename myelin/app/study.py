@@ -238,6 +238,8 @@ class Study:
             words += ["--pixel-size", str(SIZES)]
         if Path("exclude.csv").exists():
             words += ["--exclude", "exclude.csv"]
+        if Path("classes.csv").exists():
+            words += ["--classes", "classes.csv"]
         if GROUPS.exists():
             words += ["--groups", str(GROUPS)]
         elif len(set(self.groups().values())) > 1:

@@ -94,7 +94,7 @@ def predict_bands(
     downs, acrosses = map(cut, shape)
     blank, done = {}, 0
     tiles = itertools.product(downs, acrosses)
-    for down, across in progress(tiles, "huge image", "tile", 10, len(downs) * len(acrosses)):
+    for down, across in progress(tiles, "segmenting", "tile", 10, len(downs) * len(acrosses)):
         if across.start == 0:
             rows = rows_of(down.start, down.stop)
             result = np.empty((down.last - down.first, shape[1]), np.float32)
