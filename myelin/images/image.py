@@ -139,10 +139,9 @@ def read_record(path: str | Path, take: dict | None = None) -> ImageRecord:
 def print_turned(records: Iterable[ImageRecord]) -> None:
     """Print which files are shown otherwise by viewers that follow their orientation."""
     if names := [record.path for record in records if record.turned]:
-        tag = "orientation tag" if len(names) == 1 else "orientation tags"
         print(
-            f"note: {shortened_list(names)}: read as stored, as ImageJ shows it, not turned as the "
-            f"{tag} (TIFF, EXIF) asks; masks must be drawn that way round"
+            f"note: {shortened_list(names)}: pixels are read as stored, as in ImageJ, and the "
+            "orientation tag (TIFF, EXIF) is ignored; draw masks that way round"
         )
 
 

@@ -114,7 +114,7 @@ def test_files_that_ask_to_be_turned_are_named(folder, write_sample, capsys):
     data.main([])
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
     assert len(notes) == 1
-    assert "phone.jpg: read as stored, as ImageJ shows it" in notes[0]
+    assert "phone.jpg: pixels are read as stored, as in ImageJ" in notes[0]
     assert packed.load_test()[0].shape == (20, 30)
 
 
