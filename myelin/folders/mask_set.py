@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from myelin.folders.image_tree import find_images, names_within, source_of, takes_of
-from myelin.folders.mask_record import hash_of_mask, pixel_hash, read_run, written_by_program
+from myelin.folders.mask_record import (
+    hash_of_mask,
+    is_imported,
+    pixel_hash,
+    read_run,
+    written_by_program,
+)
 from myelin.folders.naming import (
     axon_for,
     images_among,
@@ -194,7 +200,8 @@ def print_notes(found: MaskSet) -> None:
             f"warning: {folder}: find_myelin.py found no fibers in {shortened_list(empty)}, "
             "measured as tissue without fibers; remove their masks if the images show some"
         )
-    drawn = [name for name in program if found.masks[name][1]]
+    axons = {name: found.masks[name][1] for name in program if found.masks[name][1]}
+    drawn = [name for name, path in axons.items() if not is_imported(path)]
     if drawn:  # perhaps drawn for the mask of an earlier model
         print(
             f"note: {folder}: axons from <id>_axon.* are used for {shortened_list(drawn)}, remove "
