@@ -8,8 +8,7 @@ formed first, then groups of the remaining images, so that a stray image of anot
 own scale. An image whose windows disagree on the polarity takes that of most images. An image
 without fibers belongs to no group. An image that shows few fibers joins a group of its own scale.
 
-An image is doubtful if its windows disagree on the polarity, or with the scale that it got, or if
-few of them show fibers.
+An image is doubtful if its windows disagree on polarity or scale, or few of them show fibers.
 """
 
 import dataclasses
@@ -25,7 +24,8 @@ from myelin.network.view import open_view
 from myelin.runtime.cli import progress
 from myelin.segment.votes import MIN_FIBERS_LENIENT, Votes, collect_votes, weighted_median
 
-MAX_RATIO = np.log2(1.8)  # octaves between an image's own scale and that of its group
+MAX_RATIO = np.log2(1.5)  # octaves between an image's own scale and that of its group
+WIDER = 1.1  # fiber width at use over that in training: more small fibers, see the model card
 MIN_POLARITY = 0.4  # margin of an image's polarity below which the other images decide
 MIN_RELIABLE_SCORE = 0.4  # images with less agreement are reported
 
@@ -99,7 +99,7 @@ def decide(
     dark = polarities(votes) if myelin == "auto" else [myelin == "dark"] * len(votes)
     if scale is not None:
         return [Choice(scale, way, abs(one.polarity)) for one, way in zip(votes, dark, strict=True)]
-    return choices(votes, dark, (settings.fiber_px or FIBER_PX) / FIBER_PX)
+    return choices(votes, dark, WIDER * (settings.fiber_px or FIBER_PX) / FIBER_PX)
 
 
 def polarities(votes: list[Votes]) -> list[bool]:
