@@ -248,6 +248,9 @@ def view_sha256() -> str:
     return sha256(VIEW)
 
 
+# Kept while the process lives: OpenVINO gives the thread that compiles a model a stack for signals
+# and takes it back where the model is freed. In another thread, the next Ctrl-C would crash.
+@functools.cache
 def open_view(path: Path = VIEW, in_keras: bool = False) -> OpenVinoView | KerasView:
     """Return the view in a file, by default the bundled one.
 

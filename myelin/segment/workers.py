@@ -15,7 +15,7 @@ import cv2
 from myelin.network.engine import MAX_CONCURRENT_CALLS
 from myelin.runtime.cli import UserError
 from myelin.runtime.stopping import leave_to_parent, spawn_ignoring_sigint
-from myelin.segment.image_job import Job, Outcome, engines, segment_image
+from myelin.segment.image_job import Job, Outcome, segment_image
 
 CHECK_S = 15  # between two checks that the workers are alive
 
@@ -93,7 +93,8 @@ class Processes(Workers):
     """Processes of this computer, each with its share of the processors."""
 
     def submit(self, job: Job) -> concurrent.futures.Future:
-        engines.clear()  # the memory is for those of the processes
+        # The engine of this process stays, though it is not used: OpenVINO's stack for signals goes
+        # with it, and the next Ctrl-C would crash.
         with spawn_ignoring_sigint():  # a submit may start a process
             return super().submit(job)
 
