@@ -62,7 +62,8 @@ class Workers:
                 )
                 if not done:
                     self.check()
-                for future in done:
+                # Finished images first, so that they count if another one stops the run.
+                for future in sorted(done, key=lambda f: f.cancelled() or bool(f.exception())):
                     yield self.outcome(future)
         finally:
             for future in running:
