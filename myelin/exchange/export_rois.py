@@ -204,10 +204,11 @@ def export(source: Source, program: str, folder: Path) -> list[Path]:
     write = {"imagej": write_imagej, "qupath": write_qupath, "napari": write_napari}[program]
     paths = write(source, folder)
     path, rest = folder / f"{source.name}_rest.tif", source.drawing.rest
-    path.unlink(missing_ok=True)  # of an earlier export
     if rest.any():
         write_image(path, rest.astype(np.uint32), source.pixel_size_um)
         paths.append(path)
+    else:
+        path.unlink(missing_ok=True)  # of an earlier export
     return paths
 
 
