@@ -241,9 +241,10 @@ def add_case(
     `nerve` is that of the frame, or was found.
     """
     name = case.name
-    if reader.masks(case.masks[0])[1] is not None:
+    myelin, axons = reader.masks(case.masks[0])
+    if axons is not None:
         results.axon_masks.append(name)
-    myelin = without_axons(*reader.masks(case.masks[0]))
+    myelin = without_axons(myelin, axons)
     inside = myelin if frame.inside is None else myelin & frame.inside
     fibers = exclusions.mark(name, found, numbers.masks[name], numbers.highest[name], inside)
     found_nerve = None if nerve is frame.nerve else nerve

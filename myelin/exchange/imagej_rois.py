@@ -6,6 +6,7 @@ kind of ROI that encloses an area is read.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import zipfile
@@ -76,7 +77,7 @@ def to_roi(outline: Outline) -> ImagejRoi:
 def read_rois(path: Path) -> tuple[list[Outline], list[str]]:
     """Read a ROI zip, or one ROI; the second list has the names of lines, points and texts."""
     outlines, without_area = [], []
-    try:
+    with reading(path, "ImageJ ROIs", "with the ROI Manager"):
         for name, content in contents(path):
             outline = from_bytes(content, name)
             if outline.polygons:
@@ -85,12 +86,19 @@ def read_rois(path: Path) -> tuple[list[Outline], list[str]]:
                 without_area.append(outline.name)
         if not outlines and not without_area:
             raise ValueError("no ROIs in it")
+    return outlines, without_area
+
+
+@contextlib.contextmanager
+def reading(path: Path, what: str, where: str) -> Iterator[None]:
+    """Raise a UserError for any error in reading a file; `where` it can be saved again."""
+    try:
+        yield
     except Exception as error:  # a damaged file can raise anything in zipfile, zlib and roifile
         raise UserError(
-            f"{path}: cannot be read as ImageJ ROIs ({type(error).__name__}: {error}), save them "
-            "again with the ROI Manager"
+            f"{path}: cannot be read as {what} ({type(error).__name__}: {error}), save them again "
+            f"{where}"
         ) from None
-    return outlines, without_area
 
 
 def contents(path: Path) -> Iterator[tuple[str, bytes]]:

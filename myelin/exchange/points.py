@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from myelin.exchange.imagej_rois import check_size, contents
+from myelin.exchange.imagej_rois import check_size, contents, reading
 from myelin.runtime.cli import UserError
 from myelin.runtime.tables import image_ids, read_rows
 
@@ -58,16 +58,11 @@ def read_file(path: Path) -> dict[str, np.ndarray]:
             place = [read_number(row[axis], f"{path}: line {line} has {axis}") for axis in "xy"]
             points.setdefault(row.get("image") or path.stem, []).append(place)
         return {image: np.array(places) for image, places in points.items()}
-    try:
+    with reading(path, "points", "in ImageJ with the ROI Manager or the Cell Counter"):
         check_size(path.stat().st_size)
         image, points = (read_markers if path.suffix.lower() == ".xml" else read_point_rois)(path)
         if not len(points) or not np.isfinite(points).all():
             raise ValueError("no points in it, or places that are not numbers")
-    except Exception as error:  # a damaged file can raise anything in zipfile, zlib and roifile
-        raise UserError(
-            f"{path}: cannot be read as points ({type(error).__name__}: {error}), save them again "
-            "in ImageJ with the ROI Manager or the Cell Counter"
-        ) from None
     return {image: points}
 
 
