@@ -73,7 +73,7 @@ def main():
     scales = read_scales(model, sha256(model))
     engines = (OpenVinoEngine(weights, "float32"), OpenVinoEngine(weights, "int8", scales))
     for folder in args.folders:
-        paths = test_images(folder)
+        paths = list(test_images(folder).values())
         images = [read_image(path) for path in paths]
         for form, change in FORMS.items():
             dice, changed = compare(engines, settings, [change(image) for image in images])

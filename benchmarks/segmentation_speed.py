@@ -121,7 +121,7 @@ def main():
     args = parser.parse_args()
     model = model_path(args.model, reading=True).resolve()
     weights, settings, _ = read_model_file(model)
-    images = test_images(args.folder)[: args.images]
+    images = list(test_images(args.folder).values())[: args.images]
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as single:
         packed(folder, images)
         packed(single, images[:1])

@@ -64,7 +64,7 @@ def core(depth: np.ndarray) -> np.ndarray:
 def main() -> None:
     """Write the pairs."""
     Parser(__doc__).parse_args()
-    for path in progress(test_images(RAW_TEST), "deriving"):
+    for path in progress(test_images(RAW_TEST).values(), "deriving"):
         if path.stem in LEFT_OUT:
             continue
         image = read_image(path)

@@ -17,8 +17,8 @@ from myelin.folders.naming import (
     IMAGE_SUFFIXES,
     PREDS,
     RAW_TEST,
-    find_test_images,
     is_id,
+    test_images,
 )
 from myelin.folders.ownership import files_of
 from myelin.folders.pixel_sizes import COLUMN, GivenSizes, read_pixel_sizes
@@ -86,12 +86,7 @@ class Study:
                 if all(": no images," in text for text in mistake.args):
                     return {}
                 raise
-        if not self.folder.is_dir():
-            return {}
-        paths, mistakes = find_test_images(self.folder)
-        if mistakes:
-            raise UserError(*mistakes)
-        return {stem_of(path): path for path in paths}
+        return test_images(self.folder)
 
     def path(self, name: str) -> Path:
         """Return the file of an image; raise UserError for any name that is not an image's."""

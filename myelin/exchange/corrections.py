@@ -4,7 +4,6 @@ Files of the user are replaced only with `--force`, and after a copy; those of a
 which nobody has changed since, are simply replaced.
 """
 
-import glob
 import itertools
 import shutil
 from collections.abc import Iterable
@@ -23,10 +22,9 @@ from myelin.folders.mask_record import (
     read_run,
     written_by_program,
 )
-from myelin.folders.naming import PREDS, RAW_TEST, RAW_TRAIN, is_id, list_tree, test_images
-from myelin.folders.ownership import models_own, set_aside
+from myelin.folders.naming import PREDS, RAW_TEST, RAW_TRAIN, list_tree, test_images
+from myelin.folders.ownership import files_of, models_own, set_aside
 from myelin.folders.packed import take_of
-from myelin.images.formats import SUFFIXES
 from myelin.images.image import (
     ImageRecord,
     read_image,
@@ -82,9 +80,7 @@ class Target:
 
 def versions_of(path: Path) -> list[Path]:
     """Return the files with the name of `path`, whatever their format."""
-    stem = stem_of(path)
-    found = path.parent.glob(f"{glob.escape(stem)}.*")
-    return sorted(one for one in found if one.suffix.lower() in SUFFIXES and stem_of(one) == stem)
+    return files_of(path.parent, stem_of(path), "")
 
 
 def copy_file(source: Path, path: Path) -> None:
@@ -140,7 +136,7 @@ def write_corrected(found: list[Imported], force: bool, train: bool) -> dict[str
 
 def segmented_images(names: Iterable[str]) -> dict[str, ImageRecord]:
     """Return {id: header} of images that are in raw/test, or where `--images` read them."""
-    paths = {stem_of(path): path for path in test_images(RAW_TEST)} if RAW_TEST.is_dir() else {}
+    paths = test_images(RAW_TEST)
     takes = {path: take_of(path) for path in paths.values()}
     run = read_run(PREDS) or {}
     if "given" in run and source_of(run).is_dir():
@@ -215,8 +211,6 @@ def is_replaceable(path: Path) -> bool:
 
 def restore(name: str) -> list[Path]:
     """Restore the model's mask of an image; return the corrected files, now in corrected/."""
-    if not is_id(name):
-        raise UserError(f"{name}: not an image id, use the file name without its extension")
     segmented = (read_run(PREDS) or {}).get("images", {})
     same = [other for other in segmented if other.rpartition("/")[2] == name]
     if segmented and name not in segmented:

@@ -15,7 +15,7 @@ from myelin.exchange.imagej_rois import MAX_COORDINATE, write_zip
 from myelin.folders.image_tree import source_of, takes_of
 from myelin.folders.mask_record import read_run
 from myelin.folders.mask_set import find_masks, find_nerves, images_of
-from myelin.folders.naming import MORPHOMETRY, is_id
+from myelin.folders.naming import MORPHOMETRY
 from myelin.folders.pixel_sizes import given_sizes
 from myelin.folders.reader import Reader
 from myelin.images.image import read_labels, read_record, write_image
@@ -65,8 +65,6 @@ def from_morphometry(ids: Collection[str]) -> Iterator[Source]:
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
         folder, names, hashes = Path(run["masks"]), list(run["fibers"]), dict(run["mask_sha256"])
-        if not all(map(is_id, names)):
-            raise ValueError
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path}: missing or damaged, run python morphometry.py") from None
     masks = find_masks(folder, names=names) if folder.is_dir() else {}

@@ -38,7 +38,6 @@ from myelin.images.image import ImageRecord, read_labels, read_record
 from myelin.measure.fibers import find_fibers, without_axons
 from myelin.pixels.outlines import fill, paint
 from myelin.runtime.cli import UserError, count_of, progress, shortened_list
-from myelin.runtime.files import stem_of
 
 READERS = {".zip": read_rois, ".roi": read_rois, ".geojson": read_geojson, ".json": read_geojson}
 LABEL_SUFFIXES = (".tif", ".tiff", ".png")
@@ -147,9 +146,7 @@ def known_images() -> dict[str, Path]:
     found = list_tree(PREDS, names_within(PREDS)) if PREDS.is_dir() else {}
     masks = parts_among(found, "mask")
     images = {name: found[next(iter(own.values()))] for name, own in masks.items()}
-    if RAW_TEST.is_dir():
-        images |= {stem_of(path): path for path in test_images(RAW_TEST)}
-    return images
+    return images | test_images(RAW_TEST)
 
 
 def id_of(path: Path, images: dict[str, Path]) -> str:

@@ -163,10 +163,9 @@ def list_folder(folder: Path, only: Iterable[Path] | None = None) -> Listing:
 def mistake_in(path: Path) -> str | None:
     """Return the error message about a path that cannot be the file of an image, else None."""
     name = one_line(path.name)
-    if not path.exists():
-        return f"{path.parent / name}: a link to nothing, put the image there or remove it"
     if not (path.is_file() or path.is_dir()):
-        return f"{path.parent / name}: not a file, put the image there or remove it"
+        what = "not a file" if path.exists() else "a link to nothing"
+        return f"{path.parent / name}: {what}, put the image there or remove it"
     if UNSAFE_NAME.search(path.stem):
         return (
             f"{path.parent}: {name!r} has a character that not every system allows in a name, "
@@ -382,16 +381,19 @@ def axon_beside(mask: Path) -> Path | None:
     return there.get(stem)
 
 
-def find_test_images(folder: Path) -> tuple[list[Path], list[str]]:
-    """Return the paths of the images to segment in a folder, and error messages."""
+def find_test_images(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """Return {stem: path} of the images to segment in a folder, and error messages."""
     listing = list_folder(folder)
     images, errors = images_among(listing.images)
-    return list(images.values()), listing.all_mistakes + errors
+    return images, listing.all_mistakes + errors
 
 
-def test_images(folder: Path) -> list[Path]:
-    """Return the paths of the images to segment in a folder; raise UserError on any mistake."""
-    images, errors = find_test_images(folder)
+def test_images(folder: Path) -> dict[str, Path]:
+    """Return {stem: path} of the images to segment in a folder, none if it does not exist.
+
+    Raises UserError on any mistake in it.
+    """
+    images, errors = find_test_images(folder) if folder.is_dir() else ({}, [])
     if errors:
         raise UserError(*errors)
     return images

@@ -14,14 +14,14 @@ from myelin.folders.mask_record import MODELS_OWN, REPLACED, read_summary, writt
 from myelin.images.formats import SUFFIXES
 from myelin.images.image import read_stored
 from myelin.runtime.cli import shortened_list
-from myelin.runtime.files import replacing, sha256
+from myelin.runtime.files import replacing, sha256, stem_of
 
 
 def files_of(folder: Path, name: str, part: str) -> list[Path]:
     """Return the files of an image of one kind, such as "_mask" or "_axon", in any format."""
-    pattern = glob.escape(f"{(folder / name).name}{part}") + ".*"
-    found = (folder / name).parent.glob(pattern)
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+    stem = f"{(folder / name).name}{part}"
+    found = (folder / name).parent.glob(f"{glob.escape(stem)}.*")
+    return sorted(one for one in found if one.suffix.lower() in SUFFIXES and stem_of(one) == stem)
 
 
 def users_masks(folder: Path, name: str, run: dict | None = None) -> list[Path]:
@@ -97,8 +97,7 @@ def keep_edited(folder: Path) -> None:
     known = (read_summary(folder / "run.json") or {}).get("label_sha256")
     for name, hashed in known.items() if isinstance(known, dict) else ():
         path = folder / name
-        inside = path.is_relative_to(folder) and ".." not in path.parts
-        if inside and path.is_file() and sha256(path) != hashed:
+        if path.is_file() and sha256(path) != hashed:
             copy = free_path(path)
             with replacing(copy) as temporary:
                 shutil.copyfile(path, temporary)

@@ -10,9 +10,8 @@ import numpy as np
 
 from myelin.folders.image_source import ImageSource, SourceImage
 from myelin.folders.mask_record import pixel_hash
-from myelin.folders.naming import NPYDATA, RAW_TEST, RAW_TRAIN, is_stem
+from myelin.folders.naming import NPYDATA, RAW_TEST, RAW_TRAIN
 from myelin.folders.stack import Stack, load_array
-from myelin.images.pixel_size import is_possible
 from myelin.images.plane_selection import parse_take, take_text
 from myelin.runtime.cli import UserError, progress
 from myelin.runtime.files import stem_of
@@ -118,28 +117,31 @@ def load_ids(name: str, images: Stack) -> list[str]:
     """Return the id of each frame."""
     path = NPYDATA / f"imgs_id_{name}.npy"
     ids = load_texts(path)
-    if len(ids) != len(images) or not all(map(is_stem, ids)):
+    if len(ids) != len(images):
         raise misfit(path, images)
     return ids
+
+
+def load_rows(path: Path, images: Stack, dtype: type, *columns: int) -> np.ndarray:
+    """Return an array of numbers with a row for each frame."""
+    rows = np.array(load_array(path))
+    if rows.shape != (len(images), *columns) or rows.dtype != dtype:
+        raise misfit(path, images)
+    return rows
 
 
 def load_shapes(name: str, images: Stack) -> np.ndarray:
     """Return the true (rows, cols) of each frame, int64 (N, 2)."""
     path = NPYDATA / f"imgs_shape_{name}.npy"
-    shapes = np.array(load_array(path))
-    fits = shapes.shape == (len(images), 2) and shapes.dtype.kind in "iu"
-    if not fits or (len(shapes) and (shapes.min() < 1 or (shapes > images.shape[1:]).any())):
+    shapes = load_rows(path, images, np.int64, 2)
+    if len(shapes) and (shapes.min() < 1 or (shapes > images.shape[1:]).any()):
         raise misfit(path, images)
     return shapes
 
 
 def load_pixel_sizes(name: str, images: Stack) -> list[float | None]:
     """Return each frame's µm per pixel, None where the array has NaN."""
-    path = NPYDATA / f"imgs_pixel_size_{name}.npy"
-    sizes = np.array(load_array(path))
-    fits = sizes.shape == (len(images),) and sizes.dtype == np.float64
-    if not fits or not (np.isnan(sizes) | is_possible(sizes)).all():
-        raise misfit(path, images)
+    sizes = load_rows(NPYDATA / f"imgs_pixel_size_{name}.npy", images, np.float64)
     return [None if math.isnan(size) else size for size in sizes.tolist()]
 
 
@@ -148,10 +150,8 @@ def load_limits(name: str, images: Stack) -> list[tuple[float, float] | None]:
     path = NPYDATA / f"imgs_limits_{name}.npy"
     if not path.exists():  # packed by an older version, and the folder is empty now
         return [None] * len(images)
-    limits = np.array(load_array(path))
-    if limits.shape != (len(images), 2) or limits.dtype != np.float64:
-        raise misfit(path, images)
-    return [None if math.isnan(low) else (low, high) for low, high in limits.tolist()]
+    limits = load_rows(path, images, np.float64, 2).tolist()
+    return [None if math.isnan(low) else (low, high) for low, high in limits]
 
 
 def packed_take(name: str) -> dict[str, int]:

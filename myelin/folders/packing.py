@@ -62,7 +62,7 @@ def find_sources(name: str, errors: list[str]) -> list[tuple[Path, ...]]:
         return []
     if name == "test":
         images, mistakes = find_test_images(folder)
-        pairs = [(path,) for path in images]
+        pairs = [(path,) for path in images.values()]
     else:
         pairs, mistakes = training_pairs(folder)
     errors.extend(mistakes)

@@ -120,7 +120,7 @@ def test_names_that_only_contain_such_words_are_images(folder, write_sample):
     stems = ["axon 2", "mask", "maskless 1", "masked_2", "unmasked", "y_mask_control"]
     for stem in stems:
         write_sample(f"raw/test/{stem}.png")
-    assert [path.stem for path in naming.test_images("raw/test")] == sorted(stems)
+    assert list(naming.test_images(naming.RAW_TEST)) == sorted(stems)
 
 
 def test_a_misnamed_correction_is_named(folder, write_sample, capsys):
@@ -156,7 +156,7 @@ def test_references_beside_test_images_are_not_segmented(folder, write_sample):
     for stem in ("a", "a_mask", "a_axon", "lone_mask", "b_axon"):
         write_sample(f"raw/test/{stem}.png")
     # b_axon is an image of its own: there is no b that it could be a reference for.
-    assert [path.stem for path in naming.test_images("raw/test")] == ["a", "b_axon"]
+    assert list(naming.test_images(naming.RAW_TEST)) == ["a", "b_axon"]
 
 
 def test_images_are_sorted_by_stem(folder, write_sample):
