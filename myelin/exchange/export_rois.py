@@ -12,9 +12,9 @@ import numpy as np
 from myelin.exchange.drawing import EXCLUDED, FASCICLE, NERVE, Drawing, Outline
 from myelin.exchange.geojson import write_geojson
 from myelin.exchange.imagej_rois import MAX_COORDINATE, write_zip
-from myelin.folders.image_tree import source_of, takes_of
+from myelin.folders.image_tree import source_of
 from myelin.folders.mask_record import read_run
-from myelin.folders.mask_set import find_masks, find_nerves, images_of
+from myelin.folders.mask_set import MaskSet, find_files, find_masks
 from myelin.folders.naming import MORPHOMETRY
 from myelin.folders.pixel_sizes import given_sizes
 from myelin.folders.reader import Reader
@@ -67,16 +67,15 @@ def from_morphometry(ids: Collection[str]) -> Iterator[Source]:
         folder, names, hashes = Path(run["masks"]), list(run["fibers"]), dict(run["mask_sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path}: missing or damaged, run python morphometry.py") from None
-    masks = find_masks(folder, names=names) if folder.is_dir() else {}
-    source = Path(run.get("image_folder") or source_of(run.get("segmentation")))
-    nerves = find_nerves(names, folder, source)
-    images, reader = images_of(masks, source) if source.is_dir() else {}, Reader()
-    reader.takes = takes_of(run.get("segmentation"), images.values())
+    masks, reader = find_masks(folder, names=names) if folder.is_dir() else {}, Reader()
+    found, source = MaskSet(folder, masks, run.get("segmentation")), run.get("image_folder")
+    source = Path(source or source_of(found.run))
+    find_files(found, source, reader)
     for name in chosen(ids, names, MORPHOMETRY):
         labels, axons = (MORPHOMETRY / f"{name}_{part}.tif" for part in ("labels", "axons"))
         fibers, mask = read_labels(labels), None
         if name in masks:
-            mask, axon = Reader().masks(masks[name])
+            mask, axon = reader.masks(masks[name])
             if mask_hash(mask, axon) != hashes.get(name):
                 raise UserError(
                     f"{masks[name][0]}: changed since it was measured, run python morphometry.py"
@@ -88,15 +87,15 @@ def from_morphometry(ids: Collection[str]) -> Iterator[Source]:
         table = read_measurements(MORPHOMETRY / f"{name}_fibers.csv")
         excluded = []
         if name in masks and any(row.get(EXCLUDED) for row in table.values()):
-            (case,) = make_cases([{name: masks[name]}], images, nerves)
+            (case,) = make_cases([{name: masks[name]}], found.images, found.nerves)
             case.pixel_size_um = run["pixel_sizes_um"][name]
-            found = fibers_of(case, reader, frame_of(case, reader, run["whole_frame"]))
-            if same_fibers(found, table):
-                excluded = add_excluded((fibers, axons), table, found)
+            again = fibers_of(case, reader, frame_of(case, reader, run["whole_frame"]))
+            if same_fibers(again, table):
+                excluded = add_excluded((fibers, axons), table, again)
             else:
                 print(f"note: {name}: without its excluded fibers, as its image is not in {source}")
         drawing = Drawing.of(fibers, axons, mask)
-        nerve = nerves.get(name) and read_nerve(nerves[name])
+        nerve = found.nerves.get(name) and read_nerve(found.nerves[name])
         yield Source(name, drawing, table, size, nerve, excluded)
 
 
@@ -133,14 +132,11 @@ def from_masks(
     """
     from myelin.measure.cases import check_cases, fibers_of, frame_of, make_cases, nerve_of
 
-    masks = find_masks(folder)
+    masks, reader, run = find_masks(folder), Reader(), read_run(folder)
     masks = {name: masks[name] for name in chosen(ids, masks, folder)}
-    source = source_of(read_run(folder))
-    images = images_of(masks, source) if source.is_dir() else {}
-    reader = Reader()
-    reader.takes = takes_of(read_run(folder), images.values())
-    nerves = find_nerves(masks, folder, source)
-    cases = make_cases([masks], images, nerves)
+    found = MaskSet(folder, masks, run)
+    find_files(found, source_of(run), reader)
+    cases = make_cases([masks], found.images, found.nerves)
     check_cases(cases, given_sizes(pixel_size, masks), reader, in_pixels=True)
     for case in cases:
         fibers = fibers_of(case, reader, frame_of(case, reader))
@@ -148,8 +144,7 @@ def from_masks(
         table = measurements_of(fibers.columns, rows) if case.pixel_size_um else {}
         myelin, _ = reader.masks(case.masks[0])
         drawing = Drawing.of(fibers.labels.to_array(), fibers.axons.to_array(), myelin)
-        nerves = nerve_of(case, reader)
-        yield Source(case.name, drawing, table, case.pixel_size_um, nerves)
+        yield Source(case.name, drawing, table, case.pixel_size_um, nerve_of(case, reader))
 
 
 def chosen(ids: Collection[str], found: Collection[str], folder: Path) -> list[str]:
@@ -199,8 +194,19 @@ def export(source: Source, program: str, folder: Path) -> list[Path]:
     The rest of its mask goes to the label image `<id>_rest.tif`: 1 is myelin outside
     fibers, 2 a gap within a fiber.
     """
-    write = {"imagej": write_imagej, "qupath": write_qupath, "napari": write_napari}[program]
-    paths = write(source, folder)
+    if program == "napari":
+        paths = write_napari(source, folder)
+    elif program == "qupath":
+        paths = [folder / f"{source.name}.geojson"]
+        write_geojson(paths[0], source.outlines(), source.measurements, source.name)
+    else:
+        if max(source.drawing.fibers.shape) > MAX_COORDINATE:
+            raise UserError(
+                f"{source.name}: longer than {MAX_COORDINATE:,} pixels, the limit of ImageJ's "
+                "outlines; use --format qupath"
+            )
+        paths = [folder / f"{source.name}.zip"]
+        write_zip(paths[0], source.outlines())
     path, rest = folder / f"{source.name}_rest.tif", source.drawing.rest
     if rest.any():
         write_image(path, rest.astype(np.uint32), source.pixel_size_um)
@@ -208,25 +214,6 @@ def export(source: Source, program: str, folder: Path) -> list[Path]:
     else:
         path.unlink(missing_ok=True)  # of an earlier export
     return paths
-
-
-def write_imagej(source: Source, folder: Path) -> list[Path]:
-    """Write `<id>.zip`."""
-    if max(source.drawing.fibers.shape) > MAX_COORDINATE:
-        raise UserError(
-            f"{source.name}: longer than {MAX_COORDINATE:,} pixels, the limit of ImageJ's "
-            "outlines; use --format qupath"
-        )
-    path = folder / f"{source.name}.zip"
-    write_zip(path, source.outlines())
-    return [path]
-
-
-def write_qupath(source: Source, folder: Path) -> list[Path]:
-    """Write `<id>.geojson`."""
-    path = folder / f"{source.name}.geojson"
-    write_geojson(path, source.outlines(), source.measurements, source.name)
-    return [path]
 
 
 def write_napari(source: Source, folder: Path) -> list[Path]:

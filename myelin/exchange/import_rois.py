@@ -38,13 +38,13 @@ from myelin.images.image import ImageRecord, read_labels, read_record
 from myelin.measure.fibers import find_fibers, without_axons
 from myelin.pixels.outlines import fill, paint
 from myelin.runtime.cli import UserError, count_of, progress, shortened_list
+from myelin.runtime.files import stem_of
 
 READERS = {".zip": read_rois, ".roi": read_rois, ".geojson": read_geojson, ".json": read_geojson}
 LABEL_SUFFIXES = (".tif", ".tiff", ".png")
 # Endings that may follow the image's id in the name of a file.
-LABELS, AXONS, REST, NERVES = "_labels", "_axons", "_rest", "_nerve"
+LABELS, AXONS, REST, NERVES = LABEL_ENDINGS = ("_labels", "_axons", "_rest", "_nerve")
 OUTLINE_ENDINGS = ("", "_rois", "_RoiSet", NERVES)
-LABEL_ENDINGS = (LABELS, AXONS, REST, NERVES)
 # Outlines of one image may cover it this many times: more would exhaust the memory.
 MAX_COVERS = 50
 # With fewer fibers before, only an import of one fiber or none is taken for a mistake.
@@ -163,8 +163,8 @@ def id_of(path: Path, images: dict[str, Path]) -> str:
     inner = [path.parent.relative_to(root) for root in (ROIS, MORPHOMETRY) if root in path.parents]
     endings = OUTLINE_ENDINGS if suffix in READERS else LABEL_ENDINGS
     for folder, ending in itertools.product([*inner, Path()], endings):
-        name = (folder / path.stem.removesuffix(ending)).as_posix()
-        if path.stem.endswith(ending) and name in images:
+        name = (folder / stem_of(path).removesuffix(ending)).as_posix()
+        if stem_of(path).endswith(ending) and name in images:
             return name
     raise UserError(
         f"{path}: no image of that name in {RAW_TEST} or {PREDS}, name the file after its image or "
@@ -179,22 +179,22 @@ def read_image_files(name: str, image: Path, paths: list[Path]) -> Imported:
     for path in paths:
         if path.suffix.lower() in READERS:
             outlines += read_outlines(result, path)
-        elif path.stem.endswith(NERVES):
+        elif stem_of(path).endswith(NERVES):
             result.nerves = read_labels(path, result.record.shape)
-        elif path.stem.endswith((LABELS, AXONS)):
+        elif stem_of(path).endswith((LABELS, AXONS)):
             labels.append(path)
-        elif not path.stem.endswith(REST):  # `add_rest` finds that by its name
+        elif not stem_of(path).endswith(REST):  # `add_rest` finds that by its name
             raise UserError(
                 f"{path}: neither labels nor axons by its name, call it {name}_labels.tif or "
                 f"{name}_axons.tif"
             )
     if outlines:
         rasterize(result, outlines)
-    if labels and result.drawing:
-        raise UserError(
-            f"{result.source}: both outlines and label images of fibers, give one or the other"
-        )
     if labels:
+        if result.drawing:
+            raise UserError(
+                f"{result.source}: both outlines and label images of fibers, give one or the other"
+            )
         read_label_images(result, labels)
     if result.nerves is not None and not result.nerves.any():
         raise UserError(f"{result.source}: the nerve has no pixel in the image, draw it again")
@@ -208,7 +208,7 @@ def read_outlines(result: Imported, path: Path) -> list[Outline]:
     outlines, without_area = READERS[path.suffix.lower()](path)
     result.warn("ignored, since they enclose no area", without_area)
     for outline in outlines:
-        if path.stem.endswith(NERVES) and outline.kind != FASCICLE:
+        if stem_of(path).endswith(NERVES) and outline.kind != FASCICLE:
             outline.kind = NERVE
     return outlines
 
@@ -339,7 +339,7 @@ def read_label_images(result: Imported, paths: list[Path]) -> None:
     for ending in (LABELS, AXONS):
         names = (f"{PurePosixPath(result.name).name}{ending}.tif", f"{result.name}{ending}.tif")
         candidates = [folder / name for folder in folders for name in names]
-        found = [path for path in paths if path.stem.endswith(ending)]
+        found = [path for path in paths if stem_of(path).endswith(ending)]
         found += [path for path in candidates if path.is_file()]
         if not found:
             raise UserError(

@@ -8,6 +8,7 @@ import numpy as np
 
 from myelin.exchange.imagej_rois import check_size, contents, reading
 from myelin.runtime.cli import UserError
+from myelin.runtime.files import stem_of
 from myelin.runtime.tables import image_ids, read_rows
 
 IMAGEJ_SUFFIXES = (".roi", ".zip", ".xml")
@@ -56,7 +57,7 @@ def read_file(path: Path) -> dict[str, np.ndarray]:
         points = {}
         for line, row in read_rows(path, ("x", "y"), "point"):
             place = [read_number(row[axis], f"{path}: line {line} has {axis}") for axis in "xy"]
-            points.setdefault(row.get("image") or path.stem, []).append(place)
+            points.setdefault(row.get("image") or stem_of(path), []).append(place)
         return {image: np.array(places) for image, places in points.items()}
     with reading(path, "points", "in ImageJ with the ROI Manager or the Cell Counter"):
         check_size(path.stat().st_size)
@@ -72,20 +73,17 @@ def read_point_rois(path: Path) -> tuple[str, np.ndarray]:
 
     rois = [ImagejRoi.frombytes(content) for _, content in contents(path)]
     parts = [roi.coordinates() for roi in rois if roi.roitype == ROI_TYPE.POINT]
-    return path.stem, np.concatenate([np.zeros((0, 2)), *parts])
+    return stem_of(path), np.concatenate([np.zeros((0, 2)), *parts])
 
 
 def read_markers(path: Path) -> tuple[str, np.ndarray]:
     """Return the image of a Cell Counter file and its markers of all types, float (n, 2)."""
-    content = path.read_bytes()
-    if b"<!ENTITY" in content:
-        raise ValueError("it declares entities")
-    root = ElementTree.fromstring(content)
+    root = ElementTree.fromstring(path.read_bytes())
     places = [
         [float(marker.findtext(f"Marker{axis}", "nan")) for axis in "XY"]
         for marker in root.iter("Marker")
     ]
-    image = (root.findtext(".//Image_Filename") or "").strip() or path.stem
+    image = (root.findtext(".//Image_Filename") or "").strip() or stem_of(path)
     return image, np.array(places, float).reshape(-1, 2)
 
 

@@ -213,8 +213,11 @@ def print_notes(found: MaskSet) -> None:
 
 
 def images_of(masks: Masks, folder: Path) -> dict[str, Path]:
-    """Return {id: path} of the images in a folder that have a mask and are not the mask itself."""
-    found = list_tree(folder, masks)
+    """Return {id: path} of the images in a folder that have a mask and are not the mask itself.
+
+    A folder that does not exist has none.
+    """
+    found = list_tree(folder, masks) if folder.is_dir() else {}
     return {name: found[name] for name in masks if found.get(name) not in (None, masks[name][0])}
 
 
@@ -234,8 +237,17 @@ def find_nerves(names: Iterable[str], *folders: Path) -> dict[str, Path]:
     return found
 
 
+def find_files(found: MaskSet, source: Path, reader: Reader) -> None:
+    """Set the nerve outlines of the masks, and their images from the folder `source`."""
+    # An outline lies beside the mask, the image, or the image that was segmented.
+    sources = (source, source_of(found.run)) if found.run else (source,)
+    found.nerves = find_nerves(found.masks, found.folder, *sources)
+    found.images = images_of(found.masks, source)
+    reader.takes = takes_of(found.run, found.images.values())
+
+
 def match_files(found: MaskSet, folder: Path | None, reader: Reader) -> None:
-    """Set the images and nerve outlines of the masks.
+    """Set the images and nerve outlines of the masks, and check the images of a run.
 
     Parameters
     ----------
@@ -245,19 +257,13 @@ def match_files(found: MaskSet, folder: Path | None, reader: Reader) -> None:
     reader : Reader
     """
     source = folder or source_of(found.run)
-    # An outline lies beside the mask, the image, or the image that was segmented.
-    sources = (source, source_of(found.run)) if found.run else (source,)
-    found.nerves = find_nerves(found.masks, found.folder, *sources)
-    if not (folder or source.is_dir()):
-        return
-    found.images = images_of(found.masks, source)
+    find_files(found, source, reader)
     if folder and not found.images:
         raise UserError(
             f"--images {folder}: no image of {shortened_list(list(found.masks))} in it, name the "
             "folder that has them"
         )
-    reader.takes = takes_of(found.run, found.images.values())
-    if found.run is not None:
+    if found.run is not None and source.is_dir():
         check_images(found, source, reader)
 
 
