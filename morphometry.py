@@ -32,7 +32,7 @@ leaves the fibers of some classes out of all other statistics.
 
 import argparse
 import itertools
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from myelin.folders.mask_set import MaskSet, match_files, open_masks
@@ -80,16 +80,15 @@ from myelin.runtime.tables import write_table
 from myelin.statistics.groups import (
     FOLDERS,
     Animals,
-    GroupTables,
-    Measured,
     add_group_options,
     animals_by_group,
     check_edges,
     find_groups,
+    place_of_images,
 )
 from myelin.statistics.long_tables import write_fibers_table, write_prism
 from myelin.statistics.study import Study, make_study
-from myelin.statistics.units import place_of_images
+from myelin.statistics.units import Measured
 
 # Print warnings for at most this many images; a wrong pixel size causes one for every image.
 MAX_WARNED_IMAGES = 5
@@ -283,7 +282,8 @@ def remove_outdated(out: Path, before: dict) -> None:
 
     Beside new tables they would pass for results of the same fibers. `before` is from `start_run`.
     """
-    tables = ("fascicles", "tests", "per_class", *(table.name for table in fields(GroupTables)))
+    groups = ("per_animal", "per_group", "per_g_ratio_bin")
+    tables = ("fascicles", "tests", "per_class", *groups)
     plots = itertools.product(("plots", "per_group", "fibers_per_group"), PLOT_FORMATS)
     own = {"report.html", *(f"{name}.csv" for name in tables), *map(".".join, plots)}
     inner = (("prism", ".csv"), ("panels", ".png"), ("panels", ".svg"))
@@ -303,23 +303,23 @@ def write_tables(
     for row in results.rows:
         row["group"], row["animal"] = places.get(row["image"], ("", ""))
     tables = {"summary": results.rows, "fascicles": results.fascicles}
-    tables |= {**study.all_tables, "doubtful": results.doubtful_fibers}
+    tables |= {**study.tables, "doubtful": results.doubtful_fibers}
     tables = {name: rows for name, rows in tables.items() if rows}
     for name, rows in tables.items():
         write_table(out / f"{name}.csv", list(rows[0]), rows, decimal)
     write_fibers_table(out, list(results.measured), animals, decimal)
-    if study.groups:
-        note_fibers_outside_bins(study.groups)
-        write_prism(out / "prism", study.groups, study.units, decimal)
+    if animals:
+        note_fibers_outside_bins(study.tables)
+        write_prism(out / "prism", study, decimal)
     return list(tables)
 
 
-def note_fibers_outside_bins(tables: GroupTables) -> None:
+def note_fibers_outside_bins(tables: dict[str, list[dict]]) -> None:
     """Print how many fibers are below the bins of axon diameter."""
-    measured = sum(row["measured_fibers"] for row in tables.per_animal)
-    outside = measured - sum(row["fibers"] for row in tables.per_g_ratio_bin)
+    measured = sum(row["measured_fibers"] for row in tables["per_animal"])
+    outside = measured - sum(row["fibers"] for row in tables["per_g_ratio_bin"])
     if outside:
-        low = tables.per_g_ratio_bin[0]["axon_diameter_um_from"]
+        low = tables["per_g_ratio_bin"][0]["axon_diameter_um_from"]
         what = count_of(outside, "fiber")
         print(f"note: --g-ratio-bins: {what} in no bin, with an axon below {low:g} µm")
 

@@ -16,8 +16,8 @@ from myelin.measure.cases import Case, Reader
 from myelin.measure.fibers import Fibers, without_axons
 from myelin.pixels.labels import LabelImage
 from myelin.runtime.cli import count_of, progress
-from myelin.statistics.groups import Measured, pool_sizes
 from myelin.statistics.study import Study
+from myelin.statistics.units import Measured, pool_sizes
 
 PLOT_FORMATS = ("png", "pdf", "svg")
 # Columns of the fibers that overlays need.
@@ -101,8 +101,8 @@ class Pictures:
         """
         from myelin.report.axes import choose_bins, choose_colours
         from myelin.report.fiber_overlay import draw_overlay
-        from myelin.report.plots import SizesPlot, draw_groups
-        from myelin.report.study_plots import draw_study
+        from myelin.report.plots import SizesPlot
+        from myelin.report.study_plots import draw_groups, draw_study
 
         formats = formats_of(args)
         images = list(measured.values())
@@ -130,8 +130,8 @@ class Pictures:
             shown.fit([pooled[name]])
         title = count_of(len(images), "image")
         SizesPlot(*bins).draw(self.folder / "plots.png", pooled, title, formats)
-        if study.groups:
-            draw_groups(self.folder / "per_group.png", study.groups, formats)
+        if "per_group" in study.tables:
+            draw_groups(self.folder / "per_group.png", study, formats)
             draw_study(self.folder, study, formats)
 
     def pixels(self, picture: Picture) -> tuple[Fibers, np.ndarray | None]:

@@ -5,8 +5,7 @@ text. The colours of Okabe and Ito can be told apart with any common colour blin
 """
 
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -19,14 +18,11 @@ from myelin.measure.agreement import Comparison
 from myelin.report.axes import Bins
 from myelin.runtime.cli import count_of
 from myelin.runtime.files import replacing
-from myelin.statistics.groups import GroupTables
 from myelin.statistics.regression import line
 
 DPI = 300
 WIDTH_INCHES = 8 / 2.54  # the width of a column in a journal
 FONT = {"size": 7}
-NAME_SIZE = 6  # of the names of animals, points
-MAX_NAME = 16  # letters
 # Okabe and Ito, Color Universal Design, 2008; without yellow, which is faint on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MAX_VECTOR_DOTS = 20_000  # more are drawn as pixels in PDF and SVG too
@@ -201,167 +197,11 @@ def draw_histogram(panel: Axes, values: np.ndarray, bins: Bins) -> None:
     write_beyond(panel, values, bins.end, 0.84)
 
 
-def draw_groups(path: Path, tables: GroupTables, formats: Sequence[str] = ("png",)) -> None:
-    """Compare groups: animals as dots with their names, mean and SD, g-ratio by axon diameter.
-
-    The figure is as large as its names need.
-    """
-    names = [row["group"] for row in tables.per_group]
-    colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
-    most = max(Counter(row["group"] for row in tables.per_animal).values())
-    figure, axes = new_figure(8.4 * max(1, most / 11), 5)
-    figure.set_figwidth(max(WIDTH_INCHES, width_for_names(tables) / 72))
-    shown = (
-        ("fiber_density_per_mm2", "fibers per mm²"),
-        ("axon_diameter_um_mean", "axon diameter (µm)"),
-        ("myelin_thickness_um_mean", "myelin thickness (µm)"),
-        ("g_ratio_mean", "g-ratio"),
-    )
-    for panel, (column, y) in zip(axes[:4], shown, strict=True):
-        draw_animals(panel, tables, column, colours)
-        label(panel, "", y)
-    draw_bins(axes[4], tables.per_g_ratio_bin, colours)
-    for panel in axes[:3]:
-        panel.set_ylim(0, None)
-    for panel in axes[3:]:
-        low = max(np.floor(panel.get_ylim()[0] * 10) / 10, 0)
-        panel.set_ylim(low, None)
-        if low > 0:
-            write(panel, 1, 1.12, f"axis from {low:.1f}, not from 0")
-    axes[0].set_title("dots: animals, bars: mean ± SD", fontsize=FONT["size"], loc="left")
-    figure.draw_without_rendering()  # from here on the panels have their sizes
-    for panel, (column, _) in zip(axes[:4], shown, strict=True):
-        name_animals(panel, tables, column)
-    save(figure, path, formats)
-
-
-def draw_animals(panel: Axes, tables: GroupTables, column: str, colours: dict[str, str]) -> None:
-    """Draw one column of the animals as dots by group, with mean and SD of several animals.
-
-    `colours` are {group: colour}, in the order of the groups.
-    """
-    ticks = []
-    for place, group in enumerate(tables.per_group):
-        name = group["group"]
-        values = known(row[column] for row in tables.per_animal if row["group"] == name)
-        panel.scatter(np.full(len(values), place - 0.35), values, s=10, color=colours[name])
-        draw_mean(panel, place - 0.2, values, "black")
-        ticks.append(f"{plain(name)}\nn = {len(values)}")
-    panel.set_xticks(range(len(colours)), ticks)
-    panel.set_xlim(-0.6, len(colours) - 0.4)
-    panel.margins(y=0.25)
-
-
-def draw_mean(panel: Axes, x: float, values: list[float], colour: str) -> None:
-    """Draw mean and standard deviation of several values."""
-    if len(values) > 1:
-        panel.errorbar(
-            x,
-            np.mean(values),
-            np.std(values, ddof=1),
-            fmt="_",
-            markersize=6,
-            color=colour,
-            elinewidth=0.8,
-            capsize=1.5,
-        )
-
-
-def name_animals(panel: Axes, tables: GroupTables, column: str) -> None:
-    """Write the names of animals beside their dots, moved apart so that none overlap."""
-    height = panel.get_window_extent().height / panel.figure.dpi * 72
-    low, high = panel.get_ylim()
-    line = 1.1 * NAME_SIZE / height
-    for place, group in enumerate(tables.per_group):
-        dots = sorted(
-            (row[column], animal_name(row))
-            for row in tables.per_animal
-            if row["group"] == group["group"] and row[column] is not None
-        )
-        y = moved_apart([(value - low) / (high - low) for value, _ in dots], line)
-        for (value, name), fraction in zip(dots, y, strict=True):
-            panel.annotate(
-                name,
-                (place - 0.35, value),
-                (place - 0.1, low + fraction * (high - low)),
-                fontsize=NAME_SIZE,
-                va="center",
-                arrowprops={"arrowstyle": "-", "lw": 0.3, "color": "0.6", "shrinkB": 3},
-            )
-
-
-def moved_apart(places: list[float], distance: float) -> np.ndarray:
-    """Return rising places, moved so that neighbours have a distance and all lie in 0 to 1.
-
-    >>> moved_apart([0.5, 0.5, 0.9], 0.2).round(2).tolist()
-    [0.5, 0.7, 0.9]
-    """
-    steps = np.arange(len(places)) * distance
-    free = np.maximum.accumulate(np.asarray(places, float) - steps)  # rising is far enough apart
-    lowest = distance / 2
-    return np.clip(free, lowest, max(lowest, 1 - lowest - steps.max(initial=0))) + steps
-
-
-def animal_name(row: dict) -> str:
-    """Return the name of an animal for a plot, shortened if it is long."""
-    name = row["animal"]
-    return plain(name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…")
-
-
-def width_for_names(tables: GroupTables) -> float:
-    """Return the width in points that `draw_groups` needs for its names and bins."""
-    animals = max(len(animal_name(row)) for row in tables.per_animal) * NAME_SIZE / 0.6
-    groups = max(len(row["group"]) for row in tables.per_group) * FONT["size"]
-    bins = {row["axon_diameter_um_from"] for row in tables.per_g_ratio_bin}
-    ticks = max(len(f"{low:g}") for low in bins) * 2 * FONT["size"] + 3
-    letter = 0.6  # of the size, its usual width
-    return 50 + letter * max(len(tables.per_group) * (max(animals, groups) + 9), len(bins) * ticks)
-
-
-def spread(count: int, half_width: float) -> np.ndarray:
-    """Return evenly spaced places, symmetric about 0."""
-    return np.linspace(-half_width, half_width, count) if count > 1 else np.zeros(count)
-
-
-def draw_bins(panel: Axes, bins: list[dict], colours: dict[str, str]) -> None:
-    """Draw g-ratio by group in bins of axon diameter: animals, their mean and SD."""
-    seen = [row for row in bins if row["g_ratio_mean"] is not None]
-    edges = sorted({(row["axon_diameter_um_from"], row["axon_diameter_um_to"]) for row in seen})
-    named = set()
-    for offset, (name, colour) in zip(spread(len(colours), 0.2), colours.items(), strict=True):
-        for place, (low, _) in enumerate(edges):
-            values = known(
-                row["g_ratio_mean"]
-                for row in bins
-                if row["group"] == name and row["axon_diameter_um_from"] == low
-            )
-            if not values:
-                continue
-            title = None if name in named else plain(name)
-            named.add(name)
-            x = place + offset + spread(len(values), 0.06)
-            panel.scatter(x, values, s=4, color=colour, linewidths=0, label=title)
-            draw_mean(panel, place + offset, values, colour)
-    ticks = [f"{low:g}–{high:g}" if high else f"≥ {low:g}" for low, high in edges]
-    panel.set_xticks(range(len(edges)), ticks)
-    label(panel, "axon diameter (µm)", "g-ratio")
-    if named:
-        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.32), "ncols": min(len(named), 3)}
-        panel.legend(fontsize=FONT["size"], frameon=False, markerscale=2, **below)
-    else:
-        write_empty(panel)
-
-
 def short(value: float) -> str:
     """Return a number with three digits, or all those before the point, and a real minus sign."""
     value = round(value, 9) + 0.0  # the difference of two equal means may be a rounding error
     text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return text.replace("-", "−")
-
-
-def known(values: Iterable[float | None]) -> list[float]:
-    """Return the values that are not None."""
-    return [value for value in values if value is not None]
 
 
 def draw_bland_altman(

@@ -74,8 +74,10 @@ def write_workbook(folder: Path, ids: Sequence[str], tables: Sequence[str]) -> N
             for name in tables:
                 header, rows = read_table(folder / f"{name}.csv")
                 add_sheets(book, name, header, rows)
+            columns, rows = read_table(folder / "fibers.csv")
             header = fiber_header(folder, ids)
-            add_sheets(book, "fibers", header, fiber_rows(folder, ids, header))
+            places = [columns.index(name) for name in header]
+            add_sheets(book, "fibers", header, ([row[k] for k in places] for row in rows))
             facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
             add_sheets(book, "run", ["what", "value"], flatten(facts))
     except xlsxwriter.exceptions.FileCreateError as error:
@@ -88,15 +90,6 @@ def fiber_header(folder: Path, ids: Sequence[str]) -> list[str]:
     for name in ids:
         columns |= dict.fromkeys(read_table(folder / f"{name}_fibers.csv")[0])
     return list(columns)
-
-
-def fiber_rows(folder: Path, ids: Sequence[str], header: list[str]) -> Iterator[list[str]]:
-    """Yield the rows of all `<id>_fibers.csv` with their image, in the order of the header."""
-    for name in ids:
-        own, rows = read_table(folder / f"{name}_fibers.csv")
-        for row in rows:
-            cells = dict(zip(own, row, strict=True), image=name)
-            yield [cells.get(column, "") for column in header]
 
 
 def flatten(facts: dict | list, name: str = "") -> Iterator[tuple[str, str]]:

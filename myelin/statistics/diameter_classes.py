@@ -50,13 +50,12 @@ def classes_of(unit: Unit, diameter: str, edges: Sequence[float]) -> list[dict]:
     return rows
 
 
-def share_columns(rows: list[dict]) -> dict[str, float | None]:
-    """Return the percentages in the classes of axon diameter of one unit, by column name."""
+def share_columns(unit: Unit, edges: Sequence[float]) -> dict[str, float | None]:
+    """Return the percentages in the classes of axon diameter of a unit, by column name."""
     columns = {}
-    for row in rows:
-        if row["diameter"] == "axon":
-            low, high = row["low_um"], row["high_um"]
-            ends = f"from_{low:g}" if high is None else f"{low:g}_to_{high:g}"
-            percent = None if math.isnan(row["percent"]) else row["percent"]
-            columns[f"axon_diameter_{ends}_um_percent"] = percent
+    for row in classes_of(unit, "axon", edges):
+        low, high = row["low_um"], row["high_um"]
+        ends = f"from_{low:g}" if high is None else f"{low:g}_to_{high:g}"
+        percent = None if math.isnan(row["percent"]) else row["percent"]
+        columns[f"axon_diameter_{ends}_um_percent"] = percent
     return columns

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from myelin.measure.summary import SIZES
 from myelin.runtime.tables import parse_table, write_table
-from myelin.statistics.groups import Animals, GroupTables
+from myelin.statistics.groups import Animals, place_of_images
 from myelin.statistics.regression import AGAINST
-from myelin.statistics.units import Unit, place_of_images
+from myelin.statistics.study import Study
 
 FIRST = ("group", "animal", "image", "fascicle", "class", "excluded")
 
@@ -32,9 +32,7 @@ def write_fibers_table(
     write_table(out / "fibers.csv", [*FIRST, *others], rows(), decimal)
 
 
-def write_prism(
-    folder: Path, groups: GroupTables, units: Sequence[Unit], decimal: str = "point"
-) -> None:
+def write_prism(folder: Path, study: Study, decimal: str = "point") -> None:
     """Write tables with a column per group, each named after its measure.
 
     `animals_<measure>.csv` and `fibers_<measure>.csv` are column tables;
@@ -44,18 +42,13 @@ def write_prism(
     Parameters
     ----------
     folder : Path
-    groups : GroupTables
-    units : sequence of Unit
-        The groups are written, other levels are not.
+    study : Study
     decimal : {"point", "comma"}
     """
-    pools = {unit.group: unit.sizes for unit in units if unit.level == "group"}
-    names = list(pools)
-    measures = [name for name in groups.per_animal[0] if name not in ("group", "animal", "images")]
-    for measure in measures:
-        columns = [
-            [row[measure] for row in groups.per_animal if row["group"] == name] for name in names
-        ]
+    pools = {unit.group: unit.sizes for unit in study.at("group")}
+    names, animals = list(pools), study.tables["per_animal"]
+    for measure in list(animals[0])[3:]:  # after group, animal and images
+        columns = [[row[measure] for row in animals if row["group"] == name] for name in names]
         write_columns(folder / f"animals_{measure}.csv", names, columns, decimal)
     for size in SIZES:
         columns = [pools[name][size].tolist() for name in names]

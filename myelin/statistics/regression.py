@@ -43,8 +43,9 @@ def line(x: np.ndarray, y: np.ndarray) -> dict:
     }
 
 
-def slope_columns(rows: list[dict]) -> dict[str, float | None]:
-    """Return the slopes of one unit by column name."""
+def slope_columns(unit: Unit) -> dict[str, float | None]:
+    """Return the slopes of a unit by column name."""
     return {
-        f"g_ratio_slope_{row['against'].removesuffix('_um')}_per_um": row["slope"] for row in rows
+        f"g_ratio_slope_{row['against'].removesuffix('_um')}_per_um": row["slope"]
+        for row in regress([unit])
     }

@@ -1,29 +1,22 @@
 """Overlays and plots of morphometry.py."""
 
 import contextlib
-import itertools
 import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 from measuring import rings, save, save_two
 
 import morphometry
 from myelin.measure.cases import Case
 from myelin.measure.fibers import measure_fibers, write_fibers
-from myelin.measure.summary import SIZES
 from myelin.pixels import labels
-from myelin.report import fiber_overlay, plots
+from myelin.report import fiber_overlay
 from myelin.report.axes import choose_bins, choose_colours
 from myelin.report.fiber_overlay import MIN_PX, draw_overlay, place_numbers
 from myelin.report.figures import Pictures
-from myelin.report.plots import draw_animals, draw_bins
-from myelin.statistics.groups import GroupTables, Measured, compare_groups
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5000, 1), (3, 4000)])
@@ -174,50 +167,3 @@ def test_numbers_stand_on_fibers_that_are_not_excluded():
     assert [int(number.text) for number in placed] == list(range(41, 101))
     on = fibers.labels[:][[int(n.y / 4) for n in placed], [int(n.x / 4) for n in placed]]
     assert on.tolist() == list(range(41, 101))
-
-
-def test_a_group_of_one_animal_has_a_dot_and_no_bar():
-    panel = Figure().subplots()
-    bins = [
-        {"group": group, "axon_diameter_um_from": 0, "axon_diameter_um_to": 1, "g_ratio_mean": g}
-        for group, g in (("many", 0.6), ("many", 0.7), ("one", 0.65))
-    ]
-    draw_bins(panel, bins, {"many": "k", "one": "k"})
-    assert len(panel.containers) == 1, "a bar for the group of two alone"
-    panel = Figure().subplots()
-    tables = GroupTables(bins, [{"group": "many"}, {"group": "one"}], [])
-    draw_animals(panel, tables, "g_ratio_mean", {"many": "k", "one": "k"})
-    labels = [text.get_text() for text in panel.get_xticklabels()]
-    assert labels == ["many\nn = 2", "one\nn = 1"]
-    assert len(panel.containers) == 1, "mean and SD here too"
-
-
-@pytest.mark.parametrize("groups, animals", [(2, 2), (4, 13), (1, 1)])
-def test_animals_are_named_in_the_order_of_the_table_and_no_text_overlaps(
-    tmp_path, monkeypatch, groups, animals
-):
-    figures = []
-    monkeypatch.setattr(plots, "save", lambda figure, *_: figures.append(figure))
-    measured, listed = {}, {}
-    for number in range(groups * animals):
-        group, animal = f"{9 - number // animals} weeks of treatment", f"animal number {number}"
-        sizes = {size: np.full(9, 1 + number % 3 / 10) for size in SIZES}
-        sizes["g_ratio"] = sizes["g_ratio"] / 2
-        measured[animal] = Measured(sizes, 9, 0.01)
-        listed[group, animal] = [animal]
-    edges = (0, 0.25, 0.5, 0.75, 1, 1.05, 1.15, 1.25)
-    plots.draw_groups(tmp_path / "x.png", compare_groups(listed, measured, edges))
-    (figure,) = figures
-    figure.draw_without_rendering()
-    names = [text.get_text().partition("\n")[0] for text in figure.axes[0].get_xticklabels()]
-    assert names == list(dict.fromkeys(group for group, _ in listed))
-    boxes = []
-    for panel in figure.axes:
-        boxes += [text for text in panel.texts if text.get_text()]
-        boxes += [*panel.get_xticklabels(), *panel.get_yticklabels()]
-        boxes += [panel.xaxis.label, panel.yaxis.label]
-    assert sum("animal number" in text.get_text() for text in boxes) == 4 * groups * animals
-    boxes = [(b.get_text(), Text.get_window_extent(b)) for b in boxes if b.get_text()]
-    for (one, box), (other, second) in itertools.combinations(boxes, 2):
-        assert not Bbox.intersection(box, second), (one, other)
-        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, one

@@ -11,11 +11,10 @@ from scipy import stats
 
 import morphometry
 from myelin.statistics.diameter_classes import classify
-from myelin.statistics.groups import Measured
 from myelin.statistics.long_tables import FIRST
 from myelin.statistics.regression import line
 from myelin.statistics.study import make_study
-from myelin.statistics.units import units_of
+from myelin.statistics.units import Measured, units_of
 
 ANIMALS = {
     ("wild", "A"): ["a1", "a2"],
@@ -97,7 +96,7 @@ def test_too_few_or_equal_fibers_have_no_line():
 def test_measures_of_animals_are_tested(measured):
     study = make_study(ANIMALS, measured, (0, 1), (0, 2.5, 5, 30))
     tested = {row["measure"]: row for row in study.tables["tests"]}
-    animals = {row["animal"]: row for row in study.groups.per_animal}
+    animals = {row["animal"]: row for row in study.tables["per_animal"]}
     rare, share = "axon_diameter_from_30_um_percent", "axon_diameter_0_to_2.5_um_percent"
     assert rare in animals["A"] and rare not in tested and share in tested
     for measure, row in tested.items():
@@ -114,12 +113,16 @@ def test_density_is_that_of_the_nerve_if_an_image_has_an_outline(measured):
     study = make_study(ANIMALS, nerve, (0, 1), (0, 2))
     measures = [row["measure"] for row in study.tables["tests"]]
     assert "fiber_density_nerve_per_mm2" in measures and "fiber_density_per_mm2" not in measures
-    animals = {row["animal"]: row for row in study.groups.per_animal}
+    animals = {row["animal"]: row for row in study.tables["per_animal"]}
     assert animals["B"]["fiber_density_nerve_per_mm2"] == pytest.approx(15000)
     assert animals["B"]["fiber_density_per_mm2"] == pytest.approx(70 / measured["b"].area_mm2)
     for name in "ACDEF":
         row = animals[name]
         assert row["fiber_density_nerve_per_mm2"] == pytest.approx(row["fiber_density_per_mm2"])
+    (wild, _), measure = study.tables["per_group"], "fiber_density_nerve_per_mm2"
+    densities = [animals[name][measure] for name in "ABC"]
+    assert wild[f"{measure}_mean"] == pytest.approx(np.mean(densities))
+    assert wild[f"{measure}_sd_of_animals"] == pytest.approx(np.std(densities, ddof=1))
     own = [row for row in study.tables["per_diameter_class"] if row["image"] == "b"]
     share = own[1]
     assert share["density_per_mm2"] == pytest.approx(share["percent"] / 100 * 15000)
@@ -171,8 +174,7 @@ def folder(tmp_path, monkeypatch):
 def test_all_fibers_in_one_table_and_columns_for_prism(folder, capsys):
     call = "--pixel-size 0.1 --no-pictures --groups g.csv --max-axon-diameter 4".split()
     morphometry.main(call)
-    out = capsys.readouterr().out
-    assert "p values need 3 animals a group, tests.csv has none for =wild 1, mild 1" in out
+    assert ": =wild 1, mild 1" in capsys.readouterr().out
     rows = read_table("morphometry/fibers.csv")
     own = read_table("morphometry/d_fibers.csv")
     header = list(rows[0])
