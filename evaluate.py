@@ -33,12 +33,7 @@ from myelin.folders.mask_set import (
     open_masks,
 )
 from myelin.folders.naming import PREDS, list_tree, misnamed, misnamed_texts, parts_among
-from myelin.folders.options import (
-    add_no_pictures_option,
-    add_out_option,
-    add_pixel_size_option,
-    check_out,
-)
+from myelin.folders.options import add_out_option, add_pixel_size_option, check_out
 from myelin.folders.pixel_sizes import given_sizes
 from myelin.folders.reader import Reader
 from myelin.measure.agreement import (
@@ -102,7 +97,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "what each image records; if one records nothing, all measures are in pixels",
     )
     add_out_option(parser, EVALUATION)
-    add_no_pictures_option(parser, "the table only (default: the plot too)")
+    parser.add_argument(
+        "--no-pictures", action="store_true", help="the table only (default: the plot too)"
+    )
     add_format_option(parser, "the plot")
     add_decimal_option(parser)
     args = parser.parse_args(argv)

@@ -37,12 +37,7 @@ from pathlib import Path
 
 from myelin.folders.mask_set import MaskSet, match_files, open_masks
 from myelin.folders.naming import BLIND_KEY, MORPHOMETRY, PREDS, RAW_TEST
-from myelin.folders.options import (
-    add_no_pictures_option,
-    add_out_option,
-    add_pixel_size_option,
-    check_out,
-)
+from myelin.folders.options import add_out_option, add_pixel_size_option, check_out
 from myelin.folders.ownership import edited_nerves, keep_edited, label_hashes
 from myelin.folders.pixel_sizes import given_sizes
 from myelin.folders.reader import Reader
@@ -116,8 +111,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add_pixel_size_option(
         parser, "what each image records, or a column pixel_size_um in the table of --groups"
     )
-    add_no_pictures_option(
-        parser, "tables and label images only, much faster (default: overlays and plots too)"
+    parser.add_argument(
+        "--no-pictures",
+        action="store_true",
+        help="tables and label images only, much faster (default: overlays and plots too)",
     )
     add_picture_options(parser)
     add_table_options(parser)

@@ -4,7 +4,6 @@ An id is the path of an image within the tree, without its suffix and with / on 
 `control/animal1/x`. The outputs folder has the same tree.
 """
 
-import argparse
 import glob
 import os
 from collections.abc import Iterable, Iterator
@@ -24,7 +23,7 @@ from myelin.folders.naming import (
 )
 from myelin.folders.pixel_sizes import usable_size
 from myelin.images.image import print_turned, read_record, read_scaled
-from myelin.images.plane_selection import parse_take, take_text
+from myelin.images.plane_selection import stored_take, take_text
 from myelin.runtime.cli import UserError, one_line, progress, shortened_list
 
 MAX_DEPTH = 40  # folders within folders; a deeper tree is a mistake
@@ -234,10 +233,7 @@ def takes_of(run: dict | None, paths: Iterable[Path]) -> dict[Path, dict[str, in
     text = (run or {}).get("take")
     if "given" not in (run or {}) or not isinstance(text, str):
         return {}
-    try:
-        return dict.fromkeys(paths, parse_take(text))
-    except argparse.ArgumentTypeError as mistake:
-        raise UserError(f"take in run.json: {mistake}, run python find_myelin.py again") from None
+    return dict.fromkeys(paths, stored_take(text, "take in run.json", "find_myelin.py"))
 
 
 def names_within(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Options that several commands share: `--out`, `--pixel-size`, `--no-pictures`."""
+"""Options that several commands share: `--out` and `--pixel-size`."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -28,11 +28,6 @@ def add_out_option(parser: ArgumentParser, default: Path) -> None:
         metavar="DIR",
         help=f"folder to write to (default: {default})",
     )
-
-
-def add_no_pictures_option(parser: ArgumentParser, effect: str) -> None:
-    """Add `--no-pictures`; `effect` is its help text."""
-    parser.add_argument("--no-pictures", action="store_true", help=effect)
 
 
 def check_out(folder: Path, *inputs: Path) -> None:

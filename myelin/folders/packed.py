@@ -1,6 +1,5 @@
 """The packed arrays in `npydata/`: the training pairs and the images to segment."""
 
-import argparse
 import math
 import os
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from myelin.folders.image_source import ImageSource, SourceImage
 from myelin.folders.mask_record import pixel_hash
 from myelin.folders.naming import NPYDATA, RAW_TEST, RAW_TRAIN
 from myelin.folders.stack import Stack, load_array
-from myelin.images.plane_selection import parse_take, take_text
+from myelin.images.plane_selection import stored_take, take_text
 from myelin.runtime.cli import UserError, progress
 from myelin.runtime.files import stem_of
 
@@ -159,10 +158,7 @@ def packed_take(name: str) -> dict[str, int]:
     path = NPYDATA / f"imgs_take_{name}.npy"
     if not path.exists():
         return {}
-    try:
-        return parse_take(",".join(load_texts(path)))
-    except argparse.ArgumentTypeError as mistake:
-        raise UserError(f"{path}: {mistake}, run python data.py again") from None
+    return stored_take(",".join(load_texts(path)), str(path), "data.py")
 
 
 def take_of(path: Path) -> dict[str, int]:

@@ -52,27 +52,20 @@ class Stack:
         return np.load(self.path, mmap_mode="r")[index]
 
     def __setitem__(self, index: int, image: np.ndarray) -> None:
-        """Write an image into the top left of a frame, and zeros beside it."""
-        frame = np.zeros(self.shape[1:], self.dtype)
-        rows, cols = image.shape
-        frame[:rows, :cols] = image
-        self.write(index, 0, frame)
+        """Write an image into the top left of a frame, see `put_rows`."""
+        self.put_rows(index, 0, image)
 
     def put_rows(self, index: int, first: int, rows: np.ndarray) -> None:
-        """Write some rows of an image into a frame."""
-        padded = np.zeros((len(rows), self.shape[2]), self.dtype)
-        padded[:, : rows.shape[1]] = rows
-        self.write(index, first, padded)
-
-    def write(self, index: int, first: int, rows: np.ndarray) -> None:
-        """Write whole rows of a frame, from row `first` on.
+        """Write rows of an image into a frame, from row `first` on, with zeros beside them.
 
         They are written as bytes: on a full disk, writing to a mapping kills the process.
         """
+        padded = np.zeros((len(rows), self.shape[2]), self.dtype)
+        padded[:, : rows.shape[1]] = rows
         place = (range(len(self))[index] - len(self)) * self.shape[1] + first
         with open(self.path, "r+b") as file:
-            file.seek(place * rows[0].nbytes, os.SEEK_END)
-            file.write(rows.data)
+            file.seek(place * padded[0].nbytes, os.SEEK_END)
+            file.write(padded.data)
 
 
 def make_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:

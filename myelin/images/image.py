@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from myelin.images.decoding import decode, read_header
+from myelin.images.decoding import decode, is_tiff, read_header
 from myelin.images.formats import decode_foreign, foreign_header, is_foreign
 from myelin.images.mask_checks import (
     drawn_grey,
@@ -27,7 +27,6 @@ from myelin.images.mask_checks import (
 )
 from myelin.images.pixel_size import square_size
 from myelin.images.stated_size import sizes_beside
-from myelin.images.tiff import is_tiff
 from myelin.images.tiff_writer import RECORD_TAG, write_tiff
 from myelin.runtime.cli import UserError, shortened_list
 from myelin.runtime.files import fsync_file, replacing

@@ -30,6 +30,14 @@ def parse_take(text: str) -> dict:
     return take
 
 
+def stored_take(text: str, where: str, script: str) -> dict:
+    """Return a choice from the text of `take_text` in a file; raise UserError if it is damaged."""
+    try:
+        return parse_take(text)
+    except argparse.ArgumentTypeError as mistake:
+        raise UserError(f"{where}: {mistake}, run python {script} again") from None
+
+
 def take_text(take: dict) -> str:
     """Return a choice as the text that `parse_take` reads."""
     return ",".join(f"{name}={number}" for name, number in sorted(take.items()))
