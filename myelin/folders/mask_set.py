@@ -15,6 +15,7 @@ from myelin.folders.mask_record import (
 from myelin.folders.naming import (
     axon_for,
     images_among,
+    list_folder,
     list_tree,
     misnamed,
     misnamed_texts,
@@ -259,6 +260,7 @@ def match_files(found: MaskSet, folder: Path | None, reader: Reader) -> None:
     source = folder or source_of(found.run)
     find_files(found, source, reader)
     if folder and not found.images:
+        list_folder(folder)  # raises an error if it is missing
         raise UserError(
             f"--images {folder}: no image of {shortened_list(list(found.masks))} in it, name the "
             "folder that has them"
