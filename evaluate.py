@@ -305,6 +305,11 @@ def print_table(rows: list[dict], total: dict, unit: str, folder: Path) -> None:
     )
     print_columns([*rows, total] if len(rows) > 1 else rows, shown)
     print("%: how far density and means are above (+) or below (-) those of the reference")
+    if len(rows) > 1:
+        print(
+            f"{total['image']}: precision, recall, F1 and PQ of all fibers together, others from "
+            "the means of the images, each of equal weight"
+        )
     if unit == "px":
         print("note: pixel size unknown, measures are in pixels; give it in µm with --pixel-size")
     print(f"table in {folder}/")

@@ -32,6 +32,7 @@ leaves the fibers of some classes out of all other statistics.
 
 import argparse
 import itertools
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -85,9 +86,6 @@ from myelin.statistics.long_tables import write_fibers_table, write_prism
 from myelin.statistics.study import Study, make_study
 from myelin.statistics.units import Measured
 
-# Print warnings for at most this many images; a wrong pixel size causes one for every image.
-MAX_WARNED_IMAGES = 5
-
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command line."""
@@ -132,6 +130,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.xlsx:
         check_installed()
+    if args.no_pictures and (args.numbers or args.plot_format != ["png"]):
+        parser.error("argument --no-pictures: given with --numbers or --plot-format, leave one out")
     check_edges(parser, args)
     return args
 
@@ -250,7 +250,9 @@ def add_case(
     results.rows.append(row)
     if whole_in_view(in_nerve):
         results.whole_nerves[name] = of_nerve["fibers_in_nerve"]
-    results.fascicles += fascicle_rows(name, found, fibers, frame, myelin)
+    results.fascicles += fascicle_rows(
+        name, found, fibers, in_nerve, myelin, found_nerve is not None
+    )
     results.doubtful_fibers += doubtful_rows(name, fibers)
     results.warnings[name] = doubts(row | of_nerve, fibers)
     if name in results.doubtful:
@@ -321,6 +323,11 @@ def note_fibers_outside_bins(tables: dict[str, list[dict]]) -> None:
         print(f"note: --g-ratio-bins: {what} in no bin, with an axon below {low:g} µm")
 
 
+def fills_frame(row: dict) -> bool:
+    """Return whether a nerve was searched for and is as large as the counting frame."""
+    return row["nerve_outline"] == "found" and row["nerve_area_mm2"] >= row["area_mm2"]
+
+
 def facts_of(masks: MaskSet, cases: list[Case], numbers: Numbers, results: Results) -> dict:
     """Return the facts about masks, images and fibers for `run.json`."""
     return {
@@ -331,11 +338,13 @@ def facts_of(masks: MaskSet, cases: list[Case], numbers: Numbers, results: Resul
         "blinded": BLIND_KEY.exists(),
         "nerve_outlines": {name: str(path) for name, path in masks.nerves.items()},
         "nerves_found": [row["image"] for row in results.rows if row["nerve_outline"] == "found"],
+        "nerves_whole_frame": [row["image"] for row in results.rows if fills_frame(row)],
         "whole_nerves": results.whole_nerves,
         "segmentation": masks.run,
         "pixel_sizes_um": {case.name: case.pixel_size_um for case in cases},
         "pixel_size_sources": {case.name: case.pixel_size_source for case in cases},
         "fibers": {row["image"]: row["fiber_count"] for row in results.rows},
+        "measured_fibers": {row["image"]: row["measured_fibers"] for row in results.rows},
         "mask_sha256": {case.name: numbers.masks[case.name][0] for case in cases},
         "numbered_masks": numbers.masks,
         "highest_numbers": numbers.highest,
@@ -363,15 +372,20 @@ def print_summary(results: Results, out: Path) -> None:
         if row["margin_fraction"]:
             text += f"  {100 * row['margin_fraction']:.1f} % margin"
         print(f"{text}  ({row['pixel_size_um']:g} µm per pixel, {row['pixel_size_source']})")
-    doubted = [name for name, texts in results.warnings.items() if texts]
-    for name in doubted[:MAX_WARNED_IMAGES]:
-        for text in results.warnings[name]:
-            print(f"warning: {name}: {text}")
-    if len(doubted) > MAX_WARNED_IMAGES:
-        more = count_of(len(doubted) - MAX_WARNED_IMAGES, "more image")
-        print(f"warning: {out}/run.json: lists doubtful numbers of {more}")
+    print_warnings(results.warnings)
     page = f", open {out}/report.html in a browser" if results.page else ""
     print(f"tables in {out}/{page}")
+
+
+def print_warnings(warnings: dict[str, list[str]]) -> None:
+    """Print the warnings of all images, once if they differ in numbers alone."""
+    kinds = {}
+    for name, texts in warnings.items():
+        for text in texts:
+            kinds.setdefault(re.sub(r"[\d.,]+", "", text), []).append((name, text))
+    for (name, text), *others in kinds.values():
+        also = f" (similar: {shortened_list([name for name, _ in others])})" if others else ""
+        print(f"warning: {name}: {text}{also}")
 
 
 if __name__ == "__main__":

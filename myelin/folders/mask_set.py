@@ -194,13 +194,6 @@ def print_notes(found: MaskSet) -> None:
     if found.corrected:
         names = shortened_list(found.corrected)
         print(f"note: {folder}: corrected by hand, used as they are: {names}")
-    fibers = found.facts("has_fibers")
-    empty = [name for name in program if fibers.get(name) is False]
-    if empty:
-        print(
-            f"warning: {folder}: find_myelin.py found no fibers in {shortened_list(empty)}, "
-            "measured as tissue without fibers; remove their masks if the images show some"
-        )
     axons = {name: found.masks[name][1] for name in program if found.masks[name][1]}
     drawn = [name for name, path in axons.items() if not is_imported(path)]
     if drawn:  # perhaps drawn for the mask of an earlier model

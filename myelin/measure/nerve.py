@@ -83,14 +83,28 @@ def read_nerve(source: Path | ImageRecord) -> LabelImage:
 
 
 def fascicle_rows(
-    name: str, found: Fibers, fibers: Fibers, frame: Frame, myelin: np.ndarray
+    name: str,
+    found: Fibers,
+    fibers: Fibers,
+    frame: Frame,
+    myelin: np.ndarray,
+    only_several: bool,
 ) -> list[dict]:
     """Return the rows of `fascicles.csv` of an image; an empty list without an outline.
 
-    `found` are all fibers of the nerve, `fibers` the same after some were marked as left out. No
-    pixel of `myelin`, bool (rows, cols), lies on an axon.
+    Parameters
+    ----------
+    name : str
+    found, fibers : Fibers
+        All fibers of the image, and the same after some were marked as left out.
+    frame : Frame
+        With the nerve.
+    myelin : bool array, (rows, cols)
+        Without the pixels of axons.
+    only_several : bool
+        Whether a nerve of one fascicle has no row.
     """
-    if frame.nerve is None:
+    if frame.nerve is None or (only_several and frame.nerve.count < 2):
         return []
     left_out = found.labels.keep(np.append(False, ~fibers.kept))
     myelin_px = frame.fascicle_px(mask_without(myelin, left_out))

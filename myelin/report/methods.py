@@ -166,10 +166,11 @@ def measuring(run: dict) -> str:
         axons = "taken from given axon masks"
     elif given:
         axons += f", in {count_of(given, 'image')} taken from given axon masks"
-    fibers = sum(run["fibers"].values())
+    fibers, measured = (sum(run[name].values()) for name in ("fibers", "measured_fibers"))
     return (
-        f"{were(fibers, 'fiber')} measured with version "
-        f"{run['version']} at {values(run['pixel_sizes_um'].values())} µm per pixel. Axons were "
+        f"{were(fibers, 'fiber')} included, and the sizes of {count_of(measured, 'whole fiber')} "
+        f"were measured with version {run['version']} at "
+        f"{values(run['pixel_sizes_um'].values())} µm per pixel. Axons were "
         f"{axons}; each was assigned the myelin nearest to it, and touching sheaths were divided "
         "by a watershed. Diameters are those of circles of equal area, myelin thickness is half "
         "the difference between fiber and axon diameter, and the g-ratio is axon diameter divided "
@@ -205,12 +206,14 @@ def counting(run: dict) -> str:
 
 def nerves(run: dict) -> str:
     """Return how many outlines of nerves were found, and the fibers of whole nerves."""
-    text = ""
-    if found := run.get("nerves_found"):
+    text, whole = "", run.get("nerves_whole_frame") or []
+    if outlined := len(run.get("nerves_found") or []) - len(whole):
         text = (
-            f"In {count_of(len(found), 'image')} the outline of the endoneurium was found as the "
+            f"In {count_of(outlined, 'image')} the outline of the endoneurium was found as the "
             "area that a disc wider than the gaps between fibers cannot enter. "
         )
+    if whole:
+        text += f"{count_of(len(whole), 'image')} showed no area outside the endoneurium. "
     if totals := run.get("whole_nerves"):
         listed = ", ".join(f"{name} {count:,}" for name, count in totals.items())
         text += f"Total number of fibers of nerves wholly in view: {listed}. "

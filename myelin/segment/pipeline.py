@@ -82,7 +82,7 @@ def segment_source(source: ImageSource, options: Options) -> list[str]:
         jobs = [dataclasses.replace(job, run=run) for job in jobs]
         failed = segment_jobs(workers, jobs, summary, finished)
     finish_probabilities(run.probabilities)
-    summary.report(source, before)
+    summary.report(source, before, len(finished))
     return [*source.failed, *failed]
 
 

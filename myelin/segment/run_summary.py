@@ -56,7 +56,7 @@ class Summary:
         write_json(path, self.facts | {"images": self.images})
         return sha256(path)
 
-    def report(self, source: ImageSource, before: dict[Path, int]) -> None:
+    def report(self, source: ImageSource, before: dict[Path, int], finished: int) -> None:
         """Print how the images were segmented, which are doubtful, and what became of other files.
 
         Parameters
@@ -64,6 +64,8 @@ class Summary:
         source : ImageSource
         before : dict of path to int
             `times_written` of the folder before the run.
+        finished : int
+            Number of images that an earlier run had segmented.
         """
         parts = ("mask", "pred", "overlay", "axon")
         own = {f"{name}_{part}" for name in [*source.names, *self.images] for part in parts}
@@ -77,9 +79,11 @@ class Summary:
                 empty.append(name)
             if fact["doubtful"]:
                 doubtful.append(f"{name} ({fact['myelin']}, scale {fact['network_scale']:g})")
-        found = ", ".join(f"{len(own)} {way}" for way, own in ways.items()) or "no fibers found"
-        images = count_of(len(self.images), "image")
-        print(f"segmented {images} with {self.facts['model']}: {found}; see {self.folder}/")
+        found = ", ".join(f"{len(own)} {way}" for way, own in ways.items())
+        images = count_of(len(self.images) - finished, "image")
+        images += f" ({finished} finished before)" if finished else ""
+        found = f": {found}" if found else ""
+        print(f"segmented {images} with {self.facts['model']}{found}; see {self.folder}/")
         if len(ways) > 1:
             for way, own in ways.items():
                 print(f"  {way}: {shortened_list(own, MAX_NAMES)}")

@@ -257,6 +257,20 @@ def drawn(folder):
     return centres
 
 
+def test_several_found_fascicles_have_a_row_each(folder):
+    """One nerve alone, as in `drawn`, has none, because its row is that of the image."""
+    nerve = discs((400, 640), (150, 200, 140), (480, 200, 140))
+    myelin = np.zeros(nerve.shape, np.uint8)
+    for centre in packed(nerve):
+        cv2.circle(myelin, centre, 6, 1, 5)
+    save(Path("preds/a_mask.tif"), myelin > 0)
+    row, _ = measure()
+    rows = read_table("morphometry/fascicles.csv")
+    assert [part["fascicle"] for part in rows] == ["1", "2"]
+    for name, whole in (("fiber_count", "fibers_in_nerve"), ("area_mm2", "nerve_area_mm2")):
+        assert sum(float(part[name]) for part in rows) == pytest.approx(float(row[whole]), rel=1e-5)
+
+
 def test_a_found_outline_only_adds_columns(drawn, capsys):
     plain, alone = measure("--nerve", "none")
     assert plain["nerve_outline"] == "none" and not Path("morphometry/a_nerve.tif").exists()
@@ -274,6 +288,7 @@ def test_a_found_outline_only_adds_columns(drawn, capsys):
     assert [fiber.pop("fascicle") for fiber in fibers].count("0") == 1 and fibers == alone
     methods = Path("morphometry/methods.txt").read_text(encoding="utf-8")
     assert f"nerves wholly in view: a {inside}." in methods
+    assert not Path("morphometry/fascicles.csv").exists()
 
 
 def test_an_edited_outline_is_kept_and_given(drawn, capsys):

@@ -53,14 +53,14 @@ def test_exactly_one_is_doubted_where_axons_are_of_usual_size():
     assert doubt.startswith("the pixel size is exactly 1 µm: is 1 µm per pixel right")
 
 
-def test_at_most_five_images_are_warned_about(tmp_path, monkeypatch, capsys):
+def test_images_with_the_same_doubt_share_a_warning(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in "abcdefg":
         save(Path(f"preds/{name}_mask.tif"), ring((80, 80), 40, 40, 20, 32)[0])
     morphometry.main(["--pixel-size", "50", "--no-pictures"])
     said = capsys.readouterr().out
-    assert "warning: e: axons are 1,991 µm wide" in said and "warning: f" not in said
-    assert "warning: morphometry/run.json: " in said and "2 more images" in said
+    assert said.count("warning: ") == 1 and "warning: a: axons are 1,991 µm wide" in said
+    assert "similar: b, c, d" in said
     run = json.loads(Path("morphometry/run.json").read_text(encoding="utf-8"))
     assert set(run["warnings"]) == set("abcdefg")
 

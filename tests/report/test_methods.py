@@ -14,6 +14,7 @@ from myelin.runtime.cli import UserError
 RUN = {
     "version": "1.2.3",
     "fibers": {"a": 1000, "b": 234},
+    "measured_fibers": {"a": 900, "b": 1},
     "pixel_sizes_um": {"a": 0.1, "b": 0.2},
     "axon_masks": [],
     "images": ["a", "b"],
@@ -49,7 +50,10 @@ def test_what_was_segmented_with_what():
     assert "Myelin was bright or dark, as detected in the images. The network received the" in text
     assert "at 0.5 and 1.5 times their size; this scale was determined from the images." in text
     assert "probability of at least 0.4" in text
-    assert "1,234 fibers were measured with version 1.2.3 at 0.1 and 0.2 µm per pixel" in text
+    assert (
+        "1,234 fibers were included, and the sizes of 901 whole fibers were measured with" in text
+    )
+    assert "version 1.2.3 at 0.1 and 0.2 µm per pixel" in text
 
 
 def test_scales_and_polarities_that_were_set_are_said_to_be():
@@ -95,6 +99,11 @@ def test_given_masks_cite_no_network():
         ({"whole_frame": False}, "frame was the image without blank margins"),
         ({"images": []}, "frame was the image. Fibers"),
         ({"images": ["b"]}, "margins, if it had any (the whole image in 1 of 2). Fibers"),
+        ({"nerves_found": ["a", "b"]}, "In 2 images the outline of the endoneurium was found"),
+        (
+            {"nerves_found": ["a", "b"], "nerves_whole_frame": ["b"]},
+            "cannot enter. 1 image showed no area outside the endoneurium. The counting",
+        ),
         ({"nerve_outlines": {"a": "a_nerve.tif"}}, "limited in 1 image to the nerve or its fas"),
         ({"nerve_outlines": {"a": "", "b": ""}}, "limited to the nerve or its fascicles, outlin"),
         ({"groups": {"a": {"A": ["a"], "B": ["b"]}, "b": {"C": ["c"]}}}, "animals: a 2, b 1)"),
@@ -114,7 +123,7 @@ def test_a_run_writes_it(tmp_path, monkeypatch):
     save_two()
     morphometry.main(["--pixel-size", "0.1", "--no-pictures", "--max-g-ratio", "0.5"])
     text = Path("morphometry/methods.txt").read_text(encoding="utf-8")
-    assert "0 fibers were measured" in text
+    assert "the sizes of 0 whole fibers were measured" in text
     assert " 4 fibers were excluded by rule: g-ratio above 0.5." in text
 
 

@@ -27,10 +27,12 @@ def test_the_images_of_each_scale_are_named_where_scales_differ(tmp_path, capsys
     fact = {"has_fibers": True, "myelin": "dark", "doubtful": False}
     scales = {"a": 1.0, "b": 0.5, "c": 1.0}
     images = {name: fact | {"network_scale": scale} for name, scale in scales.items()}
-    run_summary.Summary(tmp_path, images, model="m.h5").report(ImageSource([], {}), {})
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[1:] == ["  at scale 1 (myelin dark): a, c", "  at scale 0.5 (myelin dark): b"]
-    run_summary.Summary(tmp_path, {"a": images["a"]}, model="m.h5").report(ImageSource([], {}), {})
+    run_summary.Summary(tmp_path, images, model="m.h5").report(ImageSource([], {}), {}, 1)
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith("segmented 2 images (1 finished before) with m.h5: 2 at scale 1")
+    assert lines == ["  at scale 1 (myelin dark): a, c", "  at scale 0.5 (myelin dark): b"]
+    summary = run_summary.Summary(tmp_path, {"a": images["a"]}, model="m.h5")
+    summary.report(ImageSource([], {}), {}, 0)
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 

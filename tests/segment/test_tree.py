@@ -15,7 +15,6 @@ from stand_ins import rings
 
 import data
 import evaluate
-import find_myelin
 import morphometry
 import rois
 from myelin.folders import image_tree as tree
@@ -174,20 +173,6 @@ def test_measuring_follows_the_tree_with_groups_by_folders(study, capsys):
     )
     morphometry.main(["--groups", "groups.csv", "--no-pictures"])
     assert len(read_table("morphometry/per_animal.csv")) == 4
-
-
-def test_images_in_which_no_fibers_were_found_are_named_when_measured(study, capsys):
-    ramp = np.tile(np.linspace(20, 220, 400).astype(np.uint8), (300, 1))
-    write_image(study / "treated/a2/z.tif", ramp, 0.2)
-    find_myelin.main(["--images", "study"])
-    morphometry.main(["--no-pictures"])
-    assert (
-        "warning: preds: find_myelin.py found no fibers in treated/a2/z" in capsys.readouterr().out
-    )
-    Path("preds/treated/a2/z_mask.tif").unlink()
-    morphometry.main(["--no-pictures"])
-    assert "found no fibers" not in capsys.readouterr().out
-    assert [row["image"] for row in read_table("morphometry/summary.csv")] == list(TREE)
 
 
 def test_evaluating_follows_the_tree(study, capsys):
