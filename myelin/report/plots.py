@@ -25,7 +25,7 @@ WIDTH_INCHES = 8 / 2.54  # the width of a column in a journal
 FONT = {"size": 7}
 # Okabe and Ito, Color Universal Design, 2008; without yellow, which is faint on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MAX_VECTOR_DOTS = 20_000  # more are drawn as pixels in PDF and SVG too
+MAX_VECTOR_DOTS = 5000  # more are drawn as pixels in PDF and SVG too
 # Text as text; no dates or random names, so that equal runs write equal files.
 VECTOR_TEXT = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "myelin"}
 SAVING = {
@@ -48,25 +48,33 @@ def save(figure: Figure, path: Path, formats: Sequence[str] = ("png",)) -> None:
 
 
 def new_figure(
-    height_inches: float, panels: int, layout: str | None = "constrained"
+    rows: int,
+    height: float,
+    columns: int = 1,
+    width: float = WIDTH_INCHES,
+    above: float = 0.2,
+    hspace: float = 0.35,
 ) -> tuple[Figure, np.ndarray]:
-    """Return a figure one column wide, and its panels from top to bottom."""
-    figure = Figure(figsize=(WIDTH_INCHES, height_inches), layout=layout)
-    axes = figure.subplots(panels, 1, squeeze=False)[:, 0]
-    for panel in axes:
-        style(panel)
-    return figure, axes
+    """Return a figure and its panels, row by row; sizes are in inches.
+
+    The layout is fixed: finding the best one takes matplotlib as long as drawing. `above` is the
+    room for titles and legends, and `hspace` that between rows, relative to the height of a panel.
+    """
+    figure = Figure(figsize=(width, height))
+    inner = {"left": 0.58 / width, "right": 1 - 0.12 / width, "wspace": 0.22}
+    figure.subplots_adjust(bottom=0.38 / height, top=1 - above / height, hspace=hspace, **inner)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel in panels:
+        panel.tick_params(labelsize=FONT["size"], width=0.6, length=2.5)
+        panel.spines[["top", "right"]].set_visible(False)
+    return figure, panels
 
 
-def style(panel: Axes) -> None:
-    """Give a panel small ticks, and lines at the left and below alone."""
-    panel.tick_params(labelsize=FONT["size"], width=0.6, length=2.5)
-    panel.spines[["top", "right"]].set_visible(False)
-
-
-def plain(text: str) -> str:
-    """Return a name escaped for matplotlib, which reads formulas between dollar signs."""
-    return text.replace("$", r"\$")
+def shortened(name: str, letters: int) -> str:
+    """Return a name for matplotlib, with an ellipsis in its middle if it has too many letters."""
+    half = letters // 2
+    name = name if len(name) <= letters else f"{name[:half]}…{name[1 - half :]}"
+    return name.replace("$", r"\$")  # which begins a formula
 
 
 def label(panel: Axes, x: str, y: str, title: str | None = None) -> None:
@@ -85,8 +93,7 @@ def write_empty(panel: Axes, why: str = "no whole fiber") -> None:
 class SizesPlot:
     """g-ratio against axon diameter, and histograms of diameter and thickness.
 
-    All images of a run share one figure, and so its axes. Its layout is fixed: finding the best one
-    takes matplotlib as long as drawing.
+    All images of a run share one figure, and so its axes.
 
     Parameters
     ----------
@@ -97,8 +104,7 @@ class SizesPlot:
 
     def __init__(self, diameters: Bins, thicknesses: Bins) -> None:
         self.bins = (diameters, thicknesses)
-        self.figure, (self.scatter, *self.histograms) = new_figure(6.3, 3, layout=None)
-        self.figure.subplots_adjust(left=0.19, right=0.96, bottom=0.06, top=0.965, hspace=0.33)
+        self.figure, (self.scatter, *self.histograms) = new_figure(3, 6.3)
         label(self.scatter, "axon diameter (µm)", "g-ratio", " ")
         self.scatter.set(xlim=(0, diameters.end), ylim=(0, 1))
         names = ("axon diameter (µm)", "myelin thickness (µm)")
@@ -131,7 +137,9 @@ class SizesPlot:
         diameter = columns["axon_diameter_um"]
         ratio = columns["g_ratio"]
         count = count_of(len(diameter), "whole fiber")
-        self.scatter.set_title(f"{plain(title)}, {count}", fontsize=FONT["size"], loc="left")
+        self.scatter.set_title(
+            f"{shortened(title, 36)}, {count}", fontsize=FONT["size"], loc="left"
+        )
         before = [set(panel.get_children()) for panel in self.figure.axes]
         if len(diameter):
             dots(self.scatter, diameter, ratio, largest=8)
@@ -147,18 +155,19 @@ class SizesPlot:
                 artist.remove()
 
 
-def dots(panel: Axes, x: np.ndarray, y: np.ndarray, largest: float) -> None:
-    """Draw a dot for each fiber or image, smaller if there are many."""
-    size = float(np.clip(4000 / len(x), 0.8, largest))
-    panel.scatter(
-        x,
-        y,
-        s=size,
-        color=COLOURS[0],
-        alpha=0.5,
-        linewidths=0,
-        rasterized=len(x) > MAX_VECTOR_DOTS,
-    )
+def dots(
+    panel: Axes,
+    x: np.ndarray,
+    y: np.ndarray,
+    largest: float,
+    colour: str = COLOURS[0],
+    total: int | None = None,
+) -> None:
+    """Draw a dot for each fiber or image, smaller if there are many in the panel, `total`."""
+    total = len(x) if total is None else total
+    size = float(np.clip(4000 / max(total, 1), 0.8, largest))
+    raster = total > MAX_VECTOR_DOTS
+    panel.scatter(x, y, s=size, color=colour, alpha=0.5, linewidths=0, rasterized=raster)
 
 
 def write(panel: Axes, x: float, y: float, text: str) -> None:
@@ -211,7 +220,7 @@ def draw_bland_altman(
 
     Bland and Altman, Lancet 1986.
     """
-    figure, axes = new_figure(2 * len(comparisons), len(comparisons))
+    figure, axes = new_figure(len(comparisons), 2 * len(comparisons), above=0.32, hspace=0.6)
     for panel, shown in zip(axes, comparisons, strict=True):
         unit = f" ({shown.unit})" if shown.unit else ""
         label(panel, f"mean of both{unit}", f"predicted − reference{unit}", shown.title)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -20,10 +20,11 @@ from myelin.report.plots import (
     COLOURS,
     FONT,
     WIDTH_INCHES,
+    dots,
     label,
-    plain,
+    new_figure,
     save,
-    style,
+    shortened,
     write,
     write_beyond,
     write_empty,
@@ -38,7 +39,6 @@ LETTER_INCHES = 0.53 * FONT["size"] / 72  # usual width
 PANEL_INCHES, GAP_INCHES = 1.15, 0.25  # height of a panel of `per_group.png`, and below it
 NAME_SIZE = 6  # of the names of animals, points
 MAX_ANIMAL_NAME = 16  # letters
-MAX_VECTOR_POINTS = 5000  # more are drawn as pixels in PDF and SVG too
 CUMULATIVE_STEPS = 400
 LIGHTEST = 0.45  # share of white in the colour of a group's last animal
 NAMES = {"axon_diameter_um": "axon diameter (µm)", "fiber_diameter_um": "fiber diameter (µm)"}
@@ -56,12 +56,6 @@ def colours_of(study: Study) -> dict[str, str]:
     """Return the colour of each group."""
     groups = (unit.group for unit in study.at("group"))
     return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(groups)}
-
-
-def shortened(name: str, letters: int) -> str:
-    """Return a name for a plot, with an ellipsis in its middle if it has too many letters."""
-    half = letters // 2
-    return plain(name if len(name) <= letters else f"{name[:half]}…{name[1 - half :]}")
 
 
 def new_group_figure(
@@ -91,21 +85,9 @@ def new_group_figure(
     widest = max(len(handle.get_label()) for handle in handles) + 7  # the line and a gap
     beside = max(1, min(len(handles), int(width / (widest * LETTER_INCHES))))
     legend = math.ceil(len(handles) / beside) * LINE_INCHES + 0.06
-    figure = Figure(figsize=(width, height + legend))
+    figure, panels = new_figure(rows, height + legend, columns, width, legend + 0.2)
     text = {"fontsize": FONT["size"], "handlelength": 1.2, "labelspacing": 0.3, "columnspacing": 1}
     figure.legend(handles=handles, loc="upper left", ncols=beside, frameon=False, **text)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for panel in panels:
-        style(panel)
-    top, left = 0.2 / (height + legend), 0.58 / width
-    figure.subplots_adjust(
-        left=left,
-        right=1 - 0.1 / width,
-        bottom=0.38 / (height + legend),
-        top=height / (height + legend) - top,
-        hspace=0.35,
-        wspace=0.22,
-    )
     return figure, panels
 
 
@@ -247,14 +229,11 @@ def draw_clouds(panel: Axes, study: Study, name: str, bins: Bins) -> None:
         if row["against"] == name
     }
     total = sum(len(group.sizes[name]) for group, _, _ in groups_of(study))
-    size = float(np.clip(3000 / max(total, 1), 0.8, 6))
     for group, colour, animals in groups_of(study):
         for index, unit in enumerate(animals):
             light = LIGHTEST * index / max(len(animals) - 1, 1)
-            shade = np.array(to_rgb(colour)) * (1 - light) + light
-            raster = total > MAX_VECTOR_POINTS
-            dots = {"s": size, "alpha": 0.4, "linewidths": 0, "rasterized": raster}
-            panel.scatter(unit.sizes[name], unit.sizes["g_ratio"], color=[shade], **dots)
+            shade = to_hex(np.array(to_rgb(colour)) * (1 - light) + light)
+            dots(panel, unit.sizes[name], unit.sizes["g_ratio"], 6, shade, total)
             ends, fitted = line_ends(lines["animal", unit.group, unit.animal], unit, name, bins)
             panel.plot(ends, fitted, color=shade, linewidth=0.5)
         ends, fitted = line_ends(lines["group", group.group, ""], group, name, bins)

@@ -126,18 +126,3 @@ def test_equal_values_have_no_p_and_no_warning(recwarn):
     rows = compare_animals(animals({"a": [1.0] * 3, "b": [1.0, 2, 3], "c": [4.0, 5, 7]}), ["x"])
     assert all(row["test"] == GAMES_HOWELL and row["p"] > 0 for row in rows)
     assert rows[0]["anova_p"] is None and not recwarn.list
-
-
-@pytest.mark.slow
-def test_a_study_of_nothing_finds_nothing():
-    """The full study, fibers and all, is in benchmarks/null_study.py."""
-    rng = np.random.default_rng(3)
-    low, any_adjusted = [], []
-    for _ in range(1000):
-        values = {name: list(rng.normal(size=6)) for name in "ab"}
-        others = {k: {name: list(rng.normal(size=6)) for name in "ab"} for k in "yz"}
-        rows = compare_animals(animals(values, **others), ["x", "y", "z"])
-        low.append([row["p"] < 0.05 for row in rows])
-        any_adjusted.append(any(row["p_adjusted"] < 0.05 for row in rows))
-    assert all(0.025 < share < 0.065 for share in np.mean(low, axis=0))
-    assert np.mean(any_adjusted) < 0.065

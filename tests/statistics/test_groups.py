@@ -10,7 +10,6 @@ from measuring import fails, read_table, rings, save, save_two
 
 import morphometry
 from myelin.images.image import write_image
-from myelin.statistics import groups
 
 
 @pytest.fixture
@@ -76,21 +75,6 @@ def test_results_about_groups_go_when_they_would_be_outdated(folder, capsys):
     assert {"notes.csv", "summary.csv"} <= left
     assert not left & {"per_animal.csv", "per_group.csv", "tests.csv", "g_ratio.csv"}
     assert not list(Path("morphometry/prism").iterdir())
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '"image","group","animal"\n"one","a","A"\n"two","b","B"\n',
-        '\ufeff"animal" ; "image" ; group\r\nA ; one ; a\r\n\r\nB ; "two" ; b\r\n',
-        "image\tgroup\tanimal\tnote\none\ta\tA\ntwo\tb\tB\tx, y\n",
-        "Image,Group,Animal\none,a,A\ntwo,b,B\n",
-    ],
-)
-def test_groups_as_programs_write_them(tmp_path, text):
-    (tmp_path / "g.csv").write_bytes(text.encode())
-    found = groups.read_groups(tmp_path / "g.csv", ["one", "two"])
-    assert found == {("a", "A"): ["one"], ("b", "B"): ["two"]}
 
 
 def test_images_without_group_are_named(folder, capsys):
