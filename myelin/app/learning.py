@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from myelin.folders.ownership import files_of
 from myelin.images.image import read_mask, write_image
 from myelin.network.model_file import MODELS, model_path
 from myelin.runtime.cli import UserError, count_of
+from myelin.runtime.files import beside
 
 FOLDER = STATE / "training"  # a study of its own, so that other training images stay as they are
 TRIAL = STATE / "trial"
 NEW_MODEL = "window.h5"
+TRAINING_PICTURES = {"curve": "_curve.png", "pair": "_before_after.png"}  # beside the model
 MIN_PAIRS = 2  # one is held back to validate
 
 
@@ -24,8 +27,13 @@ def keras_is_installed() -> bool:
     return all(importlib.util.find_spec(name) for name in ("keras", "tensorflow"))
 
 
-def training(study: Study, names: list[str], epochs: int) -> tuple[list[str], Path]:
-    """Write the training pairs of corrected images; return the call that trains and its folder."""
+def training(
+    study: Study, names: list[str], epochs: int, held_back: Iterable[str] = ()
+) -> tuple[list[str], Path]:
+    """Write the training pairs of corrected images; return the call that trains and its folder.
+
+    `held_back` are the images to validate on; without any, the last fifth of `names`.
+    """
     if not keras_is_installed():
         raise UserError("train: Keras is not installed, run pip install -r requirements.txt")
     if len(names) < MIN_PAIRS:
@@ -46,9 +54,14 @@ def training(study: Study, names: list[str], epochs: int) -> tuple[list[str], Pa
         write_image(pairs / f"{stem}.tif", study.read(name))
         write_image(pairs / f"{stem}_mask.tif", mask.view(np.uint8) * np.uint8(255))
     MODELS.mkdir(exist_ok=True)
+    for ending in TRAINING_PICTURES.values():
+        beside(MODELS / NEW_MODEL, ending).unlink(missing_ok=True)
     old = model_path("bestmyelin.h5", reading=True).absolute()
     new = (MODELS / NEW_MODEL).absolute()
-    return ["extra_training.py", str(old), str(new), str(epochs)], FOLDER
+    words = ["extra_training.py", str(old), str(new), str(epochs)]
+    if held_back:
+        words += ["--validate-on", ",".join(name.replace("/", "_") for name in held_back)]
+    return words, FOLDER
 
 
 def comparing(study: Study, name: str) -> list[str]:

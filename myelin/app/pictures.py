@@ -1,5 +1,6 @@
 """Pictures of an open image for the viewer: tiles of the image and of its fibers, thumbnails."""
 
+import itertools
 import threading
 
 import cv2
@@ -111,15 +112,20 @@ class Pictures:
             )
             colours[1:, :3] = shades[:, 0, ::-1] if len(g) else 0
         elif mode == "class":
-            names = sorted(set(sheet.decided["classes"].values()))
-            colours[1:, :3] = 160
+            colours[1:, :3], of_class = 160, class_colours(sheet)
             for row, name in sheet.decided["classes"].items():
-                colours[row + 1, :3] = CLASS_COLOURS[names.index(name) % len(CLASS_COLOURS)]
+                colours[row + 1, :3] = of_class[name]
         elif mode != "state":
             raise ValueError("mode")
         colours[1:, 3] = SHEATH_ALPHA
         self.colours[mode] = colours
         return colours
+
+
+def class_colours(sheet: Sheet) -> dict[str, tuple[int, int, int]]:
+    """Return the colour of each class that was given in an image."""
+    names = sorted(set(sheet.decided["classes"].values()))
+    return dict(zip(names, itertools.cycle(CLASS_COLOURS)))
 
 
 def states_of(sheet: Sheet) -> list[str]:

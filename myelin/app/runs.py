@@ -20,6 +20,8 @@ from myelin.runtime.files import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 BAR = re.compile(r"([\w ]+): +(\d+)%.*?(\d+)/(\d+) \[([\d:]+)<([\d:?]+)")
+EPOCH = re.compile(r"^Epoch (\d+)/(\d+)$", re.MULTILINE)  # of Keras
+EPOCH_S = re.compile(r"^about (\d+) s per epoch", re.MULTILINE)
 PATIENCE_S = 10.0  # until a run that was told to stop is ended
 
 
@@ -121,11 +123,19 @@ class Run:
         status = {key: self.facts[key] for key in ("what", "command") if key in self.facts}
         status |= {"running": running, "code": self.facts.get("code")}
         status["lines"] = [line for line in lines if line and not BAR.match(line)][-12:]
-        bars = BAR.findall(text)
+        epochs = list(EPOCH.finditer(text))
+        bars = BAR.findall(text, epochs[-1].end() if epochs else 0)
         if running and bars:
             what, percent, done, total, _, left = bars[-1]
             status |= {"step": what.strip(), "percent": int(percent), "left": left}
             status |= {"done": int(done), "total": int(total)}
+        elif running and epochs:
+            done, total = int(epochs[-1][1]) - 1, int(epochs[-1][2])
+            status |= {"step": "epochs", "percent": 100 * done // total}
+            status |= {"done": done, "total": total}
+            if seconds := EPOCH_S.findall(text):
+                minutes, rest = divmod(int(seconds[-1]) * (total - done), 60)
+                status["left"] = f"{minutes:02}:{rest:02}"
         return status
 
 

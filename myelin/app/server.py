@@ -32,7 +32,7 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from myelin.app.learning import NEW_MODEL, TRIAL
+from myelin.app.learning import NEW_MODEL, TRAINING_PICTURES, TRIAL
 from myelin.app.study import Study
 from myelin.app.window import Window
 from myelin.folders.naming import PREDS
@@ -185,8 +185,8 @@ def pictures(window: Window) -> dict[str, Callable]:
         path = folder / f"{Path(name).name if query.get('trial') else name}_overlay.png"
         return FileResponse(path, headers=HEADERS) if path.is_file() else Response("", 204, HEADERS)
 
-    def curve(_query: dict) -> Response:
-        path = beside(MODELS / NEW_MODEL, "_curve.png")
+    def training(query: dict) -> Response:
+        path = beside(MODELS / NEW_MODEL, TRAINING_PICTURES[query["what"]])
         return FileResponse(path, headers=HEADERS) if path.is_file() else Response("", 204, HEADERS)
 
     def download(query: dict) -> Response:
@@ -205,7 +205,7 @@ def pictures(window: Window) -> dict[str, Callable]:
         "threshold": threshold,
         "file": result,
         "overlay": overlay,
-        "curve": curve,
+        "training": training,
         "download": download,
     }
 
@@ -251,7 +251,7 @@ def events(window: Window, ending: threading.Event) -> Callable:
 def make_app(window: Window, port: int, token: str, ending: threading.Event) -> ASGIApp:
     """Return the application with its guard."""
     posts = {
-        "pixel-size": window.set_pixel_size,
+        "describe": window.describe,
         "step": window.step,
         "run": window.start,
         "set": window.set,
@@ -263,10 +263,11 @@ def make_app(window: Window, port: int, token: str, ending: threading.Event) -> 
         "size": window.size,
         "at": window.at,
         "outline": window.outline,
+        "corners": window.corners,
         "results": window.results,
     }
     gets |= pictures(window)
-    needs_lock = {"image", "at", "outline", "step"}  # or hold it themselves
+    needs_lock = {"image", "at", "outline", "corners", "step"}  # or hold it themselves
 
     async def take(request: Request) -> Response:
         return await upload(request, window)

@@ -15,6 +15,8 @@ from myelin.images.image import read_mask
 from myelin.measure.fibers import find_fibers
 from myelin.runtime.cli import UserError
 
+OUTLINE_ERROR = 0.005  # of an outline with few corners, as a part of the image's longer side
+
 
 def do_step(sheet: Sheet, body: dict, proposed: tuple[int, Proposal | None]) -> None:
     """Do the step of a request; `proposed` is the last proposal and the version it is for."""
@@ -24,7 +26,7 @@ def do_step(sheet: Sheet, body: dict, proposed: tuple[int, Proposal | None]) -> 
     elif tool in DECISIONS:
         DECISIONS[tool](sheet, row_of(sheet, body), body)
     elif tool == "nerve":
-        set_nerve(sheet, body)
+        (change_outline if "outline" in body else set_nerve)(sheet, body)
     elif tool == "brush" and body["part"] in ("nerve", "outside"):
         paint_nerve(sheet, body)
     elif tool == "restore":
@@ -51,22 +53,57 @@ def set_nerve(sheet: Sheet, body: dict) -> None:
     nerve = None
     if body.get("points"):
         inside = tools.polygon(sheet.shape, tools.points_of(body["points"], 3))
-        before = sheet.layers["nerve"]
         nerve = inside.astype(np.uint8)
-        if body.get("add") and before is not None:
+        if body.get("add"):
+            before = nerve_of(sheet)
             nerve = np.where(inside & (before == 0), before.max() + 1, before).astype(np.uint8)
         if not nerve.any():
             raise UserError("nerve: the outline has no pixel in the image, draw it again")
     sheet.step(sheet.layers | {"nerve": nerve}, "nerve")
 
 
+def nerve_of(sheet: Sheet) -> np.ndarray:
+    """Return the numbers of fascicles, uint8 (rows, cols), as given or else found."""
+    if (given := sheet.layers["nerve"]) is not None:
+        return given
+    found = sheet.nerve
+    return np.zeros(sheet.shape, np.uint8) if found is None else found[:].astype(np.uint8)
+
+
+def corners_of(sheet: Sheet) -> list[tuple[int, list]]:
+    """Return the outlines of the nerve: number of the fascicle and a few corners (x, y) of each."""
+    nerve, outlines = nerve_of(sheet), []
+    for number in range(1, int(nerve.max()) + 1):
+        inside = (nerve == number).view(np.uint8)
+        rings, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        few = (cv2.approxPolyDP(ring, outline_error(sheet), True)[:, 0] for ring in rings)
+        outlines += [(number, (ring + 0.5).tolist()) for ring in few if len(ring) > 2]
+    return outlines
+
+
+def outline_error(sheet: Sheet) -> float:
+    """Return by how many pixels an outline with few corners may differ from the nerve."""
+    return OUTLINE_ERROR * max(sheet.shape)
+
+
+def change_outline(sheet: Sheet, body: dict) -> None:
+    """Move an outline of the nerve to new corners; where they are the old ones it stays."""
+    number, corners = corners_of(sheet)[int(body["outline"])]
+    given = tools.points_of(body["points"])
+    old, new = (tools.polygon(sheet.shape, np.array(points)) for points in (corners, given))
+    near = tools.disk(int(outline_error(sheet)) + 1)
+    changed = tools.dilate(old ^ new if len(given) > 2 else old, near)
+    nerve = nerve_of(sheet).copy()
+    nerve[changed & (nerve == number)] = 0
+    if len(given) > 2:
+        nerve[changed & new & (nerve == 0)] = number
+    sheet.step(sheet.layers | {"nerve": nerve if nerve.any() else None}, "nerve")
+
+
 def paint_nerve(sheet: Sheet, body: dict) -> None:
     """Add a stroke to the nerve, or take it away."""
-    points, before = tools.points_of(body["points"]), sheet.layers["nerve"]
+    points, nerve = tools.points_of(body["points"]), nerve_of(sheet)
     line = tools.stroke(sheet.shape, points, float(body["width"]))
-    if before is None and sheet.nerve is not None:  # begin with the outline that was found
-        before = sheet.nerve[:].astype(np.uint8)
-    nerve = np.zeros(sheet.shape, np.uint8) if before is None else before
     # A stroke continues the fascicle that it begins in.
     x, y = np.clip(points[0].astype(int), 0, np.array(sheet.shape[::-1]) - 1)
     number = max(int(nerve[y, x]), 1) if body["part"] == "nerve" else 0

@@ -34,7 +34,8 @@ GROUPS, SIZES = Path("groups.csv"), Path("pixel_sizes.csv")
 STATE = Path(".window")  # what only the window needs: steps of each image, settings, runs
 LISTED_S = 1.0  # how long a listing of the folder is used
 MAX_UPLOAD_BYTES = 8 * 2**30
-DEFAULTS = {"pixel_sizes": {}, "model": "bestmyelin.h5", "threshold": None, "unblinded": False}
+DEFAULTS = {"pixel_sizes": {}, "groups": {}, "model": "bestmyelin.h5", "threshold": None}
+DEFAULTS |= {"unblinded": False}
 
 
 class Study:
@@ -176,34 +177,65 @@ class Study:
         sizes = {self.settings["pixel_sizes"].get(name) for name in self.images()}
         return sizes.pop() if len(sizes) == 1 else None
 
-    def set_pixel_size(self, name: str | None, size_um: float) -> None:
-        """Set the pixel size of one image, or of all."""
+    def set_pixel_size(self, names: Iterable[str] | None, size_um: float) -> None:
+        """Set the pixel size of some images, or of all."""
         if not is_possible(size_um):
             raise UserError(f"pixel size {size_um:g}: not possible, give µm per pixel, such as 0.1")
-        names = self.images() if name is None else [name]
+        names = self.images() if names is None else names
         self.set(pixel_sizes=self.settings["pixel_sizes"] | dict.fromkeys(names, size_um))
-        self.write_sizes()
+        self.write_tables()
 
-    def write_sizes(self) -> None:
-        """Write the typed sizes of images with a mask into the table that commands read."""
+    def write_tables(self) -> None:
+        """Write what was typed about images with a mask into the tables that commands read."""
         sizes = self.settings["pixel_sizes"]
         masked = [name for name in self.images() if files_of(PREDS, name, "_mask")]
         rows = [{"image": name, COLUMN: sizes[name]} for name in masked if name in sizes]
         if rows:
             write_table(SIZES, ["image", COLUMN], rows)
+        if self.settings["groups"]:
+            self.write_groups(masked)
 
     # ------------------------------------------------------------ groups, code names, commands
 
     def groups(self) -> dict[str, tuple[str, str]]:
-        """Return {id: (group, animal)} from `groups.csv` or the folders group/animal/image."""
-        images = self.images()
+        """Return {id: (group, animal)}: of `groups.csv` or group/animal/image, and as typed."""
+        split = {name: name.split("/") for name in self.images()}
+        found = {name: (parts[0], parts[1]) for name, parts in split.items() if len(parts) > 2}
         if GROUPS.exists():
-            find, found = image_ids(images), {}
-            for _, row in read_rows(GROUPS, ("image", "group", "animal"), "image"):
-                found[find(row["image"])] = row["group"], row["animal"]
-            return found
-        split = {name: name.split("/") for name in images}
-        return {name: (parts[-3], parts[-2]) for name, parts in split.items() if len(parts) > 2}
+            found = {name: (row["group"], row["animal"]) for name, row in self.group_rows()}
+        typed = self.settings["groups"]
+        found |= {name: tuple(typed[name]) for name in split if name in typed}
+        return {name: found[name] for name in split if name in found}
+
+    def group_rows(self) -> list[tuple[str | None, dict[str, str]]]:
+        """Return the rows of `groups.csv` with the id of the image of each, None if unknown."""
+        find = image_ids(self.images())
+        rows = read_rows(GROUPS, ("image", "group", "animal"), "image", least=0)
+        return [(find(row["image"]), row) for _, row in rows]
+
+    def set_groups(self, names: Iterable[str], group: str | None, animal: str | None) -> None:
+        """Set group and animal of some images; None leaves one as it is."""
+        found = self.groups()
+        for name in names:
+            old = found.get(name, ("", ""))
+            found[name] = (old[0] if group is None else group, old[1] if animal is None else animal)
+        self.set(groups=found)
+        self.write_tables()
+
+    def write_groups(self, masked: list[str]) -> None:
+        """Write typed groups and animals into `groups.csv`; its other columns stay."""
+        groups, known = self.groups(), self.group_rows() if GROUPS.exists() else []
+        old = {name: row for name, row in known if name}
+        names = [name for name in groups if name in old or name in masked]
+        ready = {name: groups[name] for name in names if all(groups[name])}
+        rows = [row for name, row in known if not name]
+        for name, (group, animal) in ready.items():
+            rows.append(old.get(name, {"image": name}) | {"group": group, "animal": animal})
+        if rows or known:
+            columns = list(dict.fromkeys(["image", "group", "animal", *(known and known[0][1])]))
+            write_table(GROUPS, columns, ([row.get(one, "") for one in columns] for row in rows))
+        waiting = self.settings["groups"].keys() - ready.keys()
+        self.set(groups={name: groups[name] for name in waiting})
 
     def codes(self) -> dict[str, str]:
         """Return {id: name to show}: code names while the study is blind."""
@@ -237,7 +269,7 @@ class Study:
             words += ["--classes", "classes.csv"]
         if GROUPS.exists():
             words += ["--groups", str(GROUPS)]
-        elif len(set(self.groups().values())) > 1:
+        elif len(groups := self.groups()) == len(self.images()) and len(set(groups.values())) > 1:
             words += ["--groups", "folders"]
         return words
 

@@ -10,17 +10,25 @@ from pathlib import Path
 import numpy as np
 
 from myelin.app import tools
-from myelin.app.learning import comparing, keras_is_installed, training
+from myelin.app.learning import NEW_MODEL, comparing, keras_is_installed, training
 from myelin.app.maps import Maps
-from myelin.app.pictures import Greys, Pictures, states_of, threshold_picture, thumbnail
+from myelin.app.pictures import (
+    Greys,
+    Pictures,
+    class_colours,
+    states_of,
+    threshold_picture,
+    thumbnail,
+)
 from myelin.app.propose import Proposal, grown, propose
 from myelin.app.runs import Run
 from myelin.app.segmenting import adopt, segmenting, trial_of_one
 from myelin.app.sheet import Sheet, probability_of
-from myelin.app.steps import do_step, place_of, rings_of, row_of
+from myelin.app.steps import corners_of, do_step, place_of, rings_of, row_of, text_of
 from myelin.app.study import Study
 from myelin.folders.mask_record import read_run
 from myelin.folders.naming import MORPHOMETRY, PREDS
+from myelin.network.model_file import MODELS
 from myelin.runtime.cli import UserError
 from myelin.runtime.tables import read_table
 
@@ -107,6 +115,8 @@ class Window:
             fact = (run or {}).get("images", {}).get(name, {})
             group, animal = groups.get(name, ("", ""))
             doubts = ["the result looks unreliable"] if fact.get("doubtful") else []
+            if len({pair[0] for pair in groups.values() if pair[1] == animal != ""}) > 1:
+                doubts.append(f"animal {animal} is in two groups")
             rows.append(
                 {
                     "id": shown,
@@ -130,6 +140,7 @@ class Window:
             "threshold": study.settings["threshold"],
             "command": study.command() if not mistakes else "",
             "keras": keras_is_installed(),
+            "trained": (MODELS / NEW_MODEL).exists(),
         }
 
     def view(self, given: object) -> dict:
@@ -152,6 +163,7 @@ class Window:
             "mean_g": cell(row["g_ratio_mean"]),
             "summary": {name: cell(value) for name, value in row.items() if name != "image"},
             "fibers": fibers,
+            "class_colours": class_colours(sheet),
             "doubts": [one for one in sheet.doubts if one[0] not in decided["kept"]],
             "warnings": row["warnings"] if known else "",
             "undo": steps[at - 1] if at else "",
@@ -160,10 +172,14 @@ class Window:
             "segmented": sheet.layers["mask"] is not None,
         }
 
-    def set_pixel_size(self, body: dict) -> dict:
-        """Set the pixel size of one image, or of all."""
-        name = None if body.get("id") is None else self.name_of(body["id"])
-        self.study.set_pixel_size(name, float(body["um"]))
+    def describe(self, body: dict) -> dict:
+        """Set the pixel size, the group or the animal of some images."""
+        names = [self.name_of(given) for given in body["ids"]]
+        if "um" in body:
+            self.study.set_pixel_size(names, float(body["um"]))
+        typed = [text_of(body, key) if key in body else None for key in ("group", "animal")]
+        if any(text is not None for text in typed) and not self.study.blind:
+            self.study.set_groups(names, *typed)
         return self.table()
 
     def thumbnail(self, query: dict) -> bytes:
@@ -196,6 +212,10 @@ class Window:
         row = row_of(sheet, {"row": int(query["row"])})
         parts = (tools.window_of(labels, row) for labels in (sheet.found.labels, sheet.found.axons))
         return {"rings": [ring for window, own in parts for ring in rings_of(own, window)]}
+
+    def corners(self, query: dict) -> dict:
+        """Return the corners of the outlines of the nerve, those of each fascicle."""
+        return {"outlines": corners_of(self.open(query.get("id"))[0])}
 
     def threshold_picture(self, query: dict) -> bytes:
         """Return the middle of an image with its myelin at a threshold."""
@@ -250,7 +270,8 @@ class Window:
             self.run.start("measure", words, words)
         elif what == "train":
             names = [n for n in study.images() if study.state_of(n, read_run(PREDS)) == "corrected"]
-            words, folder = training(study, names, int(body.get("epochs", 10)))
+            held_back = [self.name_of(given) for given in body.get("held_back", [])]
+            words, folder = training(study, names, int(body.get("epochs", 10)), held_back)
             self.run.start("train", words, folder=folder)
         elif what == "compare":
             self.run.start("compare", comparing(study, self.name_of(body["id"])))
@@ -272,7 +293,7 @@ class Window:
             if ended:
                 with self.lock, contextlib.suppress(UserError):
                     adopt(self.study, self.run.facts)
-                    self.study.write_sizes()
+                    self.study.write_tables()
         if self.study.blind:
             status |= {"lines": [], "command": ""}
         return {"run": status, "changes": self.changes}

@@ -22,7 +22,7 @@ from myelin.train.recipe import Recipe, Run
 keras = start_keras()  # first, since it keeps TensorFlow's start-up messages from the terminal
 
 from myelin.train.batches import Batches, CropBatches, FrameBatches  # noqa: E402
-from myelin.train.recorder import Recorder, TrainingState, draw_curve  # noqa: E402
+from myelin.train.recorder import Recorder, TrainingState  # noqa: E402
 
 
 def new_network(run: Run, pairs: Pairs) -> TrainingState:
@@ -147,8 +147,6 @@ def fit(path: Path, state: TrainingState, pairs: Pairs, run: Run) -> str:
     except BaseException:  # also Ctrl-C
         print(kept_text(path, settings.provenance))
         raise
-    finally:
-        draw_curve(path, settings.provenance)
     return kept_text(path, settings.provenance)
 
 

@@ -94,6 +94,7 @@ class Recorder(Callback):
         try:
             row = [epoch + 1, logs["loss"], logs["dice_coef"], loss, dice]
             append_history(beside(self.path, "_history.csv"), row)
+            draw_curve(self.path, state.settings.provenance)
         except OSError as error:  # such as open in Excel: no reason to lose a training
             print(f"note: {error.filename}: {error.strerror}, epoch {epoch + 1} is missing in it")
 

@@ -185,6 +185,32 @@ def test_tools_decisions_undo_and_a_reload(study):
     assert study.find("command").text.startswith("python morphometry.py")
 
 
+def test_values_of_several_images_and_a_corner_of_the_nerve(study):
+    shutil.copy("raw/test/one.tif", "two.tif")
+    study.find("upload").send_keys(str(Path("two.tif").absolute()))
+    study.idle()
+    study.browser.find_element(By.ID, "all").click()
+    for name, text in (("um", "0,1"), ("group", "control"), ("animal", "m1")):
+        study.browser.find_element(By.ID, name).send_keys(text)
+    study.browser.find_element(By.ID, "set").click()
+    study.idle()
+    assert study.find("pixel-size-two").get_attribute("value") == "0.1"
+    study.find("animal-one").send_keys("b", Keys.TAB)
+    study.idle()
+    (row,) = read_table(Path("groups.csv"))  # that of the image with a mask
+    assert [*row.values()] == ["one", "control", "m1b"]
+    write_image("preds/one_nerve.tif", np.pad(np.ones((200, 200), np.uint8), [(50, 50), (50, 150)]))
+    study.press("open-one", "tool-nerve")
+    study.pointer((50, 50), (10, 10), drag=True)
+    nerve = read_mask("preds/one_nerve.tif")
+    assert nerve[20, 20] and not nerve[270, 20]
+    study.pointer((249, 150), (300, 150), drag=True)  # a new corner on a line
+    assert read_mask("preds/one_nerve.tif")[150, 280]
+    study.pointer((300, 150))
+    study.key(Keys.DELETE)
+    assert not read_mask("preds/one_nerve.tif")[150, 280]
+
+
 def test_two_windows_follow_each_other_and_a_kill_loses_nothing(study):
     study.press("open-one")
     first = study.browser.current_window_handle

@@ -64,6 +64,17 @@ def test_progress_is_read_from_the_bar():
     assert BAR.findall(bar) == [("segmenting", "50", "1", "2", "00:03", "00:04")]
 
 
+def test_progress_of_a_training_is_read_from_its_epochs(folder, monkeypatch):
+    run = Run()
+    run.start("train", [*SYNTHETIC, "0"])
+    wait(run)
+    lines = ["reading: 50%|# | 1/2 [00:03<00:04, 3 s/it]", "Epoch 1/5", "about 40 s per epoch, 3"]
+    run.log.write_text("\n".join([*lines, "Epoch 3/5", ""]))
+    monkeypatch.setattr(run, "is_running", lambda: True)
+    status = run.status()
+    assert (status["done"], status["total"], status["left"]) == (2, 5, "02:00")
+
+
 def test_one_image_is_segmented_again_and_stays_part_of_the_run(folder):
     shape, centers = (120, 200), [(50, 60), (140, 60)]
     masks = {"one": rings(shape, centers, 20, 32), "again": rings(shape, centers[:1], 20, 32)}
@@ -105,8 +116,8 @@ def test_calls_take_what_is_set(folder, monkeypatch):
     save(Path("preds/one_mask.tif"), np.eye(20, 30, dtype=bool))
     with pytest.raises(UserError, match="1 corrected image, correct at least 2"):
         learning.training(study, ["one"], 3)
-    words, where = learning.training(study, ["one", "one"], 3)
-    assert words[0] == "extra_training.py" and words[-1] == "3"
+    words, where = learning.training(study, ["one", "one"], 3, ["a/one"])
+    assert words[0] == "extra_training.py" and words[-3:] == ["3", "--validate-on", "a_one"]
     assert {path.name for path in (where / "raw/train").iterdir()} == {"one.tif", "one_mask.tif"}
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(UserError, match="Keras is not installed"):

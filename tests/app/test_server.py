@@ -127,7 +127,7 @@ def mutated(random_numbers):
     content = bytearray(json.dumps(body).encode())
     if random_numbers.random() < 0.3:
         content[random_numbers.randrange(len(content))] = random_numbers.randrange(256)
-    path = random_numbers.choice(["step", "step", "propose", "pixel-size", "run", "set", "study"])
+    path = random_numbers.choice(["step", "step", "propose", "describe", "run", "set", "study"])
     return f"/api/{path}", bytes(content)
 
 

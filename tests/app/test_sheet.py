@@ -9,9 +9,12 @@ from measuring import read_table, ring, rings, save
 import morphometry
 from myelin.app.history import History
 from myelin.app.study import Study
+from myelin.app.tools import polygon
 from myelin.app.window import Window
 from myelin.images.image import read_image, read_mask, write_image
 from myelin.runtime.cli import UserError
+from myelin.runtime.tables import write_table
+from myelin.statistics.groups import read_groups
 
 SHAPE = (160, 300)
 CENTERS = [(60, 60), (150, 60), (240, 60)]
@@ -158,6 +161,21 @@ def test_steps_are_undone_and_redone_also_by_another_window(window):
     step(other, "redo")
 
 
+def test_a_corner_of_the_nerve_moves_and_the_rest_of_its_outline_stays(window):
+    nerve = polygon(SHAPE, np.array(circle(150, 80, 70))).astype(np.uint8)
+    nerve[60:64, 215:230] = 1  # smaller than corners show
+    write_image("preds/one_nerve.tif", nerve)
+    ((number, corners),) = window.corners(ID)["outlines"]
+    assert number == 1 and 8 < len(corners) < 40
+    left = min(range(len(corners)), key=lambda index: corners[index])
+    step(window, "nerve", outline=0, points=[*corners[:left], [20, 80], *corners[left + 1 :]])
+    moved = read_image("preds/one_nerve.tif") // 255
+    assert moved[80, 25] == 1 and moved.sum() > nerve.sum() + 500
+    assert np.array_equal(moved[:, 150:], nerve[:, 150:])
+    step(window, "nerve", outline=0, points=corners[:2])  # too few to enclose anything
+    assert not Path("preds/one_nerve.tif").exists()
+
+
 def test_a_step_that_was_left_half_is_completed(window, monkeypatch):
     step(window, "draw", axon=circle(150, 60, 12), width=5)
     after = masks()
@@ -241,14 +259,36 @@ def test_pixel_sizes_reach_the_command(folder):
         save(Path(f"preds/{name}_mask.tif"), rings(SHAPE, CENTERS, 16, 26))
     window = Window(Study())
     assert window.view("one")["density"] == ""
-    window.set_pixel_size({"id": "one", "um": 0.2})
-    window.set_pixel_size({"id": "two", "um": 0.1})
+    window.describe({"ids": ["one"], "um": 0.2})
+    window.describe({"ids": ["two"], "um": 0.1})
     assert "--pixel-size pixel_sizes.csv" in window.study.command()
     assert_as_the_command_writes_of(window, {"one": "0.2", "two": "0.1"})
-    window.set_pixel_size({"id": None, "um": 0.3})
+    window.describe({"ids": ["one", "two"], "um": 0.3})
     assert "--pixel-size 0.3" in window.study.command()
     with pytest.raises(UserError, match="not possible"):
-        window.set_pixel_size({"id": None, "um": 1e9})
+        window.describe({"ids": ["one"], "um": 1e9})
+
+
+def test_typed_groups_reach_the_table_that_commands_read(folder):
+    for name in ("one", "two", "new"):
+        write_image(f"raw/test/{name}.tif", np.full(SHAPE, 90, np.uint8))
+    write_table("groups.csv", ["image", "group", "animal", "sex"], [["one.tif", "old", "m1", "f"]])
+    window = Window(Study())
+    window.describe({"ids": ["one", "two"], "group": " control ", "animal": "m1"})
+    window.describe({"ids": ["new"], "group": "crush"})
+    for name in ("one", "two"):
+        save(Path(f"preds/{name}_mask.tif"), rings(SHAPE, CENTERS, 16, 26))
+    window.study.write_tables()  # as after a run; the new image waits for its mask and its animal
+    rows = read_table(Path("groups.csv"))
+    assert [[*row.values()] for row in rows] == [
+        ["one.tif", "control", "m1", "f"],
+        ["two", "control", "m1", ""],
+    ]
+    shown = {row["id"]: (row["group"], row["animal"]) for row in window.table()["images"]}
+    assert shown == {"one": ("control", "m1"), "two": ("control", "m1"), "new": ("crush", "")}
+    assert len(read_groups(Path("groups.csv"), ["one", "two"])[("control", "m1")]) == 2
+    rows = window.describe({"ids": ["two"], "group": "crush"})["images"]
+    assert ["two groups" in "".join(row["doubts"]) for row in rows] == [False, True, True]
 
 
 def assert_as_the_command_writes_of(window, sizes):

@@ -17,18 +17,16 @@ export async function idle() {
   }
 }
 
-export async function call(work) {
+// Return the answer to a request; undefined after a mistake, which is shown.
+async function call(work) {
   begin();
   try {
     const response = await work();
-    if (response.ok) return response;
+    if (response.ok) return await response.json();
     const text = await response.text();
-    let lines = [text];
-    try { lines = JSON.parse(text).error; } catch { /* not from this server's functions */ }
-    throw new Error(lines.join("\n"));
+    onError(text.startsWith("{") ? JSON.parse(text).error.join("\n") : text);
   } catch (error) {
     onError(error.message);
-    throw error;
   } finally {
     end();
   }
@@ -36,18 +34,10 @@ export async function call(work) {
 
 export const url = (path, query = {}) => `/api/${path}?${new URLSearchParams(query)}`;
 
-export async function get(path, query) {
-  return (await call(() => fetch(url(path, query)))).json();
-}
-
-export async function post(path, body) {
-  const options = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-  return (await call(() => fetch(url(path), options))).json();
-}
-
-export async function upload(name, file) {
-  return (await call(() => fetch(url("upload", { name }), { method: "POST", body: file }))).json();
-}
+export const get = (path, query) => call(() => fetch(url(path, query)));
+export const upload = (name, file) => call(() => fetch(url("upload", { name }), { method: "POST", body: file }));
+export const post = (path, body) => call(() => fetch(url(path), { method: "POST", body: JSON.stringify(body),
+  headers: { "content-type": "application/json" } }));
 
 // Call back with each status that the server reports: the run, and which images changed.
 export function listen(handler) {

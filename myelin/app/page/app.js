@@ -2,7 +2,7 @@
 
 import { $, get, idle, listen, post, run, setErrorHandler, test } from "/page/api.js";
 import { ImageScreen } from "/page/image.js";
-import { showLearn, showResults } from "/page/results.js";
+import { heldBack, showLearn, showResults, showTraining } from "/page/results.js";
 import { TableScreen } from "/page/table.js";
 
 class App {
@@ -16,7 +16,7 @@ class App {
     for (const button of document.querySelectorAll("nav button")) button.onclick = () => this.go(button.dataset.screen);
     test("segment").onclick = () => this.start({ what: "segment" });
     test("measure").onclick = () => this.start({ what: "measure" });
-    test("train").onclick = () => this.start({ what: "train", epochs: Number($("#epochs").value) || 10 });
+    test("train").onclick = () => this.train();
     $("#use").onclick = () => this.set({ model: "window.h5" });
     $("#discard").onclick = () => this.set({ model: "bestmyelin.h5" });
     $("#stop").onclick = () => post("stop", {}).then((status) => this.follow(status));
@@ -48,6 +48,7 @@ class App {
     $("#blind").hidden = !study.blind;
     $("#folder-label").hidden = !study.tree;
     test("command").textContent = study.command;
+    test("train").disabled = !study.keras;
   }
 
   async go(screen) {
@@ -84,13 +85,20 @@ class App {
   }
 
   async set(values) {
-    await post("set", values).catch(() => {});
+    await post("set", values);
     await this.reload();
   }
 
   async start(body) {
     $("#message").hidden = true;
-    this.follow({ run: (await post("run", body)).run });
+    const status = await post("run", body);
+    if (status) this.follow(status);
+  }
+
+  async train() {
+    await this.go("learn");
+    const epochs = Number($("#epochs").value) || 10;
+    await this.start({ what: "train", epochs, held_back: heldBack() });
   }
 
   // Show the run; when it has ended, show what it changed.
@@ -104,6 +112,8 @@ class App {
     const left = status.left && !status.left.includes("?") ? `, ${status.left} left` : "";
     const done = status.total ? ` ${status.done} of ${status.total}` : "";
     $("#run-text").textContent = status.running ? `${status.step ?? status.what}${done}${left}` : "";
+    if (this.screen === "learn" && status.what === "train" && status.done !== this.epochs) showTraining();
+    this.epochs = status.done;
     const log = (status.lines ?? []).join("\n");
     $("#log").textContent = status.what === "train" ? "" : log;
     $("#train-log").textContent = status.what === "train" ? log : "";
@@ -130,7 +140,7 @@ class App {
   async measureBar(pixels) {
     const text = window.prompt(`The scale bar is ${pixels.toFixed(1)} pixels long. Its length in µm:`);
     if (text === null) return;
-    await this.table.setSize(this.image.view.id, String(Number(text.replace(",", ".")) / pixels));
+    await this.table.describe([this.image.view.id], { um: String(Number(text.replace(",", ".")) / pixels) });
     await this.image.refresh();
   }
 }

@@ -29,6 +29,7 @@ export class ImageScreen {
       propose: (body) => post("propose", { id: this.view.id, ...body }),
       measureBar: (length) => app.measureBar(length),
       shapes: () => this.outline ?? [],
+      corners: async () => (this.view ? (await get("corners", { id: this.view.id })).outlines : []),
     };
     this.tools = new Tools(this.viewer, actions);
     this.viewer.labels = () => this.numbers();
@@ -42,27 +43,11 @@ export class ImageScreen {
       const button = make("button", { testid: `tool-${name}`, title: hint }, label, make("kbd", {}, key.toUpperCase()));
       button.onclick = () => this.use(name);
       this.buttons[name] = button;
-      $("#tools").append(button);
+      test("accept").before(button);
     }
-    const accept = make("button", { testid: "accept", title: "Enter" }, "Accept", make("kbd", {}, "↵"));
-    accept.onclick = () => this.tools.accept();
-    const refuse = make("button", { title: "Esc" }, "Refuse", make("kbd", {}, "Esc"));
-    refuse.onclick = () => this.tools.refuse();
-    const part = make("select", { ariaLabel: "What the brush paints" });
-    for (const [value, text] of [["myelin"], ["axon"], ["nerve"], ["outside", "not nerve"]]) {
-      part.append(make("option", { value }, text ?? value));
-    }
-    part.onchange = () => (this.tools.part = part.value);
-    const field = (text, key) => {
-      const input = make("input", { type: "number", min: 1, max: 200, value: this.tools[key] });
-      input.onchange = () => (this.tools[key] = Math.min(Math.max(Number(input.value) || 1, 1), 200));
-      return make("label", {}, text, input);
-    };
-    this.brushField = field("Brush, px", "brushWidth");
-    const fit = make("button", { title: "0" }, "Fit", make("kbd", {}, "0"));
-    fit.onclick = () => this.viewer.fit();
-    const sheathField = field("Sheath, px", "sheathWidth");
-    $("#tools").append(accept, refuse, make("label", {}, "Paint ", part), this.brushField, sheathField, fit);
+    test("accept").onclick = () => this.tools.accept();
+    $("#refuse").onclick = () => this.tools.refuse();
+    $("#fit").onclick = () => this.viewer.fit();
     this.use("select");
   }
 
@@ -108,26 +93,15 @@ export class ImageScreen {
   }
 
   async step(body) {
-    let view;
     for (const key of ["row", "other"]) {
       if (body[key] !== undefined) body[`${key}_at`] = [this.view.fibers.x[body[key]], this.view.fibers.y[body[key]]];
     }
-    try {
-      view = await post("step", { id: this.view.id, ...body });
-    } catch {
-      await this.refresh();
-      return;
-    }
+    const view = await post("step", { id: this.view.id, ...body });
+    if (!view) return this.refresh();
     this.app.known[view.id] = (this.app.known[view.id] ?? 0) + 1;
-    const chosen = this.row !== null ? this.fiber(this.row) : null;
+    const chosen = this.row !== null && this.fiber(this.row); // keeps its place, not its row
     this.take(view);
-    if (chosen) await this.follow(chosen);
-  }
-
-  // The chosen fiber keeps its place, not its row.
-  async follow({ x, y }) {
-    const { row } = await get("at", { id: this.view.id, x, y });
-    await this.choose(row);
+    if (chosen) await this.choose((await get("at", { id: view.id, x: chosen.x, y: chosen.y })).row);
   }
 
   take(view) {
@@ -147,8 +121,9 @@ export class ImageScreen {
     if (this.row !== null && this.row >= view.fibers.fiber.length) this.row = null;
     this.showFiber();
     this.drawPlot();
+    this.colour(this.viewer.mode);
     this.viewer.show(view);
-    this.tools.show();
+    this.tools.loadCorners();
   }
 
   drawPlot() { if (this.view && $("details").open) plot($("#plot"), this.view.fibers, this.row); }
@@ -212,7 +187,8 @@ export class ImageScreen {
 
   colour(mode) {
     this.viewer.mode = mode;
-    $("#legend").replaceChildren(...LEGEND[mode].map(([color, text]) => {
+    const classes = Object.entries(this.view?.class_colours ?? {}).map(([name, rgb]) => [`rgb(${rgb})`, name]);
+    $("#legend").replaceChildren(...[...LEGEND[mode], ...(mode === "class" ? classes : [])].map(([color, text]) => {
       const mark = make("i");
       mark.style.background = color;
       return make("li", {}, mark, text);
@@ -246,12 +222,12 @@ export class ImageScreen {
     const actions = {
       Enter: () => tools.accept(event.shiftKey),
       Escape: () => tools.refuse(),
-      Delete: () => this.decide("delete"),
-      Backspace: () => this.decide("delete"),
+      Delete: () => tools.deleteCorner() || this.decide("delete"),
+      Backspace: () => tools.deleteCorner() || this.decide("delete"),
       " ": () => { viewer.cross = true; tools.click([viewer.x, viewer.y]); },
       "+": () => viewer.zoomAt(1.4), "=": () => viewer.zoomAt(1.4), "-": () => viewer.zoomAt(1 / 1.4),
       0: () => viewer.fit(),
-      "[": () => this.brush(1 / 1.3), "]": () => this.brush(1.3),
+      "[": () => this.brush(0.7), "]": () => this.brush(1.45),
       "#": () => { $("#numbers").checked = !$("#numbers").checked; viewer.redraw(); },
       h: () => this.toggleOverlay(!viewer.overlay),
       x: () => this.decide("exclude"), k: () => this.decide("keep"), c: () => test("class").focus(),
@@ -269,7 +245,7 @@ export class ImageScreen {
   }
 
   brush(factor) {
-    this.tools.resizeBrush(factor);
-    this.brushField.querySelector("input").value = this.tools.brushWidth;
+    $("#brush").value = Math.min(Math.max(Math.round($("#brush").value * factor), 1), 200);
+    this.tools.show();
   }
 }

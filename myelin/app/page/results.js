@@ -2,35 +2,41 @@
 
 import { $, get, make, post, url } from "/page/api.js";
 
+const FIRST = ["summary.csv", "per_group.csv", "tests.csv", "per_animal.csv"]; // the first three are unfolded
+
 export async function showResults() {
   const { files, tables } = await get("results");
-  const list = Object.entries(tables).map(([name, table]) => tableOf(name, table));
+  const names = [...new Set([...FIRST.filter((name) => name in tables), ...Object.keys(tables)])];
+  const list = names.map((name) => tableOf(name, tables[name]));
   $("#tables").replaceChildren(...(list.length ? list : [make("p", {}, "No results yet. Press Measure.")]));
   const figures = files.filter((name) => name.endsWith(".png") && !name.endsWith("_overlay.png"));
-  $("#figures").replaceChildren(...figures.map((name) => {
-    const picture = make("img", { src: url("file", { name }), alt: name, loading: "lazy" });
-    return make("figure", {}, picture, make("figcaption", {}, name));
-  }));
+  $("#figures").replaceChildren(...figures.map((name) => figure("file", { name }, name)));
   $("#one-file").replaceChildren(...files.map((name) => make("option", {}, name)));
   const choose = () => ($("#one").href = url("download", { name: $("#one-file").value }));
   $("#one-file").onchange = choose;
   choose();
-  $("#report").hidden = !files.includes("report.html");
-  $("#report").href = url("file", { name: "report.html" });
+  for (const [id, name] of [["report", "report.html"], ["workbook", "summary.xlsx"]]) {
+    $(`#${id}`).hidden = !files.includes(name);
+    $(`#${id}`).href = url("file", { name });
+  }
 }
 
 function tableOf(name, { header, rows }) {
   const line = (tag, cells) => make("tr", {}, ...cells.map((cell) => make(tag, {}, cell)));
   const body = make("tbody", {}, ...rows.map((row) => line("td", row)));
   const table = make("table", {}, make("thead", {}, line("th", header)), body);
-  return make("section", {}, make("h2", {}, name), table);
+  const scroll = make("div", { tabIndex: 0, role: "region", ariaLabel: name }, table);
+  return make("details", { open: FIRST.slice(0, 3).includes(name) }, make("summary", {}, name), scroll);
+}
+
+// A picture of the server with its caption; none where the server has none.
+function figure(path, query, text) {
+  const picture = make("img", { src: url(path, query), alt: text, loading: "lazy" });
+  picture.onerror = () => picture.parentElement?.remove();
+  return make("figure", {}, picture, make("figcaption", {}, text));
 }
 
 export async function showLearn(study, id) {
-  $("#model").textContent = study.model;
-  $("#keras").textContent = study.keras ? "The last fifth of the corrected images is held back to validate."
-    : "Keras is not installed. To train, run: pip install -r requirements.txt";
-  document.querySelector("[data-testid=train]").disabled = !study.keras;
   const image = study.images.find((one) => one.id === id) ?? study.images.find((one) => one.state !== "new");
   const middle = study.threshold ?? 0.55;
   const values = [middle - 0.15, middle, middle + 0.15].map((value) => Math.min(Math.max(value, 0.05), 0.95));
@@ -41,17 +47,27 @@ export async function showLearn(study, id) {
     button.onclick = async () => showLearn(await post("set", { threshold: value }), id);
     return button;
   }) : [make("p", {}, "Segment an image first.")]));
-  const curve = make("img", { src: url("curve", { stamp: Date.now() }), alt: "learning curve" });
-  curve.onerror = () => curve.remove();
-  $("#curve").replaceChildren(curve);
-  if (image) {
-    $("#compare").onclick = () => window.app.start({ what: "compare", id: image.id });
-    const stamp = Date.now();
-    const pair = [["before", ""], ["after", "1"]].map(([text, trial]) => {
-      const picture = make("img", { src: url("overlay", { id: image.id, trial, stamp }), alt: text });
-      picture.onerror = () => picture.closest("figure")?.remove();
-      return make("figure", {}, picture, make("figcaption", {}, `${image.id}, ${text}`));
-    });
-    $("#pair").replaceChildren(...pair);
-  }
+  const corrected = study.images.filter((one) => one.state === "corrected").map((one) => one.id);
+  const chosen = heldBack();
+  $("#pairs").replaceChildren(...corrected.map((one) =>
+    make("label", {}, make("input", { type: "checkbox", value: one, checked: chosen.includes(one) }), one)));
+  $("#keras").hidden = study.keras;
+  $("#corrected").textContent = corrected.length < 2 ? "Correct at least two images to train on them."
+    : "Corrected images; tick those to hold back for validation. Without a tick, the last fifth is held back.";
+  $("#model").textContent = study.model;
+  for (const name of ["#use", "#discard", "#compare"]) $(name).disabled = !study.trained;
+  $("#compare").onclick = () => window.app.start({ what: "compare", id: image.id });
+  showTraining();
+  const stamp = Date.now();
+  $("#compared").replaceChildren(...(image ? [["before", ""], ["after", "1"]].map(([text, trial]) =>
+    figure("overlay", { id: image.id, trial, stamp }, `${image.id}, ${text}`)) : []));
+}
+
+export const heldBack = () => [...document.querySelectorAll("#pairs input:checked")].map((box) => box.value);
+
+// The learning curve up to the last epoch, and masks of images held back before and after the training.
+export function showTraining() {
+  const stamp = Date.now();
+  $("#curve").replaceChildren(figure("training", { what: "curve", stamp }, "Learning curve"),
+    figure("training", { what: "pair", stamp }, "Before and after, on images held back"));
 }

@@ -1,14 +1,19 @@
-// The first screen: the table of images, uploads, pixel sizes.
+// The first screen: the table of images, uploads, pixel sizes, groups and animals.
 
 import { $, make, post, test, upload, url } from "/page/api.js";
 
 export class TableScreen {
   constructor(app) {
     this.app = app;
+    this.selected = new Set();
     test("upload").onchange = () => this.add([...test("upload").files].map((file) => [file.name, file]));
     $("#folder").onchange = () =>
       this.add([...$("#folder").files].map((file) => [inner(file.webkitRelativePath), file]));
-    $("#set-all").onclick = () => this.setSize(null, $("#all-size").value);
+    $("#set").onclick = () => this.setFields();
+    $("#all").onchange = () => {
+      this.selected = new Set($("#all").checked ? app.study.images.map((image) => image.id) : []);
+      this.show(app.study);
+    };
     document.addEventListener("dragover", (event) => {
       event.preventDefault();
       document.body.classList.add("dropping");
@@ -30,24 +35,50 @@ export class TableScreen {
 
   async add(files) {
     const images = files.filter(([name]) => !name.split("/").pop().startsWith("."));
-    for (const [name, file] of images) await upload(name, file).catch(() => {});
+    for (const [name, file] of images) await upload(name, file);
     test("upload").value = $("#folder").value = "";
     await this.app.reload();
   }
 
-  async setSize(id, text) {
-    const um = Number(text.trim().replace(",", "."));
-    if (!text.trim()) return;
-    if (!(um > 0)) {
-      this.app.say(`pixel size ${text}: not a number, give µm per pixel, such as 0.1`);
-      return;
+  // The images that are selected, or else all.
+  get ids() {
+    const ids = this.app.study.images.map((image) => image.id), selected = ids.filter((id) => this.selected.has(id));
+    return selected.length ? selected : ids;
+  }
+
+  // Show for which images the fields above the table are.
+  label() {
+    const count = this.app.study.images.filter((image) => this.selected.has(image.id)).length;
+    const all = this.app.study.images.length;
+    $("#for").textContent = count ? `${count} of ${all} selected:` : `All ${all} images:`;
+    $("#all").checked = count === all && all > 0;
+    $("#all").indeterminate = count > 0 && count < all;
+  }
+
+  async setFields() {
+    const values = {};
+    for (const key of ["um", "group", "animal"]) if ($(`#${key}`).value.trim()) values[key] = $(`#${key}`).value;
+    if (!(await this.describe(this.ids, values))) return;
+    for (const key of ["um", "group", "animal"]) $(`#${key}`).value = "";
+    this.show(this.app.study);
+  }
+
+  // Set pixel size, group or animal of images; return whether they were taken.
+  async describe(ids, { um, ...values }) {
+    if (um !== undefined) {
+      values.um = Number(um.trim().replace(",", "."));
+      if (!(values.um > 0)) {
+        this.app.say(`pixel size ${um}: not a number, give µm per pixel, such as 0.1`);
+        return false;
+      }
     }
-    try {
-      this.app.take(await post("pixel-size", { id, um }));
-    } catch {
-      return;
+    const study = await post("describe", { ids, ...values });
+    if (!study) return false;
+    this.app.take(study);
+    for (const { id, doubts } of study.images) { // the rows stay, so that no click is lost
+      test(`row-${id}`).querySelector(".doubts").textContent = doubts.join("; ");
     }
-    if (id === null) this.show(this.app.study); // else the rows stay, so that no click is lost
+    return true;
   }
 
   show(study) {
@@ -56,23 +87,42 @@ export class TableScreen {
     $("#rows").replaceChildren(...rows);
     if (!rows.length && !study.mistakes.length) {
       const text = "No images yet. Drop some here, or choose files with Add images.";
-      $("#rows").append(make("tr", {}, make("td", { colSpan: 10 }, text)));
+      $("#rows").append(make("tr", {}, make("td", { colSpan: 11 }, text)));
     }
+    for (const key of ["group", "animal"]) {
+      const names = new Set(study.images.map((image) => image[key]).filter(Boolean));
+      $(`#${key}s`).replaceChildren(...[...names].map((value) => make("option", { value })));
+    }
+    this.label();
   }
 
   row(image) {
-    const picture = make("img", { src: url("thumbnail", { id: image.id }), alt: "", loading: "lazy" });
-    const size = make("input", { testid: `pixel-size-${image.id}`, size: 8, inputMode: "decimal", title: image.source,
-      value: image.pixel_size ? Number(image.pixel_size.toPrecision(6)) : "",
-      ariaLabel: `µm per pixel of ${image.id}` });
-    size.onchange = () => this.setSize(image.id, size.value);
-    const open = make("button", { testid: `open-${image.id}` }, "Open");
-    open.onclick = () => this.app.open(image.id);
+    const { id } = image, open = make("button", { testid: `open-${id}` }, "Open");
+    open.onclick = () => this.app.open(id);
+    const picture = make("img", { src: url("thumbnail", { id }), alt: "", loading: "lazy", onclick: open.onclick });
+    const box = make("input", { type: "checkbox", checked: this.selected.has(id), ariaLabel: `Select ${id}` });
+    box.onchange = () => {
+      this.selected[box.checked ? "add" : "delete"](id);
+      this.label();
+    };
+    const um = image.pixel_size ? String(Number(image.pixel_size.toPrecision(6))) : "";
+    const size = this.field(id, "um", um, `µm per pixel of ${id}`, { testid: `pixel-size-${id}`, title: image.source });
+    const pair = ["group", "animal"].map((key) => this.app.study.blind ? ""
+      : this.field(id, key, image[key], `${key} of ${id}`, { testid: `${key}-${id}` }));
     const shape = image.shape ? `${image.shape[1]} × ${image.shape[0]}` : "";
     const found = image.myelin ? `${image.myelin}, ${image.scale}` : "";
-    const doubts = image.doubts.join("; ");
-    const cells = [picture, image.id, image.group, image.animal, shape, size, image.state, found, doubts, open];
-    return make("tr", { testid: `row-${image.id}` }, ...cells.map((cell) => make("td", {}, cell)));
+    const cells = [box, picture, id, ...pair, shape, size, image.state, found, image.doubts.join("; "), open];
+    const row = make("tr", { testid: `row-${id}` }, ...cells.map((cell) => make("td", {}, cell)));
+    row.children[9].className = "doubts";
+    return row;
+  }
+
+  // A field of one image; the browser suggests values that others have.
+  field(id, key, value, ariaLabel, more) {
+    const input = make("input", { size: 8, value, ariaLabel, ...more });
+    input.setAttribute("list", `${key}s`);
+    input.onchange = () => (key !== "um" || input.value.trim()) && this.describe([id], { [key]: input.value });
+    return input;
   }
 }
 

@@ -1,5 +1,8 @@
 // The tools: what pointer and wheel do on the image with each of them.
 
+import { $ } from "/page/api.js";
+import { Corners } from "/page/corners.js";
+
 export const TOOLS = [
   // name, key, label, hint
   ["select", "v", "Select", "Click a fiber to see its measures. Drag to move, wheel to zoom."],
@@ -10,19 +13,19 @@ export const TOOLS = [
   ["split", "s", "Split", "Drag a line across an axon, or click its two ends beside the axon."],
   ["merge", "m", "Merge", "Click two neighbouring fibers."],
   ["axon", "r", "Ring", "Click the region within a ring that is the axon."],
-  ["nerve", "o", "Nerve", "Click or drag around the nerve; Enter accepts it, Shift Enter adds a fascicle."],
+  ["nerve", "o", "Nerve", "Drag a corner, click a line for a new one, Delete removes it. Or outline the nerve anew: "
+    + "Enter replaces, Shift Enter adds a fascicle."],
   ["scale", "l", "Scale bar", "Click the two ends of the scale bar, then type its length."],
 ];
 const DRAG_PX = 4;
+const widthOf = (field) => Math.min(Math.max(Number($(field).value) || 1, 1), 200);
 
 export class Tools {
-  // actions: {choose(row), step(body), propose(body), at(x, y), measureBar(length), shapes()}
+  // actions: {choose(row), step(body), propose(body), at(x, y), measureBar(length), shapes(), corners()}
   constructor(viewer, actions) {
     this.viewer = viewer;
     this.actions = actions;
-    this.brushWidth = 8;
-    this.sheathWidth = 6;
-    this.part = "myelin";
+    this.corners = new Corners(viewer);
     this.set("select");
     const { canvas } = viewer;
     canvas.addEventListener("pointerdown", (event) => this.down(event));
@@ -42,37 +45,60 @@ export class Tools {
   // Forget what is not accepted.
   refuse() {
     this.points = [];
-    this.begun = false;
-    this.first = null; // of the two fibers to merge
+    this.first = null;
     this.axon = null;
     this.proposal = null;
     this.grow = 0;
+    this.loadCorners();
     this.show();
   }
 
-  get freehand() { return ["draw", "nerve"].includes(this.name); }
-  get strokes() { return ["brush", "erase", "split", "scale"].includes(this.name); }
+  // The corners of the nerve's outlines, as they are in the file or were found.
+  async loadCorners() {
+    this.corners.show([]);
+    if (this.name === "nerve") this.corners.show(await this.actions.corners());
+    this.show();
+  }
 
+  async keepCorner() { await this.actions.step(this.corners.step); }
+
+  // Delete the chosen corner; return whether there is one.
+  deleteCorner() {
+    if (!this.corners.chosen) return false;
+    this.corners.delete();
+    this.keepCorner();
+    return true;
+  }
+
+  get paints() { return ["brush", "erase"].includes(this.name); }
   get line() { return ["split", "scale"].includes(this.name); }
+  get pans() { return ["select", "add", "merge", "axon"].includes(this.name); }
 
   down(event) {
-    const { canvas } = this.viewer;
+    const { canvas } = this.viewer, start = this.viewer.pixel(event);
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
-    const pans = event.button !== 0 || event.altKey || !(this.freehand || this.strokes);
-    this.drag = { x: event.clientX, y: event.clientY, lastX: event.clientX, lastY: event.clientY, pans, moved: false,
-      button: event.button };
-    if (this.strokes && !pans && !this.begun) this.points = [this.viewer.pixel(event)];
+    this.drag = { x: event.clientX, y: event.clientY, lastX: event.clientX, lastY: event.clientY, start,
+      button: event.button, pans: event.button !== 0 || event.altKey || this.pans, moved: false };
+    this.drag.corner = !this.drag.pans && this.name === "nerve" && !this.points.length && this.corners.choose(start);
+    this.show();
   }
 
   move(event) {
     const drag = this.drag;
+    this.hover = this.viewer.pixel(event);
+    if (!drag && this.paints) this.show();
     if (!drag) return;
     if (Math.hypot(event.clientX - drag.x, event.clientY - drag.y) >= DRAG_PX) drag.moved = true;
     if (!drag.moved) return;
+    const place = this.hover;
     if (drag.pans) this.viewer.pan(event.clientX - drag.lastX, event.clientY - drag.lastY);
-    else if (this.line) this.points = [this.points[0], this.viewer.pixel(event)];
-    else this.points.push(...(event.getCoalescedEvents?.() ?? [event]).map((one) => this.viewer.pixel(one)));
+    else if (drag.corner) this.corners.move(place);
+    else if (this.line) this.points = [drag.start, place];
+    else {
+      if (!this.points.length) this.points.push(drag.start);
+      this.points.push(...(event.getCoalescedEvents?.() ?? [event]).map((one) => this.viewer.pixel(one)));
+    }
     [drag.lastX, drag.lastY] = [event.clientX, event.clientY];
     this.show();
   }
@@ -81,78 +107,67 @@ export class Tools {
     const drag = this.drag;
     this.drag = null;
     if (!drag || drag.button !== 0) return;
-    const place = this.viewer.pixel(event);
-    if (drag.pans) {
-      if (!drag.moved) this.click(place);
-    } else if (this.strokes) {
-      // Lines are dragged, or clicked at both ends.
-      if (this.line && !drag.moved && !this.begun) this.begun = true;
-      else this.endStroke(place);
-    } else if (drag.moved) {
-      if (this.points.length > 2) this.closeOutline();
-    } else {
-      this.points.push(place);
-      this.show();
-    }
+    if (!drag.moved) {
+      if (!drag.corner) this.click(drag.start);
+    } else if (drag.corner) this.keepCorner();
+    else if (this.name === "draw") this.closeOutline();
+    else if (!drag.pans && this.name !== "nerve") this.endStroke();
   }
 
   // A click at a place of the image, by the pointer or at the cross by the keyboard.
-  async click([x, y]) {
-    const { actions } = this;
-    if (this.name === "add") {
+  async click(place) {
+    const { actions, name } = this, [x, y] = place;
+    if (name === "add") {
       this.grow = 0;
-      this.place = [x, y];
+      this.place = place;
       await this.propose();
-    } else if (this.name === "axon") {
+    } else if (name === "axon") {
       await actions.step({ tool: "axon", x, y });
-    } else if (this.freehand) {
-      this.points.push([x, y]);
-    } else if (this.strokes) {
-      if (this.points.length) this.endStroke([x, y]);
-      else this.points = [[x, y]];
+    } else if (name === "nerve" && this.corners.chosen) {
+      this.corners.move(place);
+      await this.keepCorner();
+    } else if (name === "draw" || name === "nerve") {
+      if (name === "draw" || this.points.length || !this.corners.choose(place)) this.points.push(place);
+    } else if (name === "select" || name === "merge") {
+      await this.choose(await actions.at(x, y));
     } else {
-      const row = await actions.at(x, y), { first } = this;
-      this.first = null;
-      if (this.name === "merge" && first !== null && row !== null && row !== first) {
-        await actions.step({ tool: "merge", row: first, other: row });
-      } else {
-        this.first = row;
-        await actions.choose(row);
-      }
+      this.points.push(place);
+      if (!this.line || this.points.length > 1) this.endStroke(); // lines are clicked at both ends
     }
     this.show();
+  }
+
+  async choose(row) {
+    const { actions, first } = this;
+    this.first = null; // of the two fibers to merge
+    if (this.name === "merge" && first !== null && row !== null && row !== first) {
+      await actions.step({ tool: "merge", row: first, other: row });
+    } else {
+      this.first = row;
+      await actions.choose(row);
+    }
   }
 
   async propose() {
     const [x, y] = this.place;
-    try {
-      this.proposal = await this.actions.propose({ x, y, grow: this.grow });
-    } catch {
-      this.proposal = null;
-    }
+    this.proposal = await this.actions.propose({ x, y, grow: this.grow });
     this.show();
   }
 
-  endStroke(place) {
-    if (this.points.length < 2) this.points.push(place);
-    const points = this.points;
-    this.points = [];
-    this.begun = false;
-    const { name, part, brushWidth: width, actions } = this;
+  endStroke() {
+    const { points, name, actions } = this, part = name === "erase" ? "nothing" : $("#part").value;
     if (name === "split") actions.step({ tool: "split", points });
     else if (name === "scale") actions.measureBar(Math.hypot(points[0][0] - points[1][0], points[0][1] - points[1][1]));
-    else actions.step({ tool: "brush", part: name === "erase" ? "nothing" : part, points, width });
+    else actions.step({ tool: "brush", part, points, width: widthOf("#brush") });
+    this.points = [];
     this.show();
   }
 
-  // The outline of the axon is done, the sheath's begins; that of the nerve is accepted.
+  // The outline of the axon is done, the sheath's begins.
   closeOutline() {
-    if (!this.freehand || this.points.length < 3) return;
-    if (this.name === "nerve") return;
-    if (!this.axon) {
-      this.axon = this.points;
-      this.points = [];
-    }
+    if (this.name !== "draw" || this.axon || this.points.length < 3) return;
+    this.axon = this.points;
+    this.points = [];
     this.show();
   }
 
@@ -165,7 +180,7 @@ export class Tools {
     }
     if (this.name === "draw") {
       const axon = this.axon ?? this.points, outer = this.axon && this.points.length > 2 ? this.points : null;
-      if (axon.length > 2) await actions.step({ tool: "draw", axon, outer, width: this.sheathWidth });
+      if (axon.length > 2) await actions.step({ tool: "draw", axon, outer, width: widthOf("#sheath") });
     }
     this.refuse();
   }
@@ -181,19 +196,17 @@ export class Tools {
     }
   }
 
-  resizeBrush(factor) {
-    this.brushWidth = Math.min(Math.max(Math.round(this.brushWidth * factor), 1), 200);
-  }
-
   // Draw what is not accepted yet.
   show() {
-    const shapes = [...this.actions.shapes()];
+    const shapes = [...this.actions.shapes(), ...this.corners.shapes];
     if (this.proposal) {
       for (const points of this.proposal.fiber) shapes.push({ points, color: "#ffb000", closed: true });
       for (const points of this.proposal.axon) shapes.push({ points, color: "#ffffff", closed: true });
     }
     if (this.axon) shapes.push({ points: this.axon, color: "#ffffff", closed: true });
-    if (this.points.length) shapes.push({ points: this.points, color: "#ffb000", dash: true });
+    const painted = this.points.length ? this.points : this.hover ? [this.hover, this.hover] : [];
+    if (this.paints) shapes.push({ points: painted, color: "#ffb000", width: widthOf("#brush") });
+    else shapes.push({ points: this.points, color: "#ffb000", dash: true });
     this.viewer.shapes = shapes;
     this.viewer.redraw();
   }

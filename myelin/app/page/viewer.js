@@ -199,17 +199,31 @@ export class Viewer {
     end();
   }
 
-  drawShape({ points, color, closed, dash }) {
+  drawShape({ points, color, closed, dash, corners, chosen, width: pixels }) {
     const { context } = this;
     context.beginPath();
     for (const [x, y] of points) context.lineTo(...this.place(x, y));
     if (closed) context.closePath();
+    if (pixels) { // of the brush
+      Object.assign(context, { globalAlpha: 0.5, lineCap: "round", lineJoin: "round", strokeStyle: color });
+      context.lineWidth = pixels * this.zoom;
+      context.stroke();
+      context.globalAlpha = 1;
+      return;
+    }
     for (const [style, width] of [["#000", 3.5], [color, 1.8]]) {
       context.setLineDash(dash ? [6, 4] : []);
       [context.strokeStyle, context.lineWidth] = [style, width];
       context.stroke();
     }
     context.setLineDash([]);
+    if (!corners) return;
+    points.forEach(([x, y], index) => {
+      const [left, top] = this.place(x, y);
+      context.fillStyle = index === chosen ? "#ffb000" : "#fff";
+      context.fillRect(left - 4, top - 4, 8, 8);
+      context.strokeRect(left - 4, top - 4, 8, 8);
+    });
   }
 
   drawLabels() {
@@ -228,12 +242,8 @@ export class Viewer {
   }
 
   drawCross() {
-    const [x, y] = [this.width / 2, this.height / 2];
-    for (const points of [[[x - 9, y], [x + 9, y]], [[x, y - 9], [x, y + 9]]]) {
-      this.context.beginPath();
-      for (const point of points) this.context.lineTo(...point);
-      [this.context.strokeStyle, this.context.lineWidth] = ["#ffb000", 2];
-      this.context.stroke();
-    }
+    const { x, y } = this, arm = 9 / this.zoom;
+    this.drawShape({ points: [[x - arm, y], [x + arm, y]], color: "#ffb000" });
+    this.drawShape({ points: [[x, y - arm], [x, y + arm]], color: "#ffb000" });
   }
 }
