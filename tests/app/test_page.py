@@ -33,8 +33,7 @@ SHAPE = (300, 400)
 CENTERS = [(60, 60), (160, 60), (260, 60), (60, 200), (160, 200)]
 
 
-@pytest.fixture(scope="module")
-def browser():
+def open_browser():
     options = ChromeOptions()
     for argument in ("headless=new", "no-sandbox", "disable-gpu", "window-size=1280,940"):
         options.add_argument(f"--{argument}")
@@ -42,6 +41,12 @@ def browser():
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     found = Chrome(options=options, service=Service(DRIVER))
     found.set_script_timeout(300)
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = open_browser()
     yield found
     found.quit()
 

@@ -16,7 +16,8 @@ class App {
     for (const button of document.querySelectorAll("nav button")) button.onclick = () => this.go(button.dataset.screen);
     test("segment").onclick = () => this.start({ what: "segment" });
     test("measure").onclick = () => this.start({ what: "measure" });
-    test("train").onclick = () => this.train();
+    test("train").onclick = () => this.go("learn").then(() => this.start({ what: "train", held_back: heldBack(),
+      epochs: Number($("#epochs").value) || 10 }));
     $("#use").onclick = () => this.set({ model: "window.h5" });
     $("#discard").onclick = () => this.set({ model: "bestmyelin.h5" });
     $("#stop").onclick = () => post("stop", {}).then((status) => this.follow(status));
@@ -64,9 +65,7 @@ class App {
   show(screen) {
     this.screen = screen;
     for (const main of document.querySelectorAll("main")) main.hidden = main.id !== screen;
-    for (const button of document.querySelectorAll("nav button")) {
-      button.ariaPressed = String(button.dataset.screen === screen);
-    }
+    for (const one of document.querySelectorAll("nav button")) one.ariaPressed = String(one.dataset.screen === screen);
     $("#hint").hidden = screen !== "image";
     $("#message").hidden = true;
   }
@@ -93,12 +92,6 @@ class App {
     $("#message").hidden = true;
     const status = await post("run", body);
     if (status) this.follow(status);
-  }
-
-  async train() {
-    await this.go("learn");
-    const epochs = Number($("#epochs").value) || 10;
-    await this.start({ what: "train", epochs, held_back: heldBack() });
   }
 
   // Show the run; when it has ended, show what it changed.

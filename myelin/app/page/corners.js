@@ -19,16 +19,13 @@ export class Corners {
   choose(place) {
     const near = NEAR_PX / this.viewer.zoom;
     this.chosen = null;
-    this.outlines.forEach((points, outline) => points.forEach((point, corner) => {
-      if (distance(point, place) < near) this.chosen = { outline, corner };
-    }));
-    if (this.chosen) return true;
     for (const [outline, points] of this.outlines.entries()) {
-      const corner = points.findIndex((point, index) => toLine(place, points.at(index - 1), point) < near);
-      if (corner < 0) continue;
-      points.splice(corner, 0, place);
-      this.chosen = { outline, corner };
-      return true;
+      let corner = points.findIndex((point) => distance(point, place) < near);
+      if (corner < 0) {
+        corner = points.findIndex((point, index) => toLine(place, points.at(index - 1), point) < near);
+        if (corner >= 0) points.splice(corner, 0, place);
+      }
+      if (corner >= 0) return Boolean(this.chosen = { outline, corner });
     }
     return false;
   }
@@ -52,8 +49,7 @@ const distance = ([x, y], [x2, y2]) => Math.hypot(x - x2, y - y2);
 
 // The distance of a place from a line between two points.
 function toLine(place, [x, y], [x2, y2]) {
-  const along = [x2 - x, y2 - y], length2 = along[0] ** 2 + along[1] ** 2 || 1;
-  const part = ((place[0] - x) * along[0] + (place[1] - y) * along[1]) / length2;
-  const clipped = Math.min(Math.max(part, 0), 1);
-  return distance(place, [x + clipped * along[0], y + clipped * along[1]]);
+  const [dx, dy] = [x2 - x, y2 - y], part = ((place[0] - x) * dx + (place[1] - y) * dy) / (dx ** 2 + dy ** 2 || 1);
+  const along = Math.min(Math.max(part, 0), 1);
+  return distance(place, [x + along * dx, y + along * dy]);
 }

@@ -15,6 +15,8 @@ const LEGEND = {
 const MEASURES = [["axon", "Axon diameter", "µm"], ["diameter", "Fiber diameter", "µm"],
   ["myelin", "Myelin thickness", "µm"], ["g", "g-ratio", ""], ["confidence", "Confidence", ""]];
 
+const terms = (rows) => rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
+
 export class ImageScreen {
   constructor(app) {
     this.app = app;
@@ -22,16 +24,7 @@ export class ImageScreen {
     this.row = null;
     this.place = -1; // among the doubtful
     this.viewer = new Viewer(test("viewer"));
-    const actions = {
-      choose: (row) => this.choose(row),
-      at: (x, y) => get("at", { id: this.view.id, x, y }).then((found) => found.row),
-      step: (body) => this.step(body),
-      propose: (body) => post("propose", { id: this.view.id, ...body }),
-      measureBar: (length) => app.measureBar(length),
-      shapes: () => this.outline ?? [],
-      corners: async () => (this.view ? (await get("corners", { id: this.view.id })).outlines : []),
-    };
-    this.tools = new Tools(this.viewer, actions);
+    this.tools = new Tools(this.viewer, this);
     this.viewer.labels = () => this.numbers();
     this.makeToolbar();
     this.makeSide();
@@ -52,8 +45,7 @@ export class ImageScreen {
   }
 
   makeSide() {
-    const choices = ["", ...CLASSES].map((name) => make("option", { value: name }, name || "none"));
-    test("class").append(...choices);
+    for (const value of ["", ...CLASSES]) test("class").append(make("option", { value }, value || "none"));
     test("class").onchange = () => this.classify(test("class").value);
     $("#own-class").onchange = () => this.classify($("#own-class").value);
     for (const name of ["undo", "redo"]) test(name).onclick = () => this.step({ tool: name });
@@ -116,8 +108,7 @@ export class ImageScreen {
     }
     $("#warnings").textContent = view.warnings;
     $("#doubt-count").textContent = `${view.doubts.length} doubtful`;
-    $("#summary").replaceChildren(...Object.entries(view.summary).flatMap(([name, value]) =>
-      [make("dt", {}, name), make("dd", {}, value)]));
+    $("#summary").replaceChildren(...terms(Object.entries(view.summary)));
     if (this.row !== null && this.row >= view.fibers.fiber.length) this.row = null;
     this.showFiber();
     this.drawPlot();
@@ -153,7 +144,7 @@ export class ImageScreen {
       [name, `${Number(fiber[key].toPrecision(4))} ${unit}`]) : [];
     if (fiber?.exclude) rows.push(["Excluded", fiber.exclude]);
     if (fiber?.classes) rows.push(["Class", fiber.classes]);
-    $("#fiber").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+    $("#fiber").replaceChildren(...terms(rows));
     test("class").value = CLASSES.includes(fiber?.classes) ? fiber.classes : "";
     $("#own-class").value = fiber && !CLASSES.includes(fiber.classes) ? fiber.classes : "";
     const doubt = this.view?.doubts.find(([row]) => row === this.row);

@@ -106,9 +106,10 @@ export class TableScreen {
       this.label();
     };
     const um = image.pixel_size ? String(Number(image.pixel_size.toPrecision(6))) : "";
-    const size = this.field(id, "um", um, `µm per pixel of ${id}`, { testid: `pixel-size-${id}`, title: image.source });
-    const pair = ["group", "animal"].map((key) => this.app.study.blind ? ""
-      : this.field(id, key, image[key], `${key} of ${id}`, { testid: `${key}-${id}` }));
+    const size = this.field(id, "um", um, `pixel-size-${id}`);
+    size.title = image.source;
+    const pair = ["group", "animal"].map((key) =>
+      (this.app.study.blind ? "" : this.field(id, key, image[key], `${key}-${id}`)));
     const shape = image.shape ? `${image.shape[1]} × ${image.shape[0]}` : "";
     const found = image.myelin ? `${image.myelin}, ${image.scale}` : "";
     const cells = [box, picture, id, ...pair, shape, size, image.state, found, image.doubts.join("; "), open];
@@ -118,8 +119,9 @@ export class TableScreen {
   }
 
   // A field of one image; the browser suggests values that others have.
-  field(id, key, value, ariaLabel, more) {
-    const input = make("input", { size: 8, value, ariaLabel, ...more });
+  field(id, key, value, testid) {
+    const ariaLabel = `${key === "um" ? "µm per pixel" : key} of ${id}`;
+    const input = make("input", { testid, value, size: 8, ariaLabel });
     input.setAttribute("list", `${key}s`);
     input.onchange = () => (key !== "um" || input.value.trim()) && this.describe([id], { [key]: input.value });
     return input;

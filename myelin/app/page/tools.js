@@ -1,6 +1,6 @@
 // The tools: what pointer and wheel do on the image with each of them.
 
-import { $ } from "/page/api.js";
+import { $, get, post } from "/page/api.js";
 import { Corners } from "/page/corners.js";
 
 export const TOOLS = [
@@ -21,10 +21,9 @@ const DRAG_PX = 4;
 const widthOf = (field) => Math.min(Math.max(Number($(field).value) || 1, 1), 200);
 
 export class Tools {
-  // actions: {choose(row), step(body), propose(body), at(x, y), measureBar(length), shapes(), corners()}
-  constructor(viewer, actions) {
+  constructor(viewer, image) {
     this.viewer = viewer;
-    this.actions = actions;
+    this.image = image; // the screen of the image
     this.corners = new Corners(viewer);
     this.set("select");
     const { canvas } = viewer;
@@ -56,11 +55,12 @@ export class Tools {
   // The corners of the nerve's outlines, as they are in the file or were found.
   async loadCorners() {
     this.corners.show([]);
-    if (this.name === "nerve") this.corners.show(await this.actions.corners());
+    const { name, image } = this;
+    if (name === "nerve" && image.view) this.corners.show((await get("corners", { id: image.view.id })).outlines);
     this.show();
   }
 
-  async keepCorner() { await this.actions.step(this.corners.step); }
+  keepCorner() { return this.image.step(this.corners.step); }
 
   // Delete the chosen corner; return whether there is one.
   deleteCorner() {
@@ -116,20 +116,20 @@ export class Tools {
 
   // A click at a place of the image, by the pointer or at the cross by the keyboard.
   async click(place) {
-    const { actions, name } = this, [x, y] = place;
+    const { image, name } = this, [x, y] = place;
     if (name === "add") {
       this.grow = 0;
       this.place = place;
       await this.propose();
     } else if (name === "axon") {
-      await actions.step({ tool: "axon", x, y });
+      await image.step({ tool: "axon", x, y });
     } else if (name === "nerve" && this.corners.chosen) {
       this.corners.move(place);
       await this.keepCorner();
     } else if (name === "draw" || name === "nerve") {
       if (name === "draw" || this.points.length || !this.corners.choose(place)) this.points.push(place);
     } else if (name === "select" || name === "merge") {
-      await this.choose(await actions.at(x, y));
+      await this.choose((await get("at", { id: image.view.id, x, y })).row);
     } else {
       this.points.push(place);
       if (!this.line || this.points.length > 1) this.endStroke(); // lines are clicked at both ends
@@ -138,27 +138,29 @@ export class Tools {
   }
 
   async choose(row) {
-    const { actions, first } = this;
+    const { image, first } = this;
     this.first = null; // of the two fibers to merge
     if (this.name === "merge" && first !== null && row !== null && row !== first) {
-      await actions.step({ tool: "merge", row: first, other: row });
+      await image.step({ tool: "merge", row: first, other: row });
     } else {
       this.first = row;
-      await actions.choose(row);
+      await image.choose(row);
     }
   }
 
   async propose() {
     const [x, y] = this.place;
-    this.proposal = await this.actions.propose({ x, y, grow: this.grow });
+    this.proposal = await post("propose", { id: this.image.view.id, x, y, grow: this.grow });
     this.show();
   }
 
   endStroke() {
-    const { points, name, actions } = this, part = name === "erase" ? "nothing" : $("#part").value;
-    if (name === "split") actions.step({ tool: "split", points });
-    else if (name === "scale") actions.measureBar(Math.hypot(points[0][0] - points[1][0], points[0][1] - points[1][1]));
-    else actions.step({ tool: "brush", part, points, width: widthOf("#brush") });
+    const { points, name, image } = this, part = name === "erase" ? "nothing" : $("#part").value;
+    if (name === "split") image.step({ tool: "split", points });
+    else if (name === "scale") {
+      image.app.measureBar(Math.hypot(points[0][0] - points[1][0], points[0][1] - points[1][1]));
+    }
+    else image.step({ tool: "brush", part, points, width: widthOf("#brush") });
     this.points = [];
     this.show();
   }
@@ -173,14 +175,14 @@ export class Tools {
 
   // Accept what is proposed or drawn.
   async accept(add = false) {
-    const { actions } = this;
-    if (this.name === "add" && this.proposal) await actions.step({ tool: "accept" });
+    const { image } = this;
+    if (this.name === "add" && this.proposal) await image.step({ tool: "accept" });
     if (this.name === "nerve" && this.points.length > 2) {
-      await actions.step({ tool: "nerve", points: this.points, add });
+      await image.step({ tool: "nerve", points: this.points, add });
     }
     if (this.name === "draw") {
       const axon = this.axon ?? this.points, outer = this.axon && this.points.length > 2 ? this.points : null;
-      if (axon.length > 2) await actions.step({ tool: "draw", axon, outer, width: widthOf("#sheath") });
+      if (axon.length > 2) await image.step({ tool: "draw", axon, outer, width: widthOf("#sheath") });
     }
     this.refuse();
   }
@@ -198,7 +200,7 @@ export class Tools {
 
   // Draw what is not accepted yet.
   show() {
-    const shapes = [...this.actions.shapes(), ...this.corners.shapes];
+    const shapes = [...(this.image.outline ?? []), ...this.corners.shapes];
     if (this.proposal) {
       for (const points of this.proposal.fiber) shapes.push({ points, color: "#ffb000", closed: true });
       for (const points of this.proposal.axon) shapes.push({ points, color: "#ffffff", closed: true });

@@ -110,7 +110,7 @@ export class Viewer {
     this.queue = [];
     this.drawLayer("image", level);
     if (this.overlay && view.segmented) this.drawLayer("overlay", level);
-    this.load();
+    while (this.loading < MAX_LOADING && this.queue.length) this.fetch(this.queue.shift());
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     for (const shape of this.shapes) this.drawShape(shape);
     this.drawLabels();
@@ -129,36 +129,23 @@ export class Viewer {
     const [x0, x1] = range(left, view.cols, this.canvas.width);
     const [y0, y1] = range(top, view.rows, this.canvas.height);
     for (let y = y0; y < y1; y++) {
-      for (let x = x0; x < x1; x++) {
-        const tile = this.tile(kind, level, x, y);
-        if (tile.picture) this.drawTile(tile, left, top, scale, x * size, y * size, size);
-        else this.drawParent(kind, level, x, y, left, top, scale, size);
-      }
+      for (let x = x0; x < x1; x++) this.drawTile(kind, level, x, y, left, top, scale);
     }
   }
 
-  drawTile(tile, left, top, scale, x, y, size) {
-    const { cols, rows } = this.view;
-    const x0 = Math.round(left + x * scale), x1 = Math.round(left + Math.min(x + size, cols) * scale);
-    const y0 = Math.round(top + y * scale), y1 = Math.round(top + Math.min(y + size, rows) * scale);
-    this.context.drawImage(tile.picture, x0, y0, x1 - x0, y1 - y0);
-  }
-
-  // While a tile is loaded, show its part of a coarser one.
-  drawParent(kind, level, x, y, left, top, scale, size) {
-    for (let up = 1; level + up < this.view.levels; up++) {
-      const parent = this.tiles.get(this.key(kind, level + up, x >> up, y >> up));
-      if (!parent || !parent.picture) continue;
-      this.context.save();
-      this.context.beginPath();
-      this.context.rect(Math.round(left + x * size * scale), Math.round(top + y * size * scale),
-        Math.ceil(size * scale), Math.ceil(size * scale));
-      this.context.clip();
-      const large = size * 2 ** up;
-      this.drawTile(parent, left, top, scale, (x >> up) * large, (y >> up) * large, large);
-      this.context.restore();
-      return;
+  // Draw a tile; while it is loaded, its part of a coarser one.
+  drawTile(kind, level, x, y, left, top, scale) {
+    const { cols, rows, levels, tile } = this.view, size = tile * 2 ** level;
+    let { picture } = this.tile(kind, level, x, y), up = 0;
+    while (!picture && level + ++up < levels) {
+      picture = this.tiles.get(this.key(kind, level + up, x >> up, y >> up))?.picture;
     }
+    if (!picture) return;
+    const part = tile / 2 ** up, fromX = (x % 2 ** up) * part, fromY = (y % 2 ** up) * part;
+    const x0 = Math.round(left + x * size * scale), x1 = Math.round(left + Math.min((x + 1) * size, cols) * scale);
+    const y0 = Math.round(top + y * size * scale), y1 = Math.round(top + Math.min((y + 1) * size, rows) * scale);
+    const width = Math.min(part, picture.width - fromX), height = Math.min(part, picture.height - fromY);
+    this.context.drawImage(picture, fromX, fromY, width, height, x0, y0, x1 - x0, y1 - y0);
   }
 
   key(kind, level, x, y) { return `${kind} ${kind === "overlay" ? this.mode : ""} ${level} ${x} ${y}`; }
@@ -171,10 +158,6 @@ export class Viewer {
       this.queue.push({ tile, version, query: { id: this.view.id, kind, level, x, y, mode: this.mode, version } });
     }
     return tile;
-  }
-
-  load() {
-    while (this.loading < MAX_LOADING && this.queue.length) this.fetch(this.queue.shift());
   }
 
   async fetch({ tile, version, query }) {
