@@ -1,6 +1,5 @@
 """The scripts as a user runs them: from a terminal, one after the other, mistakes included."""
 
-import csv
 import shutil
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from measuring import read_table
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = [
@@ -78,9 +78,8 @@ def test_the_four_calls_and_the_measuring(tmp_path):
     assert mask.shape == (96, 96) and set(np.unique(mask)) <= {0, 255}
     for name in ("new.h5", "new_history.csv", "new_curve.png"):
         assert (tmp_path / "models" / name).stat().st_size > 50
-    with open(tmp_path / "morphometry/summary.csv", newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
-    assert rows and float(rows[0]["pixel_size_um"]) == pytest.approx(0.1, rel=1e-3)
+    rows = read_table(tmp_path / "morphometry/summary.csv")
+    assert float(rows[0]["pixel_size_um"]) == pytest.approx(0.1, rel=1e-3)
     assert (tmp_path / "evaluation/evaluation.csv").exists()
 
 
@@ -90,8 +89,8 @@ def test_the_bundled_model_segments_the_bundled_examples(tmp_path):
     for script in ("data", "find_myelin", "evaluate"):
         code, out, err = run(tmp_path, script)
         assert code == 0, f"{script}: {out} {err}"
-    with open(tmp_path / "evaluation/evaluation.csv", newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.DictReader(file) if row["image"].startswith("synthetic")]
+    rows = read_table(tmp_path / "evaluation/evaluation.csv")
+    rows = [row for row in rows if row["image"].startswith("synthetic")]
     assert len(rows) == 2
     assert all(float(row["myelin_dice"]) > 0.9 for row in rows)
 

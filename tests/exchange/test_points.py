@@ -84,14 +84,6 @@ def test_points_outside_the_nerve_are_left_out(folder):
     assert (row["points"], row["found"], row["missed"]) == ("2", "1", "1")
 
 
-def test_no_point_and_no_fiber(folder):
-    save(Path("preds/a_mask.tif"), np.zeros((120, 300), bool))
-    write_points("points.csv")
-    evaluate.main(["--points", "points.csv"])
-    row = read_table("evaluation/points.csv")[0]
-    assert (row["points"], row["missed"], row["precision"]) == ("4", "4", "")
-
-
 @pytest.mark.parametrize(
     "path, content, said",
     [

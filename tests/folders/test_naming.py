@@ -109,13 +109,6 @@ def test_ome_tif_is_one_ending(folder, write_sample, capfd, ending):
     assert "a.ome_mask.tif: looks like a mask of a, rename it to a_mask.tif" in refused(capfd)[0]
 
 
-def test_a_second_mask_is_named(folder, write_pair, write_sample, capfd):
-    write_pair("axon1")
-    write_sample("raw/train/axon1-mask.png", np.zeros((20, 30), np.uint8))
-    (line,) = refused(capfd)
-    assert "axon1-mask.png: looks like a mask of axon1, but axon1_mask.tif is there too," in line
-
-
 def test_names_that_only_contain_such_words_are_images(folder, write_sample):
     stems = ["axon 2", "mask", "maskless 1", "masked_2", "unmasked", "y_mask_control"]
     for stem in stems:
@@ -145,31 +138,11 @@ def test_what_is_no_file_is_named_and_never_opened(folder, write_sample, capfd):
         assert len([line for line in lines if f"{name}.tif" in line]) == 1
 
 
-def test_axon_masks_beside_training_images_are_no_images(folder, write_pair, write_sample):
-    write_pair("a")
-    write_sample("raw/train/a_axon.tif")
-    data.main([])
-    assert list(np.load("npydata/imgs_id_train.npy")) == ["a"]
-
-
 def test_references_beside_test_images_are_not_segmented(folder, write_sample):
     for stem in ("a", "a_mask", "a_axon", "lone_mask", "b_axon"):
         write_sample(f"raw/test/{stem}.png")
     # b_axon is an image of its own: there is no b that it could be a reference for.
     assert list(naming.test_images(naming.RAW_TEST)) == ["a", "b_axon"]
-
-
-def test_images_are_sorted_by_stem(folder, write_sample):
-    for name in ("a-b.png", "a.tif", "B.png", "a_b.bmp"):
-        write_sample(f"raw/test/{name}")
-    assert list(naming.list_images("raw/test")) == ["B", "a", "a-b", "a_b"]
-
-
-def test_two_images_of_one_stem_are_refused(folder, write_sample):
-    write_sample("raw/test/t.png")
-    write_sample("raw/test/t.tif")
-    with pytest.raises(cli.UserError, match=r"t\.tif: t\.png has the same name before the dot"):
-        naming.list_images("raw/test")
 
 
 def test_a_missing_folder_is_refused(folder):

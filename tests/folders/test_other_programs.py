@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from image_samples import refused
-from measuring import fails, read_table, rings, save
+from measuring import read_table, rings, save
 
 import data
 import evaluate
@@ -100,18 +100,3 @@ def test_outlines_of_any_case_are_used_and_misnamed_ones_named(folder, capsys):
     Path("raw/test/x_Nerve.png").rename("raw/test/x-nerve.png")
     write_image(Path("raw/test/x.png"), NOISE)
     assert "x-nerve.png: looks like a mask of x, rename it to x_nerve.png" in refused(capsys)[0]
-
-
-def test_a_misnamed_reference_is_named(folder, capsys):
-    save(Path("preds/x_mask.tif"), MASK)
-    write_image(Path("raw/test/x.png"), NOISE)
-    save(Path("raw/test/x-mask.png"), MASK)
-    said = fails(evaluate.main, capsys, "--pixel-size", "1")
-    assert "x-mask.png: looks like a mask of x, rename it to x_mask.png" in said
-
-
-def test_a_folder_with_other_images_is_refused(folder, capsys):
-    save(Path("preds/x_mask.tif"), MASK)
-    write_image(Path("other/y.png"), NOISE)
-    said = fails(morphometry.main, capsys, "--pixel-size", "1", "--images", "other")
-    assert "--images other: no image of x in it" in said

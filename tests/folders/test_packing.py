@@ -23,13 +23,6 @@ def both(folder, write_pair, write_sample):
     return folder
 
 
-def test_an_unchanged_folder_is_not_packed_again(both, capsys):
-    before = stored_files()
-    capsys.readouterr()
-    packing.repack_for_training()
-    assert stored_files() == before and capsys.readouterr().out == ""
-
-
 @pytest.mark.parametrize("change", ["gone", "new", "changed", "mask"])
 def test_each_kind_of_change_is_noticed_and_named(both, write_sample, capsys, change):
     if change == "gone":

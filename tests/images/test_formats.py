@@ -13,7 +13,6 @@ from format_samples import stack, write_dm, write_lif, write_mrc, write_nd2, wri
 from image_samples import refused
 
 import data
-from myelin.folders import packed
 from myelin.images import formats
 from myelin.images import image as images
 from myelin.images.plane_selection import parse_take
@@ -79,15 +78,6 @@ def test_a_file_cut_short_is_one_line(sample, capfd):
         data.main(["--take", "channel=1,plane=2"])
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("error: raw") and "cannot be read as an image" in line
-
-
-def test_data_packs_them(sample, capsys):
-    path, pixels = sample
-    data.main(["--take", "channel=2,plane=3"])
-    test = packed.load_test()
-    assert test.names == [path.name.partition(".")[0]] and np.array_equal(test[0], pixels[2, 1])
-    assert test.images[0].pixel_size_um == pytest.approx(0.2)
-    assert packed.packed_take("test") == {"channel": 2, "plane": 3}
 
 
 def test_a_level_of_a_pyramid_has_larger_pixels(tmp_path):

@@ -196,13 +196,3 @@ def test_no_axons_on_purpose(folder, capsys):
     said = capsys.readouterr().out
     assert "warning: a: no fibers, though" in said and "warning: b: no myelin in the mask" in said
     assert "warning: c: no fibers, though 100% of the area is myelin" in said
-
-
-def test_wrapped_numbers_are_a_label_image(tmp_path):
-    centers = [(x, y) for x in range(10, 600, 20) for y in range(10, 300, 20)]
-    mask = rings((300, 600), centers, 4, 8)
-    numbers = np.arange(1, len(centers) + 1, dtype=np.uint16)[label(mask) - 1] * mask
-    assert len(centers) == 450
-    tifffile.imwrite(tmp_path / "x_mask.tif", numbers.astype(np.uint8))
-    lost = numbers == 256  # became 0
-    assert np.array_equal(read_mask(tmp_path / "x_mask.tif"), mask & ~lost)

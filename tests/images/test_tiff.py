@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from image_samples import LUMINANCE, ramp, tiff_bytes
+from image_samples import ramp, tiff_bytes
 from PIL import Image
 
 import data
@@ -45,25 +45,6 @@ def test_lzw_tiff_written_by_opencv_reads_as_the_uncompressed_one(tmp_path, dtyp
         cv2.imwrite(target, ramp(dtype, channels), [cv2.IMWRITE_TIFF_COMPRESSION, compression])
     found, plain = (images.read_image(tmp_path / f"{name}.tif") for name in ("lzw", "plain"))
     assert np.array_equal(found, plain) and np.ptp(found) > 150
-
-
-@pytest.mark.parametrize("layout", [{"planarconfig": "separate"}, {"tile": (16, 16)}])
-def test_planes_and_tiles_of_tiff(tmp_path, layout):
-    sample = ramp(channels=3)
-    stored = np.moveaxis(sample, -1, 0) if "planarconfig" in layout else sample
-    tifffile.imwrite(tmp_path / "x.tif", stored, photometric="rgb", **layout)
-    assert np.abs(images.read_image(tmp_path / "x.tif") - sample @ LUMINANCE).max() < 0.51
-
-
-@pytest.mark.parametrize("compression", ["zlib", "lzma"])
-@pytest.mark.parametrize("layout", [{"rowsperstrip": 7}, {"tile": (16, 16)}])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_compressed_parts_of_either_byte_order(tmp_path, dtype, layout, compression):
-    path = tmp_path / "x.tif"
-    options = {"compression": compression, "predictor": dtype == np.uint16, **layout}
-    tifffile.imwrite(path, ramp(dtype), byteorder=">", **options)
-    found = images.read_stored(path)
-    assert np.array_equal(found, ramp(dtype)) and found.dtype == dtype
 
 
 def test_thumbnails_before_the_image_are_passed_over(tmp_path):
