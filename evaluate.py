@@ -137,7 +137,8 @@ def evaluate(args: argparse.Namespace) -> None:
     compared = [compare_case(case, reader, unit) for case in progress(cases, "comparing")]
     total, comparisons = pool(compared, unit)
     rows = [one.row for one in compared]
-    write_evaluation(args.out / "evaluation.csv", rows, total, args.decimal)
+    table = [{name: row.get(name) for name in total} for row in [*rows, total]]
+    write_table(args.out / "evaluation.csv", list(total), table, args.decimal)
     if not args.no_pictures:
         from myelin.report.plots import draw_bland_altman
 
@@ -212,13 +213,6 @@ def compare_case(case: Case, reader: Reader, unit: str) -> Compared:
     reference, predicted = (fibers_of(case, reader, frame, place) for place in (0, 1))
     masks = [without_axons(*reader.masks(paths)) for paths in case.masks]
     return compare(case.name, reference, predicted, masks, unit)
-
-
-def write_evaluation(path: Path, rows: list[dict], total: dict, decimal: str) -> None:
-    """Write a row for each image and one over all images, with the columns of the latter."""
-    header = list(total)
-    rows = [{name: row.get(name) for name in header} for row in [*rows, total]]
-    write_table(path, header, rows, decimal)
 
 
 def compare_with_persons(args: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from myelin.folders.naming import (
     RAW_TEST,
     UNSAFE_NAME,
     images_among,
+    is_folder,
     is_hidden,
     join_id,
     list_folder,
@@ -25,8 +26,6 @@ from myelin.folders.pixel_sizes import usable_size
 from myelin.images.image import print_turned, read_record, read_scaled
 from myelin.images.plane_selection import stored_take, take_text
 from myelin.runtime.cli import UserError, one_line, progress, shortened_list
-
-MAX_DEPTH = 40  # folders within folders; a deeper tree is a mistake
 
 
 def open_images(
@@ -90,8 +89,8 @@ def find_images(
     Raises
     ------
     UserError
-        All mistakes at once: no images, names that not every system allows, images whose outputs
-        would have the same name, and those of `naming.images_among`.
+        All mistakes at once: no images, names that not every system allows, and those of
+        `naming.images_among`.
     """
     paths = existing(given)
     base = common_folder(paths)
@@ -112,7 +111,6 @@ def find_images(
         elif listing.unread:
             unread.append(listing.unread_text)
         found |= {join_id(inner, stem): path for stem, path in images.items()}
-    mistakes += clashes(found)
     if not found and not mistakes:
         none = f"{shortened_list(given)}: no images, name folders that hold TIFF or PNG files"
         mistakes += unread or [none]
@@ -175,11 +173,6 @@ def may_read(folder: Path) -> bool:
     return os.access(folder, os.R_OK | os.X_OK)
 
 
-def is_folder(path: Path) -> bool:
-    """Return whether a path is a folder of images; an OME-Zarr folder is one image."""
-    return path.is_dir() and path.suffix.lower() != ".zarr"
-
-
 def walk(folder: Path, out: Path | None, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     """Yield a folder and all folders in it, sorted, without hidden folders and those of results."""
     yield folder
@@ -188,7 +181,7 @@ def walk(folder: Path, out: Path | None, above: tuple[Path, ...] = ()) -> Iterat
         real = path.resolve()
         if is_hidden(path) or path.name == REPLACED:
             continue
-        if real in above or len(above) > MAX_DEPTH:
+        if real in above:
             print(f"note: {one_line(str(path))}: leads back to a folder above it, skipped")
         elif real == out or os.path.isfile(path / "run.json"):
             print(f"note: {one_line(str(path))}: results of a run, skipped")
@@ -207,16 +200,6 @@ def wrong_parts(folder: Path, inner: str) -> list[str]:
     if MODELS_OWN in map(str.casefold, parts):
         return [f"{folder}: this name is reserved for the model's masks, rename the folder"]
     return []
-
-
-def clashes(found: dict[str, Path]) -> list[str]:
-    """Return an error message for each two images whose outputs would have the same name."""
-    taken, texts = {}, []
-    for name, path in found.items():
-        other = taken.setdefault(name.casefold(), path)
-        if other != path:
-            texts.append(f"{path}: its outputs would replace those of {other}, rename one")
-    return texts
 
 
 def source_of(run: dict | None) -> Path:

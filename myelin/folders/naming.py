@@ -65,6 +65,11 @@ def is_hidden(path: Path) -> bool:
     return path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder of images; an OME-Zarr folder is one image."""
+    return path.is_dir() and path.suffix.lower() != ".zarr"
+
+
 def is_id(name: object) -> bool:
     """Return whether a value can be an image id: a path of file names inside a folder."""
     return isinstance(name, str) and all(map(is_stem, name.split("/")))
@@ -141,7 +146,7 @@ def list_folder(folder: Path, only: Iterable[Path] | None = None) -> Listing:
         raise UserError(f"{folder}: {what}, make it and put images into it")
     for path in sorted(only or folder.iterdir(), key=lambda path: (stem_of(path), path.name)):
         suffix = path.suffix.lower()
-        if is_hidden(path) or (path.is_dir() and suffix != ".zarr"):
+        if is_hidden(path) or is_folder(path):
             continue
         if suffix in UNREAD_SUFFIXES:
             listing.unread.append(path.name)
@@ -204,9 +209,8 @@ def print_folder_notes(folder: Path) -> None:
 
 def inner_folders_text(folder: Path) -> str:
     """Return the message about folders in a folder of images, "" if there are none."""
-    folders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_hidden(path)]
-    folders = [path for path in folders if path.suffix.lower() != ".zarr"]
-    inner = [path.name for path in folders if path.name != "corrected"]
+    folders = [path for path in sorted(folder.iterdir()) if is_folder(path)]
+    inner = [path.name for path in folders if not is_hidden(path) and path.name != "corrected"]
     remedy = "move them up"
     if folder == RAW_TEST:
         remedy = f"run python find_myelin.py --images {folder.as_posix()}, which keeps the folders"
