@@ -9,7 +9,7 @@ from myelin.folders.mask_record import mask_record, read_summary
 from myelin.folders.naming import PREDS
 from myelin.folders.ownership import models_own, users_masks
 from myelin.runtime.cli import UserError
-from myelin.runtime.files import replacing, write_json
+from myelin.runtime.files import copy_file, write_json
 from myelin.runtime.lock import holding
 
 ONE = STATE / "one"  # outputs of one image that is segmented again
@@ -59,8 +59,7 @@ def adopt(study: Study, facts: dict | None) -> None:
             (f"{stem}_overlay.png", PREDS / f"{name}_overlay.png"),
             (f"{stem}_mask.tif", target),
         ):
-            with replacing(path) as temporary:
-                shutil.copyfile(ONE / "preds" / source, temporary)
+            copy_file(ONE / "preds" / source, path)
         record = mask_record(target)
         fact = {key: value for key, value in record.items() if key not in ("options", "version")}
         write_json(PREDS / "run.json", run | {"images": run["images"] | {name: fact}})

@@ -1,6 +1,5 @@
 """One image that is open in the window: its pixels, its masks, its fibers, and its steps."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from myelin.measure.plausible import doubts
 from myelin.measure.summary import summarize
 from myelin.pixels.labels import LabelImage
 from myelin.runtime.cli import UserError
-from myelin.runtime.files import replacing
+from myelin.runtime.files import copy_file
 from myelin.runtime.lock import holding
 
 KINDS = ("exclude", "classes", "kept")
@@ -126,8 +125,7 @@ class Sheet:
             if layer is None:
                 path.unlink(missing_ok=True)
             elif part == "mask" and hash_of_mask(own) == mask_hash(layer.view(bool)):
-                with replacing(path) as temporary:  # the model's own mask, with its record
-                    shutil.copyfile(own, temporary)
+                copy_file(own, path)  # the model's own mask, with its record
             else:
                 write_image(path, stored(layer), size)
 
@@ -139,10 +137,9 @@ class Sheet:
         for part in ("mask", "axon", "nerve"):
             for path in files_of(PREDS, self.name, f"_{part}"):
                 if part == "mask" and written_by_program(path, run, self.name):
-                    with replacing(own) as temporary:
-                        shutil.copyfile(path, temporary)
+                    copy_file(path, own)
                 elif path.suffix == ".tif":
-                    shutil.copyfile(path, free_path(path))
+                    copy_file(path, free_path(path))
                 else:
                     set_aside(path)
                     write_image(path.with_suffix(".tif"), stored(self.layers[part]))

@@ -5,7 +5,6 @@ which nobody has changed since, are simply replaced.
 """
 
 import itertools
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,7 @@ from myelin.images.mask_checks import apart
 from myelin.images.overlay import write_overlay
 from myelin.measure.nerve import MAX_FASCICLES
 from myelin.runtime.cli import UserError, count_of, shortened_list
-from myelin.runtime.files import replacing, sha256, stem_of
+from myelin.runtime.files import copy_file, sha256, stem_of
 
 
 @dataclass
@@ -83,12 +82,6 @@ def versions_of(path: Path) -> list[Path]:
     return files_of(path.parent, stem_of(path), "")
 
 
-def copy_file(source: Path, path: Path) -> None:
-    """Copy a file to a path, whose folder is made if it is missing."""
-    with replacing(path) as temporary:
-        shutil.copyfile(source, temporary)
-
-
 def write_corrected(found: list[Imported], force: bool, train: bool) -> dict[str, list[Path]]:
     """Write the masks of all images, with `train` also training pairs; return new files by image.
 
@@ -119,7 +112,8 @@ def write_corrected(found: list[Imported], force: bool, train: bool) -> dict[str
                 )
         targets[image.name] = [target for target in own if not target.is_done()]
     for target in itertools.chain(*targets.values()):
-        by_hand = [path for path in versions_of(target.path) if not is_replaceable(path)]
+        present = versions_of(target.path)
+        by_hand = [path for path in present if not (is_model_mask(path) or is_imported(path))]
         if by_hand and not force:
             errors.append(
                 f"{by_hand[0]}: made or corrected by hand and different, replace it with --force, "
@@ -204,11 +198,6 @@ def is_model_mask(path: Path) -> bool:
     return written_by_program(path, read_run(PREDS), name)
 
 
-def is_replaceable(path: Path) -> bool:
-    """Return whether no work of the user is lost with a file: the model or an import made it."""
-    return is_model_mask(path) or is_imported(path)
-
-
 def restore(name: str) -> list[Path]:
     """Restore the model's mask of an image; return the corrected files, now in corrected/."""
     segmented = (read_run(PREDS) or {}).get("images", {})
@@ -218,7 +207,7 @@ def restore(name: str) -> list[Path]:
         raise UserError(f"{name}: not an image of the run in {PREDS}, use an id such as {known}")
     image = segmented_images([name]).get(name)
     path, axon = PREDS / f"{name}_mask.tif", PREDS / f"{name}_axon.tif"
-    kept = path.parent / MODELS_OWN / path.name
+    kept = models_own(PREDS, name)
     present = versions_of(path) + versions_of(axon)
     if path in present and is_model_mask(path):
         if present == [path]:
@@ -239,13 +228,11 @@ def restore(name: str) -> list[Path]:
 def mask_of_probability(name: str) -> np.ndarray:
     """Return the mask at the run's threshold, from a probability that is rounded to 255 levels."""
     probability = PREDS / f"{name}_pred.png"
-    run = read_run(PREDS) or {}
-    threshold = run.get("threshold")
-    if not probability.exists() or not isinstance(threshold, int | float):
-        if not (versions_of(PREDS / f"{name}_mask.tif") or name in run.get("images", {})):
-            raise UserError(f"{name}: no mask of an image of that name in {PREDS}, check the name")
+    threshold = (read_run(PREDS) or {}).get("threshold")
+    if not probability.exists() or threshold is None:
         raise UserError(
-            f"{name}: no mask of the model and no probability with its threshold in {PREDS}, run "
-            "python find_myelin.py again; it keeps your mask and writes the model's own beside it"
+            f"{name}: no mask of the model and no probability with its threshold in {PREDS}, check "
+            "the name or run python find_myelin.py again; it keeps your mask and writes the "
+            "model's own beside it"
         )
     return read_image(probability) >= 255 * threshold

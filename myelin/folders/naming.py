@@ -72,12 +72,8 @@ def is_folder(path: Path) -> bool:
 
 def is_id(name: object) -> bool:
     """Return whether a value can be an image id: a path of file names inside a folder."""
-    return isinstance(name, str) and all(map(is_stem, name.split("/")))
-
-
-def is_stem(name: object) -> bool:
-    """Return whether a value can be a file name without its ending."""
-    return isinstance(name, str) and not UNSAFE_NAME.search(name) and bool(name.strip("."))
+    stems = name.split("/") if isinstance(name, str) else [""]
+    return all(stem.strip(".") and not UNSAFE_NAME.search(stem) for stem in stems)
 
 
 def join_id(inner: str, stem: str) -> str:

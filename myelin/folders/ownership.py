@@ -6,7 +6,6 @@
 
 import glob
 import itertools
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from myelin.folders.mask_record import MODELS_OWN, REPLACED, read_summary, writt
 from myelin.images.formats import SUFFIXES
 from myelin.images.image import read_stored
 from myelin.runtime.cli import shortened_list
-from myelin.runtime.files import replacing, sha256, stem_of
+from myelin.runtime.files import copy_file, sha256, stem_of
 
 
 def files_of(folder: Path, name: str, part: str) -> list[Path]:
@@ -99,6 +98,5 @@ def keep_edited(folder: Path) -> None:
         path = folder / name
         if path.is_file() and sha256(path) != hashed:
             copy = free_path(path)
-            with replacing(copy) as temporary:
-                shutil.copyfile(path, temporary)
+            copy_file(path, copy)
             print(f"note: {path} was edited by hand and is replaced, yours is {copy}")

@@ -16,7 +16,7 @@ from types import ModuleType
 
 import numpy as np
 
-from myelin.images.plane_selection import chosen_plane, pop_chosen
+from myelin.images.plane_selection import chosen_plane, place_of, pop_chosen
 from myelin.images.stated_size import Stated, in_um
 from myelin.runtime.cli import UserError
 
@@ -147,11 +147,8 @@ def open_nd2(nd2: ModuleType, path: Path, files: contextlib.ExitStack, _: Choose
     sizes = dict(file.sizes)
 
     def read(place: dict) -> np.ndarray:
-        frame = 0
-        for letter in sizes:
-            if letter not in "CYXS":
-                frame = frame * sizes[letter] + place[letter]
-        pixels = file.read_frame(frame)  # all channels of it
+        frames = {letter: place[letter] for letter in sizes if letter not in "CYXS"}
+        pixels = file.read_frame(place_of(frames, sizes))  # all channels of it
         if not pixels.any():  # nd2 returns zeros where the file ends before
             raise ValueError("no pixels, or cut short")
         return pixels[place["C"]] if "C" in place else pixels

@@ -93,6 +93,14 @@ def chosen_plane(path: str | Path, sizes: dict, take: dict) -> dict:
     return {letter: at[name] for letter, name in names.items()}
 
 
+def place_of(at: dict, sizes: dict) -> int:
+    """Return the number of a plane in a file whose last axis changes fastest."""
+    place = 0
+    for letter, index in at.items():
+        place = place * sizes[letter] + index
+    return place
+
+
 def several_pages(path: str | Path, count: int) -> UserError:
     """Return the error for a file whose first page alone could be read."""
     return UserError(

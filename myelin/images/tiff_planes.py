@@ -13,6 +13,7 @@ from myelin.images.plane_selection import (
     MAX_PAGES,
     chosen,
     chosen_plane,
+    place_of,
     pop_chosen,
     several_pages,
 )
@@ -78,14 +79,6 @@ def image_pages(tif: "TiffFile") -> list:
     if not pages:
         raise ValueError("no page in it, or cut short")
     return pages
-
-
-def place_of(at: dict, sizes: dict) -> int:
-    """Return the number of a plane; the last axis changes fastest."""
-    place = 0
-    for letter, index in at.items():
-        place = place * sizes[letter] + index
-    return place
 
 
 def pick_plane(tif: "TiffFile", path: str | Path, take: dict) -> PickedPage:

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -67,6 +68,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
         temporary_files.discard(temporary)
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Copy a file to a path atomically."""
+    with replacing(path) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 @functools.cache

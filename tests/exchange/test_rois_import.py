@@ -334,7 +334,7 @@ def test_restore_names_the_id_of_an_image_in_a_tree(measured, capsys):
     assert "three: not an image of the run in preds, use an id such as control/a1/one, two" in said
     Path("preds/run.json").unlink()
     said = fails(rois.main, capsys, "restore", "three")
-    assert "three: no mask of an image of that name in preds" in said
+    assert "three: no mask of the model" in said
 
 
 def test_what_was_made_by_hand_is_replaced_only_by_force(measured, capsys):
