@@ -99,10 +99,8 @@ def test_the_bundled_model_segments_the_bundled_examples(tmp_path):
     ("script", "arguments", "message"),
     [
         ("data", [], "error: raw"),
-        ("train", ["m.h5", "1"], "error: raw/train"),
         ("extra_training", ["bestmyelin.h5", "m.h5", "1"], "error: raw/train"),
         ("find_myelin", [], "error: raw/test"),
-        ("morphometry", [], "error: preds"),
         ("evaluate", [], "error: "),
         ("train", [], "error: the following arguments are required: model, epochs"),
         ("synthetic", ["--train", "-1"], "error: argument --train: '-1' is not a whole number"),

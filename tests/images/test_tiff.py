@@ -47,14 +47,6 @@ def test_lzw_tiff_written_by_opencv_reads_as_the_uncompressed_one(tmp_path, dtyp
     assert np.array_equal(found, plain) and np.ptp(found) > 150
 
 
-def test_thumbnails_before_the_image_are_passed_over(tmp_path):
-    with tifffile.TiffWriter(tmp_path / "x.tif", bigtiff=True, byteorder=">") as tif:
-        for _ in range(3):
-            tif.write(np.zeros((5, 6), np.uint8), subfiletype=1)
-        tif.write(ramp())
-    assert np.array_equal(images.read_image(tmp_path / "x.tif"), ramp())
-
-
 # ---------------------------------------------------------------- orientation
 
 
