@@ -211,9 +211,11 @@ def measure_folder(args: argparse.Namespace) -> None:
         label_sha256=label_hashes(out, results.measured),
         **facts_of(masks, cases, numbers, results),
     )
-    methods = write_methods(out)
+    write_methods(out)
     if results.page:
-        results.page.write(out / "report.html", running["arguments"], methods, args.decimal)
+        groups = study.groups.per_group if study.groups else []
+        arguments = running["arguments"]
+        results.page.write(out / "report.html", results.rows, groups, arguments, args.decimal)
     if args.xlsx:
         write_workbook(out, list(results.measured), tables)
     if repeated:
@@ -265,7 +267,7 @@ def add_case(
     outside = frame.outside
     if results.page:
         image = reader.image(case.image)
-        results.page.add(name, found, fibers, inside, image, outside, found_nerve)
+        results.page.add(found, fibers, inside, image, outside, found_nerve)
     # Parts of fibers beyond the outline of the nerve are measured and shown.
     if outside is not None:
         outside = mask_without(outside, fibers.labels)

@@ -41,6 +41,8 @@ from myelin.runtime.cli import UserError, exit_code_and_messages
 from myelin.runtime.files import beside
 
 PAGE = Path(__file__).with_name("page")
+# Canvas and scatter plot are those of the report.
+PAGES = (PAGE, Path(__file__).parents[1] / "report" / "page")
 PAGE_NAME = re.compile(r"[a-z]+\.(js|css|svg)")
 MAX_BODY_BYTES = 2**22
 EVENT_S = 0.25
@@ -154,8 +156,10 @@ def page_file(request: Request) -> Response:
     name = request.path_params.get("name", "index.html")
     if name != "index.html" and not PAGE_NAME.fullmatch(name):
         return Response("no such file", 404, HEADERS)
-    path = PAGE / name
-    return FileResponse(path, headers=HEADERS) if path.is_file() else Response("", 404, HEADERS)
+    for path in (folder / name for folder in PAGES):
+        if path.is_file():
+            return FileResponse(path, headers=HEADERS)
+    return Response("", 404, HEADERS)
 
 
 def pictures(window: Window) -> dict[str, Callable]:

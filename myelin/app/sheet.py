@@ -17,7 +17,7 @@ from myelin.folders.reader import Reader
 from myelin.images.image import read_image, read_stored, write_image
 from myelin.images.mask_checks import apart
 from myelin.measure.doubt import add_doubt
-from myelin.measure.exclude import RULES, mask_hash, rule_reasons, without
+from myelin.measure.exclude import doubtful_order, mask_hash, without
 from myelin.measure.fibers import find_fibers, measure_fibers, without_axons
 from myelin.measure.frame import find_frame
 from myelin.measure.nerve import find_nerve, nerve_columns, read_nerve
@@ -169,7 +169,6 @@ class Sheet:
 
     def summarize(self) -> None:
         """Set what follows from the fibers and the decisions."""
-        columns = self.found.columns
         reasons = np.full(len(self.found), "", object)
         for row, reason in self.decided["exclude"].items():
             reasons[row] = reason
@@ -182,13 +181,8 @@ class Sheet:
         of_nerve = nerve_columns(self.fibers, in_nerve, self.nerve is not self.frame.nerve)
         warnings = doubts(self.row | of_nerve, self.fibers)
         self.row |= {"warnings": "; ".join(warnings), **of_nerve}
-        limits = {rule: rule.doubt for rule in RULES if rule.doubt is not None}
-        reasons = enumerate(rule_reasons(columns, limits))
-        why, doubt = columns["doubt_reason"], columns["doubt"]
-        unclear = [
-            (row, "; ".join(filter(None, [why[row], *texts]))) for row, texts in reasons if texts
-        ]
-        self.doubts = sorted(unclear, key=lambda one: -doubt[one[0]])
+        why = self.fibers.columns["doubt_reason"]
+        self.doubts = [(int(row), why[row]) for row in doubtful_order(self.fibers)]
         self.version += 1
 
     def bool_layer(self, part: str) -> np.ndarray:

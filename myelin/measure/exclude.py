@@ -1,6 +1,6 @@
 """Leave fibers out of the statistics: by `exclude.csv`, by rules, and by class, `classes.csv`.
 
-`report.html` writes the table and applies the same rules. A fiber that is left out keeps its row in
+`report.html` writes both tables. A fiber that is left out keeps its row in
 `<id>_fibers.csv`, with the reason in the column `excluded`; counts, density, fractions, sizes,
 label images, plots and groups are without it.
 """
@@ -40,8 +40,6 @@ class Rule:
     column : str
     sign : "<" or ">"
         Whether fibers below or above the limit are left out.
-    doubt : float or None
-        Limit with which `report.html` begins to ask for decisions.
     what : str
         The column in words, with its unit.
     """
@@ -49,7 +47,6 @@ class Rule:
     option: str
     column: str
     sign: str
-    doubt: float | None
     what: str
 
     @property
@@ -73,16 +70,15 @@ class Rule:
 
 
 DOUBTFUL = 0.2  # how many of these fibers are wrong is in docs/measures.md
-# Hardly any sheath is as thin or as thick as these limits of the g-ratio.
 RULES = (
-    Rule("--max-doubt", "doubt", ">", DOUBTFUL, "doubt"),
-    Rule("--min-confidence", "confidence", "<", None, "confidence"),
-    Rule("--max-g-ratio", "g_ratio", ">", 0.95, "g-ratio"),
-    Rule("--min-g-ratio", "g_ratio", "<", 0.2, "g-ratio"),
-    Rule("--min-solidity", "axon_solidity", "<", None, "axon solidity"),
-    Rule("--min-circularity", "axon_circularity", "<", None, "axon circularity"),
-    Rule("--min-axon-diameter", "axon_diameter_um", "<", None, "axon diameter in µm"),
-    Rule("--max-axon-diameter", "axon_diameter_um", ">", None, "axon diameter in µm"),
+    Rule("--max-doubt", "doubt", ">", "doubt"),
+    Rule("--min-confidence", "confidence", "<", "confidence"),
+    Rule("--max-g-ratio", "g_ratio", ">", "g-ratio"),
+    Rule("--min-g-ratio", "g_ratio", "<", "g-ratio"),
+    Rule("--min-solidity", "axon_solidity", "<", "axon solidity"),
+    Rule("--min-circularity", "axon_circularity", "<", "axon circularity"),
+    Rule("--min-axon-diameter", "axon_diameter_um", "<", "axon diameter in µm"),
+    Rule("--max-axon-diameter", "axon_diameter_um", ">", "axon diameter in µm"),
 )
 
 
@@ -113,13 +109,20 @@ def rule_reasons(columns: dict[str, np.ndarray], limits: dict[Rule, float]) -> l
     return reasons
 
 
+def doubtful_order(fibers: Fibers) -> np.ndarray:
+    """Return the rows of the doubtful fibers that are not left out, worst first, int (n,)."""
+    doubt = fibers.columns["doubt"]
+    order = np.argsort(-doubt, kind="stable")
+    return order[fibers.kept[order] & (doubt[order] > DOUBTFUL)]
+
+
 def doubtful_rows(image: str, fibers: Fibers) -> list[dict]:
     """Return rows of `doubtful.csv`: the doubtful fibers that are not left out, worst first."""
-    columns = fibers.columns
     names = ("fiber", "x_px", "y_px", "doubt", "doubt_reason")
-    order = np.argsort(-columns["doubt"], kind="stable")
-    wanted = order[fibers.kept[order] & (columns["doubt"][order] > DOUBTFUL)]
-    return [{"image": image} | {name: columns[name][row] for name in names} for row in wanted]
+    return [
+        {"image": image} | {name: fibers.columns[name][row] for name in names}
+        for row in doubtful_order(fibers)
+    ]
 
 
 # ---------------------------------------------------------------- what a run leaves out

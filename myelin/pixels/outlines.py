@@ -50,11 +50,11 @@ def trace(labels: np.ndarray) -> dict[int, list[Polygon]]:
     for part, ring in rings_around(parts):
         polygon = polygons.setdefault(part, [])
         polygon.insert(0 if signed_area(ring) > 0 else len(polygon), ring)  # outer or hole
+    number_of = np.zeros(parts.max() + 1, np.int64)
+    number_of[parts[1:-1, 1:-1]] = labels
     regions = {}
-    for part, place in zip(*np.unique(parts, return_index=True), strict=True):
-        if part:
-            row, col = divmod(place, parts.shape[1])
-            regions.setdefault(int(labels[row - 1, col - 1]), []).append(polygons[part])
+    for part in sorted(polygons):
+        regions.setdefault(int(number_of[part]), []).append(polygons[part])
     return dict(sorted(regions.items()))
 
 
@@ -89,7 +89,7 @@ def rings_around(parts: np.ndarray) -> list[tuple[int, np.ndarray]]:
         next_edge = 4 * next_pixel + (side + right - left) % 4
         columns.append((4 * pixel + side, next_edge, right | left, right & has_diagonal))
     edges, following, turns, touches = map(np.concatenate, zip(*columns, strict=True))
-    order = np.argsort(edges)
+    order = np.argsort(edges, kind="stable")  # four sorted parts, which it merges
     walk, ends = cycles(order[np.searchsorted(edges[order], following)].tolist())
     pixels, sides = np.divmod(edges[walk], 4)
     corners, numbers = end_corners(pixels, sides, width), flat[pixels]

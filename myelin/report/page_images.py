@@ -1,7 +1,6 @@
-"""Image data of `report.html`: a picture of each image, and the fiber that each pixel belongs to.
+"""Image data of `report.html`: a picture of each image, and the outlines of its fibers.
 
-Both have the size of the image; in large studies they are smaller, so that browsers can open the
-page.
+In large studies the pictures are smaller than the images, so that browsers can open the page.
 """
 
 import base64
@@ -12,6 +11,7 @@ import numpy as np
 from myelin.measure.fibers import Fibers
 from myelin.measure.nerve import line_around
 from myelin.pixels.labels import LabelImage, row_bands
+from myelin.pixels.outlines import Polygon, trace
 from myelin.report.axes import NERVE_RGB, background
 
 # Of all pictures together, about 60 MB of page: 100 images of 1040 x 1392 pixels have their full
@@ -19,13 +19,6 @@ from myelin.report.axes import NERVE_RGB, background
 MAX_PIXELS = 150_000_000
 MAX_SIDE = 4096
 JPEG_QUALITY = 80
-
-
-def shown_size(shape: tuple[int, int], images: int) -> tuple[int, int]:
-    """Return width and height of the picture of an image of `shape` among `images`."""
-    rows, cols = shape
-    zoom = min(1, MAX_SIDE / max(shape), (MAX_PIXELS / images / (rows * cols)) ** 0.5)
-    return max(1, round(cols * zoom)), max(1, round(rows * zoom))
 
 
 def encode_picture(
@@ -39,26 +32,54 @@ def encode_picture(
     """Return what the page needs to show one of its images: JSON values.
 
     The parameters are those of `html.Report.add`. The values are `width`, `height`, `picture` (a
-    data URI) and `runs` (see `encode_runs`).
+    data URI), `fibers` (SVG paths of sheath and axon), `boxes` (x, y, width, height of each fiber)
+    and `outside` (SVG path), all in pixels of the picture.
     """
-    width, height = shown_size(myelin.shape, images)
+    rows, cols = myelin.shape
+    zoom = min(1, MAX_SIDE / max(rows, cols), (MAX_PIXELS / images / (rows * cols)) ** 0.5)
+    width, height = max(1, round(cols * zoom)), max(1, round(rows * zoom))
     grey = background(myelin if image is None else image)
-    pixels = [fibers.labels, fibers.axons]
-    if outside is not None:
-        pixels.append(outside)
     if (height, width) != myelin.shape:
         grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
     if nerve is not None:
         grey = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
         grey[line_around(sample(nerve, width, height).astype(np.uint8))] = NERVE_RGB[::-1]
-    values = pixel_values(*(sample(part, width, height) for part in pixels))
     _, jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return {
-        "width": width,
-        "height": height,
-        "picture": "data:image/jpeg;base64," + to_base64(jpeg.tobytes()),
-        "runs": to_base64(encode_runs(values)),
+    labels = sample(fibers.labels, width, height)
+    outlines, axons = trace(labels), trace(sample(fibers.axons, width, height))
+    boxes = np.zeros((len(fibers) + 1, 4), int)
+    found = LabelImage.from_array(labels).boxes()
+    boxes[: len(found)] = found[:, :4]
+    shape = {"width": width, "height": height, "boxes": boxes[1:].tolist(), "outside": ""}
+    if outside is not None:
+        beyond = sample(outside, width, height) & (labels == 0)
+        shape["outside"] = svg_path(trace(beyond).get(1, []))
+    return shape | {
+        "picture": data_uri("image/jpeg", jpeg.tobytes()),
+        "fibers": [
+            svg_path(outlines.get(number, []) + axons.get(number, []))
+            for number in range(1, len(fibers) + 1)
+        ],
     }
+
+
+def data_uri(media_type: str, content: bytes) -> str:
+    """Return the address of embedded content."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def svg_path(polygons: list[Polygon]) -> str:
+    """Return rings of horizontal and vertical edges as an SVG path.
+
+    >>> svg_path([[np.array([[3, 0], [3, 2], [0, 2], [0, 0]])]])
+    'M3 0v2h-3v-2z'
+    """
+    parts = []
+    for ring in (ring for polygon in polygons for ring in polygon):
+        steps = np.diff(ring, axis=0).tolist()
+        lines = "".join(f"h{dx}" if dx else f"v{dy}" for dx, dy in steps)
+        parts.append(f"M{ring[0, 0]} {ring[0, 1]}{lines}z")
+    return "".join(parts)
 
 
 def sample(labels: np.ndarray | LabelImage, width: int, height: int) -> np.ndarray:
@@ -76,40 +97,3 @@ def sample(labels: np.ndarray | LabelImage, width: int, height: int) -> np.ndarr
         inside = (rows >= band.start) & (rows < band.stop)
         parts.append(labels[band][rows[inside] - band.start][:, cols])
     return np.concatenate(parts)
-
-
-def to_base64(content: bytes) -> str:
-    """Return bytes as base64 text."""
-    return base64.b64encode(content).decode("ascii")
-
-
-def pixel_values(
-    labels: np.ndarray, axons: np.ndarray, outside: np.ndarray | None = None
-) -> np.ndarray:
-    """Return an image of numbers that tell fiber and axon of each pixel, int32 (rows, cols).
-
-    The number is 2 n on fiber n (counted from 1), 2 n + 1 on its axon, 1 outside the counting
-    frame, otherwise 0. The parameters are label images as in `fibers.Fibers`, and a mask.
-    """
-    values = 2 * labels + (axons > 0)
-    return values if outside is None else np.where((values == 0) & (outside > 0), 1, values)
-
-
-def encode_runs(values: np.ndarray) -> bytes:
-    """Return the run-length encoding of an int image: value and length of each run.
-
-    Both are written in bytes of 7 bits, the lowest first, with the 8th bit set in all but the last
-    (LEB128). No run extends beyond its row.
-    """
-    starts = np.ones(values.shape, bool)
-    starts[:, 1:] = values[:, 1:] != values[:, :-1]
-    place = np.flatnonzero(starts)
-    runs = np.stack([values.ravel()[place], np.diff(place, append=values.size)], axis=1).ravel()
-    sizes = 1 + sum((runs >= 1 << bits).astype(int) for bits in range(7, 35, 7))
-    ends = np.cumsum(sizes)
-    coded = np.zeros(ends[-1], np.uint8)
-    for byte in range(sizes.max()):
-        has = sizes > byte
-        more = sizes[has] > byte + 1
-        coded[(ends - sizes)[has] + byte] = (runs[has] >> (7 * byte)) & 127 | more * 128
-    return coded.tobytes()

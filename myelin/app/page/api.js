@@ -12,7 +12,7 @@ export function setErrorHandler(handler) { onError = handler; }
 export async function idle() {
   let quiet = 0;
   while (quiet < 3) {
-    await new Promise((done) => setTimeout(done, 20));
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 20))); // what is queued is drawn
     quiet = pending === 0 && !run.running ? quiet + 1 : 0;
   }
 }

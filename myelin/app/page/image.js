@@ -1,7 +1,7 @@
 // The screen of one image: viewer, tools, the chosen fiber, decisions, doubts, numbers.
 
 import { $, get, make, post, test } from "/page/api.js";
-import { plot } from "/page/plot.js";
+import { Scatter } from "/page/scatter.js";
 import { TOOLS, Tools } from "/page/tools.js";
 import { Viewer } from "/page/viewer.js";
 
@@ -24,6 +24,7 @@ export class ImageScreen {
     this.row = null;
     this.place = -1; // among the doubtful
     this.viewer = new Viewer(test("viewer"));
+    this.scatter = new Scatter($("#plot"), (row) => this.choose(row));
     this.tools = new Tools(this.viewer, this);
     this.viewer.labels = () => this.numbers();
     this.makeToolbar();
@@ -117,7 +118,12 @@ export class ImageScreen {
     this.tools.loadCorners();
   }
 
-  drawPlot() { if (this.view && $("details").open) plot($("#plot"), this.view.fibers, this.row); }
+  drawPlot() {
+    if (!this.view || !$("details").open) return;
+    const { axon, g, exclude, state } = this.view.fibers;
+    const points = axon.map((x, id) => ({ id, x, y: g[id], color: "#0072b28c" }));
+    this.scatter.draw(points.filter(({ id }) => !exclude[id] && state[id] !== "border"), this.row);
+  }
 
   fiber(row) {
     return Object.fromEntries(Object.entries(this.view.fibers).map(([key, values]) => [key, values[row]]));

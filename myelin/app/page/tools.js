@@ -189,13 +189,10 @@ export class Tools {
 
   wheel(event) {
     event.preventDefault();
-    const box = this.viewer.canvas.getBoundingClientRect();
     if (this.proposal) {
       this.grow += event.deltaY < 0 ? 1 : -1;
       this.propose();
-    } else {
-      this.viewer.zoomAt(1.2 ** (-event.deltaY / 100), event.clientX - box.left, event.clientY - box.top);
-    }
+    } else this.viewer.wheel(event);
   }
 
   // Draw what is not accepted yet.

@@ -1,28 +1,23 @@
-// The canvas: tiles of the image and of its fibers, panned and zoomed; outlines drawn on top.
+// The window's canvas: tiles of the image and of its fibers, loaded as they come into view; outlines on top.
 
 import { begin, end, url } from "/page/api.js";
+import { ZoomCanvas } from "/page/canvas.js";
 
 const MAX_TILES = 400;
 const MAX_LOADING = 6;
 
-export class Viewer {
+export class Viewer extends ZoomCanvas {
   constructor(canvas) {
-    this.canvas = canvas;
-    this.context = canvas.getContext("2d", { alpha: false });
-    this.view = null; // what the server says of the image
+    super(canvas);
     this.tiles = new Map();
     this.queue = [];
     this.loading = 0;
-    this.overlay = true;
     this.mode = "state";
     this.shapes = []; // {points, color, closed, dash}
-    this.labels = () => [];
     this.cross = false;
-    this.frames = 0;
-    new ResizeObserver(() => this.resize()).observe(canvas);
   }
 
-  // Show an image; the same one keeps its place.
+  // Show an image as the server describes it; the same one keeps its place.
   show(view) {
     const other = !this.view || this.view.id !== view.id;
     this.view = view;
@@ -34,86 +29,15 @@ export class Viewer {
     this.redraw();
   }
 
-  resize() {
-    const ratio = window.devicePixelRatio || 1, { clientWidth, clientHeight } = this.canvas;
-    if (!clientWidth) return;
-    const first = !this.width;
-    [this.width, this.height, this.ratio] = [clientWidth, clientHeight, ratio];
-    this.canvas.width = Math.round(clientWidth * ratio);
-    this.canvas.height = Math.round(clientHeight * ratio);
-    if (this.view && first) this.fit();
-    this.redraw();
-  }
-
-  fit() {
-    if (!this.view || !this.width) return;
-    const { rows, cols } = this.view;
-    this.zoom = Math.min(this.width / cols, this.height / rows) * 0.98;
-    this.x = cols / 2;
-    this.y = rows / 2;
-    this.redraw();
-  }
-
-  // Viewport coordinates of the middle of an image pixel, and back.
-  pageOf(x, y) {
-    const box = this.canvas.getBoundingClientRect(), [left, top] = this.place(x + 0.5, y + 0.5);
-    return { x: box.left + left, y: box.top + top };
-  }
-  place(x, y) { return [(x - this.x) * this.zoom + this.width / 2, (y - this.y) * this.zoom + this.height / 2]; }
-  pixel(event) {
-    const box = this.canvas.getBoundingClientRect();
-    return [
-      (event.clientX - box.left - this.width / 2) / this.zoom + this.x,
-      (event.clientY - box.top - this.height / 2) / this.zoom + this.y,
-    ];
-  }
-
-  pan(dx, dy) {
-    this.x = Math.min(Math.max(this.x - dx / this.zoom, 0), this.view.cols);
-    this.y = Math.min(Math.max(this.y - dy / this.zoom, 0), this.view.rows);
-    this.redraw();
-  }
-
-  zoomAt(factor, left = this.width / 2, top = this.height / 2) {
-    const least = Math.min(this.width / this.view.cols, this.height / this.view.rows) / 4;
-    const zoom = Math.min(Math.max(this.zoom * factor, least), 40);
-    this.x += (left - this.width / 2) * (1 / this.zoom - 1 / zoom);
-    this.y += (top - this.height / 2) * (1 / this.zoom - 1 / zoom);
-    this.zoom = zoom;
-    this.redraw();
-  }
-
-  goTo(x, y, zoom) {
-    [this.x, this.y] = [x, y];
-    if (zoom) this.zoom = Math.max(this.zoom, zoom);
-    this.redraw();
-  }
-
-  redraw() {
-    if (this.asked || !this.view || !this.width || !this.zoom) return;
-    this.asked = true;
-    begin();
-    requestAnimationFrame(() => {
-      this.asked = false;
-      end();
-      this.draw();
-    });
-  }
-
-  draw() {
-    const { context, ratio, view } = this;
-    this.frames += 1;
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.fillStyle = "#24292f";
-    context.fillRect(0, 0, this.canvas.width, this.canvas.height);
+  drawPicture() {
+    const { view, ratio } = this;
     const level = Math.min(Math.max(Math.floor(-Math.log2(this.zoom * ratio) + 0.3), 0), view.levels - 1);
     this.queue = [];
     this.drawLayer("image", level);
     if (this.overlay && view.segmented) this.drawLayer("overlay", level);
     while (this.loading < MAX_LOADING && this.queue.length) this.fetch(this.queue.shift());
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
     for (const shape of this.shapes) this.drawShape(shape);
-    this.drawLabels();
     if (this.cross) this.drawCross();
   }
 
@@ -207,21 +131,6 @@ export class Viewer {
       context.fillRect(left - 4, top - 4, 8, 8);
       context.strokeRect(left - 4, top - 4, 8, 8);
     });
-  }
-
-  drawLabels() {
-    const { context } = this;
-    context.font = "12px system-ui";
-    context.textAlign = "center";
-    context.lineWidth = 3;
-    for (const { x, y, text } of this.labels()) {
-      const [left, top] = this.place(x + 0.5, y + 0.5);
-      if (left < 0 || top < 0 || left > this.width || top > this.height) continue;
-      context.strokeStyle = "#000";
-      context.strokeText(text, left, top + 4);
-      context.fillStyle = "#fff";
-      context.fillText(text, left, top + 4);
-    }
   }
 
   drawCross() {

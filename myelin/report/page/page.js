@@ -1,350 +1,262 @@
-// The page: reactions to clicks, keys and rules.
+// The page: its parts, and what they do when a person clicks, types or presses a key.
 
 const by = (id) => document.getElementById(id);
 
 class Page {
   constructor(study) {
     this.study = study;
-    this.decisions = new Decisions(study);
-    this.rules = new Rules(study);
-    this.kindOf = (fiber) => this.kind(fiber);
-    this.table = new ImageTable(by("images"), study, (index) => this.open(index).then(() => this.viewer.reveal()));
-    const point = (fiber, event) => this.point(fiber, event);
-    this.viewer = new Viewer(by("viewer"), study, this.kindOf, {
-      point, click: (fiber) => this.toggle(fiber), shown: (index) => this.shown(index),
-    });
-    this.scatter = new Scatter(by("scatter"), study, this.kindOf, { point, click: (fiber) => this.goTo(fiber) });
+    this.marks = new Marks(study);
     this.current = -1;
+    this.canvas = new FiberCanvas(by("viewer"), study, (fiber) => this.stateOf(fiber));
+    this.canvas.listen((fiber, event) => this.showTip(fiber, event), (fiber) => this.choose(fiber));
+    this.scatter = new Scatter(by("scatter"), (fiber) => this.goTo(fiber));
     this.fillPage();
+    this.makeTables();
     this.listen();
-    this.updateAll();
+    this.update([]);
   }
 
-  // A fiber's name in COLOURS.
-  kind(fiber) {
-    const state = this.study.state[fiber];
-    if (state === EXCLUDED) return "excluded";
-    if (state === CONFIRMED) return "confirmed";
-    if (this.rules.doubtful[fiber]) return "doubtful";
+  // A fiber's name in STATES.
+  stateOf(fiber) {
+    const { excluded, kept } = this.marks.of(fiber);
+    if (excluded) return "excluded";
+    if (kept) return "kept";
+    if (this.marks.doubtful.has(fiber)) return "doubtful";
     return this.study.columns.touches_border[fiber] ? "border" : "whole";
+  }
+
+  // State of a fiber in words.
+  stateText(fiber) {
+    const { excluded, kept, class: word } = this.marks.of(fiber), parts = [];
+    const { doubt_reason: why, touches_border: border } = this.study.columns;
+    if (excluded) parts.push(`excluded: ${excluded}`);
+    if (kept) parts.push("kept");
+    if (!excluded && this.marks.doubtful.has(fiber)) parts.push(`doubtful: ${why[fiber]}`);
+    if (border[fiber]) parts.push("at the border");
+    if (word) parts.push(`class ${word}`);
+    return parts.join(", ") || "whole";
   }
 
   // ---------------------------------------------------------------- what is shown
 
   fillPage() {
-    const { images, facts } = this.study;
-    by("image").append(...images.map((image, index) => new Option(image.name, index)));
-    by("command").textContent = facts.command;
-    by("warnings").append(...facts.warnings.map((text) => element("p", text, "warning")));
-    for (const rule of this.rules.list) this.addRule(rule);
+    const { study } = this;
+    document.title = by("title").textContent = study.title;
+    for (const name of ["provenance", "methods"]) by(name).textContent = study[name];
+    by("warnings").append(...study.warnings.map((text) => element("p", text, { className: "warning" })));
+    by("image").append(...study.images.map(({ image }, index) => new Option(image, index)));
+    by("figures").append(...study.figures.map(([src, alt]) =>
+      element("figure", [element("img", [], { srcset: `${src} 2x`, alt }), element("figcaption", alt)])));
   }
 
-  addRule(rule) {
-    const on = element("input"), limit = element("input"), count = element("span");
-    on.type = "checkbox";
-    on.checked = rule.active;
-    Object.assign(limit, { type: "number", step: "any", min: 0, value: rule.limit ?? "" });
-    limit.setAttribute("aria-label", `${rule.what} ${rule.side}`);
-    limit.dataset.rule = rule.option;
-    const label = element("label", [on, ` ${rule.what} ${rule.side}`]);
-    on.addEventListener("change", () => this.setRule(rule, on.checked, limit.value));
-    limit.addEventListener("input", () => {
-      on.checked = limit.value !== "";
-      this.setRule(rule, on.checked, limit.value);
-    });
-    by("rules").append(element("div", [label, limit, count], "rule"));
-    rule.output = count;
+  makeTables() {
+    const { study } = this, { images, columns } = study, read = (row, name) => row[name] ?? null;
+    const text = (title, value, action) => ({ title, value, action });
+    const several = images.length > 1 ? [text("image", (fiber) => study.nameOf(fiber))] : [];
+    const group = text("group", (row) => row.group);
+    const places = study.groups.length ? [group, text("animal", (row) => row.animal)] : [];
+    this.images = new Table(by("images"), (count) => plural(count, "image"), [
+      text("image", ({ image }) => image, (image) => this.open(images.indexOf(image)).then(() => this.reveal())),
+      ...places, ...numbers(IMAGE_NUMBERS, read)], images, by("find-image"));
+    by("groups-part").hidden = !study.groups.length;
+    new Table(by("groups"), () => "Groups: mean ± standard deviation of their animals",
+      [group, ...numbers(GROUP_NUMBERS, read)], study.groups);
+    this.fibers = new Table(by("fibers"), (count) => plural(count, "fiber"), [
+      ...several,
+      { title: "fiber", digits: 0, value: (fiber) => columns.fiber[fiber], action: (fiber) => this.goTo(fiber) },
+      ...numbers(FIBER_NUMBERS.slice(0, 6), (fiber, name) => columns[name][fiber]),
+      text("state", (fiber) => this.stateText(fiber)),
+    ], columns.fiber.map((_, fiber) => fiber), by("find-fiber"), "doubt");
   }
 
-  setRule(rule, active, text) {
-    rule.active = active;
-    rule.limit = text === "" ? null : Number(text);
-    this.rules.update();
-    this.updateAll();
-  }
-
-  updateAll() {
-    this.study.images.forEach((_, index) => this.updateImage(index));
-    for (const rule of this.rules.list) rule.output.textContent = rule.active ? plural(rule.count, "fiber") : "off";
-    this.viewer.refresh();
-    this.updateRest();
-  }
-
-  // Update the page after a decision on some fibers.
+  // Show what changed with the marks of some fibers.
   update(fibers) {
-    for (const index of new Set(fibers.map((fiber) => this.study.imageOf[fiber]))) this.updateImage(index);
-    this.viewer.refresh(fibers);
-    this.updateRest();
-  }
-
-  updateImage(index) {
-    const image = this.study.images[index];
-    image.row = summarize(this.study, image);
-    image.open = 0;
-    for (let i = image.first; i < image.first + image.count; i++) image.open += this.rules.open(i);
-    this.table.update(index, image.open);
-  }
-
-  updateRest() {
-    this.groups = groupRows(this.study);
-    by("groups-part").hidden = by("animals-part").hidden = !this.groups.length;
-    if (this.groups.length) fillGroups(by("groups"), this.groups);
-    fillExcluded(by("excluded"), this.study, this.rules, this.decisions.excluded(), (fiber) => this.goTo(fiber));
-    this.queuePlots();
-    this.describe(this.current);
-    by("undo").disabled = !this.decisions.done.length;
-    by("pending").textContent = this.status();
-  }
-
-  status() {
-    const open = this.study.images.reduce((sum, image) => sum + image.open, 0), pending = this.study.pending();
-    const parts = [`${plural(open, "doubtful fiber")} to decide on`];
-    if (pending) parts.push(`${plural(pending, "decision")} not in the tables yet`);
-    if (!this.decisions.stored) parts.push("this browser does not store decisions: save them before you leave");
-    return `${parts.join("; ")}.`;
-  }
-
-  // Draw the plots once with the next frame.
-  queuePlots() {
-    this.queued ||= requestAnimationFrame(() => this.drawPlots());
-  }
-
-  drawPlots() {
-    this.queued = 0;
-    const { images } = this.study;
-    const shownImages = by("scope").value === "one" && this.viewer.index >= 0 ? [images[this.viewer.index]] : images;
-    this.scatter.draw(shownImages);
-    const values = (column) => wholeValues(this.study, shownImages, column);
-    drawHistogram(by("diameters"), values("axon_diameter_um"), "axon diameter (µm)");
-    drawHistogram(by("thicknesses"), values("myelin_thickness_um"), "myelin thickness (µm)");
-    if (this.groups.length) drawAnimals(by("animals"), this.groups);
-  }
-
-  // State of a fiber in words.
-  stateText(fiber) {
-    if (fiber < 0) return "";
-    const doubts = this.rules.inWords(this.rules.reasons(fiber)), { state, reason, columns, facts } = this.study;
-    const why = facts.doubt_words[columns.doubt_word[fiber]];
-    const parts = [];
-    if (state[fiber] === EXCLUDED) parts.push(`excluded: ${this.rules.inWords(reason[fiber])}`);
-    if (state[fiber] === CONFIRMED) parts.push("kept by decision");
-    if (state[fiber] !== EXCLUDED && doubts) parts.push(`doubtful: ${why ? `${why}; ` : ""}${doubts}`);
-    if (columns.touches_border[fiber]) parts.push("at the border");
-    return parts.join(", ") || "whole";
-  }
-
-  nameOf(fiber) {
-    return `Fiber ${this.study.columns.fiber[fiber]} of ${this.study.images[this.study.imageOf[fiber]].name}`;
-  }
-
-  describe(fiber) {
-    by("fiber-title").textContent = fiber < 0 ? "No fiber selected" : this.nameOf(fiber);
-    by("state").textContent = this.stateText(fiber);
-    fillFiber(by("fiber"), this.study, fiber);
-    by("exclude").disabled = by("keep").disabled = fiber < 0;
-    if (fiber >= 0) by("number").value = this.study.columns.fiber[fiber];
-  }
-
-  announce(text) {
-    by("message").textContent = text;
-  }
-
-  // ---------------------------------------------------------------- going from fiber to fiber
-
-  // React to the pointer in the image or in the scatter plot.
-  point(fiber, event) {
-    this.showTip(fiber, event);
-    if (fiber < 0 || fiber === this.current) return;
-    this.choose(fiber);
+    const { marks } = this, open = this.study.doubtful.filter((fiber) => marks.open(fiber)).length;
+    const waiting = marks.waiting(), parts = [plural(open, "doubtful fiber") + " without a mark"];
+    if (!marks.stored) parts.push("this browser does not store marks: save them before you leave");
+    by("status").textContent = parts.join("; ");
+    by("undo").disabled = !marks.done.length;
+    by("reset").disabled = !marks.changed.size;
+    const [excluded, classes] = ["excluded", "class"].map((column) => marks.listed(column).length);
+    by("waiting").hidden = !waiting;
+    by("count").textContent = plural(waiting, "mark");
+    by("command").textContent = this.study.command + (excluded ? " --exclude exclude.csv" : "")
+      + (classes ? " --classes classes.csv" : "");
+    by("save-classes").disabled = !classes;
+    this.canvas.colour(fibers);
+    this.fibers.show();
+    this.choose(this.current);
   }
 
   choose(fiber) {
     this.current = fiber;
-    const here = fiber >= 0 && this.study.imageOf[fiber] === this.viewer.index;
-    if (this.viewer.scene) this.viewer.choose(here ? fiber : -1);
-    this.scatter.mark(fiber);
-    this.describe(fiber);
+    const mark = fiber >= 0 ? this.marks.of(fiber) : { class: "" };
+    this.canvas.choose(fiber);
+    this.drawScatter();
+    by("fiber-title").textContent = fiber < 0 ? "No fiber chosen" : this.nameOf(fiber);
+    by("state").textContent = fiber < 0 ? "" : this.stateText(fiber);
+    by("fiber").replaceChildren(...(fiber < 0 ? [] : FIBER_NUMBERS).flatMap(([name, title, digits]) =>
+      [element("dt", title), element("dd", shown(this.study.columns[name][fiber], digits))]));
+    for (const id of ["exclude", "keep", "class"]) by(id).disabled = fiber < 0;
+    by("class").value = mark.class;
+  }
+
+  nameOf(fiber) { return `Fiber ${this.study.columns.fiber[fiber]} of ${this.study.nameOf(fiber)}`; }
+
+  announce(text) { by("message").textContent = text; }
+
+  // The whole fibers of the image.
+  drawScatter() {
+    if (!this.canvas.view) return;
+    const { first, count } = this.canvas.view, points = [];
+    const { axon_diameter_um: diameters, g_ratio: ratios, touches_border: border } = this.study.columns;
+    for (let id = first; id < first + count; id++) {
+      const state = this.stateOf(id), color = state === "whole" ? "#0072b28c" : this.canvas.colours[state];
+      if (!border[id]) points.push({ id, x: diameters[id], y: ratios[id], color });
+    }
+    this.scatter.draw(points, this.current);
   }
 
   showTip(fiber, event) {
     const tip = by("tip");
-    tip.hidden = fiber < 0 || !event;
+    tip.hidden = fiber < 0;
     if (tip.hidden) return;
     const { columns } = this.study, box = by("viewer").getBoundingClientRect();
     tip.textContent = `fiber ${columns.fiber[fiber]}: axon ${shown(columns.axon_diameter_um[fiber], 2)} µm, ` +
       `myelin ${shown(columns.myelin_thickness_um[fiber], 2)} µm, ` +
       `g ${shown(columns.g_ratio[fiber], 3)}\n${this.stateText(fiber)}`;
     const x = event.clientX - box.left, y = event.clientY - box.top;
-    tip.style.left = x > box.width / 2 ? "" : `${x + 14}px`;
-    tip.style.right = x > box.width / 2 ? `${box.width - x + 14}px` : "";
-    tip.style.top = y > box.height / 2 ? "" : `${y + 14}px`;
-    tip.style.bottom = y > box.height / 2 ? `${box.height - y + 14}px` : "";
+    tip.style.left = `${Math.min(x + 14, box.width - tip.offsetWidth)}px`;
+    tip.style.top = `${y + 14 + tip.offsetHeight < box.height ? y + 14 : y - 14 - tip.offsetHeight}px`;
   }
+
+  // ---------------------------------------------------------------- going from fiber to fiber
 
   async open(index) {
     by("image").value = index;
-    await this.viewer.show(index);
+    await this.canvas.show(index);
+    this.choose(-1);
   }
 
-  shown(index) {
-    by("image").value = index;
-    this.table.mark(index);
-    this.choose(-1);
-    if (by("scope").value === "one") this.drawPlots();
-  }
+  reveal() { by("viewer").scrollIntoView({ block: "nearest" }); }
 
   // Show a fiber in its image, and announce it after the text `before`.
   async goTo(fiber, before = "") {
-    if (fiber < 0) return;
+    if (fiber === undefined || fiber < 0) return this.announce(`${before}There is no such fiber.`);
     const image = this.study.imageOf[fiber];
     this.going = true; // ignores keys until the image is shown
-    try {
-      if (image !== this.viewer.index) await this.open(image);
-    } finally {
-      this.going = false;
-    }
-    if (image !== this.viewer.index) return; // another image was requested meanwhile
-    this.viewer.bring(fiber);
-    this.viewer.reveal();
+    if (image !== this.canvas.index) await this.open(image);
+    this.going = false;
+    if (image !== this.canvas.index) return; // another image was requested meanwhile
+    this.canvas.bring(fiber);
+    this.reveal();
     this.choose(fiber);
-    const { columns } = this.study;
-    this.announce(`${before}${this.nameOf(fiber)}: axon ${shown(columns.axon_diameter_um[fiber], 2)} µm, g-ratio ` +
-      `${shown(columns.g_ratio[fiber], 2)}; ${this.stateText(fiber)}.`);
+    this.announce(`${before}${this.nameOf(fiber)}: ${this.stateText(fiber)}.`);
   }
 
-  // Go to the next doubtful fiber, in each image the worst first, or with -1 to the previous one, around the end.
-  async step(direction, before = "") {
-    const { count, images, columns: { order } } = this.study;
-    const { first } = images[Math.max(this.viewer.index, 0)];
-    const start = this.current >= 0 ? order.indexOf(this.current) : Math.max(first - 1, -1);
+  // Go to the next doubtful fiber without a mark, in each image the worst first, or with -1 to the previous one.
+  step(direction, before = "") {
+    const { doubtful, images } = this.study, count = doubtful.length, first = images[this.canvas.index].first;
+    let start = doubtful.indexOf(this.current);
+    if (start < 0) start = doubtful.filter((fiber) => fiber < first).length - (direction > 0 ? 1 : 0);
     for (let i = 1; i <= count; i++) {
-      const fiber = order[(start + direction * i + 2 * count) % count];
-      if (this.rules.open(fiber)) return this.goTo(fiber, before);
+      const fiber = doubtful[(start + direction * i + 2 * count) % count];
+      if (this.marks.open(fiber)) return this.goTo(fiber, before);
     }
-    this.announce(`${before}No doubtful fibers are left.`);
+    return this.announce(`${before}No doubtful fiber is left without a mark.`);
   }
 
-  // Go to the nearest fiber in a direction.
-  async walk(dx, dy) {
-    const image = this.study.images[this.viewer.index], { x_px: xs, y_px: ys } = this.study.columns;
-    if (!image || !image.count) return;
-    if (this.current < 0) return this.goTo(image.first);
-    let best = -1, least = Infinity;
-    for (let i = image.first; i < image.first + image.count; i++) {
-      const x = xs[i] - xs[this.current], y = ys[i] - ys[this.current];
-      const along = x * dx + y * dy, across = Math.abs(x * dy) + Math.abs(y * dx);
-      if (along > 0.5 && across <= along && along + across < least) [best, least] = [i, along + across];
-    }
-    await this.goTo(best);
+  // Go to the fiber of this image with the next or the previous number.
+  walk(direction) {
+    const { first, count } = this.canvas.view;
+    if (count) this.goTo(this.current < 0 ? first : first + (this.current - first + direction + count) % count);
   }
 
-  // ---------------------------------------------------------------- decisions
+  // ---------------------------------------------------------------- marks
 
-  decide(fibers, state, reasonOf) {
-    this.decisions.decide(fibers.map((fiber) => [fiber, state, state === EXCLUDED ? reasonOf(fiber) : ""]));
-    this.update(fibers);
-  }
-
-  typedReason() {
-    return by("reason").value.trim() || "by eye";
-  }
-
-  toggle(fiber) {
-    if (fiber < 0) return;
-    const excluded = this.study.state[fiber] === EXCLUDED;
-    if (fiber !== this.current) this.choose(fiber);
-    this.decide([fiber], excluded ? KEPT : EXCLUDED, () => this.typedReason());
-    this.announce(`${this.nameOf(fiber)} ${excluded ? "counts again" : "is excluded"}.`);
-  }
-
-  async decideAndGoOn(state) {
-    if (this.current < 0) return this.step(1);
+  // Mark the chosen fiber; after a doubtful one without a mark, go to the next.
+  mark(action, said) {
     const fiber = this.current;
-    this.decide([fiber], state, () => this.typedReason());
-    await this.step(1, `${this.nameOf(fiber)} ${state === EXCLUDED ? "excluded" : "kept"}. `);
+    if (fiber < 0) return;
+    const next = this.marks.open(fiber);
+    action(fiber);
+    this.update([fiber]);
+    if (next) this.step(1, `${this.nameOf(fiber)} ${said}. `);
+    else this.announce(`${this.nameOf(fiber)} ${said}.`);
   }
 
-  excludeDoubtful() {
-    const fibers = [];
-    for (let i = 0; i < this.study.count; i++) if (this.rules.open(i)) fibers.push(i);
-    this.decide(fibers, EXCLUDED, (fiber) => this.rules.reasons(fiber));
-    this.announce(`${plural(fibers.length, "doubtful fiber")} excluded.`);
+  exclude() { this.mark((fiber) => this.marks.exclude(fiber, by("reason").value.trim() || "by eye"), "excluded"); }
+
+  keep() { this.mark((fiber) => this.marks.keep(fiber), "kept"); }
+
+  classify() {
+    const word = by("class").value.trim();
+    this.mark((fiber) => this.marks.classify(fiber, word), word ? `is of the class ${word}` : "has no class");
   }
 
   undo() {
-    const fibers = this.decisions.undo();
+    const fibers = this.marks.undo();
     this.update(fibers);
     if (fibers.length === 1) this.goTo(fibers[0], "Undone. ");
-    else if (fibers.length) this.announce(`Undone: ${plural(fibers.length, "fiber")}.`);
+    else this.announce(`Undone: ${plural(fibers.length, "mark")}.`);
   }
 
   reset() {
-    if (!confirm("Forget all decisions made on this page, and return to the exclusions in the tables?")) return;
-    this.decisions.reset();
-    this.updateAll();
+    const fibers = [...this.marks.changed.keys()];
+    this.marks.reset();
+    this.update(fibers);
+    this.announce(`${plural(fibers.length, "mark")} removed; Undo brings them back.`);
   }
 
-  save() {
-    download("exclude.csv", this.decisions.csv());
-    this.announce(`exclude.csv saved with ${plural(this.decisions.excluded().length, "fiber")}.`);
+  save(name, column) {
+    download(name, this.marks.csv(column));
+    this.announce(`${name} saved with ${plural(this.marks.listed(column).length, "fiber")}.`);
   }
 
-  async copy() {
-    const range = document.createRange();
-    range.selectNodeContents(by("command"));
-    getSelection().removeAllRanges();
-    getSelection().addRange(range);
-    try {
-      await navigator.clipboard.writeText(by("command").textContent);
-    } catch {
-      document.execCommand("copy"); // local files have no clipboard
-    }
+  copy() {
+    getSelection().selectAllChildren(by("command"));
+    document.execCommand("copy"); // local files have no navigator.clipboard
   }
 
   // ---------------------------------------------------------------- buttons and keys
 
   listen() {
     const buttons = {
-      undo: () => this.undo(), reset: () => this.reset(), save: () => this.save(), copy: () => this.copy(),
-      "zoom-in": () => this.viewer.zoom(1.4), "zoom-out": () => this.viewer.zoom(1 / 1.4), fit: () => this.viewer.fit(),
-      exclude: () => this.decideAndGoOn(EXCLUDED), keep: () => this.decideAndGoOn(CONFIRMED),
-      next: () => this.step(1), "exclude-doubtful": () => this.excludeDoubtful(),
+      undo: () => this.undo(), reset: () => this.reset(), copy: () => this.copy(),
+      "save-excluded": () => this.save("exclude.csv", "excluded"),
+      "save-classes": () => this.save("classes.csv", "class"),
+      "zoom-in": () => this.canvas.zoomAt(1.4), "zoom-out": () => this.canvas.zoomAt(1 / 1.4),
+      fit: () => this.canvas.fit(), next: () => this.step(1), exclude: () => this.exclude(), keep: () => this.keep(),
     };
     for (const [id, action] of Object.entries(buttons)) by(id).addEventListener("click", action);
     by("image").addEventListener("change", (event) => this.open(Number(event.target.value)));
-    by("scope").addEventListener("change", () => this.drawPlots());
+    by("class").addEventListener("change", () => this.classify());
+    by("class").addEventListener("keydown", (event) => event.key === "Enter" && by("viewer").focus());
     by("shown").addEventListener("change", (event) => {
-      this.viewer.coloured = event.target.checked;
-      this.viewer.draw();
-    });
-    by("number").addEventListener("change", (event) => {
-      this.goTo(this.study.find(this.viewer.index, Number(event.target.value)));
+      this.canvas.overlay = event.target.checked;
+      this.canvas.redraw();
     });
     document.addEventListener("keydown", (event) => this.key(event));
-    window.addEventListener("resize", () => this.queuePlots());
-    window.addEventListener("beforeprint", () => this.drawPlots());
+    window.addEventListener("resize", () => this.drawScatter());
   }
 
   key(event) {
-    const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
-    if (typing || this.going || event.ctrlKey || event.metaKey || event.altKey) return;
+    const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && event.target.type !== "checkbox";
+    if (typing || this.going || !this.canvas.view || event.ctrlKey || event.metaKey || event.altKey) return;
     const anywhere = {
-      n: () => this.step(1), p: () => this.step(-1), u: () => this.undo(), o: () => by("shown").click(),
-      x: () => this.decideAndGoOn(EXCLUDED), k: () => this.decideAndGoOn(CONFIRMED),
-      "+": () => this.viewer.zoom(1.4), "=": () => this.viewer.zoom(1.4), "-": () => this.viewer.zoom(1 / 1.4),
-      0: () => this.viewer.fit(),
+      n: () => this.step(1), p: () => this.step(-1), u: () => by("undo").click(), o: () => by("shown").click(),
+      x: () => this.exclude(), k: () => this.keep(), c: () => by("class").focus(),
+      "+": () => this.canvas.zoomAt(1.4), "=": () => this.canvas.zoomAt(1.4), "-": () => this.canvas.zoomAt(1 / 1.4),
+      0: () => this.canvas.fit(),
     };
-    const inViewer = {
-      ArrowLeft: () => this.walk(-1, 0), ArrowRight: () => this.walk(1, 0), ArrowUp: () => this.walk(0, -1),
-      ArrowDown: () => this.walk(0, 1), " ": () => this.toggle(this.current),
-    };
-    const action = anywhere[event.key] || (by("viewer").contains(event.target) && inViewer[event.key]);
+    const onImage = { ArrowLeft: () => this.walk(-1), ArrowRight: () => this.walk(1) };
+    const action = anywhere[event.key] || (event.target === by("viewer") && onImage[event.key]);
     if (!action) return;
     event.preventDefault();
     action();
   }
 }
 
-const page = new Page(new Study(JSON.parse(by("study").textContent)));
+window.page = new Page(new Study(JSON.parse(by("study").textContent)));
 // The pictures come after this script, so that the numbers are shown first.
-document.addEventListener("DOMContentLoaded", () => page.open(0));
+window.addEventListener("load", () => window.page.open(0));
