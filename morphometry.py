@@ -213,7 +213,7 @@ def measure_folder(args: argparse.Namespace) -> None:
     )
     write_methods(out)
     if results.page:
-        groups = study.groups.per_group if study.groups else []
+        groups = study.tables.get("per_group", [])
         arguments = running["arguments"]
         results.page.write(out / "report.html", results.rows, groups, arguments, args.decimal)
     if args.xlsx:

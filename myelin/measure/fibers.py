@@ -270,9 +270,8 @@ def rate_confidence(found: Outlines, probability: np.ndarray | None) -> np.ndarr
     """Return how clearly each fiber is a sheath around an axon: mean p there x mean (1 - p) here.
 
     p is the network's probability of myelin (`probability` / 255), independent of the mask: if a
-    mask was corrected by hand where the network found something else, confidence is low. Among the
-    definitions that `benchmarks/confidence.py` compares, this is the simplest of those that best
-    separate wrong fibers from right ones. Nothing in it is fitted.
+    mask was corrected by hand where the network found something else, confidence is low. Nothing in
+    it is fitted.
 
     Returns
     -------

@@ -51,8 +51,8 @@ def add_tissue_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def write_methods(folder: Path) -> str:
-    """Write `methods.txt` of a folder from its `run.json`, and return the text."""
+def write_methods(folder: Path) -> None:
+    """Write `methods.txt` of a folder from its `run.json`."""
     path = folder / "run.json"
     try:
         text = methods(json.loads(path.read_text(encoding="utf-8")))
@@ -62,7 +62,6 @@ def write_methods(folder: Path) -> str:
         ) from None
     with replacing(folder / "methods.txt") as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return text
 
 
 def methods(run: dict) -> str:
