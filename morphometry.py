@@ -62,7 +62,7 @@ from myelin.report.figures import PLOT_FORMATS, Pictures, add_picture_options
 from myelin.report.html import Report
 from myelin.report.methods import add_tissue_option, write_methods
 from myelin.report.workbook import add_table_options, check_installed, write_workbook
-from myelin.runtime.cli import Parser, count_of, progress, running, script, shortened_list
+from myelin.runtime.cli import Parser, count_of, progress, script, shortened_list
 from myelin.runtime.disk import check_room
 from myelin.runtime.files import (
     left_from,
@@ -213,9 +213,7 @@ def measure_folder(args: argparse.Namespace) -> None:
     )
     write_methods(out)
     if results.page:
-        groups = study.tables.get("per_group", [])
-        arguments = running["arguments"]
-        results.page.write(out / "report.html", results.rows, groups, arguments, args.decimal)
+        results.page.write(out / "report.html", results.rows, study.tables, args.decimal)
     if args.xlsx:
         write_workbook(out, list(results.measured), tables)
     if repeated:

@@ -17,7 +17,7 @@ from myelin.measure.exclude import RULES, doubtful_order
 from myelin.measure.fibers import Fibers
 from myelin.pixels.labels import LabelImage
 from myelin.report.page_images import data_uri, encode_picture
-from myelin.runtime.cli import count_of, quote
+from myelin.runtime.cli import count_of, quote, running
 from myelin.runtime.files import replacing
 
 PAGE = Path(__file__).with_name("page")
@@ -76,22 +76,22 @@ class Report:
         self.pictures.append(to_json(picture))
 
     def write(
-        self, path: Path, rows: list[dict], groups: list[dict], arguments: list[str], decimal: str
+        self, path: Path, rows: list[dict], tables: dict[str, list[dict]], decimal: str
     ) -> None:
         """Write the page beside `run.json`, `methods.txt` and the figures.
 
         Parameters
         ----------
         path : Path
-        rows, groups : list of dict
-            Rows of `summary.csv` in the order in which images were added, and of `per_group.csv`.
-        arguments : list of str
-            Of the run.
+        rows : list of dict
+            Rows of `summary.csv`, in the order in which images were added.
+        tables : dict of str to list of dict
+            Tables of the study; `per_group` is shown.
         decimal : {"point", "comma"}
             Decimal sign of the tables that the page saves.
         """
         run = json.loads(path.with_name("run.json").read_text(encoding="utf-8"))
-        hashes = run["mask_sha256"]
+        hashes, groups = run["mask_sha256"], tables.get("per_group", [])
         images = [
             facts | row | {"mask_sha256": hashes[row["image"]]}
             for facts, row in zip(self.images, rows, strict=True)
@@ -102,7 +102,7 @@ class Report:
             "provenance": f"DeepMyelinSegmentation {run['version']}, {run['date'][:10]}: "
             + run["command"],
             "methods": path.with_name("methods.txt").read_text(encoding="utf-8"),
-            "command": quote(["python", "morphometry.py", *without_marks(arguments)]),
+            "command": quote(["python", "morphometry.py", *without_marks(running["arguments"])]),
             "decimal": decimal,
             "warnings": warnings_of(run),
             "images": images,
