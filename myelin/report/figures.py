@@ -5,7 +5,6 @@ numbers are kept in memory; pixels are read again from the label images.
 """
 
 import argparse
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,7 +58,7 @@ class Picture:
 
     case: Case
     fibers: Fibers  # without pixels, and only with the columns `DRAWN`
-    outside: bytes | None  # compressed pixels outside the counting frame
+    outside: LabelImage | None  # pixels outside the counting frame
     nerve: bool  # whether the outline of the nerve was found
 
 
@@ -84,7 +83,7 @@ class Pictures:
         `outside` marks pixels outside the frame; `nerve` tells that `<id>_nerve.tif` was found.
         """
         columns = {name: fibers.columns[name] for name in DRAWN}
-        packed = None if outside is None else zlib.compress(np.packbits(outside), 1)
+        packed = None if outside is None else LabelImage.from_array(outside)
         kept = replace(fibers, columns=columns, labels=None, axons=None)
         self.pictures.append(Picture(case, kept, packed, nerve))
 
@@ -112,14 +111,14 @@ class Pictures:
         plot = SizesPlot(*bins)
         for picture in progress(self.pictures, "drawing"):
             name = picture.case.name
-            fibers, outside = self.pixels(picture)
+            fibers = self.with_pixels(picture)
             draw_overlay(
                 self.folder / f"{name}_overlay.png",
                 fibers,
                 without_axons(*reader.masks(picture.case.masks[0])),
                 reader.image(picture.case.image),
                 fibers.columns["fiber"] if args.numbers else None,
-                outside,
+                None if picture.outside is None else picture.outside.to_mask(),
                 colours,
                 formats,
                 read_stored(self.folder / f"{name}_nerve.tif") if picture.nerve else None,
@@ -134,8 +133,8 @@ class Pictures:
             draw_groups(self.folder / "per_group.png", study, formats)
             draw_study(self.folder, study, formats)
 
-    def pixels(self, picture: Picture) -> tuple[Fibers, np.ndarray | None]:
-        """Return the fibers of a picture with their pixels, and the pixels outside the frame."""
+    def with_pixels(self, picture: Picture) -> Fibers:
+        """Return the fibers of a picture with their pixels, from the label images."""
         name, numbers = picture.case.name, picture.fibers.columns["fiber"]
         labels, axons = (
             LabelImage.from_array(read_labels(self.folder / f"{name}_{part}.tif"))
@@ -144,8 +143,4 @@ class Pictures:
         row_of = np.zeros(max(labels.count, numbers.max(initial=0)) + 1, np.int32)
         row_of[numbers] = np.arange(1, len(numbers) + 1)
         pixels = {"labels": labels.renumbered(row_of), "axons": axons.renumbered(row_of)}
-        fibers = replace(picture.fibers, **pixels)
-        if picture.outside is None:
-            return fibers, None
-        bits = np.frombuffer(zlib.decompress(picture.outside), np.uint8)
-        return fibers, np.unpackbits(bits, count=labels.size).reshape(labels.shape).astype(bool)
+        return replace(picture.fibers, **pixels)

@@ -9,6 +9,7 @@ from myelin.measure.exclude import RULES
 from myelin.runtime.cli import UserError, count_of
 from myelin.runtime.files import replacing
 from myelin.statistics.comparisons import GAMES_HOWELL, WELCH
+from myelin.statistics.study import NERVE_DENSITY
 
 # Works that the paragraph cites; those it names are listed below it.
 REFERENCES = {
@@ -260,6 +261,8 @@ def testing(tests: dict) -> str:
         "least squares. Differences between groups are given with 95 % confidence intervals, and "
         "effect sizes as Hedges' g (Hedges 1981)."
     )
+    if NERVE_DENSITY in tests["measures"]:
+        text += " Density was compared as fibers per area of the nerve, where an outline is known."
     ways = [TESTS[name] for name in tests["tests"]]
     if not ways:
         return f"{text} No p values were calculated, as there were too few animals."

@@ -186,6 +186,8 @@ def test_tissue_is_given_or_a_marked_gap():
 )
 def test_what_groups_were_tested_with(tests, said):
     groups = {"a": {"1": ["x"], "2": ["y"]}, "b": {"3": ["z"]}}
-    text = methods(RUN | {"groups": groups, "tests": {"tests": tests, "measures": ["x", "y"]}})
+    measures = ["fiber_density_nerve_per_mm2", "x"]
+    text = methods(RUN | {"groups": groups, "tests": {"tests": tests, "measures": measures}})
+    assert "fibers per area of the nerve" in text
     assert "(number of animals: a 2, b 1)" in text and said in text
     assert text.count("Hedges") == 3 and text.count("Holm 1979") == (1 if tests else 0)

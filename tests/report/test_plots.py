@@ -154,9 +154,9 @@ def test_what_is_drawn_last_is_what_was_measured(tmp_path):
     write_fibers(tmp_path, "x", fibers)
     pictures = Pictures(tmp_path)
     pictures.add(Case("x", [(None, None)]), fibers, outside=outside)
-    read, read_outside = pictures.pixels(pictures.pictures[0])
+    read = pictures.with_pixels(pictures.pictures[0])
     assert (read.labels[:] == fibers.labels[:]).all() and (read.axons[:] == fibers.axons[:]).all()
-    assert (read_outside == outside).all()
+    assert (pictures.pictures[0].outside.to_mask() == outside).all()
     assert (read.columns["fiber"] == numbers).all()
 
 
