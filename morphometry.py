@@ -191,7 +191,8 @@ def measure_folder(args: argparse.Namespace) -> None:
         found, frame = numbered_fibers(case, reader, numbers, args.whole_frame)
         nerve = frame.nerve
         if args.nerve == "auto" and nerve is None:
-            nerve = add_nerve(out / f"{case.name}_nerve.tif", found, frame)
+            path = out / f"{case.name}_nerve.tif"
+            nerve = add_nerve(path, found, frame, reader.image(case.image))
         fibers = add_case(results, case, found, frame, nerve, exclusions, numbers, reader)
         write_fibers(out, case.name, fibers, args.decimal)
 

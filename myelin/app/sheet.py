@@ -160,7 +160,8 @@ class Sheet:
         add_doubt(found, self.probability())
         Numbers(MORPHOMETRY).assign(self.name, found, self.hash)
         self.found, self.nerve = found, self.frame.nerve
-        if self.nerve is None and (outline := find_nerve(found, self.frame)) is not None:
+        outline = find_nerve(found, self.frame, self.image) if self.nerve is None else None
+        if outline is not None:
             self.nerve = outline
             place = found.columns["x_px"], found.columns["y_px"]
             found.columns["fascicle"] = replace(self.frame, nerve=outline).fascicles(*place)

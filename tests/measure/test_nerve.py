@@ -183,14 +183,14 @@ def packed(nerve):
     return [(x, y) for x, y in places if inner[y, x]]
 
 
-def found_nerve(shape, centres):
+def found_nerve(shape, centres, image=None):
     """Return the fibers of drawn centres, and their found outline."""
     myelin = np.zeros(shape, np.uint8)
     for centre in centres:
         cv2.circle(myelin, centre, 6, 1, 5)
     fibers = measure_fibers(myelin > 0, 1.0)
     assert len(fibers) == len(centres)
-    return fibers, find_nerve(fibers, Frame(shape))
+    return fibers, find_nerve(fibers, Frame(shape), image)
 
 
 def overlap(one, other):
@@ -216,6 +216,19 @@ def test_areas_that_lost_fibers_stay_inside():
     left = [c for c in packed(nerve) if c not in lost and not hole[c[::-1]]]
     _, found = found_nerve(nerve.shape, left)
     assert overlap(found.to_mask(), nerve) > 0.9 and (found.to_mask() >= hole).all()
+
+
+@pytest.mark.parametrize("sheath", [120, 0])
+def test_a_gap_up_to_the_perineurium_is_inside_if_the_image_shows_it(sheath):
+    """The perineurium is as wide as a fiber; without it, the outline is that of the fibers."""
+    fibers_in, nerve = discs((400, 600), (250, 200, 130)), discs((400, 600), (250, 200, 165))
+    image = np.random.default_rng(0).normal(60, 3, nerve.shape)
+    image[discs(nerve.shape, (250, 200, 178)) & ~nerve] += sheath
+    _, found = found_nerve(nerve.shape, packed(fibers_in), image.astype(np.uint8))
+    _, plain = found_nerve(nerve.shape, packed(fibers_in))
+    assert overlap(plain.to_mask(), nerve) < 0.7
+    expected = nerve if sheath else plain.to_mask()
+    assert overlap(found.to_mask(), expected) > (0.9 if sheath else 0.999)
 
 
 def test_fascicles_are_apart_and_clipped_at_the_frame():
