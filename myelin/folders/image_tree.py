@@ -19,7 +19,6 @@ from myelin.folders.naming import (
     is_hidden,
     join_id,
     list_folder,
-    lone_texts,
     warn_if_drawn,
 )
 from myelin.folders.pixel_sizes import usable_size
@@ -104,11 +103,8 @@ def find_images(
         listing = list_folder(folder, only)
         images, errors = images_among(listing.images)
         mistakes += listing.mistakes + errors
-        for text in lone_texts(listing.images):
-            print(f"note: {text}")
-        if listing.unread and images:
-            print(f"note: {listing.unread_text}")
-        elif listing.unread:
+        listing.print_notes()
+        if listing.unread and not listing.images:
             unread.append(listing.unread_text)
         found |= {join_id(inner, stem): path for stem, path in images.items()}
     if not found and not mistakes:
@@ -158,26 +154,26 @@ def folders_of(
             if os.path.isfile(path / "run.json"):
                 mistakes.append(f"{path}: holds results of a run, name the folder of the images")
                 continue
-            for folder in walk(path, out and out.resolve()):
-                if not may_read(folder):
-                    unread.append(f"{folder}: no permission to open it, ask for it or move it")
-                    continue
+            for folder in walk(path, out and out.resolve(), unread):
                 yield folder, None
         else:
             files.setdefault(path.parent, []).append(path)
     yield from files.items()
 
 
-def may_read(folder: Path) -> bool:
-    """Return whether this user may list a folder."""
-    return os.access(folder, os.R_OK | os.X_OK)
+def walk(
+    folder: Path, out: Path | None, unread: list[str], above: tuple[Path, ...] = ()
+) -> Iterator[Path]:
+    """Yield a folder and all folders in it, sorted, without hidden folders and those of results.
 
-
-def walk(folder: Path, out: Path | None, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Yield a folder and all folders in it, sorted, without hidden folders and those of results."""
+    Error messages about folders without permission are added to `unread`.
+    """
+    if not os.access(folder, os.R_OK | os.X_OK):
+        unread.append(f"{folder}: no permission to open it, ask for it or move it")
+        return
     yield folder
     above = (*above, folder.resolve())
-    for path in sorted(filter(is_folder, folder.iterdir() if may_read(folder) else ())):
+    for path in sorted(filter(is_folder, folder.iterdir())):
         real = path.resolve()
         if is_hidden(path) or path.name == REPLACED:
             continue
@@ -186,7 +182,7 @@ def walk(folder: Path, out: Path | None, above: tuple[Path, ...] = ()) -> Iterat
         elif real == out or os.path.isfile(path / "run.json"):
             print(f"note: {one_line(str(path))}: results of a run, skipped")
         else:
-            yield from walk(path, out, above)
+            yield from walk(path, out, unread, above)
 
 
 def wrong_parts(folder: Path, inner: str) -> list[str]:
@@ -229,5 +225,5 @@ def names_within(folder: Path) -> list[str]:
         return list(run["images"])
     if not folder.is_dir() or list_folder(folder).images:
         return []
-    inner = (path.relative_to(folder).as_posix() for path in walk(folder, folder.resolve()))
+    inner = (path.relative_to(folder).as_posix() for path in walk(folder, folder.resolve(), []))
     return [join_id(one, "x") for one in inner]

@@ -117,6 +117,12 @@ class Listing:
         """The error messages; unread formats are a mistake if there are no images."""
         return self.mistakes + ([self.unread_text] if self.unread and not self.images else [])
 
+    def print_notes(self) -> None:
+        """Print which files are not read, and which are masks without their image."""
+        texts = [self.unread_text] if self.unread and self.images else []
+        for text in [*texts, *lone_texts(self.images)]:
+            print(f"note: {text}")
+
 
 def list_folder(folder: Path, only: Iterable[Path] | None = None) -> Listing:
     """Return the images in a folder, without those in inner folders.
@@ -195,12 +201,9 @@ def list_tree(folder: Path, names: Iterable[str]) -> dict[str, Path]:
 
 def print_folder_notes(folder: Path) -> None:
     """Print which images and inner folders in a folder of images are not read."""
-    listing = list_folder(folder)
-    if listing.unread and listing.images:
-        print(f"note: {listing.unread_text}")
-    texts = [inner_folders_text(folder), *lone_texts(listing.images)]
-    for text in filter(None, texts):
+    if text := inner_folders_text(folder):
         print(f"note: {text}")
+    list_folder(folder).print_notes()
 
 
 def inner_folders_text(folder: Path) -> str:

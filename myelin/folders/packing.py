@@ -56,9 +56,7 @@ def no_images(names: list[str]) -> UserError:
 def find_sources(name: str, errors: list[str]) -> list[tuple[Path, ...]]:
     """Return the files of each frame of a set, [(image, mask)] or [(image,)]; add to `errors`."""
     folder = FOLDERS[name]
-    if not folder.is_dir():
-        if folder.exists() or folder.is_symlink():
-            errors.append(f"{folder}: not a folder, remove it, make it and put images into it")
+    if not folder.exists():
         return []
     if name == "test":
         images, mistakes = find_test_images(folder)

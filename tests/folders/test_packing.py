@@ -88,7 +88,7 @@ def test_a_file_in_the_place_of_a_folder_removes_nothing(both, capfd, name):
     shutil.rmtree(f"raw/{name}")
     Path(f"raw/{name}").touch()
     (line,) = refused(capfd)
-    assert line.startswith(f"error: {Path('raw', name)}: not a folder, remove it")
+    assert line.startswith(f"error: {Path('raw', name)}: not a folder, make it")
     assert stored_files() == before
 
 
