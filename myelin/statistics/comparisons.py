@@ -118,7 +118,8 @@ def range_sf(q: float, groups: int, df: float) -> float:
     from scipy.special import gammaln, ndtr
 
     z = np.linspace(-8, 8, 81)
-    log_s = np.arange(-18, 3, min(0.05, 0.5 / math.sqrt(df)))[:, None]
+    least = -28 / df - math.sqrt(28 / df) - math.log(max(q, 1))  # the rest is 1e-12 of it
+    log_s = np.arange(least, 1.7, min(0.05, 0.5 / math.sqrt(df)))[:, None]
     within = ndtr(z) - ndtr(z - q * np.exp(log_s))
     density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
     above = 1 - groups * (density * within ** (groups - 1)).sum(axis=1) * (z[1] - z[0])

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from myelin.measure.summary import statistics
 from myelin.statistics.units import Unit
 
 DIAMETERS = ("axon", "fiber")
@@ -45,7 +44,8 @@ def classes_of(unit: Unit, diameter: str, edges: Sequence[float]) -> list[dict]:
             "density_per_mm2": float(percent[index]) / 100 * unit.density_per_mm2,
         }
         for name in ("g_ratio", "myelin_thickness_um"):
-            row[f"{name}_mean"] = statistics(unit.sizes[name][place == index])[0]
+            inside = unit.sizes[name][place == index]
+            row[f"{name}_mean"] = float(np.mean(inside)) if len(inside) else None
         rows.append(row)
     return rows
 
