@@ -19,7 +19,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from myelin.measure.fibers import Fibers
 from myelin.measure.nerve import line_around
-from myelin.pixels.labels import row_bands
 from myelin.report.axes import NERVE_RGB, ColourRange, background, choose_colours, round_below
 from myelin.report.plots import DPI, FONT, WIDTH_INCHES, save
 from myelin.runtime.files import replacing
@@ -90,7 +89,7 @@ def draw_overlay(
     rows, cols = myelin.shape
     size = overlay_size(fibers, rows, cols, numbers)
     shown = myelin if image is None else image
-    canvas = paint_whole(fibers, shown, colours, outside, max(rows // size[1], 1))
+    canvas = paint(fibers, shown, colours, outside, max(rows // size[1], 1))
     placed = []
     if numbers is not None:
         placed = place_numbers(fibers, numbers, size[0] / cols, size[1] / rows)
@@ -128,58 +127,42 @@ def overlay_size(
     return max(round(cols * zoom), MIN_PX), max(round(rows * zoom), MIN_PX)
 
 
-def paint_whole(
-    fibers: Fibers, shown: np.ndarray, colours: ColourRange, outside: np.ndarray | None, shrink: int
-) -> np.ndarray:
-    """Return `paint` of all rows, made `shrink` times smaller band by band."""
-    rows, cols = shown.shape
-    step = rows
-    if shrink > 1:
-        step = shrink * max(next(row_bands(shown.shape)).stop // shrink, 1)
-    parts = []
-    for row in range(0, rows, step):
-        part = paint(fibers, shown, colours, outside, slice(row, min(row + step, rows)))
-        if shrink > 1:
-            size = tuple(max(round(length / shrink), 1) for length in (cols, len(part)))
-            part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-        parts.append(part)
-    return np.concatenate(parts)
-
-
 def paint(
     fibers: Fibers,
     shown: np.ndarray,
     colours: ColourRange,
     outside: np.ndarray | None,
-    rows: slice = slice(None),
+    every: int = 1,
 ) -> np.ndarray:
-    """Return some rows of an image or mask, sheaths coloured by g-ratio, uint8 (rows, cols, 3)."""
-    first, last, _ = rows.indices(len(shown))
-    grey = background(shown[rows])
+    """Return an image or mask with sheaths coloured by g-ratio, uint8 (rows, cols, 3).
+
+    `every` pixel of the labels is drawn, and of the image the mean of as many.
+    """
+    step = slice(None, None, every)
+    labels, axons = fibers.labels[step, step], fibers.axons[step, step]
+    grey = cv2.resize(background(shown), labels.shape[::-1], interpolation=cv2.INTER_AREA)
     ratios = np.nan_to_num(fibers.columns["g_ratio"])
     steps = np.clip((ratios - colours.low) / (colours.high - colours.low), 0, 1)
     tints = np.zeros((len(ratios) + 1, 3), np.float32)
     tints[1:] = 255 * TINT * colormaps[COLOUR_MAP](steps)[:, :3]
-    below = fibers.labels[first : last + 1]  # and the next row
-    labels = below[: last - first]
-    sheath = np.flatnonzero((labels > 0) & (fibers.axons[rows] == 0))
-    canvas = cv2.cvtColor(np.ascontiguousarray(grey), cv2.COLOR_GRAY2RGB)
+    sheath = np.flatnonzero((labels > 0) & (axons == 0))
+    canvas = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
     untinted = np.float32(1 - TINT) * grey.ravel()[sheath, None]
     canvas.reshape(-1, 3)[sheath] = tints[labels.ravel()[sheath]] + untinted
     # A dark line between fibers shows where touching sheaths were split.
-    for one, other in ((labels[:, :-1], labels[:, 1:]), (below[:-1], below[1:])):
+    for one, other in ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:])):
         border = (one != other) & (one > 0) & (other > 0)
         canvas[: border.shape[0], : border.shape[1]][border] = 0
     if outside is not None:
-        canvas[outside[rows]] = stripes(shown.shape, first, last)[outside[rows]]
+        outside = outside[step, step]
+        canvas[outside] = stripes(outside.shape)[outside]
     return canvas
 
 
-def stripes(shape: tuple[int, int], first: int, last: int) -> np.ndarray:
-    """Return some rows of oblique stripes in two greys, uint8 (last - first, cols, 3)."""
-    rows, cols = np.ogrid[first:last, : shape[1]]
-    width = max(4, max(shape) // 100)
-    dark = (rows + cols) // width % 2 == 1
+def stripes(shape: tuple[int, int]) -> np.ndarray:
+    """Return oblique stripes in two greys, uint8 (rows, cols, 3)."""
+    rows, cols = np.ogrid[: shape[0], : shape[1]]
+    dark = (rows + cols) // max(4, max(shape) // 100) % 2 == 1
     return np.where(dark, *STRIPES).astype(np.uint8)[..., None].repeat(3, axis=2)
 
 
