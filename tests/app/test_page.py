@@ -11,37 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import NEEDS_BROWSER, open_browser
 from measuring import read_table, rings, save
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 from myelin.images.image import read_mask, write_image
 
-selenium = pytest.importorskip("selenium")
-from selenium.webdriver import ActionChains, Chrome, ChromeOptions  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import Select  # noqa: E402
-
 ROOT = Path(__file__).resolve().parents[2]
-BROWSERS = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
-BROWSER, DRIVER = next(filter(None, BROWSERS), None), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (BROWSER and DRIVER), reason="no browser that can be driven"),
-]
+pytestmark = NEEDS_BROWSER
 SHAPE = (300, 400)
 CENTERS = [(60, 60), (160, 60), (260, 60), (60, 200), (160, 200)]
-
-
-def open_browser():
-    options = ChromeOptions()
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "window-size=1280,940"):
-        options.add_argument(f"--{argument}")
-    options.binary_location = BROWSER
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = Chrome(options=options, service=Service(DRIVER))
-    found.set_script_timeout(300)
-    return found
 
 
 @pytest.fixture(scope="module")

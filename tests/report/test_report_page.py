@@ -5,22 +5,15 @@ import time
 from pathlib import Path
 
 import pytest
+from browsing import NEEDS_BROWSER, open_browser
 from measuring import read_table, ring, rings, save
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 import morphometry
 
-selenium = pytest.importorskip("selenium")
-from selenium.webdriver import ActionChains, Chrome, ChromeOptions  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-
-BROWSERS = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
-BROWSER, DRIVER = next(filter(None, BROWSERS), None), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (BROWSER and DRIVER), reason="no browser that can be driven"),
-]
+pytestmark = NEEDS_BROWSER
 CALL = ["--pixel-size", "0.1", "--groups", "groups.csv"]
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\">"
 CENTERS = [(50, 60), (140, 60), (230, 60)]
@@ -50,14 +43,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    options = ChromeOptions()
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "window-size=1280,900"):
-        options.add_argument(f"--{argument}")
-    options.binary_location = BROWSER
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     downloads = tmp_path_factory.mktemp("downloads")
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    found = Chrome(options=options, service=Service(DRIVER))
+    found = open_browser(downloads)
     found.downloads = downloads
     yield found
     found.quit()

@@ -84,7 +84,7 @@ class Page {
       + (classes ? " --classes classes.csv" : "");
     by("save-classes").disabled = !classes;
     this.canvas.colour(fibers);
-    this.fibers.show();
+    this.fibers.update(fibers);
     this.choose(this.current);
   }
 

@@ -87,10 +87,22 @@ class Table {
 
   show() {
     const rows = this.found(), more = rows.length > MOST_ROWS ? `, the first ${MOST_ROWS}` : "";
-    const body = rows.slice(0, MOST_ROWS).map((row) => element("tr", this.columns.map((one) => this.cell(one, row))));
+    this.lines = new Map(rows.slice(0, MOST_ROWS).map((row) => [row, this.line(row)]));
     this.table.replaceChildren(element("caption", `${this.caption(rows.length)}${more}`),
-      element("thead", element("tr", this.columns.map((column) => this.head(column)))), element("tbody", body));
+      element("thead", element("tr", this.columns.map((column) => this.head(column)))),
+      element("tbody", [...this.lines.values()]));
   }
+
+  // Show rows anew whose values have changed, where they are.
+  update(rows) {
+    for (const row of rows.filter((one) => this.lines.has(one))) {
+      const line = this.line(row);
+      this.lines.get(row).replaceWith(line);
+      this.lines.set(row, line);
+    }
+  }
+
+  line(row) { return element("tr", this.columns.map((column) => this.cell(column, row))); }
 
   head(column) {
     const ariaSort = this.sorted === column ? (this.down ? "descending" : "ascending") : "none";
