@@ -220,7 +220,7 @@ def add_gaps(nerve: LabelImage, image: np.ndarray, tissue: np.ndarray, step: int
             ridge = relief[around][beside & free[around] & (basins[around] != fascicle)]
             usual = np.median(relief[around][gap])
             if len(ridge) and np.quantile(ridge, 1 - RIDGE_SHARE) > MIN_RIDGE * usual:
-                added[around][gap] = 255
+                added[around][gap | (beside & (found[around] == fascicle))] = 255  # no seam
         added = cv2.resize(added, nerve.shape[::-1]) > 127  # smooth, as linear
         number_of[added & (number_of == 0)] = fascicle
     return number_of

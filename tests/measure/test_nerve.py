@@ -229,6 +229,8 @@ def test_a_gap_up_to_the_perineurium_is_inside_if_the_image_shows_it(sheath):
     assert overlap(plain.to_mask(), nerve) < 0.7
     expected = nerve if sheath else plain.to_mask()
     assert overlap(found.to_mask(), expected) > (0.9 if sheath else 0.999)
+    regions, _ = cv2.connectedComponents(1 - found.to_mask().view(np.uint8))
+    assert regions == 2, "no seam between fibers and gap"
 
 
 def test_fascicles_are_apart_and_clipped_at_the_frame():
