@@ -44,7 +44,7 @@ def main():
         shutil.copy(args.image, f"raw/test/one{args.image.suffix}")
         run("find_myelin.py")
         study = Study()
-        study.set_pixel_size(None, 0.1)
+        study.set_pixel_size(study.images(), 0.1)
         sheet, _ = Server(study).open("one")
         mask, axon = sheet.frozen()
         save(mask, axon)

@@ -76,28 +76,22 @@ def corners_of(sheet: Sheet) -> list[tuple[int, list]]:
     for number in range(1, int(nerve.max()) + 1):
         inside = (nerve == number).view(np.uint8)
         rings, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        few = (cv2.approxPolyDP(ring, outline_error(sheet), True)[:, 0] for ring in rings)
+        error = OUTLINE_ERROR * max(sheet.shape)
+        few = (cv2.approxPolyDP(ring, error, True)[:, 0] for ring in rings)
         outlines += [(number, (ring + 0.5).tolist()) for ring in few if len(ring) > 2]
     return outlines
-
-
-def outline_error(sheet: Sheet) -> float:
-    """Return by how many pixels an outline with few corners may differ from the nerve."""
-    return OUTLINE_ERROR * max(sheet.shape)
 
 
 def change_outline(sheet: Sheet, body: dict) -> None:
     """Move an outline of the nerve to new corners; where they are the old ones it stays."""
     number, corners = corners_of(sheet)[int(body["outline"])]
-    given = tools.points_of(body["points"])
+    given = tools.points_of(body["points"], 3)
     old, new = (tools.polygon(sheet.shape, np.array(points)) for points in (corners, given))
-    near = tools.disk(int(outline_error(sheet)) + 1)
-    changed = tools.dilate(old ^ new if len(given) > 2 else old, near)
+    changed = tools.dilate(old ^ new, tools.disk(int(OUTLINE_ERROR * max(sheet.shape)) + 1))
     nerve = nerve_of(sheet).copy()
     nerve[changed & (nerve == number)] = 0
-    if len(given) > 2:
-        nerve[changed & new & (nerve == 0)] = number
-    sheet.step(sheet.layers | {"nerve": nerve if nerve.any() else None}, "nerve")
+    nerve[changed & new & (nerve == 0)] = number
+    sheet.step(sheet.layers | {"nerve": nerve}, "nerve")
 
 
 def paint_nerve(sheet: Sheet, body: dict) -> None:

@@ -177,11 +177,10 @@ class Study:
         sizes = {self.settings["pixel_sizes"].get(name) for name in self.images()}
         return sizes.pop() if len(sizes) == 1 else None
 
-    def set_pixel_size(self, names: Iterable[str] | None, size_um: float) -> None:
-        """Set the pixel size of some images, or of all."""
+    def set_pixel_size(self, names: Iterable[str], size_um: float) -> None:
+        """Set the pixel size of some images."""
         if not is_possible(size_um):
             raise UserError(f"pixel size {size_um:g}: not possible, give µm per pixel, such as 0.1")
-        names = self.images() if names is None else names
         self.set(pixel_sizes=self.settings["pixel_sizes"] | dict.fromkeys(names, size_um))
         self.write_tables()
 
@@ -213,12 +212,12 @@ class Study:
         rows = read_rows(GROUPS, ("image", "group", "animal"), "image", least=0)
         return [(find(row["image"]), row) for _, row in rows]
 
-    def set_groups(self, names: Iterable[str], group: str | None, animal: str | None) -> None:
-        """Set group and animal of some images; None leaves one as it is."""
+    def set_groups(self, names: Iterable[str], typed: dict[str, str]) -> None:
+        """Set what was typed of "group" and "animal" of some images."""
         found = self.groups()
         for name in names:
-            old = found.get(name, ("", ""))
-            found[name] = (old[0] if group is None else group, old[1] if animal is None else animal)
+            group, animal = found.get(name, ("", ""))
+            found[name] = typed.get("group", group), typed.get("animal", animal)
         self.set(groups=found)
         self.write_tables()
 

@@ -177,9 +177,8 @@ class Window:
         names = [self.name_of(given) for given in body["ids"]]
         if "um" in body:
             self.study.set_pixel_size(names, float(body["um"]))
-        typed = [text_of(body, key) if key in body else None for key in ("group", "animal")]
-        if any(text is not None for text in typed) and not self.study.blind:
-            self.study.set_groups(names, *typed)
+        if typed := {key: text_of(body, key) for key in ("group", "animal") if key in body}:
+            self.study.set_groups(names, typed)
         return self.table()
 
     def thumbnail(self, query: dict) -> bytes:

@@ -109,7 +109,7 @@ def test_calls_take_what_is_set(folder, monkeypatch):
         segmenting(study)
     write_image("raw/test/one.tif", np.full((20, 30), 90, np.uint8))
     study = Study()
-    study.set_pixel_size(None, 0.25)
+    study.set_pixel_size(study.images(), 0.25)
     study.set(threshold=0.4)
     words = segmenting(study)
     assert words == "find_myelin.py bestmyelin.h5 --pixel-size 0.25 --threshold 0.4".split()

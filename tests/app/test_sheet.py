@@ -29,7 +29,7 @@ def window(folder):
     write_image("raw/test/one.tif", np.where(mask, 200, grey).astype(np.uint8))
     save(Path("preds/one_mask.tif"), rings(SHAPE, CENTERS[::2], 16, 26))
     study = Study()
-    study.set_pixel_size(None, 0.1)
+    study.set_pixel_size(study.images(), 0.1)
     return Window(study)
 
 
@@ -172,8 +172,6 @@ def test_a_corner_of_the_nerve_moves_and_the_rest_of_its_outline_stays(window):
     moved = read_image("preds/one_nerve.tif") // 255
     assert moved[80, 25] == 1 and moved.sum() > nerve.sum() + 500
     assert np.array_equal(moved[:, 150:], nerve[:, 150:])
-    step(window, "nerve", outline=0, points=corners[:2])  # too few to enclose anything
-    assert not Path("preds/one_nerve.tif").exists()
 
 
 def test_a_step_that_was_left_half_is_completed(window, monkeypatch):

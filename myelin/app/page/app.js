@@ -24,7 +24,6 @@ class App {
     $("#unblind").onclick = () => this.set({ unblind: true });
     $("#message button").onclick = () => ($("#message").hidden = true);
     document.addEventListener("keydown", (event) => this.key(event));
-    window.addEventListener("hashchange", () => this.openFromAddress());
     this.ready = this.reload().then(() => this.openFromAddress());
     listen((status) => this.follow(status));
   }
@@ -107,26 +106,23 @@ class App {
     $("#run-text").textContent = status.running ? `${status.step ?? status.what}${done}${left}` : "";
     if (this.screen === "learn" && status.what === "train" && status.done !== this.epochs) showTraining();
     this.epochs = status.done;
-    const log = (status.lines ?? []).join("\n");
-    $("#log").textContent = status.what === "train" ? "" : log;
-    $("#train-log").textContent = status.what === "train" ? log : "";
+    const lines = status.lines ?? [], failed = lines.filter((line) => line.startsWith("error:"));
+    $("#log").textContent = status.what === "train" ? "" : lines.join("\n");
+    $("#train-log").textContent = status.what === "train" ? lines.join("\n") : "";
     if (ended) {
-      const failed = (status.lines ?? []).filter((line) => line.startsWith("error:"));
       if (failed.length) this.say(failed.join("\n"));
       await this.reload();
-      if (this.image.view) await this.image.refresh();
     }
-    const id = this.image.view?.id;
-    if (id in changes && changes[id] !== this.known[id]) {
-      this.known[id] = changes[id];
-      if (this.image.view) await this.image.refresh();
-    }
+    const id = this.image.view?.id, changed = id in changes && changes[id] !== this.known[id];
+    if (changed) this.known[id] = changes[id];
+    if (ended || changed) await this.image.refresh();
   }
 
   key(event) {
-    const field = ["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName) && event.target.type !== "checkbox";
-    if (field || this.screen !== "image") return;
-    if (this.image.key(event)) event.preventDefault();
+    if (this.screen !== "image") return;
+    const field = ["INPUT", "SELECT"].includes(event.target.tagName) && event.target.type !== "checkbox";
+    if (field && event.key === "Escape") test("viewer").focus();
+    else if (!field && this.image.key(event)) event.preventDefault();
   }
 
   // The length of the scale bar was drawn: ask for it in µm.

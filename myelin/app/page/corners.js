@@ -31,7 +31,12 @@ export class Corners {
   }
 
   move(place) { this.outlines[this.chosen.outline][this.chosen.corner] = place; }
-  delete() { this.outlines[this.chosen.outline].splice(this.chosen.corner, 1); }
+
+  // Delete the chosen corner; return whether it could be: an outline has three.
+  delete() {
+    const points = this.outlines[this.chosen.outline];
+    return points.length > 3 && points.splice(this.chosen.corner, 1).length > 0;
+  }
 
   // The step that keeps the outline of the chosen corner as it is now.
   get step() {

@@ -27,22 +27,16 @@ export class ImageScreen {
     this.scatter = new Scatter($("#plot"), (row) => this.choose(row));
     this.tools = new Tools(this.viewer, this);
     this.viewer.labels = () => this.numbers();
-    this.makeToolbar();
-    this.makeSide();
-  }
-
-  makeToolbar() {
-    this.buttons = {};
     for (const [name, key, label, hint] of TOOLS) {
       const button = make("button", { testid: `tool-${name}`, title: hint }, label, make("kbd", {}, key.toUpperCase()));
       button.onclick = () => this.use(name);
-      this.buttons[name] = button;
       test("accept").before(button);
     }
     test("accept").onclick = () => this.tools.accept();
     $("#refuse").onclick = () => this.tools.refuse();
     $("#fit").onclick = () => this.viewer.fit();
     this.use("select");
+    this.makeSide();
   }
 
   makeSide() {
@@ -54,8 +48,7 @@ export class ImageScreen {
     test("next").onclick = () => this.goToDoubt(1);
     $("#previous").onclick = () => this.goToDoubt(-1);
     $("#mode").onchange = () => this.colour($("#mode").value);
-    $("#overlay").onchange = () => this.toggleOverlay($("#overlay").checked);
-    $("#numbers").onchange = () => this.viewer.redraw();
+    for (const name of ["#overlay", "#numbers"]) $(name).onchange = () => this.viewer.redraw();
     $("#restore-fiber").onclick = () => this.row !== null && this.step({ tool: "restore", row: this.row });
     $("#restore-image").onclick = () => this.step({ tool: "restore" });
     $("#remove-nerve").onclick = () => this.step({ tool: "nerve", points: [] });
@@ -66,9 +59,12 @@ export class ImageScreen {
   }
 
   use(name) {
-    this.tools.set(name);
-    for (const [key, button] of Object.entries(this.buttons)) button.ariaPressed = String(key === name);
-    $("#hint").textContent = TOOLS.find((tool) => tool[0] === name)[3];
+    this.tools.name = name;
+    this.tools.refuse();
+    for (const [key, , , hint] of TOOLS) {
+      test(`tool-${key}`).ariaPressed = String(key === name);
+      if (key === name) $("#hint").textContent = hint;
+    }
   }
 
   async open(id) {
@@ -170,10 +166,7 @@ export class ImageScreen {
 
   async goToDoubt(step) {
     const open = this.view.doubts.filter(([row]) => !this.view.fibers.exclude[row]);
-    if (!open.length) {
-      $("#reason").textContent = "No doubtful fiber is left.";
-      return;
-    }
+    if (!open.length) return void ($("#reason").textContent = "No doubtful fiber is left.");
     const now = open.findIndex(([row]) => row === this.row);
     this.place = now >= 0 ? now + step : Math.max(this.place, 0);
     this.place = (this.place + open.length) % open.length;
@@ -190,11 +183,6 @@ export class ImageScreen {
       mark.style.background = color;
       return make("li", {}, mark, text);
     }));
-    this.viewer.redraw();
-  }
-
-  toggleOverlay(on) {
-    $("#overlay").checked = this.viewer.overlay = on;
     this.viewer.redraw();
   }
 
@@ -225,8 +213,7 @@ export class ImageScreen {
       "+": () => viewer.zoomAt(1.4), "=": () => viewer.zoomAt(1.4), "-": () => viewer.zoomAt(1 / 1.4),
       0: () => viewer.fit(),
       "[": () => this.brush(0.7), "]": () => this.brush(1.45),
-      "#": () => { $("#numbers").checked = !$("#numbers").checked; viewer.redraw(); },
-      h: () => this.toggleOverlay(!viewer.overlay),
+      "#": () => $("#numbers").click(), h: () => $("#overlay").click(),
       x: () => this.decide("exclude"), k: () => this.decide("keep"), c: () => test("class").focus(),
       n: () => this.goToDoubt(1), p: () => this.goToDoubt(-1),
     };

@@ -59,7 +59,7 @@ export async function showLearn(study, id) {
   $("#compare").onclick = () => window.app.start({ what: "compare", id: image.id });
   showTraining();
   const stamp = Date.now();
-  $("#compared").replaceChildren(...(image ? [["before", ""], ["after", "1"]].map(([text, trial]) =>
+  $("#compared").replaceChildren(...(image && study.trained ? [["before", ""], ["after", "1"]].map(([text, trial]) =>
     figure("overlay", { id: image.id, trial, stamp }, `${image.id}, ${text}`)) : []));
 }
 

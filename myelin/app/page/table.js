@@ -40,26 +40,20 @@ export class TableScreen {
     await this.app.reload();
   }
 
-  // The images that are selected, or else all.
-  get ids() {
-    const ids = this.app.study.images.map((image) => image.id), selected = ids.filter((id) => this.selected.has(id));
-    return selected.length ? selected : ids;
-  }
+  get chosen() { return this.app.study.images.filter(({ id }) => this.selected.has(id)); }
 
   // Show for which images the fields above the table are.
   label() {
-    const count = this.app.study.images.filter((image) => this.selected.has(image.id)).length;
-    const all = this.app.study.images.length;
-    $("#for").textContent = count ? `${count} of ${all} selected:` : `All ${all} images:`;
-    $("#all").checked = count === all && all > 0;
-    $("#all").indeterminate = count > 0 && count < all;
+    const count = this.chosen.length, all = this.app.study.images.length;
+    $("#for").textContent = count ? `${count} of ${all} selected:` : "All images:";
+    Object.assign($("#all"), { checked: count > 0, indeterminate: count > 0 && count < all });
   }
 
   async setFields() {
-    const values = {};
-    for (const key of ["um", "group", "animal"]) if ($(`#${key}`).value.trim()) values[key] = $(`#${key}`).value;
-    if (!(await this.describe(this.ids, values))) return;
-    for (const key of ["um", "group", "animal"]) $(`#${key}`).value = "";
+    const fields = ["um", "group", "animal"].map((key) => $(`#${key}`)).filter((field) => field.value.trim());
+    const ids = (this.chosen.length ? this.chosen : this.app.study.images).map(({ id }) => id);
+    if (!(await this.describe(ids, Object.fromEntries(fields.map(({ id, value }) => [id, value]))))) return;
+    for (const field of fields) field.value = "";
     this.show(this.app.study);
   }
 

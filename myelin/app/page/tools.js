@@ -25,7 +25,7 @@ export class Tools {
     this.viewer = viewer;
     this.image = image; // the screen of the image
     this.corners = new Corners(viewer);
-    this.set("select");
+    this.name = "select";
     const { canvas } = viewer;
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
@@ -34,11 +34,6 @@ export class Tools {
     canvas.addEventListener("dblclick", () => (this.name === "nerve" ? this.accept() : this.closeOutline()));
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
-  }
-
-  set(name) {
-    this.name = name;
-    this.refuse();
   }
 
   // Forget what is not accepted.
@@ -65,8 +60,7 @@ export class Tools {
   // Delete the chosen corner; return whether there is one.
   deleteCorner() {
     if (!this.corners.chosen) return false;
-    this.corners.delete();
-    this.keepCorner();
+    if (this.corners.delete()) this.keepCorner();
     return true;
   }
 

@@ -1,6 +1,6 @@
 // The window's canvas: tiles of the image and of its fibers, loaded as they come into view; outlines on top.
 
-import { begin, end, url } from "/page/api.js";
+import { $, begin, end, url } from "/page/api.js";
 import { ZoomCanvas } from "/page/canvas.js";
 
 const MAX_TILES = 400;
@@ -34,7 +34,7 @@ export class Viewer extends ZoomCanvas {
     const level = Math.min(Math.max(Math.floor(-Math.log2(this.zoom * ratio) + 0.3), 0), view.levels - 1);
     this.queue = [];
     this.drawLayer("image", level);
-    if (this.overlay && view.segmented) this.drawLayer("overlay", level);
+    if ($("#overlay").checked && view.segmented) this.drawLayer("overlay", level);
     while (this.loading < MAX_LOADING && this.queue.length) this.fetch(this.queue.shift());
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
     for (const shape of this.shapes) this.drawShape(shape);
