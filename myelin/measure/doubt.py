@@ -44,8 +44,13 @@ def add_doubt(fibers: Fibers, probability: np.ndarray | None) -> None:
     probability : uint8 array, (rows, cols), or None
         Myelin probability x 255; without it, shape alone is rated.
     """
-    fitted = weights()["shape" if probability is None else "probability"]
-    doubt, strongest = rate(doubt_measures(fibers, probability), fitted)
+    add_rating(fibers, fiber_measures(fibers, probability))
+
+
+def add_rating(fibers: Fibers, measures: dict[str, np.ndarray]) -> None:
+    """Add the columns of `add_doubt` to the fibers of an image by their `fiber_measures`."""
+    fitted = weights()["probability" if "faint" in measures else "shape"]
+    doubt, strongest = rate(relative(measures), fitted)
     fibers.columns["doubt"] = doubt
     fibers.columns["doubt_reason"] = np.where(
         doubt < MIN_REASON, "", np.array(list(REASONS.values()), object)[strongest]
@@ -89,19 +94,35 @@ def doubt_measures(fibers: Fibers, probability: np.ndarray | None) -> dict[str, 
     small       natural logarithm of the image's median fiber diameter / the fiber's, at least 0
     thick       logit of the image's median g-ratio - that of the fiber's, at least 0
     """
+    return relative(fiber_measures(fibers, probability))
+
+
+def relative(measures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return `fiber_measures` with those that are relative to the image's median made so."""
+    found = dict(measures)
+    for name, sign in (("small", 1), ("thick", 1), ("uneven", -1)):
+        if name in found and len(found[name]):
+            found[name] = sign * (np.median(found[name]) - found[name])
+    return found | {name: np.maximum(found[name], 0) for name in ("small", "thick")}
+
+
+def fiber_measures(fibers: Fibers, probability: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Return what `doubt_measures` are computed from, float arrays (n,), of each fiber by itself.
+
+    `small` is the logarithm of the diameter, `thick` the logit of g, `uneven` the deviation alone.
+    """
     columns, count = fibers.columns, len(fibers)
     area, perimeter = columns["fiber_area_um2"], columns["fiber_perimeter_um"]
     solidity = fibers.labels.areas(count) / hull_areas(fibers.labels)
     g_ratio = np.clip(columns["g_ratio"], 0.02, 0.995)
-    logit, size = np.log(g_ratio / (1 - g_ratio)), np.log(columns["fiber_diameter_um"])
     with np.errstate(divide="ignore"):
         circularity = np.fmin(4 * np.pi * area / perimeter**2, 1)
     found = {
         "notch": np.log(np.maximum(1.01 - solidity, 0.005)),
         "irregular": 1 - circularity,
         "thinnest": thinnest(fibers),
-        "small": np.maximum(np.median(size) - size, 0) if count else size,
-        "thick": np.maximum(np.median(logit) - logit, 0) if count else logit,
+        "small": np.log(columns["fiber_diameter_um"]),
+        "thick": np.log(g_ratio / (1 - g_ratio)),
     }
     if probability is not None:
         on_axon, on_fiber = (
@@ -111,8 +132,7 @@ def doubt_measures(fibers: Fibers, probability: np.ndarray | None) -> dict[str, 
         sheath_px = np.maximum(fibers.labels.areas(count) - axon_px, 1)
         found["faint"] = 1 - (on_fiber - on_axon) / sheath_px
         found["filled"] = on_axon / axon_px
-        spread = sector_spread(fibers, probability)
-        found["uneven"] = spread - np.median(spread) if count else spread
+        found["uneven"] = sector_spread(fibers, probability)
     return found
 
 

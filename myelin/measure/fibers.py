@@ -21,7 +21,7 @@ import numpy as np
 from myelin.images.image import write_image
 from myelin.measure.axons import sort_regions
 from myelin.measure.drawn_axons import drawn_axons
-from myelin.measure.frame import Frame
+from myelin.measure.frame import Frame, placed
 from myelin.measure.sheaths import (
     count_collapsed,
     fill_vacuoles,
@@ -142,6 +142,10 @@ def find_fibers(
     areas = found.boxes[:, 4]
     small = (areas > 0) & (areas <= axon_px.max(initial=0))  # only these can be vacuoles
     labels = fill_vacuoles(found.others.keep(small), found.boxes, axon_px, labels)
+    if tissue is not None:
+        loose, boxes = label_regions(mask_without(myelin, labels), 4)
+        at_edge = edge_pixels(loose, len(boxes) - 1, tissue) > 0
+        pieces = boxes[~at_edge & (boxes[:, 4] > 0)]
     return Outlines(axons, labels, axon_px, labels.areas(len(axon_px)), pieces)
 
 
@@ -174,29 +178,46 @@ def measure_fibers(
         Where fibers are counted; default: the whole image.
     """
     frame = frame or Frame(myelin.shape)
-    myelin = np.ascontiguousarray(myelin, bool)
-    if frame.tissue is not None:
-        myelin = myelin & frame.tissue
-        axon = None if axon is None else axon & frame.tissue
-    myelin = without_axons(myelin, axon)
+    myelin, axon = in_tissue(myelin, axon, frame.tissue)
     found = find_fibers(myelin, axon, image, frame.tissue)
+    if callable(probability):
+        probability = probability()
+    columns = measure(found, pixel_size_um, frame, probability)
+    counted = frame.counts(found.axons, len(found.axon_px))
+    return in_frame(found, columns, counted, frame.pixels(myelin), pixel_size_um, frame)
+
+
+def in_tissue(
+    myelin: np.ndarray, axon: np.ndarray | None, tissue: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the masks as `find_fibers` takes them: nothing outside the tissue, nothing twice."""
+    myelin = np.ascontiguousarray(myelin, bool)
+    if tissue is not None:
+        myelin = myelin & tissue
+        axon = None if axon is None else axon & tissue
+    return without_axons(myelin, axon), axon
+
+
+def in_frame(
+    found: Outlines,
+    columns: dict[str, np.ndarray],
+    counted: np.ndarray,
+    myelin_px: int,
+    pixel_size_um: float,
+    frame: Frame,
+) -> Fibers:
+    """Return the fibers of an image that lie in a frame, with the numbers of the image itself."""
     pieces = found.pieces
-    if frame.tissue is not None:
-        labels, boxes = label_regions(mask_without(myelin, found.labels), 4)
-        at_edge = edge_pixels(labels, len(boxes) - 1, frame.tissue) > 0
-        pieces = boxes[~at_edge & (boxes[:, 4] > 0)]
     if frame.nerve is not None:
         x, y, width, height = pieces[:, :4].T
         pieces = pieces[frame.fascicles(x + (width - 1) / 2, y + (height - 1) / 2) > 0]
-    if callable(probability):
-        probability = probability()
     fibers = Fibers(
-        columns=measure(found, pixel_size_um, frame, probability),
+        columns=columns,
         labels=found.labels,
         axons=found.axons,
-        counted=frame.counts(found.axons, len(found.axon_px)),
-        collapsed=count_collapsed(pieces, found.fiber_px - found.axon_px, myelin.shape),
-        myelin_px=frame.pixels(myelin),
+        counted=counted,
+        collapsed=count_collapsed(pieces, found.fiber_px - found.axon_px, frame.shape),
+        myelin_px=myelin_px,
         pixel_size_um=pixel_size_um,
         area_px=frame.pixels(),
     )
@@ -228,15 +249,20 @@ def without_axons(myelin: np.ndarray, axon: np.ndarray | None = None) -> np.ndar
 
 
 def measure(
-    found: Outlines, size: float, frame: Frame, probability: np.ndarray | None = None
+    found: Outlines,
+    size: float,
+    frame: Frame,
+    probability: np.ndarray | None = None,
+    window: tuple[slice, slice] | None = None,
 ) -> dict[str, np.ndarray]:
     """Return the columns of `<id>_fibers.csv` at `size` µm per pixel.
 
-    `frame` and `probability` are as in `measure_fibers`.
+    `frame` and `probability` are as in `measure_fibers`. The fibers and the probability, but not the
+    frame, may be those of a window of the image.
     """
     axon_px, fiber_px = found.axon_px, found.fiber_px
     count = len(axon_px)
-    x, y, minor, major = ellipses(found.axons, axon_px)
+    x, y, minor, major = ellipses(placed(found.axons, window, frame.shape), axon_px)
     axon_perimeter = perimeters(found.axons, count)
     axon_diameter, fiber_diameter = 2 * np.sqrt(axon_px / np.pi), 2 * np.sqrt(fiber_px / np.pi)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -260,7 +286,7 @@ def measure(
         "axon_solidity": axon_px / hull_areas(found.axons),
         "axon_circularity": circularity,
         "axon_eccentricity": np.sqrt(1 - flatness),
-        "touches_border": frame.cut(found.labels, count),
+        "touches_border": frame.cut(found.labels, count, window),
         "confidence": rate_confidence(found, probability),
         "excluded": np.full(count, "", object),
     }

@@ -13,6 +13,7 @@ the fascicle in which the centre of its axon lies (the associated point rule, Mi
 
 from __future__ import annotations
 
+import functools
 from argparse import ArgumentParser
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from myelin.runtime.cli import shortened_list
 # The margin's edge is accurate to this many pixels; fibers closer to it count as cut.
 BORDER_PX = 2
 DIRECTION_STEPS = 7  # an outline's direction at a point is measured over this many steps each way
+Window = tuple[slice, slice] | None  # part of the image that labels cover; None: all of it
 
 
 def add_frame_options(parser: ArgumentParser) -> None:
@@ -60,19 +62,22 @@ class Frame:
         Fascicles, by their numbers; None without an outline of the nerve.
     margin_known : bool
         Whether margins were searched for.
+    decisive : list of bool array, (rows, cols)
+        Outlines of blank areas along which myelin decides whether they are margins.
     """
 
     shape: tuple[int, int]
     tissue: np.ndarray | None = None
     nerve: LabelImage | None = None
     margin_known: bool = False
+    decisive: list[np.ndarray] = ()
 
-    @property
+    @functools.cached_property
     def tissue_px(self) -> int:
         rows, cols = self.shape
         return rows * cols if self.tissue is None else int(np.count_nonzero(self.tissue))
 
-    @property
+    @functools.cached_property
     def inside(self) -> np.ndarray | None:
         """The frame, bool (rows, cols): tissue within the nerve; None if it is the whole image."""
         if self.nerve is None:
@@ -104,21 +109,32 @@ class Frame:
         pixels = tissue_px if mask is None else self.nerve.sums(inside & mask, count)
         return {int(index) + 1: int(pixels[index]) for index in np.flatnonzero(tissue_px)}
 
-    def cut(self, labels: LabelImage, count: int) -> np.ndarray:
-        """Return which fibers 1 to `count` the border cuts, bool (n,)."""
-        touched = edge_pixels(labels, count)[1:] > 0
+    def cut(self, labels: LabelImage, count: int, window: Window = None) -> np.ndarray:
+        """Return which fibers 1 to `count`, perhaps of a window, the border cuts, bool (n,)."""
+        touched = edge_pixels(placed(labels, window, self.shape), count)[1:] > 0
         if self.tissue is None:
             return touched
-        margin = (~self.tissue).view(np.uint8)
-        near = cv2.dilate(margin, np.ones((2 * BORDER_PX + 1,) * 2, np.uint8))
-        return touched | (np.bincount(labels.numbers_on(near > 0), minlength=count + 1)[1:] > 0)
+        near = self.near_margin if window is None else self.near_margin[window]
+        return touched | (np.bincount(labels.numbers_on(near), minlength=count + 1)[1:] > 0)
 
-    def counts(self, axons: LabelImage, count: int) -> np.ndarray:
+    @functools.cached_property
+    def near_margin(self) -> np.ndarray:
+        """The margin with the pixels at which it cuts a fiber, bool (rows, cols)."""
+        margin = (~self.tissue).view(np.uint8)
+        return cv2.dilate(margin, np.ones((2 * BORDER_PX + 1,) * 2, np.uint8)).view(bool)
+
+    @functools.cached_property
+    def line(self) -> np.ndarray:
+        """The forbidden line, bool (rows, cols)."""
+        return forbidden_line(self.tissue)
+
+    def counts(self, axons: LabelImage, count: int, window: Window = None) -> np.ndarray:
         """Return which fibers 1 to `count` are counted, bool (n,), by their axons."""
         if self.tissue is None:
-            touching = np.append(axons[:1], axons[:, :1])
+            whole = placed(axons, window, self.shape)
+            touching = whole.number[(whole.row == 0) | (whole.first == 0)]
         else:
-            touching = axons.numbers_on(forbidden_line(self.tissue))
+            touching = axons.numbers_on(self.line if window is None else self.line[window])
         counted = np.ones(count + 1, bool)
         counted[touching] = False
         return counted[1:]
@@ -140,8 +156,14 @@ def find_frame(
     bool, (rows, cols), and `nerve` as from `nerve.read_nerve`.
     """
     known = margins and image is not None
-    tissue = find_tissue(image, myelin) if known else None
-    return Frame(myelin.shape, tissue, nerve, known)
+    decisive = []
+    tissue = find_tissue(image, myelin, decisive) if known else None
+    return Frame(myelin.shape, tissue, nerve, known, decisive)
+
+
+def placed(labels: LabelImage, window: Window, shape: tuple[int, int]) -> LabelImage:
+    """Return the label image of a window as that of the image of this shape."""
+    return labels if window is None else labels.moved(window, shape)
 
 
 def name_unseen(cases: Iterable, whole_frame: bool) -> None:

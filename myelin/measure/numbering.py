@@ -1,6 +1,9 @@
 """Lasting numbers: a fiber keeps its number when its mask is corrected and measured again."""
 
+from __future__ import annotations
+
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,14 @@ from myelin.runtime.tables import read_table
 
 # Two fibers are the same if they share at least this fraction of the smaller one.
 MIN_OVERLAP = 0.5
+
+
+@dataclass
+class Earlier:
+    """The labels of the fibers of an earlier run, and those left out, see `read_left_out`."""
+
+    labels: LabelImage
+    left_out: list[tuple[int, float, float]]
 
 
 class Numbers:
@@ -44,14 +55,26 @@ class Numbers:
 
     def assign(self, name: str, fibers: Fibers, mask_hash: str) -> None:
         """Set the column `fiber` of an image's fibers; a second call sets the same numbers."""
-        earlier = None if self.renumber else self.earlier_labels(name, fibers.labels.shape)
+        earlier = None if self.renumber else self.earlier(name, fibers.labels.shape)
+        shared = None if earlier is None else shared_pixels(fibers.labels, earlier.labels)
+        self.assign_by(name, fibers, mask_hash, earlier, shared)
+
+    def assign_by(
+        self,
+        name: str,
+        fibers: Fibers,
+        mask_hash: str,
+        earlier: Earlier | None,
+        shared: tuple[np.ndarray, ...] | None,
+    ) -> None:
+        """Do as `assign`, with the fibers of the earlier run and the `shared_pixels` with them."""
         if earlier is None:
             self.highest[name] = len(fibers)
             self.masks[name] = [mask_hash]
             return
-        numbers = carry_over(fibers.labels, earlier, len(fibers))
-        carry_over_left_out(numbers, fibers, self.folder / f"{name}_fibers.csv")
-        highest = max(earlier.count, int(numbers.max(initial=0)))
+        numbers = carry_over(fibers.labels, earlier.labels, len(fibers), shared)
+        carry_over_left_out(numbers, fibers, earlier.left_out)
+        highest = max(earlier.labels.count, int(numbers.max(initial=0)))
         highest = max(highest, self.earlier_highest.get(name, 0))
         new = np.flatnonzero(numbers == 0)
         numbers[new] = highest + 1 + np.arange(len(new))
@@ -64,17 +87,18 @@ class Numbers:
         """Return whether the earlier run has numbered the fibers of this very mask."""
         return self.earlier_masks.get(name, [""])[0] == mask_hash
 
-    def earlier_labels(self, name: str, shape: tuple[int, int]) -> LabelImage | None:
-        """Return the label image of the earlier run; None if there is none of this shape."""
+    def earlier(self, name: str, shape: tuple[int, int]) -> Earlier | None:
+        """Return the fibers of the earlier run; None if it has no label image of this shape."""
         path = self.folder / f"{name}_labels.tif"
         if not path.exists():
             return None
         try:
-            earlier = LabelImage.from_array(read_labels(path))
+            labels = LabelImage.from_array(read_labels(path))
         except UserError as mistake:
             print(f"note: {mistake}; its fibers get new numbers")
             return None
-        return earlier if earlier.shape == shape else None
+        left_out = read_left_out(self.folder / f"{name}_fibers.csv")
+        return Earlier(labels, left_out) if labels.shape == shape else None
 
 
 def read_earlier(path: Path, renumber: bool) -> tuple[dict[str, int], dict[str, list[str]]]:
@@ -91,7 +115,12 @@ def read_earlier(path: Path, renumber: bool) -> tuple[dict[str, int], dict[str, 
         return {}, {}
 
 
-def carry_over(labels: LabelImage, earlier: LabelImage, count: int) -> np.ndarray:
+def carry_over(
+    labels: LabelImage,
+    earlier: LabelImage,
+    count: int,
+    shared: tuple[np.ndarray, ...] | None = None,
+) -> np.ndarray:
     """Return the earlier number of each fiber, int64 (count,); 0 for new ones.
 
     If a fiber was split, the part with the largest overlap keeps its number. If fibers were merged,
@@ -103,22 +132,29 @@ def carry_over(labels: LabelImage, earlier: LabelImage, count: int) -> np.ndarra
         Numbers 1 to `count`.
     earlier : LabelImage
     count : int
+    shared : tuple, optional
+        Their `shared_pixels`, if known.
     """
-    new, old, shared = shared_pixels(labels, earlier)
+    new, old, shared = shared or shared_pixels(labels, earlier)
     highest = earlier.count
     new_areas = np.append(0, labels.areas(count))
     old_areas = np.append(0, earlier.areas(highest))
     enough = shared >= MIN_OVERLAP * np.minimum(new_areas[new], old_areas[old])
-    order = np.lexsort((old, new, -shared))
+    new, old, shared = new[enough], old[enough], shared[enough]
     numbers, taken = np.zeros(count + 1, np.int64), np.zeros(highest + 1, bool)
-    for pair in order[enough[order]]:
+    alone = (np.bincount(new)[new] == 1) & (np.bincount(old)[old] == 1)
+    numbers[new[alone]] = old[alone]
+    order = np.lexsort((old, new, -shared))
+    for pair in order[~alone[order]]:
         if not (numbers[new[pair]] or taken[old[pair]]):
             numbers[new[pair]] = old[pair]
             taken[old[pair]] = True
     return numbers[1:]
 
 
-def carry_over_left_out(numbers: np.ndarray, fibers: Fibers, path: Path) -> None:
+def carry_over_left_out(
+    numbers: np.ndarray, fibers: Fibers, left_out: list[tuple[int, float, float]]
+) -> None:
     """Set the earlier numbers of fibers that were left out, which have no labels.
 
     Each number goes to the nearest fiber without a number if the earlier centroid of its axon is
@@ -129,12 +165,12 @@ def carry_over_left_out(numbers: np.ndarray, fibers: Fibers, path: Path) -> None
     numbers : int array, (n,)
         Changed in place; 0 for fibers without a number.
     fibers : Fibers
-    path : Path
-        Table of fibers of the earlier run.
+    left_out : list of (int, float, float)
+        From `read_left_out`, of the earlier run.
     """
     columns = fibers.columns
     radius = columns["axon_diameter_um"] / fibers.pixel_size_um / 2
-    for number, x, y in read_left_out(path):
+    for number, x, y in left_out:
         distance = np.hypot(columns["x_px"] - x, columns["y_px"] - y)
         distance[(numbers != 0) | (distance > radius)] = np.inf
         if number not in numbers and distance.min(initial=np.inf) < np.inf:

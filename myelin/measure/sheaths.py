@@ -87,32 +87,24 @@ def split_cluster(
         first, last = top + rows.start, top + rows.stop
         seen = slice(max(first - overlap, top), min(last + overlap, bottom))
         mask = clusters[seen, cols] == index
-        fibers = flood(mask, axons[seen, cols] * mask, first_row=seen.start - top)
+        fibers = flood(mask, axons[seen, cols] * mask)
         parts.append(find_runs(fibers[first - seen.start : last - seen.start], first, cols.start))
     return parts
 
 
-def flood(mask: np.ndarray, axons: np.ndarray, first_row: int) -> np.ndarray:
+def flood(mask: np.ndarray, axons: np.ndarray) -> np.ndarray:
     """Return the fibers in the mask of a cluster, int32 (rows, cols), from its axons' numbers.
 
-    `first_row` is the first row of the mask in the cluster.
+    Among equal heights the watershed takes any, in a part of a cluster another than in the whole,
+    so equal heights are raised in the order of their pixels. Distances, which are multiples of
+    2^-16, keep their order.
     """
     from skimage.segmentation import watershed  # late: its import takes half a second
 
     to_axon = cv2.distanceTransform((axons == 0).view(np.uint8), cv2.DIST_L2, 5)
     to_outline = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
-    heights = to_axon - to_outline + tie_breaker(first_row, mask.shape)
-    return watershed(heights, axons, mask=mask)
-
-
-def tie_breaker(first_row: int, shape: tuple[int, int]) -> np.ndarray:
-    """Return offsets that make equal heights differ by their place, float64 (rows, cols).
-
-    Among equal heights the watershed takes any, in a band another than in the whole cluster.
-    Distances, which are multiples of 2^-16, keep their order.
-    """
-    down, across = np.arange(first_row, first_row + shape[0])[:, None], np.arange(shape[1])
-    return (down % 1024 * 1024 + across % 1024) * 2.0**-38
+    order = np.arange(mask.size).reshape(mask.shape)
+    return watershed(to_axon - to_outline + order * 2.0**-42, axons, mask=mask)
 
 
 def find_holes(

@@ -35,7 +35,9 @@ MIN_BESIDE = 0.12
 MAX_SPECK = WINDOW**2 // 2
 
 
-def find_tissue(image: np.ndarray, myelin: np.ndarray) -> np.ndarray | None:
+def find_tissue(
+    image: np.ndarray, myelin: np.ndarray, decisive: list[np.ndarray] | None = None
+) -> np.ndarray | None:
     """Return where an image shows tissue.
 
     Parameters
@@ -43,6 +45,8 @@ def find_tissue(image: np.ndarray, myelin: np.ndarray) -> np.ndarray | None:
     image : uint8 array, (rows, cols)
     myelin : bool array, (rows, cols)
         Tells a margin from a background.
+    decisive : list, optional
+        Gets the outlines, bool (rows, cols), along which myelin tells so.
 
     Returns
     -------
@@ -51,7 +55,8 @@ def find_tissue(image: np.ndarray, myelin: np.ndarray) -> np.ndarray | None:
     """
     levels = edge_levels(image)
     image = without_specks(image) if levels else image
-    margins = [find_margin(image, level, myelin) for level in levels]
+    decisive = [] if decisive is None else decisive
+    margins = [find_margin(image, level, myelin, decisive) for level in levels]
     margins = [margin for margin in margins if margin is not None]
     return trim(np.logical_or.reduce(margins)) if margins else None
 
@@ -84,12 +89,14 @@ def noise_at(level: int | np.ndarray) -> np.ndarray:
     return np.where((level > CLIPPED_LEVELS) & (level < 255 - CLIPPED_LEVELS), 0, NOISE)
 
 
-def find_margin(image: np.ndarray, level: int, myelin: np.ndarray) -> np.ndarray | None:
+def find_margin(
+    image: np.ndarray, level: int, myelin: np.ndarray, decisive: list[np.ndarray]
+) -> np.ndarray | None:
     """Return the margin of one grey level, bool (rows, cols), or None."""
     deviation = cv2.absdiff(image, np.full_like(image, level))
     blank = blank_areas(deviation, level)
     margin, curved = sort_areas(blank, min(image.shape))
-    if cuts_tissue(enlarge(curved, image.shape), level, deviation, myelin):
+    if cuts_tissue(enlarge(curved, image.shape), level, deviation, myelin, decisive):
         margin |= curved
     return grow(enlarge(margin, image.shape), deviation) if margin.any() else None
 
@@ -160,10 +167,17 @@ def straight_part(region: np.ndarray) -> float:
     return straight / max(whole, 1)
 
 
-def cuts_tissue(region: np.ndarray, level: int, deviation: np.ndarray, myelin: np.ndarray) -> bool:
+def cuts_tissue(
+    region: np.ndarray,
+    level: int,
+    deviation: np.ndarray,
+    myelin: np.ndarray,
+    decisive: list[np.ndarray],
+) -> bool:
     """Return whether blank areas at the corners of an image cut through tissue, as margins do.
 
-    `deviation`, uint8 (rows, cols), is the difference from their grey level.
+    `deviation`, uint8 (rows, cols), is the difference from their grey level; `decisive` is as for
+    `find_tissue`.
     """
     grown = grow(region, deviation)
     tissue, square = trim(grown), np.ones((3, 3), np.uint8)
@@ -174,9 +188,11 @@ def cuts_tissue(region: np.ndarray, level: int, deviation: np.ndarray, myelin: n
         return False
     depth = np.count_nonzero(region & filled_hull(tissue)) / np.count_nonzero(outline)
     del tissue
-    beside = cv2.dilate(myelin.view(np.uint8), square)[outline].mean()
     padding = not deviation[region].any() and not 0 < min(level, 255 - level) <= CLIPPED_LEVELS
-    return depth <= MAX_DEPTH_PX and (padding or beside >= MIN_BESIDE)
+    if depth > MAX_DEPTH_PX or padding:
+        return depth <= MAX_DEPTH_PX
+    decisive.append(outline)
+    return cv2.dilate(myelin.view(np.uint8), square)[outline].mean() >= MIN_BESIDE
 
 
 def filled_hull(mask: np.ndarray) -> np.ndarray:

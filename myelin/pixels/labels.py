@@ -146,7 +146,7 @@ class LabelImage:
         top, bottom, down = rows.indices(self.shape[0])
         band_rows = next(row_bands(self.shape)).stop
         if cols == slice(None) or down != 1 or bottom - top > band_rows:
-            return self._crop(rows, cols).to_array()
+            return self.cropped(rows, cols).to_array()
         # Decode a whole band: the next windows usually lie in it too.
         if self._band is None or not self._band_top <= top <= bottom <= self._band_top + len(
             self._band
@@ -154,7 +154,7 @@ class LabelImage:
             self._band_top, self._band = top, self[top : top + band_rows]
         return self._band[top - self._band_top : bottom - self._band_top, cols]
 
-    def _crop(self, rows: slice, cols: slice) -> LabelImage:
+    def cropped(self, rows: slice, cols: slice) -> LabelImage:
         """Return the label image of a window."""
         top, bottom, down = rows.indices(self.shape[0])
         left, right, across = cols.indices(self.shape[1])
@@ -232,6 +232,27 @@ class LabelImage:
         kept = number != 0
         runs = (number[kept], *(column[kept] for column in self.runs[1:]))
         return LabelImage(*join_touching(runs), self.shape)
+
+    def moved(self, window: tuple[slice, slice], shape: tuple[int, int]) -> LabelImage:
+        """Return the label image of a larger image, of which this one is a window."""
+        down, right = (np.int32(part.start) for part in window)
+        runs = self.number, self.row + down, self.first + right, self.last + right
+        return LabelImage(*runs, shape)
+
+    def spliced(self, numbers: np.ndarray, added: LabelImage, rows: slice) -> LabelImage:
+        """Return the regions `renumbered`, and those of another image of this shape beside them.
+
+        Regions that are added or left out lie within `rows`.
+        """
+        first, last = np.searchsorted(self.row, np.array([rows.start, rows.stop], np.int32))
+        number = numbers[self.number].astype(np.int32)
+        columns = (number, *self.runs[1:])
+        inner = [column[first:last][number[first:last] > 0] for column in columns]
+        middle = LabelImage.from_runs([inner, added.runs], self.shape).runs
+        parts = zip(columns, middle, strict=True)
+        return LabelImage(
+            *(np.concatenate([old[:first], new, old[last:]]) for old, new in parts), self.shape
+        )
 
     def with_pixels(self, places: list[np.ndarray], numbers: list[int]) -> LabelImage:
         """Return the label image with more pixels, which had no number.
