@@ -113,3 +113,9 @@ def test_results_of_an_earlier_run_are_named(folder, capsys):
     said = capsys.readouterr().out
     assert "morphometry/ also holds older files: two_axons.tif, two_fibers.csv" in said
     assert "one_" not in said and "run.json" not in said
+
+
+@pytest.mark.parametrize("option", [["--numbers"], ["--plot-format", "pdf"]])
+def test_options_of_pictures_need_pictures(folder, capsys, option):
+    said = fails(morphometry.main, capsys, "--pixel-size", "1", "--no-pictures", *option)
+    assert "--no-pictures" in said and option[0] in said and not Path("morphometry").exists()
