@@ -1,17 +1,23 @@
 """Pictures of an open image for the viewer: tiles of the image and of its fibers, thumbnails."""
 
+import hashlib
 import itertools
+import math
 import threading
 
 import cv2
 import numpy as np
 
 from myelin.app.sheet import Sheet
+from myelin.app.study import STATE, Study
 from myelin.images.overlay import overlay
 from myelin.report.axes import background
+from myelin.runtime.cli import UserError
+from myelin.runtime.files import replacing
 
 TILE_PX = 512
 THUMB_PX = 160
+OVERVIEW_PX = 2048
 PART_PX = 190  # half the side of the part that is shown at several thresholds
 # Red, green, blue of sheaths; from the palette of Okabe and Ito, which colour-blind people can tell
 # apart.
@@ -23,6 +29,7 @@ COLOURS = {
     "myelin": (204, 121, 167),
     "nerve": (0, 114, 178),
 }
+STATES = ("counted", "border", "doubtful", "excluded")
 CLASS_COLOURS = [(230, 159, 0), (0, 114, 178), (204, 121, 167), (213, 94, 0), (0, 158, 115)]
 SHEATH_ALPHA, AXON_ALPHA = 110, 45
 
@@ -36,90 +43,121 @@ def levels_of(shape: tuple[int, int]) -> int:
 
 
 class Greys:
-    """The pixels of one image, and tiles of them at all levels."""
+    """The pixels of one image, and tiles of them at all levels.
 
-    def __init__(self, image: np.ndarray) -> None:
-        self.image = image
-        self.levels = [background(image)]
-        self.lock = threading.Lock()
+    The first level of at most `OVERVIEW_PX` is kept in a file, so that it is shown before the image
+    is read.
+    """
+
+    def __init__(self, study: Study, name: str) -> None:
+        self.study, self.name, path = study, name, study.path(name)
+        record, mistake = study.record(path)
+        if record is None:
+            raise UserError(mistake)
+        self.shape = tuple(record.shape)
+        self.levels: dict[int, np.ndarray] = {}
+        self.locks = threading.RLock(), threading.RLock()  # of fine and coarse levels
+        self.coarse = max(math.ceil(math.log2(max(self.shape) / OVERVIEW_PX)), 0)
+        status = path.stat()
+        key = repr((str(path), status.st_mtime_ns, status.st_size, study.reader(path).takes))
+        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+        self.overview = STATE / "overviews" / f"{digest}.png"
+
+    @property
+    def image(self) -> np.ndarray:
+        """The pixels, uint8 (rows, cols)."""
+        return self.at_level(0)
 
     def facts(self) -> dict:
         """Return what the viewer needs to show the image alone."""
-        rows, cols = self.image.shape
+        rows, cols = self.shape
         return {"rows": rows, "cols": cols, "tile": TILE_PX, "levels": levels_of((rows, cols))}
+
+    def at_level(self, level: int) -> np.ndarray:
+        """Return the image at a level, each of which has half the size of the one before."""
+        with self.locks[level >= self.coarse > 0]:
+            if level not in self.levels:
+                self.levels[level] = self.make_level(level)
+            return self.levels[level]
+
+    def make_level(self, level: int) -> np.ndarray:
+        """Read the image or its overview, or reduce the level before."""
+        if level == 0:
+            return background(self.study.read(self.name))
+        if level == self.coarse and self.overview.exists():
+            return cv2.imread(str(self.overview), cv2.IMREAD_UNCHANGED)
+        larger = self.at_level(level - 1)
+        half = tuple(max(length // 2, 1) for length in larger.shape[::-1])
+        smaller = cv2.resize(larger, half, interpolation=cv2.INTER_AREA)
+        if level == self.coarse:
+            with replacing(self.overview) as temporary:
+                temporary.write_bytes(encode(".png", smaller, cv2.IMWRITE_PNG_COMPRESSION, 1))
+        return smaller
 
     def tile(self, level: int, x: int, y: int) -> bytes:
         """Return a JPEG of a tile."""
-        if not 0 <= level < levels_of(self.image.shape):
+        if not 0 <= level < levels_of(self.shape) or min(x, y) < 0:
             raise ValueError("level")
-        with self.lock:
-            while len(self.levels) <= level:
-                rows, cols = self.levels[-1].shape
-                half = max(cols // 2, 1), max(rows // 2, 1)
-                smaller = cv2.resize(self.levels[-1], half, interpolation=cv2.INTER_AREA)
-                self.levels.append(smaller)
-        grey = self.levels[level]
-        part = grey[y * TILE_PX : (y + 1) * TILE_PX, x * TILE_PX : (x + 1) * TILE_PX]
-        if x < 0 or y < 0 or not part.size:
+        rows, cols = (slice(first * TILE_PX, (first + 1) * TILE_PX) for first in (y, x))
+        part = self.at_level(level)[rows, cols]
+        if not part.size:
             raise ValueError("tile")
         return encode(".jpg", part, cv2.IMWRITE_JPEG_QUALITY, 90)
 
+    def thumbnail(self) -> bytes:
+        """Return a small JPEG of the image."""
+        image = self.at_level(self.coarse)
+        zoom = THUMB_PX / max(image.shape)
+        size = tuple(max(round(length * zoom), 1) for length in image.shape[::-1])
+        return encode(".jpg", cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
-class Pictures:
-    """Tiles of the fibers of one sheet; colours are kept until the sheet changes."""
 
-    def __init__(self, sheet: Sheet) -> None:
-        self.sheet = sheet
-        self.colours: dict[str, np.ndarray] = {}
-        self.version = -1
-
-    def overlay_tile(self, level: int, x: int, y: int, mode: str) -> bytes:
-        """Return a PNG of a tile of the fibers, coloured by "state", "g" or "class"."""
-        if not 0 <= level < levels_of(self.sheet.shape) or min(x, y) < 0:
-            raise ValueError("tile")
-        sheet, step = self.sheet, 1 << level
-        rows, cols = (
-            slice(first * TILE_PX * step, min((first + 1) * TILE_PX * step, length), step)
-            for first, length in zip((y, x), sheet.shape, strict=True)
-        )
-        labels, axons = sheet.found.labels[rows, cols], sheet.found.axons[rows, cols]
-        if not labels.size:
-            raise ValueError("tile")
-        pixels = self.colours_of(mode)[labels]
-        pixels[axons > 0, 3] = AXON_ALPHA
-        loose = (labels == 0) & sheet.bool_layer("mask")[rows, cols]
+def overlay_tile(sheet: Sheet, level: int, x: int, y: int, mode: str) -> bytes:
+    """Return a PNG of a tile of the fibers, coloured by "state", "g" or "class"."""
+    if not 0 <= level < levels_of(sheet.shape) or min(x, y) < 0:
+        raise ValueError("tile")
+    step = 1 << level
+    rows, cols = (
+        slice(first * TILE_PX * step, min((first + 1) * TILE_PX * step, length), step)
+        for first, length in zip((y, x), sheet.shape, strict=True)
+    )
+    labels, axons = sheet.found.labels[rows, cols], sheet.found.axons[rows, cols]
+    if not labels.size:
+        raise ValueError("tile")
+    pixels = colours_of(sheet, mode)[labels]
+    pixels[axons > 0, 3] = AXON_ALPHA
+    if sheet.layers["mask"] is not None:
+        loose = (labels == 0) & sheet.layers["mask"][rows, cols].view(bool)
         pixels[loose] = (*COLOURS["myelin"], SHEATH_ALPHA // 2)
-        if sheet.nerve is not None:
-            numbers = sheet.nerve[rows, cols].astype(np.uint8)
-            pixels[edge_of(numbers)] = (*COLOURS["nerve"], 255)
-        return encode(".png", pixels[..., [2, 1, 0, 3]], cv2.IMWRITE_PNG_COMPRESSION, 1)
+    if sheet.nerve is not None:
+        numbers = sheet.nerve[rows, cols].astype(np.uint8)
+        pixels[edge_of(numbers)] = (*COLOURS["nerve"], 255)
+    return encode(".png", pixels[..., [2, 1, 0, 3]], cv2.IMWRITE_PNG_COMPRESSION, 1)
 
-    def colours_of(self, mode: str) -> np.ndarray:
-        """Return the colour of each fiber by its number in the label image, uint8 (n + 1, 4)."""
-        sheet = self.sheet
-        if self.version != sheet.version:
-            self.version, self.colours = sheet.version, {}
-        if mode in self.colours:
-            return self.colours[mode]
-        colours = np.zeros((len(sheet.found) + 1, 4), np.uint8)
-        states = states_of(sheet)
-        colours[1:, :3] = np.array([COLOURS[one] for one in states]).reshape(-1, 3)
-        if mode == "g":
-            g = np.nan_to_num(sheet.found.columns["g_ratio"])
-            shades = cv2.applyColorMap(
-                np.rint(np.clip((g - 0.3) / 0.6, 0, 1) * 255).astype(np.uint8)[:, None],
-                cv2.COLORMAP_VIRIDIS,
-            )
-            colours[1:, :3] = shades[:, 0, ::-1] if len(g) else 0
-        elif mode == "class":
-            colours[1:, :3], of_class = 160, class_colours(sheet)
-            for row, name in sheet.decided["classes"].items():
-                colours[row + 1, :3] = of_class[name]
-        elif mode != "state":
-            raise ValueError("mode")
-        colours[1:, 3] = SHEATH_ALPHA
-        self.colours[mode] = colours
-        return colours
+
+def colours_of(sheet: Sheet, mode: str) -> np.ndarray:
+    """Return the colour of each fiber by its number in the label image, uint8 (n + 1, 4)."""
+    version, kept = sheet.colours
+    if version != sheet.version:
+        kept = {}
+        sheet.colours = sheet.version, kept
+    if mode in kept:
+        return kept[mode]
+    colours = kept[mode] = np.zeros((len(sheet.found) + 1, 4), np.uint8)
+    colours[1:, 3] = SHEATH_ALPHA
+    if mode == "state":
+        colours[1:, :3] = np.array([COLOURS[one] for one in STATES])[state_codes(sheet)]
+    elif mode == "g" and len(sheet.found):
+        g = np.nan_to_num(sheet.found.columns["g_ratio"])
+        shades = np.rint(np.clip((g - 0.3) / 0.6, 0, 1) * 255).astype(np.uint8)[:, None]
+        colours[1:, :3] = cv2.applyColorMap(shades, cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]
+    elif mode == "class":
+        colours[1:, :3], of_class = 160, class_colours(sheet)
+        for row, name in sheet.decided["classes"].items():
+            colours[row + 1, :3] = of_class[name]
+    elif mode != "g":
+        raise ValueError("mode")
+    return colours
 
 
 def class_colours(sheet: Sheet) -> dict[str, tuple[int, int, int]]:
@@ -128,20 +166,18 @@ def class_colours(sheet: Sheet) -> dict[str, tuple[int, int, int]]:
     return dict(zip(names, itertools.cycle(CLASS_COLOURS)))
 
 
-def states_of(sheet: Sheet) -> list[str]:
-    """Return the state of each fiber: counted, border, doubtful or excluded."""
-    open_doubts = {row for row, _ in sheet.doubts} - sheet.decided["kept"].keys()
-    border = sheet.found.columns["touches_border"]
-    return [
-        "excluded"
-        if row in sheet.decided["exclude"]
-        else "doubtful"
-        if row in open_doubts
-        else "border"
-        if border[row]
-        else "counted"
-        for row in range(len(sheet.found))
-    ]
+def state_codes(sheet: Sheet) -> np.ndarray:
+    """Return the state of each fiber by its place in `STATES`, int (n,)."""
+    codes = np.where(sheet.found.columns["touches_border"], STATES.index("border"), 0)
+    doubtful = [row for row, _ in sheet.doubts if row not in sheet.decided["kept"]]
+    codes[doubtful] = STATES.index("doubtful")
+    codes[[*sheet.decided["exclude"]]] = STATES.index("excluded")
+    return codes
+
+
+def states_of(sheet: Sheet) -> np.ndarray:
+    """Return the state of each fiber, object (n,)."""
+    return np.array(STATES, object)[state_codes(sheet)]
 
 
 def edge_of(numbers: np.ndarray) -> np.ndarray:
@@ -161,10 +197,3 @@ def threshold_picture(image: np.ndarray, probability: np.ndarray, threshold: flo
     )
     mask = probability[middle] >= 255 * threshold
     return encode(".png", overlay(image[middle], mask)[..., ::-1])
-
-
-def thumbnail(image: np.ndarray) -> bytes:
-    """Return a small JPEG of an image."""
-    zoom = THUMB_PX / max(image.shape)
-    size = tuple(max(round(length * zoom), 1) for length in image.shape[::-1])
-    return encode(".jpg", background(cv2.resize(image, size, interpolation=cv2.INTER_AREA)))

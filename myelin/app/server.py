@@ -5,18 +5,20 @@ token; what other pages of that browser send is refused by its origin.
 """
 
 import asyncio
+import base64
+import contextlib
 import json
 import re
 import secrets
 import socket
 import sys
-import tempfile
 import threading
 import traceback
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import uvicorn
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -32,13 +34,9 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from myelin.app.learning import NEW_MODEL, TRAINING_PICTURES, TRIAL
 from myelin.app.study import Study
 from myelin.app.window import Window
-from myelin.folders.naming import PREDS
-from myelin.network.model_file import MODELS
 from myelin.runtime.cli import UserError, exit_code_and_messages
-from myelin.runtime.files import beside
 
 PAGE = Path(__file__).with_name("page")
 # Canvas and scatter plot are those of the report.
@@ -128,24 +126,47 @@ async def body_of(request: Request) -> dict:
 def endpoint(window: Window, call: Callable, locked: bool) -> Callable:
     """Return the handler that calls a function of the window in a thread."""
 
-    def run(values: dict) -> object:
-        if not locked:
-            return call(values)
-        with window.lock:
-            return call(values)
+    def run(values: dict) -> Response:
+        with window.lock if locked else contextlib.nullcontext():
+            return response_to(call(values))
 
     async def handle(request: Request) -> Response:
         try:
             is_post = request.method == "POST"
             values = await body_of(request) if is_post else dict(request.query_params)
-            result = await run_in_threadpool(run, values)
+            return await run_in_threadpool(run, values)
         except Exception as error:
             return answer(error)
-        if isinstance(result, Response):
-            return result
-        return JSONResponse(result, headers=HEADERS)
 
     return handle
+
+
+def response_to(result: dict | bytes | Path) -> Response:
+    """Return the response with JSON values, a picture or a file; a zip is temporary."""
+    if isinstance(result, bytes):
+        is_png = result.startswith(b"\x89PNG")
+        return Response(result, 200, HEADERS, "image/png" if is_png else "image/jpeg")
+    if isinstance(result, Path):
+        if not result.is_file():
+            return Response("", 204, HEADERS)
+        # A page of results may hold scripts of its own; it is kept apart from this one.
+        apart = {"content-security-policy": "sandbox allow-scripts allow-downloads"}
+        headers = HEADERS | (apart if result.suffix == ".html" else {})
+        if result.suffix != ".zip":
+            return FileResponse(result, headers=headers)
+        done = BackgroundTask(result.unlink)
+        return FileResponse(result, headers=headers, filename="results.zip", background=done)
+    content = json.dumps(result, default=packed, separators=(",", ":"))
+    return Response(content, 200, HEADERS, "application/json")
+
+
+def packed(array: np.ndarray) -> dict:
+    """Return an array of numbers or texts as JSON values: 32-bit floats, or places in `words`."""
+    words: dict[str, int] = {}
+    if array.dtype == object:
+        array = np.array([words.setdefault(text, len(words)) for text in array])
+    content = base64.b64encode(array.astype("<f4")).decode("ascii")
+    return {"floats": content} | ({"words": [*words]} if words else {})
 
 
 # ---------------------------------------------------------------- what is served
@@ -160,58 +181,6 @@ def page_file(request: Request) -> Response:
         if path.is_file():
             return FileResponse(path, headers=HEADERS)
     return Response("", 404, HEADERS)
-
-
-def pictures(window: Window) -> dict[str, Callable]:
-    """Return the functions that serve pictures and files, by path."""
-
-    def tile(query: dict) -> Response:
-        content, media_type = window.tile(query)
-        return Response(content, 200, HEADERS, media_type)
-
-    def thumbnail(query: dict) -> Response:
-        return Response(window.thumbnail(query), 200, HEADERS, "image/jpeg")
-
-    def threshold(query: dict) -> Response:
-        return Response(window.threshold_picture(query), 200, HEADERS, "image/png")
-
-    def result(query: dict) -> Response:
-        path = window.result_files().get(query["name"])
-        if path is None:
-            return Response("no such file", 404, HEADERS)
-        # A page of results may hold scripts of its own; it is kept apart from this one.
-        apart = {"content-security-policy": "sandbox allow-scripts allow-downloads"}
-        return FileResponse(path, headers=HEADERS | (apart if path.suffix == ".html" else {}))
-
-    def overlay(query: dict) -> Response:
-        name = window.name_of(query["id"])
-        folder = TRIAL if query.get("trial") else PREDS
-        path = folder / f"{Path(name).name if query.get('trial') else name}_overlay.png"
-        return FileResponse(path, headers=HEADERS) if path.is_file() else Response("", 204, HEADERS)
-
-    def training(query: dict) -> Response:
-        path = beside(MODELS / NEW_MODEL, TRAINING_PICTURES[query["what"]])
-        return FileResponse(path, headers=HEADERS) if path.is_file() else Response("", 204, HEADERS)
-
-    def download(query: dict) -> Response:
-        if (name := query.get("name")) is not None:
-            return result({"name": name})
-        with tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as file:
-            path = Path(file.name)
-        window.zip_results(path)
-        return FileResponse(
-            path, headers=HEADERS, filename="results.zip", background=BackgroundTask(path.unlink)
-        )
-
-    return {
-        "tile": tile,
-        "thumbnail": thumbnail,
-        "threshold": threshold,
-        "file": result,
-        "overlay": overlay,
-        "training": training,
-        "download": download,
-    }
 
 
 async def upload(request: Request, window: Window) -> Response:
@@ -262,15 +231,22 @@ def make_app(window: Window, port: int, token: str, ending: threading.Event) -> 
         "stop": window.stop,
         "propose": window.propose,
     }
-    gets = {"study": lambda _: window.table(), "image": lambda query: window.view(query.get("id"))}
-    gets |= {
+    gets = {
+        "study": lambda _: window.table(),
+        "image": lambda query: window.view(query.get("id")),
         "size": window.size,
         "at": window.at,
         "outline": window.outline,
         "corners": window.corners,
         "results": window.results,
+        "tile": window.tile,
+        "thumbnail": window.thumbnail,
+        "threshold": window.threshold_picture,
+        "overlay": window.overlay,
+        "training": window.training_picture,
+        "file": window.result,
+        "download": lambda query: (window.result if "name" in query else window.zip_results)(query),
     }
-    gets |= pictures(window)
     needs_lock = {"image", "at", "outline", "corners", "step"}  # or hold it themselves
 
     async def take(request: Request) -> Response:
@@ -282,12 +258,9 @@ def make_app(window: Window, port: int, token: str, ending: threading.Event) -> 
         Route("/api/events", events(window, ending)),
         Route("/api/upload", take, methods=["POST"]),
         *(
-            Route(f"/api/{name}", endpoint(window, call, name in needs_lock))
-            for name, call in gets.items()
-        ),
-        *(
-            Route(f"/api/{name}", endpoint(window, call, name in needs_lock), methods=["POST"])
-            for name, call in posts.items()
+            Route(f"/api/{name}", endpoint(window, call, name in needs_lock), methods=[method])
+            for method, calls in (("GET", gets), ("POST", posts))
+            for name, call in calls.items()
         ),
     ]
     return Guard(Starlette(routes=routes), port, token)

@@ -99,19 +99,27 @@ class Study:
     def read(self, name: str) -> np.ndarray:
         """Return the pixels of an image, uint8 (rows, cols)."""
         path = self.path(name)
+        return self.reader(path).image(path)
+
+    def reader(self, path: Path) -> Reader:
+        """Return a reader that takes from a file what the run took."""
         reader = Reader()
         reader.takes = takes_of(read_run(PREDS), [path])
-        return reader.image(path)
+        return reader
+
+    def probability(self, name: str, shape: tuple[int, int]) -> np.ndarray | None:
+        """Return the myelin probability x 255 that the model left, None without one of a shape."""
+        path = PREDS / f"{name}_pred.png"
+        greys = read_image(path) if path.is_file() else None
+        return greys if greys is not None and greys.shape == shape else None
 
     def record(self, path: Path) -> tuple[ImageRecord | None, str]:
         """Return the header of a file, or else its mistake; kept until the file changes."""
         status = path.stat()
         key = status.st_mtime_ns, status.st_size
         if self.records.get(path, [None])[0] != key:
-            reader = Reader()
-            reader.takes = takes_of(read_run(PREDS), [path])
             try:
-                found = reader.record(path), ""
+                found = self.reader(path).record(path), ""
             except UserError as mistake:
                 found = None, str(mistake)
             self.records[path] = key, found

@@ -2,34 +2,38 @@
 
 import contextlib
 import math
+import tempfile
 import threading
 import zipfile
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from myelin.app import tools
-from myelin.app.learning import NEW_MODEL, comparing, keras_is_installed, training
-from myelin.app.maps import Maps
-from myelin.app.pictures import (
-    Greys,
-    Pictures,
-    class_colours,
-    states_of,
-    threshold_picture,
-    thumbnail,
+from myelin.app.learning import (
+    NEW_MODEL,
+    TRAINING_PICTURES,
+    TRIAL,
+    comparing,
+    keras_is_installed,
+    training,
 )
+from myelin.app.maps import Maps
+from myelin.app.pictures import Greys, class_colours, overlay_tile, states_of, threshold_picture
 from myelin.app.propose import Proposal, grown, propose
 from myelin.app.runs import Run
 from myelin.app.segmenting import adopt, segmenting, trial_of_one
-from myelin.app.sheet import Sheet, probability_of
+from myelin.app.sheet import Sheet
 from myelin.app.steps import corners_of, do_step, place_of, rings_of, row_of, text_of
 from myelin.app.study import Study
 from myelin.folders.mask_record import read_run
 from myelin.folders.naming import MORPHOMETRY, PREDS
+from myelin.measure.nerve import find_nerve
 from myelin.network.model_file import MODELS
 from myelin.runtime.cli import UserError
+from myelin.runtime.files import beside
 from myelin.runtime.tables import read_table
 
 MAX_OPEN = 3  # images that are kept in memory
@@ -56,10 +60,9 @@ class Window:
 
     def __init__(self, study: Study) -> None:
         self.study, self.run = study, Run()
-        self.lock = threading.RLock()
-        self.sheets: OrderedDict[str, tuple[Sheet, Pictures]] = OrderedDict()
+        self.lock, self.reading, self.following = (threading.RLock() for _ in range(3))
+        self.sheets: OrderedDict[str, Sheet] = OrderedDict()
         self.greys: OrderedDict[str, Greys] = OrderedDict()
-        self.reading, self.following = threading.Lock(), threading.Lock()
         self.proposals: dict[str, tuple[int, Proposal]] = {}
         self.changes: dict[str, int] = {}
         self.was_running = self.run.is_running()
@@ -73,28 +76,20 @@ class Window:
             raise UserError("image: no such image in this study, reload the page")
         return names[given]
 
-    def open(self, given: object) -> tuple[Sheet, Pictures]:
+    def open(self, given: object) -> Sheet:
         """Return an image that is open, or open it; follow changes of its files."""
         name = self.name_of(given)
-        if name not in self.sheets:
-            sheet = Sheet(self.study, name, self.greys_of(given).image)
-            self.sheets[name] = sheet, Pictures(sheet)
-            while len(self.sheets) > MAX_OPEN:
-                self.sheets.popitem(last=False)
-        self.sheets.move_to_end(name)
-        self.sheets[name][0].refresh()
-        return self.sheets[name]
+        sheet = recent(
+            self.sheets, name, lambda: Sheet(self.study, name, self.greys_of(given).image)
+        )
+        sheet.refresh()
+        return sheet
 
     def greys_of(self, given: object) -> Greys:
         """Return the pixels of an image, which need no mask."""
         name = self.name_of(given)
         with self.reading:
-            if name not in self.greys:
-                self.greys[name] = Greys(self.study.read(name))
-                while len(self.greys) > MAX_OPEN:
-                    self.greys.popitem(last=False)
-            self.greys.move_to_end(name)
-            return self.greys[name]
+            return recent(self.greys, name, lambda: Greys(self.study, name))
 
     def table(self) -> dict:
         """Return the table of images and what is set for all of them."""
@@ -144,16 +139,22 @@ class Window:
         }
 
     def view(self, given: object) -> dict:
-        """Return what the page shows of an open image."""
-        sheet, _ = self.open(given)
-        columns, row = sheet.found.columns, sheet.row
-        decided, history = sheet.decided, sheet.history
-        known = sheet.study.pixel_size(sheet.name)[0] is not None
-        fibers = {key: cells(columns[column]) for key, column in FIBER_COLUMNS.items()}
-        fibers |= {"state": states_of(sheet)}
+        """Return what the page shows of an open image; arrays have a value for each fiber."""
+        sheet = self.open(given)
+        columns, row, decided, history = (
+            sheet.found.columns,
+            sheet.row,
+            sheet.decided,
+            sheet.history,
+        )
+        known = self.study.pixel_size(sheet.name)[0] is not None
+        fibers = {key: columns[column] for key, column in FIBER_COLUMNS.items()}
         for kind in ("exclude", "classes"):
-            fibers[kind] = [decided[kind].get(index, "") for index in range(len(sheet.found))]
+            fibers[kind] = np.full(len(sheet.found), "", object)
+            fibers[kind][[*decided[kind]]] = [*decided[kind].values()]
         steps, at = [step["what"] for step in history.steps], history.position
+        if sheet.nerve_is_old:
+            threading.Thread(target=self.follow_nerve, args=(given, sheet), daemon=True).start()
         return {
             "id": given,
             "version": sheet.version,
@@ -162,7 +163,7 @@ class Window:
             "density": cell(row["fiber_density_per_mm2"]) if known else "",
             "mean_g": cell(row["g_ratio_mean"]),
             "summary": {name: cell(value) for name, value in row.items() if name != "image"},
-            "fibers": fibers,
+            "fibers": fibers | {"state": states_of(sheet)},
             "class_colours": class_colours(sheet),
             "doubts": [one for one in sheet.doubts if one[0] not in decided["kept"]],
             "warnings": row["warnings"] if known else "",
@@ -171,6 +172,20 @@ class Window:
             "command": self.study.command(),
             "segmented": sheet.layers["mask"] is not None,
         }
+
+    def follow_nerve(self, given: str, sheet: Sheet) -> None:
+        """Find the nerve of a large image, and prepare its axon mask, while the page goes on."""
+        with sheet.behind:
+            version = sheet.version
+            if sheet.nerve_is_old:
+                nerve = find_nerve(sheet.found, sheet.frame, sheet.image)
+                with self.lock:
+                    if sheet.version == version:
+                        sheet.nerve, sheet.nerve_is_old = nerve, False
+                        sheet.summarize()
+                        self.changes[given] = self.changes.get(given, 0) + 1
+            if sheet.layers["axon"] is None:
+                sheet.freeze()
 
     def describe(self, body: dict) -> dict:
         """Set the pixel size, the group or the animal of some images."""
@@ -183,16 +198,15 @@ class Window:
 
     def thumbnail(self, query: dict) -> bytes:
         """Return a small picture of an image."""
-        return thumbnail(self.study.read(self.name_of(query.get("id"))))
+        return Greys(self.study, self.name_of(query.get("id"))).thumbnail()
 
-    def tile(self, query: dict) -> tuple[bytes, str]:
-        """Return a tile and its media type; the image does not wait for its measures."""
+    def tile(self, query: dict) -> bytes:
+        """Return a tile of an image, which does not wait for its measures, or of its fibers."""
         place = [int(query[key]) for key in ("level", "x", "y")]
         if query["kind"] == "image":
-            return self.greys_of(query.get("id")).tile(*place), "image/jpeg"
+            return self.greys_of(query.get("id")).tile(*place)
         with self.lock:
-            _, pictures = self.open(query.get("id"))
-            return pictures.overlay_tile(*place, query["mode"]), "image/png"
+            return overlay_tile(self.open(query.get("id")), *place, query["mode"])
 
     def size(self, query: dict) -> dict:
         """Return what the viewer needs to show the image alone."""
@@ -200,36 +214,45 @@ class Window:
 
     def at(self, query: dict) -> dict:
         """Return the row of the fiber at a place, None without one."""
-        sheet, _ = self.open(query.get("id"))
+        sheet = self.open(query.get("id"))
         x, y = place_of(sheet, query)
         index = int(sheet.found.labels.at(np.array([y]), np.array([x]))[0])
         return {"row": index - 1 if index else None}
 
     def outline(self, query: dict) -> dict:
         """Return the outlines of the fiber in a row and of its axon."""
-        sheet, _ = self.open(query.get("id"))
+        sheet = self.open(query.get("id"))
         row = row_of(sheet, {"row": int(query["row"])})
-        parts = (tools.window_of(labels, row) for labels in (sheet.found.labels, sheet.found.axons))
+        parts = (tools.own_pixels(part, row) for part in (sheet.found.labels, sheet.found.axons))
         return {"rings": [ring for window, own in parts for ring in rings_of(own, window)]}
 
     def corners(self, query: dict) -> dict:
         """Return the corners of the outlines of the nerve, those of each fascicle."""
-        return {"outlines": corners_of(self.open(query.get("id"))[0])}
+        return {"outlines": corners_of(self.open(query.get("id")))}
 
     def threshold_picture(self, query: dict) -> bytes:
         """Return the middle of an image with its myelin at a threshold."""
         image = self.greys_of(query.get("id")).image
-        probability = probability_of(self.name_of(query["id"]), image.shape)
+        probability = self.study.probability(self.name_of(query["id"]), image.shape)
         if probability is None:
             raise UserError("threshold: the run has left no probability, segment the image first")
         return threshold_picture(image, probability, float(query["t"]))
+
+    def overlay(self, query: dict) -> Path:
+        """Return the overlay of an image, by the run or by the new model."""
+        name, trial = self.name_of(query["id"]), query.get("trial")
+        return (TRIAL if trial else PREDS) / f"{Path(name).name if trial else name}_overlay.png"
+
+    def training_picture(self, query: dict) -> Path:
+        """Return the learning curve of the new model, or a pair of pictures."""
+        return beside(MODELS / NEW_MODEL, TRAINING_PICTURES[query["what"]])
 
     # ------------------------------------------------------------ steps
 
     def step(self, body: dict) -> dict:
         """Do one step, and return the image as it is then."""
         given = body["id"]
-        sheet, _ = self.open(given)
+        sheet = self.open(given)
         do_step(sheet, body, self.proposals.get(sheet.name, (-1, None)))
         self.proposals.pop(sheet.name, None)
         self.changes[given] = self.changes.get(given, 0) + 1
@@ -238,12 +261,13 @@ class Window:
     def propose(self, body: dict) -> dict:
         """Return the outlines of the fiber around a click."""
         with self.lock:
-            sheet, _ = self.open(body["id"])
+            sheet = self.open(body["id"])
             x, y = place_of(sheet, body)
-            axons = sheet.found.axons.to_mask() | sheet.bool_layer("axon")
+            is_drawn = sheet.layers["axon"] is not None
+            axons = sheet.bool_layer("axon") if is_drawn else sheet.found.axons.to_mask()
             myelin, version = sheet.bool_layer("mask"), sheet.version
         model = self.study.settings["model"]
-        maps = Maps(sheet.name, sheet.image, sheet.probability(), model)
+        maps = Maps(sheet.name, sheet.image, sheet.probability, model)
         found = propose(sheet.shape, axons, myelin, x, y, maps)
         found = grown(found, int(np.clip(int(body.get("grow", 0)), -100, 100)), axons)
         with self.lock:
@@ -269,8 +293,7 @@ class Window:
             self.run.start("measure", words, words)
         elif what == "train":
             names = [n for n in study.images() if study.state_of(n, read_run(PREDS)) == "corrected"]
-            held_back = [self.name_of(given) for given in body.get("held_back", [])]
-            words, folder = training(study, names, int(body.get("epochs", 10)), held_back)
+            words, folder = training(study, names, int(body.get("epochs", 10)))
             self.run.start("train", words, folder=folder)
         elif what == "compare":
             self.run.start("compare", comparing(study, self.name_of(body["id"])))
@@ -292,7 +315,7 @@ class Window:
             if ended:
                 with self.lock, contextlib.suppress(UserError):
                     adopt(self.study, self.run.facts)
-                    self.study.write_tables()
+                    self.study.write_sizes()
         if self.study.blind:
             status |= {"lines": [], "command": ""}
         return {"run": status, "changes": self.changes}
@@ -325,14 +348,21 @@ class Window:
 
     def result_files(self) -> dict[str, Path]:
         """Return {name: path} of the files of results; none while the study is blind."""
-        if not MORPHOMETRY.is_dir() or self.study.blind:
-            return {}
-        paths = [path for path in sorted(MORPHOMETRY.rglob("*")) if path.is_file()]
+        paths = (
+            [] if self.study.blind else [p for p in sorted(MORPHOMETRY.rglob("*")) if p.is_file()]
+        )
         named = {path.relative_to(MORPHOMETRY).as_posix(): path for path in paths}
         return {name: path for name, path in named.items() if "/." not in f"/{name}"}
 
-    def zip_results(self, path: Path) -> None:
-        """Write all results, the decisions and the command into a zip."""
+    def result(self, query: dict) -> Path:
+        """Return a file of the results by its name."""
+        if query["name"] not in (files := self.result_files()):
+            raise UserError("file: no such result, reload the page")
+        return files[query["name"]]
+
+    def zip_results(self, _query: dict) -> Path:
+        """Return a new temporary zip of all results, the decisions and the command."""
+        path = Path(tempfile.mkstemp(".zip")[1])
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
             for name, one in self.result_files().items():
                 file.write(one, f"morphometry/{name}")
@@ -340,9 +370,17 @@ class Window:
                 if Path(name).exists():
                     file.write(name)
             file.writestr("command.txt", self.study.command() + "\n")
+        return path
 
 
-# ---------------------------------------------------------------- values
+def recent(kept: OrderedDict, name: str, make: Callable) -> object:
+    """Return what is kept by a name, or make it; drop what was not asked for longest."""
+    if name not in kept:
+        kept[name] = make()
+    kept.move_to_end(name)
+    while len(kept) > MAX_OPEN:
+        kept.popitem(last=False)
+    return kept[name]
 
 
 def cell(value: object) -> str:
@@ -350,11 +388,3 @@ def cell(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def cells(values: np.ndarray) -> list:
-    """Return the values of a column, None where there is none."""
-    return [
-        None if isinstance(value, float) and math.isnan(value) else value
-        for value in (np.round(values, 4) if values.dtype.kind == "f" else values).tolist()
-    ]

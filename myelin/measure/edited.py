@@ -43,8 +43,6 @@ class EditedFibers:
         Their columns and measures of doubt, whether they are counted, and their order.
     shared : tuple of int array
         Their `shared_pixels` with `earlier`.
-    changed_px : (slice, slice)
-        Window of the image in which fibers have changed last.
     """
 
     def __init__(
@@ -62,9 +60,14 @@ class EditedFibers:
         """Find and measure all fibers of the masks, which are as for `measure_fibers`."""
         myelin, axon = in_tissue(myelin, axon, self.frame.tissue)
         self.found = find_fibers(myelin, axon, self.image, self.frame.tissue)
-        self.changed_px = tuple(slice(0, length) for length in self.frame.shape)
-        self.rows, self.shared = self.measured(self.found, self.changed_px)
+        whole = tuple(slice(0, length) for length in self.frame.shape)
+        self.rows, self.shared = self.measured(self.found, whole)
         self.myelin_px = self.frame.pixels(myelin)
+
+    def change_frame(self, frame: Frame, myelin: np.ndarray, axon: np.ndarray) -> None:
+        """Set a frame with another nerve in the same tissue; the masks are those now."""
+        self.frame = frame
+        self.myelin_px = frame.pixels(in_tissue(myelin, axon, frame.tissue)[0])
 
     def measure_change(
         self, myelin: np.ndarray, axon: np.ndarray, edit: Window, before: Masks
@@ -124,7 +127,6 @@ class EditedFibers:
         self.splice(known, new, come, window)
         pieces = np.delete(self.found.pieces, [index[0] for index in pieces], axis=0)
         self.found.pieces = np.vstack([pieces, more + offset])
-        self.changed_px = window
         return True
 
     def is_within(self, boxes: np.ndarray, window: Window) -> bool:
@@ -139,7 +141,7 @@ class EditedFibers:
         return bool(np.all(ends))
 
     def as_known(self, old: Outlines, gone: np.ndarray, window: Window) -> np.ndarray | None:
-        """Return which known fibers are those `gone` of a window, bool (n + 1,); None if not all."""
+        """Return which known fibers are those `gone` of a window, bool (n + 1,); or else None."""
         shape, known = self.frame.shape, np.zeros(len(self.found.axon_px) + 1, bool)
         axons = old.axons.keep(gone).moved(window, shape)
         numbers = np.zeros(len(gone), np.int64)

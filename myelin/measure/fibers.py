@@ -219,7 +219,7 @@ def in_frame(
         collapsed=count_collapsed(pieces, found.fiber_px - found.axon_px, frame.shape),
         myelin_px=myelin_px,
         pixel_size_um=pixel_size_um,
-        area_px=frame.pixels(),
+        area_px=frame.area_px,
     )
     return fibers if frame.nerve is None else within(fibers, frame)
 
@@ -257,8 +257,8 @@ def measure(
 ) -> dict[str, np.ndarray]:
     """Return the columns of `<id>_fibers.csv` at `size` µm per pixel.
 
-    `frame` and `probability` are as in `measure_fibers`. The fibers and the probability, but not the
-    frame, may be those of a window of the image.
+    `frame` and `probability` are as in `measure_fibers`. Fibers and probability, but not the frame,
+    may be those of a window of the image.
     """
     axon_px, fiber_px = found.axon_px, found.fiber_px
     count = len(axon_px)

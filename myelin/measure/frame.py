@@ -91,13 +91,15 @@ class Frame:
         inside = self.inside
         return None if inside is None else ~inside
 
-    def pixels(self, mask: np.ndarray | None = None) -> int:
-        """Return the number of pixels of the frame, or of a mask, bool (rows, cols), in it."""
-        inside = self.inside
-        if inside is None and mask is None:
-            return self.shape[0] * self.shape[1]
-        parts = [part for part in (inside, mask) if part is not None]
-        return int(np.count_nonzero(np.logical_and.reduce(parts)))
+    @functools.cached_property
+    def area_px(self) -> int:
+        """The number of pixels of the frame."""
+        rows, cols = self.shape
+        return rows * cols if self.inside is None else int(np.count_nonzero(self.inside))
+
+    def pixels(self, mask: np.ndarray) -> int:
+        """Return the number of pixels of a mask, bool (rows, cols), in the frame."""
+        return int(np.count_nonzero(mask if self.inside is None else mask & self.inside))
 
     def fascicle_px(self, mask: np.ndarray | None = None) -> dict[int, int]:
         """Return {number: pixels} of the tissue of each fascicle, or of a mask in it.

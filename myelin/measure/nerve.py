@@ -277,7 +277,7 @@ def nerve_columns(fibers: Fibers, frame: Frame, found: bool) -> dict[str, float 
         columns = ("nerve_area_mm2", "fibers_in_nerve", "fiber_density_nerve_per_mm2")
         return dict.fromkeys(columns) | {"nerve_outline": "none"}
     inside = fibers.columns["fascicle"] > 0
-    area_mm2 = frame.pixels() * (fibers.pixel_size_um / 1000) ** 2
+    area_mm2 = frame.area_px * (fibers.pixel_size_um / 1000) ** 2
     return {
         "nerve_area_mm2": area_mm2,
         "fibers_in_nerve": int(np.count_nonzero(inside & fibers.kept)),

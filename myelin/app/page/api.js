@@ -22,7 +22,7 @@ async function call(work) {
   begin();
   try {
     const response = await work();
-    if (response.ok) return await response.json();
+    if (response.ok) return unpacked(await response.json());
     const text = await response.text();
     onError(text.startsWith("{") ? JSON.parse(text).error.join("\n") : text);
   } catch (error) {
@@ -30,6 +30,16 @@ async function call(work) {
   } finally {
     end();
   }
+}
+
+// Columns of fibers come as 32-bit floats, or as places in words.
+function unpacked(result) {
+  for (const [key, { floats, words }] of Object.entries(result.fibers ?? {})) {
+    const bytes = Uint8Array.from(atob(floats), (letter) => letter.charCodeAt(0));
+    result.fibers[key] = Array.from(new Float32Array(bytes.buffer),
+      words ? (place) => words[place] : (value) => (Number.isNaN(value) ? null : value));
+  }
+  return result;
 }
 
 export const url = (path, query = {}) => `/api/${path}?${new URLSearchParams(query)}`;
