@@ -293,7 +293,8 @@ class Window:
             self.run.start("measure", words, words)
         elif what == "train":
             names = [n for n in study.images() if study.state_of(n, read_run(PREDS)) == "corrected"]
-            words, folder = training(study, names, int(body.get("epochs", 10)))
+            held_back = [self.name_of(given) for given in body.get("held_back", [])]
+            words, folder = training(study, names, int(body.get("epochs", 10)), held_back)
             self.run.start("train", words, folder=folder)
         elif what == "compare":
             self.run.start("compare", comparing(study, self.name_of(body["id"])))
@@ -315,7 +316,7 @@ class Window:
             if ended:
                 with self.lock, contextlib.suppress(UserError):
                     adopt(self.study, self.run.facts)
-                    self.study.write_sizes()
+                    self.study.write_tables()
         if self.study.blind:
             status |= {"lines": [], "command": ""}
         return {"run": status, "changes": self.changes}
