@@ -4,6 +4,7 @@
     python find_myelin.py
     python find_myelin.py newmyelin.h5 --myelin dark --scale 0.5
     python find_myelin.py --images study --out results
+    python find_myelin.py --images scans --fields 20
 
 Writes, for every image of raw/test, preds/<id>_pred.png (myelin probability x 255),
 preds/<id>_mask.tif (0/255) and preds/<id>_overlay.png, all at the size of the image (the overlay of
@@ -13,10 +14,13 @@ the model's mask is then preds/model/<id>_mask.tif.
 With --images nothing is packed, and an id is the path of an image within its folder:
 study/control/animal1/x.tif has the id control/animal1/x and the mask
 results/control/animal1/x_mask.tif.
+With --fields, fields of the images are segmented, systematic and uniform random: they become images
+of their own, preds/fields/x_f01.tif, and preds/fields.csv has their places, for morphometry.py.
 """
 
 from argparse import Namespace
 
+from myelin.folders.fields import NETWORK_FRAME, FieldSampling
 from myelin.folders.naming import PREDS
 from myelin.folders.options import add_out_option
 from myelin.images.pixel_size import check_pixel_size
@@ -98,8 +102,11 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     add_run_options(parser)
     args = parser.parse_args(argv)
-    if args.take and not args.images:
+    if args.take and not (args.images or args.fields):
         parser.error("argument --take: only with --images; for packed images, give it to data.py")
+    size, seed = vars(args).pop("field_size"), vars(args).pop("seed")
+    if args.fields:
+        args.fields = FieldSampling(args.fields, tuple(size), seed)
     return args
 
 
@@ -111,6 +118,29 @@ def add_run_options(parser: Parser) -> None:
         metavar="PATH",
         help="files, folders and folder trees to segment as they are, without packing; --out gets "
         "the same tree, masks beside images are left alone (default: raw/test, packed)",
+    )
+    parser.add_argument(
+        "--fields",
+        type=number(int, 1, 9999),
+        metavar="N",
+        help="segment N systematic uniform random fields of each image instead of the image, for "
+        "an estimate of its total number of fibers (default: the whole image)",
+    )
+    parser.add_argument(
+        "--field-size",
+        type=number(int, 16),
+        nargs=2,
+        default=NETWORK_FRAME,
+        metavar=("ROWS", "COLS"),
+        help="size of these fields in pixels; it is adjusted so that the image divides evenly "
+        f"(default: {NETWORK_FRAME[0]} {NETWORK_FRAME[1]})",
+    )
+    parser.add_argument(
+        "--seed",
+        type=number(int, 0),
+        default=1,
+        metavar="N",
+        help="seed of their random start: another seed, other fields (default: 1)",
     )
     add_take_option(parser)
     add_out_option(parser, PREDS)

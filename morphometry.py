@@ -83,6 +83,8 @@ from myelin.statistics.groups import (
     place_of_images,
 )
 from myelin.statistics.long_tables import write_fibers_table, write_prism
+from myelin.statistics.proposals import Candidates, propose_classes
+from myelin.statistics.sampling import add_fields_option, estimate_totals, read_samples
 from myelin.statistics.study import Study, make_study
 from myelin.statistics.units import Measured
 
@@ -117,6 +119,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add_picture_options(parser)
     add_table_options(parser)
     add_group_options(parser)
+    add_fields_option(parser)
     add_tissue_option(parser)
     add_exclude_options(parser)
     add_frame_options(parser)
@@ -150,6 +153,8 @@ class Results:
     warnings: dict[str, list[str]] = field(default_factory=dict)
     measured: dict[str, Measured] = field(default_factory=dict)
     whole_nerves: dict[str, int] = field(default_factory=dict)
+    candidates: list[Candidates] = field(default_factory=list)
+    totals: list[dict] = field(default_factory=list)
 
 
 @script
@@ -171,6 +176,7 @@ def measure_folder(args: argparse.Namespace) -> None:
     masks.nerves = edited | masks.nerves
     cases = make_cases([masks.masks], masks.images, masks.nerves, masks.probabilities)
     animals = find_groups(args.groups, masks.masks) if args.groups else {}
+    samples = read_samples(args.fields, args.masks, masks.masks)
     exclusions = Exclusions(args, masks.masks)
     numbers = Numbers(out, args.renumber)
     table = None if args.groups == FOLDERS else args.groups
@@ -197,6 +203,7 @@ def measure_folder(args: argparse.Namespace) -> None:
         write_fibers(out, case.name, fibers, args.decimal)
 
     study = make_study(animals, results.measured, args.g_ratio_bins, args.diameter_classes)
+    results.totals = estimate_totals(samples, results.measured, animals)
     tables = write_tables(out, results, animals, study, args.decimal)
     if not args.no_pictures:
         results.pictures.draw(args, reader, results.measured, study)
@@ -255,6 +262,7 @@ def add_case(
         name, found, fibers, in_nerve, myelin, found_nerve is not None
     )
     results.doubtful_fibers += doubtful_rows(name, fibers)
+    results.candidates.append(Candidates.of(name, numbers.masks[name][0], fibers))
     results.warnings[name] = doubts(row | of_nerve, fibers)
     if name in results.doubtful:
         results.warnings[name].append(
@@ -283,7 +291,7 @@ def remove_outdated(out: Path, before: dict) -> None:
     Beside new tables they would pass for results of the same fibers. `before` is from `start_run`.
     """
     groups = ("per_animal", "per_group", "per_g_ratio_bin")
-    tables = ("fascicles", "tests", "per_class", *groups)
+    tables = ("fascicles", "tests", "per_class", "sampling", "proposed_classes", *groups)
     plots = itertools.product(("plots", "per_group", "fibers_per_group"), PLOT_FORMATS)
     own = {"report.html", *(f"{name}.csv" for name in tables), *map(".".join, plots)}
     inner = (("prism", ".csv"), ("panels", ".png"), ("panels", ".svg"))
@@ -303,7 +311,8 @@ def write_tables(
     for row in results.rows:
         row["group"], row["animal"] = places.get(row["image"], ("", ""))
     tables = {"summary": results.rows, "fascicles": results.fascicles}
-    tables |= {**study.tables, "doubtful": results.doubtful_fibers}
+    tables |= {**study.tables, "sampling": results.totals, "doubtful": results.doubtful_fibers}
+    tables["proposed_classes"] = propose_classes(results.candidates)
     tables = {name: rows for name, rows in tables.items() if rows}
     for name, rows in tables.items():
         write_table(out / f"{name}.csv", list(rows[0]), rows, decimal)
@@ -341,6 +350,7 @@ def facts_of(masks: MaskSet, cases: list[Case], numbers: Numbers, results: Resul
         "nerves_found": [row["image"] for row in results.rows if row["nerve_outline"] == "found"],
         "nerves_whole_frame": [row["image"] for row in results.rows if fills_frame(row)],
         "whole_nerves": results.whole_nerves,
+        "totals": [row for row in results.totals if row["basis"] == "counted"],
         "segmentation": masks.run,
         "pixel_sizes_um": {case.name: case.pixel_size_um for case in cases},
         "pixel_size_sources": {case.name: case.pixel_size_source for case in cases},

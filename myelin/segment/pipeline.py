@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from myelin.folders.fields import write_fields
 from myelin.folders.image_source import ImageSource
 from myelin.folders.image_tree import open_images
 from myelin.folders.mask_record import read_run
-from myelin.folders.naming import NPYDATA, PREDS
+from myelin.folders.naming import NPYDATA, PREDS, RAW_TEST
 from myelin.folders.packed import (
     begin_probabilities,
     earlier_probabilities,
@@ -92,7 +93,12 @@ def segment_source(source: ImageSource, options: Options) -> list[str]:
 @contextlib.contextmanager
 def open_source(options: Options) -> Iterator[ImageSource]:
     """Yield the images of a run; no other run may write to its folders meanwhile."""
-    if options.images:
+    if options.fields:
+        with holding(options.out):
+            scans = options.images or [str(RAW_TEST)]
+            folder = write_fields(scans, options.out, options.fields, options.take)
+            yield open_images([str(folder)], options.out, options.strict)
+    elif options.images:
         with holding(options.out):
             yield open_images(options.images, options.out, options.strict, options.take)
     else:

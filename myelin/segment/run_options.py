@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+from myelin.folders.fields import FieldSampling
 from myelin.folders.naming import PREDS
 
 GIVEN = ("myelin", "scale", "pixel_size_um", "engine", "precision")
@@ -19,6 +20,8 @@ class Options:
         What to segment; None is `raw/test`, packed.
     take : dict of str to int or None
         Which image of files that hold several, as from `plane_selection.parse_take`.
+    fields : FieldSampling or None
+        Segment fields of the images instead of the images.
     scale : float or None
         Magnification for the network; None finds it.
     pixel_size_um : float or None
@@ -30,6 +33,7 @@ class Options:
     model: Path
     images: list[str] | None = None
     take: dict[str, int] | None = None
+    fields: FieldSampling | None = None
     strict: bool = False
     out: Path = PREDS
     myelin: str = "auto"
@@ -45,7 +49,8 @@ class Options:
 
     def given(self) -> dict:
         """Return the given options that affect a mask or its record, except the threshold."""
-        return without_defaults({name: getattr(self, name) for name in GIVEN})
+        given = {name: getattr(self, name) for name in GIVEN}
+        return without_defaults(given | {"fields": self.fields and str(self.fields)})
 
     def pixel_size(self, own_um: float | None) -> tuple[float | None, str]:
         """Return µm per pixel of an image and its source, from its metadata."""
