@@ -20,7 +20,7 @@ of their own, preds/fields/x_f01.tif, and preds/fields.csv has their places, for
 
 from argparse import Namespace
 
-from myelin.folders.fields import NETWORK_FRAME, FieldSampling
+from myelin.folders.fields import add_field_options, pop_sampling
 from myelin.folders.naming import PREDS
 from myelin.folders.options import add_out_option
 from myelin.images.pixel_size import check_pixel_size
@@ -104,9 +104,7 @@ def parse(argv: list[str] | None) -> Namespace:
     args = parser.parse_args(argv)
     if args.take and not (args.images or args.fields):
         parser.error("argument --take: only with --images; for packed images, give it to data.py")
-    size, seed = vars(args).pop("field_size"), vars(args).pop("seed")
-    if args.fields:
-        args.fields = FieldSampling(args.fields, tuple(size), seed)
+    args.fields = pop_sampling(args)
     return args
 
 
@@ -119,29 +117,7 @@ def add_run_options(parser: Parser) -> None:
         help="files, folders and folder trees to segment as they are, without packing; --out gets "
         "the same tree, masks beside images are left alone (default: raw/test, packed)",
     )
-    parser.add_argument(
-        "--fields",
-        type=number(int, 1, 9999),
-        metavar="N",
-        help="segment N systematic uniform random fields of each image instead of the image, for "
-        "an estimate of its total number of fibers (default: the whole image)",
-    )
-    parser.add_argument(
-        "--field-size",
-        type=number(int, 16),
-        nargs=2,
-        default=NETWORK_FRAME,
-        metavar=("ROWS", "COLS"),
-        help="size of these fields in pixels; it is adjusted so that the image divides evenly "
-        f"(default: {NETWORK_FRAME[0]} {NETWORK_FRAME[1]})",
-    )
-    parser.add_argument(
-        "--seed",
-        type=number(int, 0),
-        default=1,
-        metavar="N",
-        help="seed of their random start: another seed, other fields (default: 1)",
-    )
+    add_field_options(parser)
     add_take_option(parser)
     add_out_option(parser, PREDS)
     parser.add_argument(

@@ -60,7 +60,7 @@ from myelin.measure.summary import summarize
 from myelin.pixels.labels import LabelImage, mask_without
 from myelin.report.figures import PLOT_FORMATS, Pictures, add_picture_options
 from myelin.report.html import Report
-from myelin.report.methods import add_tissue_option, write_methods
+from myelin.report.methods import add_tissue_option, total_text, write_methods
 from myelin.report.workbook import add_table_options, check_installed, write_workbook
 from myelin.runtime.cli import Parser, count_of, progress, script, shortened_list
 from myelin.runtime.disk import check_room
@@ -154,7 +154,6 @@ class Results:
     measured: dict[str, Measured] = field(default_factory=dict)
     whole_nerves: dict[str, int] = field(default_factory=dict)
     candidates: list[Candidates] = field(default_factory=list)
-    totals: list[dict] = field(default_factory=list)
 
 
 @script
@@ -168,8 +167,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def measure_folder(args: argparse.Namespace) -> None:
     """Measure all masks of a folder: check everything first, then measure, then write."""
-    out = args.out
-    reader = Reader()
+    out, reader = args.out, Reader()
     masks = open_masks(args.masks, reader)
     match_files(masks, args.images, reader)
     edited = edited_nerves(out, masks.masks) if args.nerve == "auto" else {}
@@ -195,15 +193,14 @@ def measure_folder(args: argparse.Namespace) -> None:
     before = {path: time for path, time in before.items() if path not in edited.values()}
     for case in progress(cases, "measuring"):
         found, frame = numbered_fibers(case, reader, numbers, args.whole_frame)
-        nerve = frame.nerve
+        nerve, path = frame.nerve, out / f"{case.name}_nerve.tif"
         if args.nerve == "auto" and nerve is None:
-            path = out / f"{case.name}_nerve.tif"
             nerve = add_nerve(path, found, frame, reader.image(case.image))
         fibers = add_case(results, case, found, frame, nerve, exclusions, numbers, reader)
         write_fibers(out, case.name, fibers, args.decimal)
 
     study = make_study(animals, results.measured, args.g_ratio_bins, args.diameter_classes)
-    results.totals = estimate_totals(samples, results.measured, animals)
+    study.tables["sampling"] = estimate_totals(samples, results.measured, animals)
     tables = write_tables(out, results, animals, study, args.decimal)
     if not args.no_pictures:
         results.pictures.draw(args, reader, results.measured, study)
@@ -215,7 +212,7 @@ def measure_folder(args: argparse.Namespace) -> None:
         excluded=exclusions.facts(),
         tissue=args.tissue,
         groups=animals_by_group(animals),
-        tests=study.facts(),
+        **study.facts(),
         label_sha256=label_hashes(out, results.measured),
         **facts_of(masks, cases, numbers, results),
     )
@@ -227,7 +224,7 @@ def measure_folder(args: argparse.Namespace) -> None:
     if repeated:
         remove_outdated(out, before)
     name_leftovers(out, before)
-    print_summary(results, out)
+    print_summary(results, study, out)
 
 
 def add_case(
@@ -311,7 +308,7 @@ def write_tables(
     for row in results.rows:
         row["group"], row["animal"] = places.get(row["image"], ("", ""))
     tables = {"summary": results.rows, "fascicles": results.fascicles}
-    tables |= {**study.tables, "sampling": results.totals, "doubtful": results.doubtful_fibers}
+    tables |= {**study.tables, "doubtful": results.doubtful_fibers}
     tables["proposed_classes"] = propose_classes(results.candidates)
     tables = {name: rows for name, rows in tables.items() if rows}
     for name, rows in tables.items():
@@ -350,7 +347,6 @@ def facts_of(masks: MaskSet, cases: list[Case], numbers: Numbers, results: Resul
         "nerves_found": [row["image"] for row in results.rows if row["nerve_outline"] == "found"],
         "nerves_whole_frame": [row["image"] for row in results.rows if fills_frame(row)],
         "whole_nerves": results.whole_nerves,
-        "totals": [row for row in results.totals if row["basis"] == "counted"],
         "segmentation": masks.run,
         "pixel_sizes_um": {case.name: case.pixel_size_um for case in cases},
         "pixel_size_sources": {case.name: case.pixel_size_source for case in cases},
@@ -363,7 +359,7 @@ def facts_of(masks: MaskSet, cases: list[Case], numbers: Numbers, results: Resul
     }
 
 
-def print_summary(results: Results, out: Path) -> None:
+def print_summary(results: Results, study: Study, out: Path) -> None:
     """Print the main numbers of each image, and which of them are doubtful."""
     rows = results.rows
     width = max(len(row["image"]) for row in rows)
@@ -383,6 +379,8 @@ def print_summary(results: Results, out: Path) -> None:
         if row["margin_fraction"]:
             text += f"  {100 * row['margin_fraction']:.1f} % margin"
         print(f"{text}  ({row['pixel_size_um']:g} µm per pixel, {row['pixel_size_source']})")
+    for row in study.facts()["totals"]:
+        print(f"total number of fibers: {total_text(row)}")
     print_warnings(results.warnings)
     page = f", open {out}/report.html in a browser" if results.page else ""
     print(f"tables in {out}/{page}")

@@ -8,6 +8,7 @@ left, in which an axon that belongs to another tile touches the line.
 """
 
 import zlib
+from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from myelin.folders.image_tree import find_images
 from myelin.folders.naming import is_id
 from myelin.folders.pixel_sizes import usable_size
 from myelin.images.image import read_image, read_record, write_image
-from myelin.runtime.cli import UserError, count_of, progress
+from myelin.runtime.cli import UserError, count_of, number, progress
 from myelin.runtime.tables import read_rows, write_table
 
 FIELDS = "fields"  # folder of the fields, and name of their table, in the folder of the outputs
@@ -45,6 +46,39 @@ class FieldSampling:
 
     def __str__(self) -> str:
         return f"{self.count} of {self.size[0]} x {self.size[1]} px, seed {self.seed}"
+
+
+def add_field_options(parser: ArgumentParser) -> None:
+    """Add `--fields`, `--field-size` and `--seed`."""
+    parser.add_argument(
+        "--fields",
+        type=number(int, 1, 9999),
+        metavar="N",
+        help="segment N systematic uniform random fields of each image instead of the image, for "
+        "an estimate of its total number of fibers (default: the whole image)",
+    )
+    parser.add_argument(
+        "--field-size",
+        type=number(int, 16),
+        nargs=2,
+        default=NETWORK_FRAME,
+        metavar=("ROWS", "COLS"),
+        help="size of these fields in pixels; it is adjusted so that the image divides evenly "
+        f"(default: {NETWORK_FRAME[0]} {NETWORK_FRAME[1]})",
+    )
+    parser.add_argument(
+        "--seed",
+        type=number(int, 0),
+        default=1,
+        metavar="N",
+        help="seed of their random start: another seed, other fields (default: 1)",
+    )
+
+
+def pop_sampling(args: Namespace) -> FieldSampling | None:
+    """Return the sampling that the options ask for, None for none; remove its parts from `args`."""
+    size, seed = vars(args).pop("field_size"), vars(args).pop("seed")
+    return FieldSampling(args.fields, tuple(size), seed) if args.fields else None
 
 
 def write_fields(
@@ -121,10 +155,10 @@ def choose_fields(name: str, shape: tuple[int, int], sampling: FieldSampling) ->
     )
     step = round(shape[1] * chosen / count, 3), round(shape[0] / chosen, 3)
     fields = []
-    for number, place in enumerate(places, 1):
+    for index, place in enumerate(places, 1):
         row, col = rows[place // across], place % across
         top, left = max(tops[row] - 1, 0), max(lefts[col] - 1, 0)
-        image = f"{name}_f{number:0{max(2, len(str(count)))}}"
+        image = f"{name}_f{index:0{max(2, len(str(count)))}}"
         box = left, top, lefts[col + 1] - left, tops[row + 1] - top
         values = (image, name, *map(int, box), *step, count / (down * across), sampling.seed)
         fields.append(dict(zip(HEADER, values, strict=True)))

@@ -13,10 +13,14 @@ from myelin.statistics.study import NERVE_DENSITY
 
 # Works that the paragraph cites; those it names are listed below it.
 REFERENCES = {
+    "Cruz-Orive 2006": "Cruz-Orive LM. A general variance predictor for Cavalieri slices. "
+    "J Microsc 2006;222:158-165.",
     "Games and Howell 1976": "Games PA, Howell JF. Pairwise multiple comparison procedures with "
     "unequal n's and/or variances: a Monte Carlo study. J Educ Stat 1976;1:113-125.",
     "Gundersen 1977": "Gundersen HJG. Notes on the estimation of the numerical density of "
     "arbitrary profiles: the edge effect. J Microsc 1977;111:219-223.",
+    "Gundersen et al. 1999": "Gundersen HJG, Jensen EBV, Kieu K, Nielsen J. The efficiency of "
+    "systematic sampling in stereology - reconsidered. J Microsc 1999;193:199-211.",
     "Hedges 1981": "Hedges LV. Distribution theory for Glass's estimator of effect size and "
     "related estimators. J Educ Stat 1981;6:107-128.",
     "Holm 1979": "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat "
@@ -217,7 +221,23 @@ def nerves(run: dict) -> str:
     if totals := run.get("whole_nerves"):
         listed = ", ".join(f"{name} {count:,}" for name, count in totals.items())
         text += f"Total number of fibers of nerves wholly in view: {listed}. "
+    if samples := run.get("totals"):
+        text += (
+            "Total numbers of fibers were estimated from systematic uniform random fields; the "
+            "coefficient of error (CE) is that for systematic strips of fields, smoothness class 0 "
+            "(Gundersen et al. 1999, Cruz-Orive 2006), with Poisson noise within strips: "
+            f"{'; '.join(map(total_text, samples))}. "
+        )
     return text
+
+
+def total_text(sample: dict) -> str:
+    """Return the total number of fibers of one scan, from its row of `sampling.csv`."""
+    error = "" if sample["ce"] is None else f", CE {100 * sample['ce']:.1f} %"
+    return (
+        f"{sample['scan']} {sample['total_fibers']:,.0f} ({count_of(sample['fields'], 'field')}, "
+        f"{sample['fibers_counted']:,} fibers counted{error})"
+    )
 
 
 def excluding(run: dict) -> str:

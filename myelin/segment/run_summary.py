@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from myelin.folders.fields import FIELDS
 from myelin.folders.image_source import ImageSource, SourceImage
 from myelin.folders.mask_record import MODELS_OWN, fact_of, mask_record, written_by_program
 from myelin.folders.ownership import files_of, models_own, set_aside, users_masks
@@ -69,6 +70,7 @@ class Summary:
         """
         parts = ("mask", "pred", "overlay", "axon")
         own = {f"{name}_{part}" for name in [*source.names, *self.images] for part in parts}
+        own.add(FIELDS)
         name_leftovers(self.folder, {p: time for p, time in before.items() if p.stem not in own})
         ways, doubtful, empty = {}, [], []
         for name, fact in self.images.items():

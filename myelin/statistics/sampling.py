@@ -24,6 +24,7 @@ from myelin.statistics.units import Measured, Unit
 
 # The coefficient of error is also given for these multiples of the number of fields.
 MULTIPLES = (0.25, 0.5, 1, 2, 4)
+COUNTED, EXPECTED = "counted", "expected"  # values of the column basis
 NUMBERS = {"sampling_fraction": 1, "nerve_area_mm2": math.inf, "height_px": math.inf}
 NUMBERS |= {"step_y_px": math.inf}  # the largest that each may be
 
@@ -93,7 +94,9 @@ def read_samples(given: Path | None, masks: Path, names: Collection[str]) -> dic
                 f"{path}: {scan}: no mask of its own for {shortened_list(missing[scan])}, "
                 "segment all fields, as the total would be too low"
             )
-        elif not (sample.facts.get("sampling_fraction") or sample.facts.get("nerve_area_mm2")):
+        elif not errors and not (
+            sample.facts.get("sampling_fraction") or sample.facts.get("nerve_area_mm2")
+        ):
             errors.append(f"{path}: {scan}: give it sampling_fraction (above 0) or nerve_area_mm2")
     if errors:
         raise UserError(*errors[:MAX_MISTAKES])
@@ -138,7 +141,7 @@ def rows_of(sample: Sample, images: list[Measured]) -> list[dict]:
             parts = relative_errors(total, strips, fraction, thickness, times)
         elif times != 1:
             continue
-        row = {"fields": fields, "basis": "counted" if times == 1 else "expected"}
+        row = {"fields": fields, "basis": COUNTED if times == 1 else EXPECTED}
         row["fibers_counted"] = round(float(times * total))
         row["area_mm2"] = times * sum(image.area_mm2 for image in images)
         row["sampling_fraction"] = times * fraction

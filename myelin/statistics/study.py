@@ -13,6 +13,7 @@ from myelin.statistics.diameter_classes import classes_of, classify, share_colum
 from myelin.statistics.fiber_classes import count_classes
 from myelin.statistics.groups import Animals, animals_by_group
 from myelin.statistics.regression import regress, slope_columns
+from myelin.statistics.sampling import COUNTED
 from myelin.statistics.units import Measured, Unit, units_of
 
 # Classes with fewer of all fibers are not tested: their percentages are 0 in too many animals.
@@ -48,15 +49,17 @@ class Study:
         """Return the units of a level, "image", "animal" or "group"."""
         return [unit for unit in self.units if unit.level == level]
 
-    def facts(self) -> dict | None:
-        """Return what `run.json` says of the tests; None without tests."""
-        tests = self.tables.get("tests")
-        if not tests:
-            return None
-        return {
-            "measures": list(dict.fromkeys(row["measure"] for row in tests)),
-            "tests": sorted({row["test"] for row in tests if row["p"] is not None}),
+    def facts(self) -> dict:
+        """Return the entries of `run.json` about the totals of scans and the tests."""
+        found = {
+            "totals": [row for row in self.tables.get("sampling", []) if row["basis"] == COUNTED]
         }
+        if tests := self.tables.get("tests"):
+            found["tests"] = {
+                "measures": list(dict.fromkeys(row["measure"] for row in tests)),
+                "tests": sorted({row["test"] for row in tests if row["p"] is not None}),
+            }
+        return found
 
 
 def make_study(

@@ -105,7 +105,7 @@ def test_measures_of_animals_are_tested(measured):
     x, y = (pooled(measured, ["a1", "a2"], n) for n in ("fiber_diameter_um", "g_ratio"))
     slope = animals["A"]["g_ratio_slope_fiber_diameter_per_um"]
     assert slope == pytest.approx(stats.linregress(x, y).slope)
-    assert study.facts()["tests"] == ["Welch's t-test"]
+    assert study.facts()["tests"]["tests"] == ["Welch's t-test"]
 
 
 def test_density_is_that_of_the_nerve_if_an_image_has_an_outline(measured):
