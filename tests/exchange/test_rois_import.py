@@ -101,8 +101,8 @@ def test_axons_that_touch_at_a_corner_stay_two(folder):
     axons[5:10, 5:10], axons[10:15, 10:15] = 1, 2
     write_image(Path("raw/test/one.tif"), np.zeros((20, 20), np.uint8))
     for part, image in (("labels", labels), ("axons", axons)):
-        imwrite(f"one_{part}.tif", image)
-    rois.main(["import", "one_labels.tif", "one_axons.tif"])
+        imwrite(f"one_{part}.ome.tif", image)
+    rois.main(["import", "one_labels.ome.tif", "one_axons.ome.tif"])
     assert (read_mask("preds/one_mask.tif") == ((labels > 0) & (axons == 0))).all()
     assert not read_mask("preds/one_axon.tif")[10, 10]
     assert read_mask("preds/one_axon.tif").sum() == 49
