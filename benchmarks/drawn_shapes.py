@@ -4,7 +4,8 @@
 
 Single fibers: discs and tilted ellipses, axons 6 to 120 px wide, g-ratio 0.3 to 0.9, at random
 places between pixels. Fibers in contact: equal ones in a hexagonal field, and pairs of unequal
-ones, where the watershed has to find the border.
+ones, where the watershed has to find the border. Shapes: perimeter and smallest diameter of single
+fibers.
 """
 
 import math
@@ -58,6 +59,21 @@ def single(rng):
     return diameter, radius * (1 - g_ratio), errors(myelin, *fiber)
 
 
+def shape(rng):
+    """Return errors of a random ellipse: two perimeters, relative, and minimum Feret, px."""
+    radius, squeeze = rng.uniform(10, 60), rng.choice([1.0, rng.uniform(0.3, 1)])
+    major, minor = radius / math.sqrt(squeeze), radius * math.sqrt(squeeze)
+    side = int(2 * major) + 12
+    centre, angle = side / 2 + rng.uniform(-0.5, 0.5, (1, 2)), rng.uniform(0, math.pi)
+    myelin = draw((side, side), centre, [radius], [0.5], squeeze, angle)
+    columns = measure_fibers(myelin, 1.0).columns
+    flat = ((major - minor) / (major + minor)) ** 2  # Ramanujan's perimeter
+    perimeter = math.pi * (major + minor) * (1 + 3 * flat / (10 + math.sqrt(4 - 3 * flat)))
+    lengths = columns["fiber_perimeter_um"][0], math.pi * columns["fiber_perimeter_diameter_um"][0]
+    feret = columns["fiber_min_feret_um"][0] - 2 * minor
+    return *(length / perimeter - 1 for length in lengths), feret
+
+
 def field(rng):
     """Return the errors of 25 equal fibers in a hexagonal field, each touching its neighbours."""
     radius, g_ratio = rng.uniform(15, 45), rng.uniform(0.4, 0.8)
@@ -105,6 +121,11 @@ def main():
             show(f"axon {low}-{high} px, sheath {thin}-{thick} px", chosen)
     show("equal fibers in contact", [field(rng) for _ in range(60)])
     show("unequal pairs in contact", [pair(rng) for _ in range(400)])
+    shapes = np.array([shape(rng) for _ in range(1000)])
+    whats = "fiber_perimeter_um, %", "fiber_perimeter_diameter_um, %", "fiber_min_feret_um, px"
+    for what, scale, found in zip(whats, (100, 100, 1), shapes.T, strict=True):
+        low, mean, high = (scale * some for some in (found.min(), found.mean(), found.max()))
+        print(f"{what:34s}: mean {mean:+.2f}, from {low:+.2f} to {high:+.2f}")
 
 
 if __name__ == "__main__":

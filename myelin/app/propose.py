@@ -13,7 +13,7 @@ import numpy as np
 
 from myelin.app.tools import dilate, disk
 from myelin.images.mask_checks import fill_holes
-from myelin.pixels.hulls import hull_areas
+from myelin.pixels.hulls import Hulls
 from myelin.pixels.labels import LabelImage
 from myelin.runtime.cli import UserError
 
@@ -180,7 +180,7 @@ def score_of(region: np.ndarray, smooth: np.ndarray, least: float) -> float:
     high = outer(low, disk(2))
     inside = inner(np.where(region, low, 255).astype(np.float32), disk(2))
     step = np.clip((high - inside)[edge], 0, 255) / 255
-    solidity = part.sum() / hull_areas(LabelImage.from_array(part))[0]
+    solidity = part.sum() / Hulls(LabelImage.from_array(part)).areas()[0]
     contrast = float(np.median(step)) if len(step) else 0.0
     closed = float(np.mean(step > 0.4 * max(contrast, 0.1))) if len(step) else 0.0
     return max(contrast * closed**2, least) * float(solidity) ** 2

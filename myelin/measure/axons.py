@@ -39,7 +39,7 @@ import cv2
 import numpy as np
 
 from myelin.pixels.components import label_regions
-from myelin.pixels.hulls import hull_areas
+from myelin.pixels.hulls import Hulls
 from myelin.pixels.labels import LabelImage, mask_without, row_bands
 from myelin.pixels.regions import (
     CROSS,
@@ -112,6 +112,10 @@ class SortedRegions:
         Other regions 1 to m; axons may have numbers here too.
     boxes : int64 array, (m + 1, 5)
         Boxes of these, see `components.label_regions`; area 0 for axons and parts of fibers.
+    owner : int array, (m + 1,)
+        The fiber of each other region that is known to lie within one, otherwise 0.
+    beside_axon : bool array, (m + 1,)
+        Regions between a drawn axon and its sheath.
     space : bool array, (rows, cols), optional
         Space between drawn axons and their sheaths.
     """
@@ -119,6 +123,8 @@ class SortedRegions:
     axons: LabelImage
     others: LabelImage
     boxes: np.ndarray
+    owner: np.ndarray
+    beside_axon: np.ndarray
     space: np.ndarray | None = None
 
     def reject(self, rejected: np.ndarray) -> None:
@@ -195,11 +201,13 @@ def sort_regions(
         sides = tissue_sides(regions, highest, tissue)
     possible = (areas >= SMALLEST_AXON_PX) & (sides <= 2) & (edge <= MAX_EDGE)
     hulls = np.full(len(areas), np.inf)
-    hulls[possible] = hull_areas(regions.keep(possible))
+    hulls[possible] = Hulls(regions.keep(possible)).areas()
     accepted = accept(regions, areas, areas / hulls, sides == 0, image, tissue)
     axons = regions.renumbered(np.cumsum(accepted) * accepted)
     boxes[accepted, 4] = 0
-    return SortedRegions(close_breaks(myelin, axons, tissue), regions, boxes)
+    axons = close_breaks(myelin, axons, tissue)
+    owner = np.zeros(len(boxes), int)
+    return SortedRegions(axons, regions, boxes, owner, owner > 0)
 
 
 def accept(
@@ -292,7 +300,7 @@ def contacts_of_rows(
     distance, nearest = cv2.distanceTransformWithLabels(
         (numbers == 0).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    inside = np.flatnonzero(numbers)
+    inside = np.flatnonzero(numbers > 0)  # faster than of integers
     owner = np.zeros(len(inside) + 1, np.int32)
     owner[nearest.ravel()[inside]] = numbers.ravel()[inside]
     width = numbers.shape[1]
@@ -376,4 +384,4 @@ def is_open_ring(region: np.ndarray, open_px: int, wall_px: int, taken_px: int) 
         if open_px > BREAK_OPEN_SHARED * outline_px or area <= BREAK_SHARED_PX:
             return False
         min_solidity = BREAK_SOLIDITY_SHARED
-    return area >= min_solidity * hull_areas(LabelImage.from_array(region))[0]
+    return area >= min_solidity * Hulls(LabelImage.from_array(region)).areas()[0]

@@ -12,7 +12,6 @@ import numpy as np
 
 import unet
 from myelin.measure.fibers import Fibers
-from myelin.pixels.hulls import hull_areas
 from myelin.pixels.labels import row_bands
 from myelin.runtime.tables import read_rows
 
@@ -113,12 +112,11 @@ def fiber_measures(fibers: Fibers, probability: np.ndarray | None) -> dict[str, 
     """
     columns, count = fibers.columns, len(fibers)
     area, perimeter = columns["fiber_area_um2"], columns["fiber_perimeter_um"]
-    solidity = fibers.labels.areas(count) / hull_areas(fibers.labels)
     g_ratio = np.clip(columns["g_ratio"], 0.02, 0.995)
     with np.errstate(divide="ignore"):
         circularity = np.fmin(4 * np.pi * area / perimeter**2, 1)
     found = {
-        "notch": np.log(np.maximum(1.01 - solidity, 0.005)),
+        "notch": np.log(np.maximum(1.01 - columns["fiber_solidity"], 0.005)),
         "irregular": 1 - circularity,
         "thinnest": thinnest(fibers),
         "small": np.log(columns["fiber_diameter_um"]),

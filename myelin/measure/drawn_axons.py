@@ -23,9 +23,11 @@ def drawn_axons(axon: np.ndarray, myelin: np.ndarray) -> SortedRegions:
     others, boxes = label_regions(~(myelin | axon), 4)
     sheathed = touching(axons, myelin, CROSS)
     sheathed[0] = False
-    space = find_space(myelin, axons, sheathed, others, boxes)
+    space, owner, beside_axon = find_space(myelin, axons, sheathed, others, boxes)
     keep = sheathed & (axon_boxes[:, 4] >= SMALLEST_AXON_PX)
-    return SortedRegions(axons.renumbered(np.cumsum(keep) * keep), others, boxes, space)
+    numbers = np.cumsum(keep) * keep
+    axons = axons.renumbered(numbers)
+    return SortedRegions(axons, others, boxes, numbers[owner], beside_axon, space)
 
 
 def cut_at_corners(axon: np.ndarray) -> np.ndarray:
@@ -35,14 +37,14 @@ def cut_at_corners(axon: np.ndarray) -> np.ndarray:
     """
     axons, boxes = label_regions(axon, 4)
     cut = axon.copy()
-    for mirror in (slice(None), slice(None, None, -1)):
-        a = axon[:, mirror]
-        row, col = np.nonzero(a[:-1, :-1] & a[1:, 1:] & ~a[:-1, 1:] & ~a[1:, :-1])
-        cols = np.arange(a.shape[1])[mirror]
-        upper, lower = axons.at(row, cols[col]), axons.at(row + 1, cols[col + 1])
+    above_left, above, left, here = axon[:-1, :-1], axon[:-1, 1:], axon[1:, :-1], axon[1:, 1:]
+    contacts = (above_left & here) > (above | left), (above & left) > (above_left | here)
+    for side, contact in enumerate(contacts):
+        row, col = np.divmod(np.flatnonzero(contact), contact.shape[1])
+        upper, lower = axons.at(row, col + side), axons.at(row + 1, col + 1 - side)
         large = np.minimum(boxes[upper, 4], boxes[lower, 4]) >= SMALLEST_AXON_PX
         apart = large & (upper != lower)
-        cut[row[apart], cols[col[apart]]] = False
+        cut[row[apart], col[apart] + side] = False
     return cut
 
 
@@ -52,8 +54,8 @@ def find_space(
     sheathed: np.ndarray,
     others: LabelImage,
     boxes: np.ndarray,
-) -> np.ndarray:
-    """Return the space between axons that were drawn too small and their sheaths.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the space between axons that were drawn too small and their sheaths.
 
     It belongs to the fiber. A space is an enclosed region beside one axon and otherwise myelin.
     Gaps between sheaths are excluded in two ways: the myelin around a space is one piece, and if
@@ -66,27 +68,36 @@ def find_space(
         Axons that touch myelin; those that only space separates from it are added in place.
     boxes : int64 array, (m + 1, 5)
         Boxes of `others`, the regions that are neither; the area becomes 0 for space.
+
+    Returns
+    -------
+    space : bool array, (rows, cols)
+    owner : int array, (m + 1,)
+        The axon within each space, 0 for other regions.
+    beside_axon : bool array, (m + 1,)
+        Regions that touch an axon, but not holes within an axon.
     """
-    space = np.zeros_like(myelin)
+    space, owner = np.zeros_like(myelin), np.zeros(len(boxes), int)
     loose = ~sheathed
-    near_axon = touching(others, axons, CROSS)
-    near_axon &= (boxes[:, 4] > 0) & (touched_sides(boxes, myelin.shape) == 0)
-    for index in np.flatnonzero(near_axon):
+    beside_axon = touching(others, axons, CROSS)
+    beside_axon &= (boxes[:, 4] > 0) & (touched_sides(boxes, myelin.shape) == 0)
+    for index in np.flatnonzero(beside_axon):
         window = crop(boxes[index], 2, myelin.shape)
         region = (others[window] == index).view(np.uint8)
         rim = cv2.dilate(region, CROSS) > region
         around = axons[window][rim]
-        owner = around.max()
+        number = around.max()
         # Pieces within the window: two sheaths that meet elsewhere are two here.
         _, pieces, stats, _ = cv2.connectedComponentsWithStats(
             myelin[window].view(np.uint8), connectivity=4
         )
         touched = np.bincount(pieces[rim & myelin[window]], minlength=len(stats)) > 0
         sheath_pieces = touched & (stats[:, cv2.CC_STAT_AREA] >= MIN_SHAPE_PX)
-        one_axon = ((around == owner) | (around == 0)).all()
+        one_axon = ((around == number) | (around == 0)).all()
         along_axon = np.count_nonzero(around) >= MIN_ALONG_AXON * len(around)
-        if sheath_pieces.sum() <= 1 and one_axon and (along_axon or loose[owner]):
+        if sheath_pieces.sum() <= 1 and one_axon and (along_axon or loose[number]):
             space[window][region > 0] = True
-            boxes[index, 4] = 0
-            sheathed[owner] |= touched.any()
-    return space
+            boxes[index, 4], owner[index] = 0, number
+            beside_axon[index] = touched.any()
+            sheathed[number] |= touched.any()
+    return space, owner, beside_axon

@@ -159,7 +159,8 @@ class EditedFibers:
         """Replace known fibers by those of a window that have come."""
         numbers = np.cumsum(come) * come
         parts = [labels.renumbered(numbers) for labels in (new.axons, new.labels)]
-        part = Outlines(*parts, new.axon_px[come[1:]], new.fiber_px[come[1:]], new.pieces[:0])
+        areas = (px[come[1:]] for px in (new.axon_px, new.fiber_px))
+        part = Outlines(*parts, *areas, new.pieces[:0], new.spaces_px[come[1:]])
         rows, shared = self.measured(part, window)
         kept, found = ~known[1:], self.found
 
@@ -181,6 +182,7 @@ class EditedFibers:
             joined(found.axon_px, part.axon_px)[order],
             joined(found.fiber_px, part.fiber_px)[order],
             found.pieces,
+            joined(found.spaces_px, part.spaces_px)[order],
         )
         self.rows = {name: joined(self.rows[name], rows[name])[order] for name in rows}
         if shared is not None:
@@ -241,8 +243,8 @@ def differing(old: Outlines, new: Outlines) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fiber_keys(found: Outlines) -> list[tuple[bytes, ...]]:
-    """Return the runs of the axon and of the whole of each fiber, as bytes."""
-    parts = []
+    """Return the runs of the axon and of the whole of each fiber and its spaces, as bytes."""
+    parts = [[spaces.tobytes() for spaces in found.spaces_px]]
     for labels in (found.axons, found.labels):
         order = np.argsort(labels.number, kind="stable")
         runs = np.stack(labels.runs[1:], axis=1)[order]

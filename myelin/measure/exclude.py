@@ -5,6 +5,7 @@
 label images, plots and groups are without it.
 """
 
+import math
 import operator
 from argparse import ArgumentParser, Namespace
 from collections import Counter
@@ -42,12 +43,15 @@ class Rule:
         Whether fibers below or above the limit are left out.
     what : str
         The column in words, with its unit.
+    highest : float
+        The largest limit allowed.
     """
 
     option: str
     column: str
     sign: str
     what: str
+    highest: float = math.inf
 
     @property
     def name(self) -> str:
@@ -77,6 +81,7 @@ RULES = (
     Rule("--min-g-ratio", "g_ratio", "<", "g-ratio"),
     Rule("--min-solidity", "axon_solidity", "<", "axon solidity"),
     Rule("--min-circularity", "axon_circularity", "<", "axon circularity"),
+    Rule("--min-roundness", "roundness", "<", "fiber roundness", highest=1),
     Rule("--min-axon-diameter", "axon_diameter_um", "<", "axon diameter in µm"),
     Rule("--max-axon-diameter", "axon_diameter_um", ">", "axon diameter in µm"),
 )
@@ -87,7 +92,7 @@ def add_rule_options(parser: ArgumentParser) -> None:
     for rule in RULES:
         parser.add_argument(
             rule.option,
-            type=number(float, 0),
+            type=number(float, 0, rule.highest),
             metavar="UM" if "diameter" in rule.option else "X",
             help=f"leave out fibers whose {rule.what} is {rule.side} this, as with --exclude "
             "(default: none)",

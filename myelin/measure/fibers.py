@@ -23,17 +23,22 @@ from myelin.measure.axons import sort_regions
 from myelin.measure.drawn_axons import drawn_axons
 from myelin.measure.frame import Frame, placed
 from myelin.measure.sheaths import (
+    PERIAXONAL,
     count_collapsed,
     fill_vacuoles,
     find_holes,
     join_swollen,
+    measure_spaces,
     split_fibers,
 )
 from myelin.pixels.components import label_regions
-from myelin.pixels.hulls import hull_areas
+from myelin.pixels.hulls import Hulls
 from myelin.pixels.labels import LabelImage, mask_without
-from myelin.pixels.regions import edge_pixels, ellipses, perimeters
+from myelin.pixels.regions import crofton_perimeters, edge_pixels, ellipses, perimeters
 from myelin.runtime.tables import write_table
+
+# Least area of an axon that shrank within its sheath, as a part of what was found as the axon.
+MIN_SHRUNKEN = 0.1
 
 
 @dataclass
@@ -102,6 +107,8 @@ class Outlines:
         Areas of the axons and of the whole fibers.
     pieces : int64 array, (m, 5)
         Boxes of the pieces of myelin without an axon, see `components.label_regions`.
+    spaces_px : float array, (n, 6)
+        Areas of spaces within the fibers, see `sheaths.measure_spaces`.
     """
 
     axons: LabelImage
@@ -109,6 +116,7 @@ class Outlines:
     axon_px: np.ndarray
     fiber_px: np.ndarray
     pieces: np.ndarray
+    spaces_px: np.ndarray
 
 
 def find_fibers(
@@ -136,17 +144,22 @@ def find_fibers(
         part_of = join_swollen(found.axons, labels)
         is_fiber = part_of == np.arange(len(part_of))
         numbers = np.cumsum(is_fiber) - 1
+        parts = found.axons.keep(~is_fiber)
         axons = found.axons.renumbered(numbers * is_fiber)
         labels = labels.renumbered(numbers[part_of])
+        within = found.others.at(parts.row, parts.first)
+        closed = found.boxes[within, 4] == 0  # not those in open rings
+        found.owner[within[closed]] = numbers[part_of[parts.number[closed]]]
     axon_px = axons.areas()
-    areas = found.boxes[:, 4]
-    small = (areas > 0) & (areas <= axon_px.max(initial=0))  # only these can be vacuoles
-    labels = fill_vacuoles(found.others.keep(small), found.boxes, axon_px, labels)
+    labels, owner = fill_vacuoles(found.others, found.boxes, axon_px, labels)
     if tissue is not None:
         loose, boxes = label_regions(mask_without(myelin, labels), 4)
         at_edge = edge_pixels(loose, len(boxes) - 1, tissue) > 0
         pieces = boxes[~at_edge & (boxes[:, 4] > 0)]
-    return Outlines(axons, labels, axon_px, labels.areas(len(axon_px)), pieces)
+    spaces_px = measure_spaces(found, owner, axons)
+    if axon is None:
+        spaces_px[:, PERIAXONAL] = np.nan  # unknown
+    return Outlines(axons, labels, axon_px, labels.areas(len(axon_px)), pieces, spaces_px)
 
 
 def measure_fibers(
@@ -263,6 +276,8 @@ def measure(
     axon_px, fiber_px = found.axon_px, found.fiber_px
     count = len(axon_px)
     x, y, minor, major = ellipses(placed(found.axons, window, frame.shape), axon_px)
+    *_, fiber_minor, fiber_major = ellipses(placed(found.labels, window, frame.shape), fiber_px)
+    hulls = Hulls(found.axons), Hulls(found.labels)
     axon_perimeter = perimeters(found.axons, count)
     axon_diameter, fiber_diameter = 2 * np.sqrt(axon_px / np.pi), 2 * np.sqrt(fiber_px / np.pi)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -283,12 +298,60 @@ def measure(
         "myelin_area_um2": (fiber_px - axon_px) * size**2,
         "myelin_thickness_um": (fiber_diameter - axon_diameter) / 2 * size,
         "g_ratio": axon_diameter / fiber_diameter,
-        "axon_solidity": axon_px / hull_areas(found.axons),
+        "axon_solidity": axon_px / hulls[0].areas(),
         "axon_circularity": circularity,
         "axon_eccentricity": np.sqrt(1 - flatness),
         "touches_border": frame.cut(found.labels, count, window),
         "confidence": rate_confidence(found, probability),
         "excluded": np.full(count, "", object),
+        **other_diameters(found, size, (minor, fiber_minor), hulls),
+        "fiber_solidity": fiber_px / hulls[1].areas(),
+        "roundness": 4 * fiber_px / (np.pi * fiber_major**2),
+        **within_sheaths(found, size),
+    }
+
+
+def other_diameters(
+    found: Outlines, size: float, minor: tuple[np.ndarray, np.ndarray], hulls: tuple[Hulls, Hulls]
+) -> dict[str, np.ndarray]:
+    """Return diameters beside that of the circle of equal area, with thickness and g of each.
+
+    `minor` are the minor axes of the ellipses of axons and fibers, px, `hulls` their hulls.
+    """
+    parts, columns = (found.axons, found.labels), {}
+    for name, (axon, fiber) in {
+        "minor_axis": minor,
+        "min_feret": [hull.min_feret() for hull in hulls],
+        "perimeter_diameter": [
+            crofton_perimeters(part, len(found.axon_px)) / np.pi for part in parts
+        ],
+    }.items():
+        columns |= {
+            f"axon_{name}_um": axon * size,
+            f"fiber_{name}_um": fiber * size,
+            f"myelin_thickness_{name}_um": (fiber - axon) / 2 * size,
+            f"g_ratio_{name}": axon / fiber,
+        }
+    return columns
+
+
+def within_sheaths(found: Outlines, size: float) -> dict[str, np.ndarray]:
+    """Return the areas of vacuoles, clefts and periaxonal space, and g-ratios with and without.
+
+    Without an axon mask, periaxonal space is known only in a ring within a ring: a hole in an
+    island of myelin is the axon, and the region found as the axon is the space.
+    """
+    vacuoles, clefts, periaxonal, shrunken, filled, open_px = found.spaces_px.T
+    within = np.isnan(periaxonal) & (shrunken >= MIN_SHRUNKEN * found.axon_px)
+    periaxonal = np.where(within, found.axon_px, periaxonal)
+    axon_px = np.where(within, shrunken, found.axon_px)
+    myelin_px = found.fiber_px - found.axon_px - filled
+    return {
+        "vacuole_area_um2": vacuoles * size**2,
+        "cleft_area_um2": clefts * size**2,
+        "periaxonal_area_um2": periaxonal * size**2,
+        "g_ratio_with_spaces": np.sqrt(axon_px / (found.fiber_px + open_px)),
+        "g_ratio_without_spaces": np.sqrt(axon_px / (axon_px + myelin_px)),
     }
 
 
@@ -318,8 +381,14 @@ def write_fibers(folder: Path, name: str, fibers: Fibers, decimal: str = "point"
 
     `decimal` is as for `tables.write_table`.
     """
-    rows = zip(*(values.tolist() for values in fibers.columns.values()), strict=True)
-    write_table(folder / f"{name}_fibers.csv", list(fibers.columns), rows, decimal)
+    # Columns that were added later, of shape and sheath, come last.
+    header = [*fibers.columns]
+    start, stop = (
+        header.index(column) for column in ("fiber_minor_axis_um", "g_ratio_without_spaces")
+    )
+    header = header[:start] + header[stop + 1 :] + header[start : stop + 1]
+    rows = zip(*(fibers.columns[column].tolist() for column in header), strict=True)
+    write_table(folder / f"{name}_fibers.csv", header, rows, decimal)
     numbers = np.append(0, fibers.columns["fiber"])
     dtype = np.uint16 if numbers.max() < 2**16 else np.uint32
     for part, labels in (("labels", fibers.labels), ("axons", fibers.axons)):

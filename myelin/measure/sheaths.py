@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from myelin.measure.axons import MIN_SHAPE_PX, VACUOLE_AREA
+from myelin.measure.axons import MIN_SHAPE_PX, VACUOLE_AREA, SortedRegions
 from myelin.pixels.components import label_regions
 from myelin.pixels.hulls import convex_hulls
 from myelin.pixels.labels import LabelImage, RunColumns, find_runs, row_bands
@@ -23,6 +23,11 @@ MAX_HULL_GROWTH = 0.3
 # as a part of its radius.
 MAX_G_RATIO_HOLE = 0.3
 MIN_OFF_CENTRE = 0.45
+# Spaces within fibers: compact and elongated holes in the sheath, space between axon and sheath,
+# holes in an island of myelin within the axon.
+VACUOLE, CLEFT, PERIAXONAL, IN_AXON = range(4)
+# Least roundness of a vacuole, 4 area / (π major axis²); clefts are over twice as long as wide.
+MIN_ROUNDNESS = 0.5
 # A sheath without axon counts as collapsed if its area reaches this percentile of the fibers'
 # myelin areas, or, in an image without fibers, this area.
 COLLAPSED_PERCENTILE = 25
@@ -214,11 +219,11 @@ def neighbours(fibers: LabelImage, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def fill_vacuoles(
     holes: LabelImage, boxes: np.ndarray, axon_px: np.ndarray, fibers: LabelImage
-) -> LabelImage:
-    """Return the fibers with the holes that one sheath encloses: pinholes, vacuoles and clefts.
+) -> tuple[LabelImage, np.ndarray, np.ndarray]:
+    """Fill the holes that one sheath encloses: pinholes, vacuoles and clefts.
 
     Without this a spongy sheath would make its fiber smaller. A hole above a quarter of the axon
-    stays out.
+    stays out, and one larger than all axons is not looked for.
 
     Parameters
     ----------
@@ -229,10 +234,16 @@ def fill_vacuoles(
     axon_px : int array, (n,)
         Areas of the axons.
     fibers : LabelImage
+
+    Returns
+    -------
+    fibers : LabelImage
+    owner : int array, (m + 1,)
+        The fiber that encloses each hole, filled or not, 0 if there is none.
     """
-    max_px = VACUOLE_AREA * axon_px
-    areas = boxes[:, 4]
-    possible = (areas > 0) & (areas <= max_px.max(initial=0))
+    areas, owner = boxes[:, 4], np.zeros(len(boxes), int)
+    possible = (areas > 0) & (areas <= axon_px.max(initial=0))
+    holes = holes.keep(possible)
     places, numbers = [], []
     for index in np.flatnonzero(possible & (touched_sides(boxes, fibers.shape) == 0)):
         window = crop(boxes[index], 1, fibers.shape)
@@ -240,14 +251,57 @@ def fill_vacuoles(
         here = fibers[window]
         inside, around = here[hole > 0], here[cv2.dilate(hole, CROSS) > hole]
         fiber = around[0]
-        if fiber == 0 or (around != fiber).any() or areas[index] > max_px[fiber - 1]:
-            continue
         # A hole can hold the axon of an open ring, its own fiber's or another's.
-        if ((inside == 0) | (inside == fiber)).all():
-            rows, cols = np.nonzero((hole > 0) & (here == 0))
-            places.append((rows + window[0].start) * fibers.shape[1] + cols + window[1].start)
-            numbers.append(fiber)
-    return fibers.with_pixels(places, numbers)
+        if fiber and (around == fiber).all() and ((inside == 0) | (inside == fiber)).all():
+            owner[index] = fiber
+            if areas[index] <= VACUOLE_AREA * axon_px[fiber - 1]:
+                rows, cols = np.nonzero((hole > 0) & (here == 0))
+                places.append((rows + window[0].start) * fibers.shape[1] + cols + window[1].start)
+                numbers.append(fiber)
+    return fibers.with_pixels(places, numbers), owner
+
+
+def measure_spaces(found: SortedRegions, owner: np.ndarray, axons: LabelImage) -> np.ndarray:
+    """Return the areas of the spaces within fibers, px, float (n, 6).
+
+    They are those of the four kinds, then those in the fibers' areas, and those too large for that.
+
+    Parameters
+    ----------
+    found : SortedRegions
+    owner : int array, (m + 1,)
+        The fiber of each of its other regions as from `fill_vacuoles`, where it has none itself.
+    axons : LabelImage
+        Axons 1 to n.
+    """
+    owner = np.where(found.owner > 0, found.owner, owner)
+    regions = found.others.keep(owner > 0)
+    numbers, run = np.unique(regions.number, return_index=True)
+    fiber, beside_axon = owner[numbers], found.beside_axon[numbers]
+    places = np.zeros(len(owner), int)
+    places[numbers] = np.arange(1, len(numbers) + 1)
+    regions = regions.renumbered(places)
+    areas = regions.areas(len(numbers))
+    filled = (found.owner[numbers] > 0) | (areas <= VACUOLE_AREA * axons.areas()[fiber - 1])
+    *_, major = ellipses(regions, areas)
+    long = 4 * areas < MIN_ROUNDNESS * np.pi * major**2
+    kind = np.where(long, CLEFT, VACUOLE)
+    kind[beside_axon] = PERIAXONAL
+    boxes, around = regions.boxes()[1:], axons.boxes()[fiber]
+    within = (boxes[:, :2] > around[:, :2]).all(axis=1) & ~beside_axon
+    within &= (boxes[:, :2] + boxes[:, 2:4] < around[:, :2] + around[:, 2:4]).all(axis=1)
+    for index in np.flatnonzero(within):
+        window = crop(around[index], 1, axons.shape)
+        outside = (axons[window] != fiber[index]).view(np.uint8)
+        _, parts = cv2.connectedComponents(outside, connectivity=8)
+        row, column = regions.row[run[index]], regions.first[run[index]]
+        part = parts[row - window[0].start, column - window[1].start]
+        if not any((side == part).any() for side in (parts[[0, -1]], parts[:, [0, -1]])):
+            kind[index] = IN_AXON
+    spaces_px = np.zeros((axons.count, 6))
+    np.add.at(spaces_px, (fiber - 1, kind), areas)
+    np.add.at(spaces_px, (fiber - 1, np.where(filled, 4, 5)), areas)
+    return spaces_px
 
 
 def count_collapsed(pieces: np.ndarray, sheath_areas: np.ndarray, shape: tuple[int, int]) -> int:

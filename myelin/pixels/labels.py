@@ -36,15 +36,16 @@ def row_bands(shape: tuple[int, int], min_rows: int = 1) -> Iterator[slice]:
 
 def find_runs(array: np.ndarray, top: int = 0, left: int = 0) -> RunColumns:
     """Return the runs of an array of numbers that lies at a row and column of a larger image."""
-    begins = array != 0
-    ends = begins.copy()
-    differs = array[:, 1:] != array[:, :-1]
-    begins[:, 1:] &= differs
-    ends[:, :-1] &= differs
-    begin, end = np.flatnonzero(begins), np.flatnonzero(ends)
-    row = begin // array.shape[1]
-    start = row * array.shape[1] - left
-    runs = array.ravel()[begin], row + top, begin - start, end - start
+    width, flat = max(array.shape[1], 1), array.ravel()
+    changes = np.ones(len(flat) + 1, bool)
+    np.not_equal(flat[1:], flat[:-1], out=changes[1:-1])
+    changes[::width] = True  # the end of a row ends its last run
+    places = np.flatnonzero(changes)
+    numbers = flat[places[:-1]]
+    begin, end = places[:-1][numbers != 0], places[1:][numbers != 0] - 1
+    row = begin // width
+    start = row * width - left
+    runs = flat[begin], row + top, begin - start, end - start
     return tuple(column.astype(np.int32) for column in runs)
 
 
@@ -108,6 +109,11 @@ class LabelImage:
     @property
     def runs(self) -> RunColumns:
         return self.number, self.row, self.first, self.last
+
+    def sorted_runs(self) -> RunColumns:
+        """Return the runs region by region, each from its top."""
+        order = np.argsort(self.number, kind="stable")
+        return tuple(column[order] for column in self.runs)
 
     @property
     def dtype(self) -> np.dtype:
@@ -201,9 +207,25 @@ class LabelImage:
         float array, (count,)
         """
         sums = np.zeros(count + 1)
-        for rows in row_bands(self.shape):  # bincount makes 64-bit copies
-            sums += np.bincount(self[rows].ravel(), weights[rows].ravel(), minlength=count + 1)
+        for rows in row_bands(self.shape):
+            number, total = self.over_runs(np.add, weights[rows], rows)
+            sums += np.bincount(number, total, minlength=count + 1)
         return sums[1:]
+
+    def over_runs(
+        self, join: np.ufunc, values: np.ndarray, rows: slice
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the numbers of the runs in some rows, and `join` of the values on each run.
+
+        `values` are uint8 or bool, (rows, cols); sums are int64.
+        """
+        number, row, first, last = self.cropped(rows, slice(None)).runs
+        flat = np.append(values.ravel(), values.dtype.type(0))  # a run can end with the image
+        place = row.astype(np.int64) * self.shape[1]
+        bounds = np.stack([place + first, place + last + 1], axis=1).ravel()
+        dtype = np.int64 if join is np.add else None
+        # Every second stretch lies between two runs.
+        return number, join.reduceat(flat, bounds, dtype=dtype)[::2] if len(bounds) else place
 
     def numbers_on(self, mask: np.ndarray) -> np.ndarray:
         """Return the numbers of the pixels of a mask, 0 included, (n,), from the top left."""

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from myelin.pixels.labels import LabelImage, row_bands
+from myelin.pixels.labels import LabelImage, position_within, row_bands
 
 # A hole of a mask looks like an axon if it fills this much of its convex hull, and if at most this
 # much of it is filled with further regions.
@@ -73,7 +73,8 @@ def touching(labels: LabelImage, others: LabelImage | np.ndarray, near: np.ndarr
         above = min(rows.start, 1)
         seen = others[rows.start - above : rows.stop + 1] != 0
         grown = cv2.dilate(seen.view(np.uint8), near)[above:][: rows.stop - rows.start]
-        found[labels[rows][grown > 0]] = True
+        number, met = labels.over_runs(np.maximum, grown, rows)
+        found[number[met > 0]] = True
     return found
 
 
@@ -117,6 +118,42 @@ def perimeters(labels: LabelImage, count: int) -> np.ndarray:
     return np.bincount(number, weights=lengths[code], minlength=count + 1)[1:]
 
 
+def crofton_perimeters(labels: LabelImage, count: int) -> np.ndarray:
+    """Return the perimeter of each region 1 to `count`, px, by the Cauchy-Crofton formula.
+
+    It is proportional to how often lines of pixels in eight directions leave the region, counted in
+    run lengths (Lehmann and Legland, Efficient N-dimensional surface estimation using Crofton
+    formula and run-length encoding, Insight Journal 2012). A direction weighs as much as the
+    angle between the bisectors to its neighbours, times the distance of its lines.
+    """
+    straight = math.atan(0.5)
+    diagonal, steep = (math.pi / 4 - straight) / math.sqrt(2), math.pi / 8 / math.sqrt(5)
+    # Steps to the pixels one and two rows further, and their weights.
+    lines = {-2: steep, -1: diagonal, 0: straight, 1: diagonal, 2: steep}, {-1: steep, 1: steep}
+    number, row, first, last = (column.astype(np.int64) for column in labels.sorted_runs())
+    # A line leaves the region at every pixel without a pixel of the region one step further.
+    exits = straight * np.bincount(number, minlength=count + 1)
+    exits[1:] += labels.areas(count) * sum(sum(steps.values()) for steps in lines)
+    # Groups of runs in one row of one region; those of the next row follow.
+    key = number * (labels.shape[0] + 2) + row
+    begins = np.diff(key, prepend=-1) != 0
+    starts = np.append(np.flatnonzero(begins), [len(key)] * 3)
+    keys, sizes = np.append(key[begins], [-1] * 3), np.append(np.diff(starts), 0)
+    group = np.cumsum(begins)
+    for down, steps in enumerate(lines, 1):
+        below = np.where(keys[group] == key + down, sizes[group], 0)
+        one = np.repeat(np.arange(len(key)), below)
+        other = starts[group][one] + position_within(below)
+        shared = np.zeros(len(one))
+        for step, weight in steps.items():
+            low = np.maximum(first[one] + step, first[other])
+            high = np.minimum(last[one] + step, last[other])
+            shared += weight * np.maximum(high - low + 1, 0)
+        exits -= np.bincount(number[one], shared, minlength=count + 1)
+        group += keys[group] == key + 1
+    return exits[1:]
+
+
 def border_codes(labels: LabelImage, rows: slice) -> tuple[np.ndarray, np.ndarray]:
     """Return number and code of each border pixel in some rows.
 
@@ -138,8 +175,9 @@ def border_codes(labels: LabelImage, rows: slice) -> tuple[np.ndarray, np.ndarra
         is_border[step:] |= differs
     border = flat * is_border
     start = (above + 1) * width
-    pixels = start + np.flatnonzero(border[start : start + (rows.stop - rows.start) * width])
-    number = border[pixels]
+    pixels = start + np.flatnonzero(is_border[start : start + (rows.stop - rows.start) * width])
+    pixels = pixels[flat[pixels] > 0]
+    number = flat[pixels]
     code = np.ones(len(pixels), np.int16)
     for down in (-1, 0, 1):
         for right in (-1, 0, 1):

@@ -24,8 +24,8 @@ PAGE = Path(__file__).with_name("page")
 # Joined in this order to one script, since each uses those before it.
 SCRIPTS = "canvas scatter scene marks tables page".split()
 FIBER_COLUMNS = """fiber x_px y_px axon_diameter_um fiber_diameter_um myelin_thickness_um g_ratio
-    axon_solidity axon_circularity axon_eccentricity confidence touches_border doubt doubt_reason
-    excluded""".split()
+    axon_solidity axon_circularity axon_eccentricity roundness confidence touches_border doubt
+    doubt_reason excluded""".split()
 FIGURES = {
     "plots.png": "All images: g-ratio against axon diameter, histograms of sizes",
     "per_group.png": "Animals of the groups, and g-ratio by axon diameter",

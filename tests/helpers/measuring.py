@@ -19,6 +19,14 @@ FIBER_COLUMNS = [
     "fiber_diameter_um", "myelin_area_um2", "myelin_thickness_um", "g_ratio", "axon_solidity",
     "axon_circularity", "axon_eccentricity", "touches_border", "confidence", "excluded",
 ]
+SHAPE_COLUMNS = [
+    "fiber_minor_axis_um", "myelin_thickness_minor_axis_um", "g_ratio_minor_axis",
+    "axon_min_feret_um", "fiber_min_feret_um", "myelin_thickness_min_feret_um",
+    "g_ratio_min_feret", "axon_perimeter_diameter_um", "fiber_perimeter_diameter_um",
+    "myelin_thickness_perimeter_diameter_um", "g_ratio_perimeter_diameter", "fiber_solidity",
+    "roundness", "vacuole_area_um2", "cleft_area_um2", "periaxonal_area_um2",
+    "g_ratio_with_spaces", "g_ratio_without_spaces",
+]
 TABLE_COLUMNS = [*FIBER_COLUMNS, "doubt", "doubt_reason"]
 SUMMARY_COLUMNS = [
     "image", "pixel_size_um", "area_mm2", "fiber_count", "fiber_density_per_mm2",

@@ -79,6 +79,7 @@ def test_groups_and_run_json_leave_it_out_too(folder):
         ("--max-axon-diameter", "3.5", ["axon_diameter_um > 3.5", ""]),
         ("--min-axon-diameter", "3.5", ["", "axon_diameter_um < 3.5"]),
         ("--min-circularity", "0", ["", ""]),
+        ("--min-roundness", "1", ["roundness < 1", "roundness < 1"]),
         ("--min-solidity", "1.5", ["axon_solidity < 1.5", "axon_solidity < 1.5"]),
     ],
 )

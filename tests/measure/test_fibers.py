@@ -6,7 +6,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from measuring import FIBER_COLUMNS, SHARED, needs_shared, read_table, ring, rings
+from measuring import FIBER_COLUMNS, SHAPE_COLUMNS, SHARED, needs_shared, read_table, ring, rings
 from skimage.measure import regionprops
 
 from myelin.measure import fibers
@@ -40,6 +40,40 @@ def test_sizes_of_drawn_shapes(diameter, g_ratio, squeeze, angle):
     assert columns["axon_minor_axis_um"][0] == pytest.approx(inner * squeeze, rel=0.03)
     assert columns["x_px"][0] == pytest.approx(side / 2 + 0.3, abs=0.3)
     assert not columns["touches_border"][0]
+    assert columns["roundness"][0] == pytest.approx(squeeze, abs=0.02)
+    turn = (1 - squeeze) / (1 + squeeze)  # Ramanujan's perimeter of an ellipse
+    round_um = (1 + squeeze) / 2 * (1 + 3 * turn**2 / (10 + math.sqrt(4 - 3 * turn**2)))
+    for part, radius in (("axon", inner), ("fiber", outer)):
+        for name, true, error in (
+            ("minor_axis", squeeze, {"rel": 0.02}),
+            ("min_feret", squeeze, {"abs": 0.5}),  # one pixel
+            ("perimeter_diameter", round_um, {"rel": 0.016}),
+        ):
+            assert columns[f"{part}_{name}_um"][0] == pytest.approx(radius * true, **error)
+
+
+@pytest.mark.parametrize("angle", [0, 0.2, math.pi / 4, 1.3])
+def test_shapes_of_a_turned_rectangle(angle):
+    rows, cols = np.mgrid[:220, :220]
+    along = (cols - 110.3) * math.cos(angle) + (rows - 109.8) * math.sin(angle)
+    across = (rows - 109.8) * math.cos(angle) - (cols - 110.3) * math.sin(angle)
+    fiber, axon = (
+        (abs(along) < length / 2) & (abs(across) < width / 2)
+        for length, width in ((180, 60), (150, 30))
+    )
+    columns = {k: v[0] for k, v in measure_fibers(fiber & ~axon, 1).columns.items()}
+    assert columns["roundness"] == pytest.approx(4 * 60 / (math.pi * 180 * 4 / 3), rel=0.02)
+    for name, in_axon, in_fiber, error in (
+        ("minor_axis", 30 * 2 / math.sqrt(3), 60 * 2 / math.sqrt(3), 1),
+        ("min_feret", 30, 60, 1),
+        ("perimeter_diameter", 360 / math.pi, 480 / math.pi, 3.5),
+    ):
+        assert columns[f"axon_{name}_um"] == pytest.approx(in_axon, abs=error)
+        assert columns[f"fiber_{name}_um"] == pytest.approx(in_fiber, abs=error)
+        thickness = (columns[f"fiber_{name}_um"] - columns[f"axon_{name}_um"]) / 2
+        assert columns[f"myelin_thickness_{name}_um"] == pytest.approx(thickness)
+        ratio = columns[f"axon_{name}_um"] / columns[f"fiber_{name}_um"]
+        assert columns[f"g_ratio_{name}"] == pytest.approx(ratio)
 
 
 def test_columns_agree_with_each_other_and_scikit_image():
@@ -47,11 +81,12 @@ def test_columns_agree_with_each_other_and_scikit_image():
     myelin |= ring((300, 300), 220, 200, 25, 45, 0.6, 0.7)[0]
     found = measure_fibers(myelin, 0.2)
     columns = found.columns
-    assert list(columns) == FIBER_COLUMNS
+    assert list(columns) == FIBER_COLUMNS + SHAPE_COLUMNS
     axons = regionprops(found.axons.to_array())
     for name, expected in (
         ("axon_solidity", [axon.solidity for axon in axons]),
         ("axon_eccentricity", [axon.eccentricity for axon in axons]),
+        ("fiber_solidity", [f.solidity for f in regionprops(found.labels.to_array())]),
         ("axon_major_axis_um", [0.2 * axon.axis_major_length for axon in axons]),
         ("fiber_perimeter_um", [0.2 * f.perimeter for f in regionprops(found.labels.to_array())]),
         ("g_ratio", columns["axon_diameter_um"] / columns["fiber_diameter_um"]),
@@ -64,11 +99,11 @@ def test_pixel_size_scales_and_turning_changes_nothing():
     myelin = rings((200, 260), [(60, 60), (131, 71), (180, 140)], 20, 36)
     probability = np.where(myelin, 200, 30).astype(np.uint8)
     one, ten = (measure_fibers(myelin, size, None, None, probability).columns for size in (0.1, 1))
-    for name in FIBER_COLUMNS[3:]:
+    for name in FIBER_COLUMNS[3:] + SHAPE_COLUMNS:
         power = 2 if name.endswith("um2") else 1 if name.endswith("_um") else 0
-        assert ten[name] == pytest.approx(one[name] * 10**power)
+        assert ten[name] == pytest.approx(one[name] * 10**power, nan_ok=True)
     turned = measure_fibers(np.rot90(myelin), 0.1).columns
-    for name in ("axon_area_um2", "axon_perimeter_um", "axon_solidity"):
+    for name in ("axon_area_um2", "axon_perimeter_um", "axon_solidity", *SHAPE_COLUMNS[3:13]):
         assert sorted(turned[name]) == pytest.approx(sorted(one[name]))
 
 

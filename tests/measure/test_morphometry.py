@@ -6,7 +6,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from measuring import TABLE_COLUMNS, fails, read_table, ring, save, save_probabilities, save_two
+from measuring import (
+    SHAPE_COLUMNS,
+    TABLE_COLUMNS,
+    fails,
+    read_table,
+    ring,
+    save,
+    save_probabilities,
+    save_two,
+)
 from tifffile import imread
 
 import morphometry
@@ -25,7 +34,7 @@ def test_end_to_end(folder, capsys):
     said = capsys.readouterr().out.splitlines()
     assert "0.1 µm per pixel" in said[-2] and "morphometry/report.html" in said[-1]
     rows = read_table("morphometry/one_fibers.csv")
-    assert list(rows[0]) == [*TABLE_COLUMNS, "fascicle"]
+    assert list(rows[0]) == [*TABLE_COLUMNS, "fascicle", *SHAPE_COLUMNS]
     assert [row["fiber"] for row in rows] == ["1", "2"]
     assert float(rows[0]["axon_diameter_um"]) == pytest.approx(4, rel=0.02)
     assert rows[0]["touches_border"] == "False"
@@ -78,7 +87,7 @@ def test_one_value_masks_give_empty_tables(folder, value):
     morphometry.main(["--pixel-size", "0.1"])
     assert read_table("morphometry/one_fibers.csv") == []
     header = Path("morphometry/one_fibers.csv").read_text(encoding="utf-8-sig").strip()
-    assert header == ",".join(TABLE_COLUMNS)
+    assert header == ",".join(TABLE_COLUMNS + SHAPE_COLUMNS)
     row = read_table("morphometry/summary.csv")[0]
     assert row["fiber_count"] == "0" and row["g_ratio_mean"] == ""
     assert row["aggregate_g_ratio"] == "" and row["fiber_density_per_mm2"] == "0"

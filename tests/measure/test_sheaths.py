@@ -32,15 +32,46 @@ def test_fibers_with_high_numbers_are_neighbours_too():
     assert pairs.tolist() == expected
 
 
-def test_vacuoles_and_pinholes_belong_to_the_sheath():
-    myelin, _ = ring((200, 200), 100, 100, 40, 80)
-    whole = measure_fibers(myelin, 1.0)
-    myelin[100, 35] = False
-    myelin &= ~ring((200, 200), 160, 100, 0, 7)[0]
-    myelin[40:42, 90:110] = False  # a cleft
-    found = measure_fibers(myelin, 1.0)
-    assert len(found) == 1
-    assert (found.labels[:] == whole.labels[:]).all()
+SPACES = ("vacuole_area_um2", "cleft_area_um2", "periaxonal_area_um2")
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_vacuoles_and_clefts_belong_to_the_sheath(drawn):
+    """g with them refers to the outline of the fiber, g without them to pixels of myelin."""
+    myelin, lumen = ring((200, 200), 100, 100, 40, 80)
+    whole = measure_fibers(myelin, 0.5)
+    vacuole, cleft = ring((200, 200), 160, 100, 0, 7)[0], np.zeros((200, 200), bool)
+    cleft[40:42, 90:110] = vacuole[100, 35] = True
+    myelin &= ~(vacuole | cleft)
+    axon = ring((200, 200), 103, 100, 0, 30)[0] if drawn else lumen
+    found = measure_fibers(myelin, 0.5, axon if drawn else None)
+    columns = found.columns
+    assert len(found) == 1 and (found.labels[:] == whole.labels[:]).all()
+    space = (lumen & ~axon).sum() / 4 if drawn else math.nan
+    areas = [columns[name][0] for name in SPACES]
+    assert areas == pytest.approx([vacuole.sum() / 4, 10, space], nan_ok=True)
+    outline = ring((200, 200), 100, 100, 0, 80)[0].sum()
+    with_spaces, without = columns["g_ratio_with_spaces"], columns["g_ratio_without_spaces"]
+    assert with_spaces == pytest.approx(math.sqrt(axon.sum() / outline))
+    assert without == pytest.approx(math.sqrt(axon.sum() / (axon | myelin).sum()))
+    assert with_spaces == pytest.approx(columns["g_ratio"])
+
+
+def test_a_large_vacuole_counts_although_it_is_not_in_the_area_of_the_fiber():
+    myelin, axon = ring((300, 300), 150, 150, 40, 140)
+    vacuole = ring((300, 300), 220, 150, 0, 25)[0]
+    columns = measure_fibers(myelin & ~vacuole, 1.0, axon).columns
+    assert columns["vacuole_area_um2"] == vacuole.sum()
+    assert columns["fiber_area_um2"] == (myelin | axon).sum() - vacuole.sum()
+    assert columns["g_ratio_with_spaces"] == pytest.approx([40 / 140], rel=0.001)
+    assert columns["g_ratio_without_spaces"] == pytest.approx(columns["g_ratio"])
+
+
+def test_regions_beside_a_drawn_axon_are_not_vacuoles_and_holes_in_an_axon_are_none():
+    myelin, axon = ring((200, 200), 100, 100, 40, 80)
+    beside, hole = ring((200, 200), 140, 100, 0, 6)[0], ring((200, 200), 90, 100, 0, 5)[0]
+    columns = measure_fibers(myelin & ~beside, 1.0, axon & ~hole).columns
+    assert [columns[name][0] for name in SPACES] == [0, 0, (beside & myelin).sum()]
 
 
 def test_a_hole_that_holds_an_axon_is_not_filled():
@@ -49,9 +80,9 @@ def test_a_hole_that_holds_an_axon_is_not_filled():
     fibers[5:15, 5:15] = 0
     fibers[8:12, 8:12] = 2
     holes, boxes = label_regions(fibers != 1, 4)
-    filled = fill_vacuoles(holes, boxes, np.array([1000, 16]), LabelImage.from_array(fibers))
+    filled, _ = fill_vacuoles(holes, boxes, np.array([1000, 16]), LabelImage.from_array(fibers))
     assert filled.areas().tolist() == [300, 16]
-    filled = fill_vacuoles(holes, boxes, np.array([1000]), LabelImage.from_array(fibers % 2))
+    filled, _ = fill_vacuoles(holes, boxes, np.array([1000]), LabelImage.from_array(fibers % 2))
     assert filled.areas().tolist() == [400]
 
 
@@ -72,6 +103,8 @@ def test_a_swollen_sheath_is_one_fiber(vacuoles):
     assert len(found) == 4 and place.sum() == 1
     assert columns["fiber_area_um2"][place] == pytest.approx(math.pi * 40**2, rel=0.01)
     assert columns["g_ratio"][place] == pytest.approx(10 / 40, rel=0.02)
+    area = vacuoles * ring(normal.shape, 100, 100, 0, 3)[0].sum()
+    assert columns["vacuole_area_um2"][place] == pytest.approx(area, rel=0.15)
     for name in ("axon_area_um2", "fiber_area_um2", "g_ratio"):
         assert (columns[name][~place] == alone[name]).all(), "the others are untouched"
 
@@ -106,7 +139,15 @@ def test_a_ring_within_a_ring_is_one_fiber():
         myelin |= ring(myelin.shape, 70, 70, inner, outer)[0]
     found = measure_fibers(myelin, 1.0)
     assert len(found) == 6
-    assert found.columns["fiber_diameter_um"].max() == pytest.approx(100, rel=0.01)
+    place = found.columns["fiber_diameter_um"].argmax()
+    columns = {name: values[place] for name, values in found.columns.items()}
+    assert columns["fiber_diameter_um"] == pytest.approx(100, rel=0.01)
+    # The space between the rings was taken for the axon.
+    assert columns["periaxonal_area_um2"] == pytest.approx(math.pi * (44**2 - 20**2), rel=0.01)
+    assert columns["g_ratio_with_spaces"] == pytest.approx(14 / 50, rel=0.01)
+    rings_only = 14 / math.sqrt(50**2 - 44**2 + 20**2)
+    assert columns["g_ratio_without_spaces"] == pytest.approx(rings_only, rel=0.02)
+    assert np.isnan(np.delete(found.columns["periaxonal_area_um2"], place)).all()
 
 
 def test_collapsed_sheaths_are_counted_apart():

@@ -9,7 +9,7 @@ from skimage.measure import regionprops
 
 from myelin.pixels import labels as label_images
 from myelin.pixels.components import label_regions
-from myelin.pixels.hulls import hull_areas
+from myelin.pixels.hulls import Hulls
 from myelin.pixels.labels import LabelImage
 from myelin.pixels.regions import ellipses, perimeters, round_holes
 
@@ -30,7 +30,7 @@ def numbers():
 def test_measures_of_regions_equal_scikit_image(noise):
     props, areas = regionprops(noise.to_array()), noise.areas()
     assert areas.tolist() == [region.area for region in props]
-    assert hull_areas(noise).tolist() == [region.area_convex for region in props]
+    assert Hulls(noise).areas().tolist() == [region.area_convex for region in props]
     assert perimeters(noise, len(props)) == pytest.approx([region.perimeter for region in props])
     boxes = noise.boxes()[1:]
     corners = np.concatenate([boxes[:, 1::-1], boxes[:, 1::-1] + boxes[:, 3:1:-1]], axis=1)
@@ -43,12 +43,23 @@ def test_measures_of_regions_equal_scikit_image(noise):
     assert 16 * axes == pytest.approx(np.stack([major, minor]) ** 2, abs=1e-9)
 
 
+def test_smallest_diameters_equal_those_at_all_angles(noise):
+    turns = np.linspace(0, np.pi, 1000)
+    steps = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]]) / 2  # to the edges of a pixel
+    widths = []
+    for region in regionprops(noise.to_array()):
+        edges = (region.coords[:, None] + steps).reshape(-1, 2)
+        widths.append(np.ptp(edges @ [np.sin(turns), np.cos(turns)], axis=0).min())
+    shortfall = widths - Hulls(noise).min_feret()
+    assert (shortfall >= -1e-9).all() and (shortfall < 0.2).all()
+
+
 def test_chosen_regions_keep_their_measures_under_new_numbers(noise):
     wanted = np.arange(noise.count + 1) % 3 == 1
     found = noise.renumbered(np.cumsum(wanted) * wanted)
     assert (found.areas(wanted.sum()) == noise.areas()[wanted[1:]]).all()
-    assert (hull_areas(noise.keep(wanted)) == hull_areas(noise)[wanted[1:]]).all()
-    assert (hull_areas(found) == hull_areas(noise)[wanted[1:]]).all()
+    assert (Hulls(noise.keep(wanted)).areas() == Hulls(noise).areas()[wanted[1:]]).all()
+    assert (Hulls(found).areas() == Hulls(noise).areas()[wanted[1:]]).all()
 
 
 def test_regions_that_get_the_same_number_become_one(numbers):
@@ -59,7 +70,7 @@ def test_regions_that_get_the_same_number_become_one(numbers):
 
 def test_an_image_without_regions():
     empty = LabelImage.from_array(np.zeros((5, 6), np.int32))
-    assert empty.count == len(hull_areas(empty)) == len(empty.areas()) == 0
+    assert empty.count == len(Hulls(empty).areas()) == len(empty.areas()) == 0
     assert empty.at(np.array([2]), np.array([3])).tolist() == [0] and not empty[:].any()
 
 

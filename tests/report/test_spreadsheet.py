@@ -8,7 +8,15 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from measuring import NERVE_COLUMNS, SUMMARY_COLUMNS, TABLE_COLUMNS, fails, rings, save
+from measuring import (
+    NERVE_COLUMNS,
+    SHAPE_COLUMNS,
+    SUMMARY_COLUMNS,
+    TABLE_COLUMNS,
+    fails,
+    rings,
+    save,
+)
 
 import morphometry
 from myelin.exchange.export_rois import read_measurements
@@ -66,7 +74,7 @@ def test_workbook(folder, decimal):
     assert [row["A"] for row in rows] == list(NAMES), "names are texts"
     assert rows[0]["B"] == 0.1 and rows[0]["D"] == 2
     header, *rows = sheets["fibers"]
-    assert list(header.values()) == ["image", *TABLE_COLUMNS, "fascicle"]
+    assert list(header.values()) == ["image", *TABLE_COLUMNS, "fascicle", *SHAPE_COLUMNS]
     assert [(row["A"], row["B"]) for row in rows] == [(n, f) for n in NAMES for f in (1, 2)]
     assert rows[0]["G"] == pytest.approx(4, rel=0.02) and rows[0]["S"] is False
     assert sheets["per_animal"][1]["A"] == "=a"

@@ -24,6 +24,7 @@ const FIBER_NUMBERS = [
   ["myelin_thickness_um", "myelin (µm)", 3], ["g_ratio", "g-ratio", 3], ["doubt", "doubt", 2],
   ["confidence", "confidence", 3], ["axon_solidity", "axon solidity", 3],
   ["axon_circularity", "axon circularity", 3], ["axon_eccentricity", "axon eccentricity", 3],
+  ["roundness", "fiber roundness", 3],
 ];
 
 // An element with a text, or with other elements in it.
