@@ -285,3 +285,7 @@ def test_classes_need_their_column_and_a_table(folder, capsys):
     assert "image, fiber, class" in fails(morphometry.main, capsys, *CALL, "--classes", "bare.csv")
     said = fails(morphometry.main, capsys, *CALL, "--leave-out-class", "thin")
     assert "--leave-out-class: thin" in said and "--classes" in said
+
+
+def test_roundness_is_at_most_one(folder, capsys):
+    assert "--min-roundness" in fails(morphometry.main, capsys, *CALL, "--min-roundness", "1.2")
