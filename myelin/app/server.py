@@ -162,11 +162,12 @@ def response_to(result: dict | bytes | Path) -> Response:
 
 def packed(array: np.ndarray) -> dict:
     """Return an array of numbers or texts as JSON values: 32-bit floats, or places in `words`."""
-    words: dict[str, int] = {}
+    words = {}
     if array.dtype == object:
-        array = np.array([words.setdefault(text, len(words)) for text in array])
-    content = base64.b64encode(array.astype("<f4")).decode("ascii")
-    return {"floats": content} | ({"words": [*words]} if words else {})
+        texts = array.tolist()
+        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        array, words = np.array([places[text] for text in texts]), {"words": [*places]}
+    return {"floats": base64.b64encode(array.astype("<f4")).decode("ascii")} | words
 
 
 # ---------------------------------------------------------------- what is served

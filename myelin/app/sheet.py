@@ -42,6 +42,7 @@ from myelin.runtime.cli import UserError
 from myelin.runtime.files import copy_file
 from myelin.runtime.lock import holding
 
+MAX_GROWTH = 2  # of a mask's file by the parts that steps append, before it is written anew
 NOWHERE = slice(0, 0), slice(0, 0)
 TABLES = {
     "exclude": Path("exclude.csv"),
@@ -150,17 +151,18 @@ class Sheet:
             self.models_hash = hash_of(read_mask(own).view(np.uint8), {})
         for part in parts:
             path, layer = PREDS / f"{self.name}_{part}.tif", self.layers[part]
-            before = self.written.pop(part, None)
+            known, least = self.written.pop(part, (None, 0))
             if layer is None:
                 path.unlink(missing_ok=True)
             elif part == "mask" and hashes[part] == self.models_hash:
                 copy_file(own, path)  # the model's own mask, with its record
-            elif part != "nerve" and before and before == stamp_of(path):
+            elif known and known == stamp_of(path) and known[1] < MAX_GROWTH * least:
                 update_tiff(path, layer, window, 255)
-                self.written[part] = stamp_of(path)
+                self.written[part] = stamp_of(path), least
             else:
                 write_image(path, stored(layer), size)
-                self.written[part] = stamp_of(path)
+                if part != "nerve":
+                    self.written[part] = stamp_of(path), path.stat().st_size
 
     def keep_originals(self) -> None:
         """Before the first step, keep the model's mask in model/ and the user's in corrected/."""

@@ -1,6 +1,7 @@
 """The study of the window: its images, their files, and what a person has set for them."""
 
 import contextlib
+import functools
 import json
 import random
 import threading
@@ -294,4 +295,11 @@ class Study:
         record = mask_record(own) if own in paths else None
         if record:
             return "segmented"
-        return "segmented" if known and known == pixel_hash(read_mask(paths[0])) else "corrected"
+        stamp = paths[0].stat().st_mtime_ns
+        return "segmented" if known and known == hash_since(paths[0], stamp) else "corrected"
+
+
+@functools.lru_cache(maxsize=4096)
+def hash_since(path: Path, _time_ns: int) -> str:
+    """Return the `pixel_hash` of a mask, which is read again when its time has changed."""
+    return pixel_hash(read_mask(path))

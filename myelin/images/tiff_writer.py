@@ -54,8 +54,8 @@ def write_tiff(
 def update_tiff(path: Path, image: np.ndarray, window: tuple[slice, slice], factor: int) -> None:
     """Write a window of an image times a factor into a file that `write_tiff` wrote.
 
-    Only the strips or tiles of the window are compressed; the file is replaced in one step, and
-    written anew once it is mostly made of such replaced parts.
+    Only the strips or tiles of the window are compressed, and appended; the file is replaced in one
+    step.
     """
     from tifffile import TiffFile
 

@@ -115,6 +115,28 @@ def test_tools_change_what_they_say(window):
         step(window, "merge", row=0, other=1)
 
 
+def test_after_any_steps_the_numbers_are_those_of_the_command(window):
+    random = np.random.default_rng(1)
+    step(window, "delete", row=0)
+    assert_as_the_command_writes(window)  # whose numbers the fibers keep from here on
+    for part in random.choice(["myelin", "axon", "nothing", "undo", "delete", "draw"], 14):
+        x, y = random.integers((20, 20), (280, 140))
+        if part == "undo":
+            step(window, "undo")
+        elif part == "delete" and len(window.view("one")["fibers"]["x"]) > 1:
+            step(window, "delete", row=0)
+        elif part == "draw":
+            step(window, "draw", axon=circle(x, y, 7), width=4)
+        elif part != "delete":
+            points = [[int(x), int(y)], [int(x) + 25, int(y) + 10]]
+            step(window, "brush", part=part, points=points, width=int(random.integers(2, 12)))
+    view, stored = window.view("one"), Window(Study()).view("one")
+    assert stored["summary"] == view["summary"] and len(view["fibers"]["x"]) > 1
+    for name, values in view["fibers"].items():
+        np.testing.assert_array_equal(values, stored["fibers"][name], name)
+    assert_as_the_command_writes(window)
+
+
 def test_the_ring_tool_chooses_which_region_is_the_axon(window):
     outer = ring(SHAPE, 150, 60, 20, 26)[0] | ring(SHAPE, 150, 60, 8, 11)[0]
     save(Path("preds/one_mask.tif"), outer)

@@ -125,6 +125,22 @@ def test_the_record_of_a_mask_is_kept_in_its_tiff(
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
+@pytest.mark.parametrize("plain_px", [2**26, 100])
+def test_a_window_of_a_mask_is_replaced_in_its_file(tmp_path, monkeypatch, plain_px):
+    monkeypatch.setattr(tiff_writer, "MAX_PLAIN_PX", plain_px)
+    random, path = np.random.default_rng(0), tmp_path / "x.tif"
+    mask = random.integers(0, 2, (1300, 1100), dtype=np.uint8)
+    images.write_image(path, mask * np.uint8(255), 0.1)
+    for top, left in ((0, 0), (500, 400), (1270, 1095)):
+        mask[top : top + 30, left : left + 150] ^= 1
+        window = slice(top, min(top + 30, 1300)), slice(left, min(left + 150, 1100))
+        tiff_writer.update_tiff(path, mask, window, 255)
+    with tifffile.TiffFile(path) as tif:
+        for step, level in zip((1, 2), tif.series[0].levels, strict=False):
+            assert np.array_equal(level.asarray(), mask[::step, ::step] * 255)
+    assert images.read_record(path).pixel_size()[0] == pytest.approx(0.1, rel=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [np.uint16, np.float64])
 def test_what_is_scaled_in_bands_is_what_one_piece_gives(monkeypatch, dtype):
     sample = (np.random.default_rng(0).normal(size=(70, 33)) * 3000 + 20000).astype(dtype)
