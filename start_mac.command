@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts the window of DeepMyelinSegmentation; the first start installs what it needs.
 cd "$(dirname "$0")" || exit 1
-if [ ! -f .venv/installed ]; then
+if [ ! -f .venv/installed ] || ! .venv/bin/python -c '' 2> /dev/null; then
   python=
   # Programs that Finder starts do not see the folders in which python.org and Homebrew install.
   PATH="$PATH:/usr/local/bin:/opt/homebrew/bin"
@@ -18,6 +18,7 @@ if [ ! -f .venv/installed ]; then
     exit 1
   fi
   echo "Installing, once; this takes some minutes and 700 MB."
+  rm -f .venv/bin/python*  # links to a Python that may be gone
   "$python" -m venv .venv &&
     .venv/bin/python -m pip install -q --no-compile -r requirements-light.txt &&
     touch .venv/installed || exit 1

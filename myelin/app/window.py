@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import sys
 import tempfile
 import threading
 import zipfile
@@ -32,7 +33,7 @@ from myelin.folders.mask_record import read_run
 from myelin.folders.naming import MORPHOMETRY, PREDS
 from myelin.measure.nerve import find_nerve
 from myelin.network.model_file import MODELS
-from myelin.runtime.cli import UserError
+from myelin.runtime.cli import UserError, quote
 from myelin.runtime.files import beside
 from myelin.runtime.tables import read_table
 
@@ -135,6 +136,7 @@ class Window:
             "threshold": study.settings["threshold"],
             "command": study.command() if not mistakes else "",
             "keras": keras_is_installed(),
+            "install": quote([sys.executable, "-m", "pip", "install", "-r", "requirements.txt"]),
             "trained": (MODELS / NEW_MODEL).exists(),
         }
 

@@ -52,6 +52,7 @@ export async function showLearn(study, id) {
   $("#pairs").replaceChildren(...corrected.map((one) =>
     make("label", {}, make("input", { type: "checkbox", value: one, checked: chosen.includes(one) }), one)));
   $("#keras").hidden = study.keras;
+  $("#install").textContent = study.install;
   $("#corrected").textContent = corrected.length < 2 ? "Correct at least two images to train on them."
     : "Corrected images; tick those to hold back for validation. Without a tick, the last fifth is held back.";
   $("#model").textContent = study.model;
