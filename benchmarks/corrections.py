@@ -17,20 +17,20 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import tifffile
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / name) for name in ("helpers", "app"))]
 from selenium.webdriver.common.keys import Keys
 from test_page import Window, open_browser
 
-from myelin.app.study import Study
-from myelin.app.tools import delete_fiber, draw_fiber, stroke, window_of
-from myelin.app.window import Window as Server
-from myelin.images.image import write_image
+from myelin.images.image import read_mask, write_image
+from myelin.images.mask_checks import apart
 from myelin.runtime.tables import read_table
 
 SIZES = ("axon_area_um2", "fiber_area_um2", "axon_perimeter_um", "g_ratio")
 GAP_PX = 4  # width of the gap in the sheath between merged fibers
+BRUSH_PX = 8  # of the brush in the window, as it starts
 
 
 def main():
@@ -43,15 +43,14 @@ def main():
         Path("raw/test").mkdir(parents=True)
         shutil.copy(args.image, f"raw/test/one{args.image.suffix}")
         run("find_myelin.py")
-        study = Study()
-        study.set_pixel_size(study.images(), 0.1)
-        sheet, _ = Server(study).open("one")
-        mask, axon = sheet.frozen()
+        mask = read_mask(Path("preds/one_mask.tif"))
+        measured()
+        axon = apart(labels("axons"))
+        mask &= ~axon
         save(mask, axon)
         true = measured()
+        places = damage(true, mask, axon, np.random.default_rng(args.seed))
         shutil.rmtree("morphometry")
-        sheet.refresh()
-        places = damage(sheet, {"mask": mask, "axon": axon}, np.random.default_rng(args.seed))
         save(mask, axon)
         print(f"{len(true)} fibers, {len(measured())} after the damage")
         shutil.rmtree("morphometry")
@@ -98,55 +97,63 @@ def nearest(place, fibers):
     return min(fibers, key=lambda one: np.hypot(one[0] - place[0], one[1] - place[1]))
 
 
-def damage(sheet, masks, rng):
+def labels(name):
+    """Return a label image that morphometry.py wrote."""
+    return tifffile.imread(f"morphometry/one_{name}.tif")
+
+
+def damage(true, mask, axon, rng):
     """Erase ten fibers, draw five false ones, open the sheaths between two pairs; return where."""
-    found, size = sheet.found, sheet.shape
-    x, y = found.columns["x_px"], found.columns["y_px"]
-    whole = np.flatnonzero(found.whole & (found.columns["axon_diameter_um"] > 1))
-    order, used, merged = rng.permutation(whole), set(), []
+    axons, fibers = labels("axons"), labels("labels")
+    places = np.array(list(true))
+    numbers = fibers[tuple(np.rint(places[:, ::-1]).astype(int).T)]
+    inside = (numbers > 0) & np.all((places > 40) & (places < np.array(mask.shape[::-1]) - 40), 1)
+    order = rng.permutation(np.flatnonzero(inside & (np.array([*true.values()])[:, 0] > 0.8)))
+    used, merged = set(), []
     for row in order:  # pairs whose axons face each other over one double sheath
-        gaps = np.hypot(x[whole] - x[row], y[whole] - y[row])
-        other = int(whole[np.argsort(gaps)[1]])
-        ends = np.array([[x[row], y[row]], [x[other], y[other]]])
-        line = stroke(size, ends, GAP_PX)
-        numbers = np.unique(found.labels.numbers_on(line))
-        if {row, other} & used or set(numbers) - {0} != {row + 1, other + 1}:
+        other = int(np.argsort(np.hypot(*(places - places[row]).T))[1])
+        line = np.zeros(mask.shape, np.uint8)
+        ends = np.array([places[row], places[other]])
+        cv2.line(line, *np.rint(ends).astype(int).tolist(), 1, GAP_PX)
+        on_line = set(np.unique(fibers[line > 0])) - {0}
+        if {row, other} & used or on_line != {numbers[row], numbers[other]}:
             continue
         used |= {row, other}
-        merged.append((ends, passage(ends, line & masks["mask"])))
-        masks["axon"] |= line
-        masks["mask"] &= ~line
+        merged.append((ends, passage(ends, (line > 0) & mask)))
+        axon |= line > 0
+        mask &= line == 0
         if len(merged) == 2:
             break
-    missed = [row for row in order if row not in used][:10]
-    for row in missed:
-        delete_fiber(masks, found, row)
-    taken, false = (found.labels.to_mask() | sheet.bool_layer("mask")).astype(np.uint8), []
+    missed = [numbers[row] for row in order if row not in used][:10]
+    gone = np.isin(fibers, missed) | np.isin(axons, missed)
+    mask &= ~gone
+    axon &= ~gone
+    taken, false = (fibers > 0).astype(np.uint8), []
     while len(false) < 5:
         distance = cv2.distanceTransform(1 - taken, cv2.DIST_L2, 5)
-        row, col = np.unravel_index(np.argmax(distance), size)
-        radius = min(distance[row, col] * 0.5, 6)
-        angles = np.linspace(0, 2 * np.pi, 30)
-        ring = np.stack([col + radius * np.cos(angles), row + radius * np.sin(angles)], axis=1)
-        draw_fiber(masks, ring, None, 3)
-        cv2.circle(taken, (int(col), int(row)), 60, 1, -1)
-        false.append((int(col), int(row)))
-    return [clicks_into(found, row) for row in missed], false, merged
+        row, col = map(int, np.unravel_index(np.argmax(distance), mask.shape))
+        radius = int(min(distance[row, col] * 0.5, 6))
+        for part, radius_px in ((mask, radius + 3), (axon, radius)):
+            drawn = np.zeros(mask.shape, np.uint8)
+            cv2.circle(drawn, (col, row), radius_px, 1, -1)
+            part |= drawn > 0
+        mask &= ~axon
+        cv2.circle(taken, (col, row), 60, 1, -1)
+        false.append((col, row))
+    return [clicks_into(axons == number) for number in missed], false, merged
 
 
-def clicks_into(found, row):
+def clicks_into(own):
     """Return the place within an axon that is farthest from its sheath."""
-    window, own = window_of(found.axons, row)
-    distance = cv2.distanceTransform(np.pad(own, 1).view(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    top, left = np.unravel_index(np.argmax(distance), own.shape)
-    return int(left + window[1].start), int(top + window[0].start)
+    distance = cv2.distanceTransform(own.view(np.uint8), cv2.DIST_L2, 5)
+    return tuple(map(int, np.unravel_index(np.argmax(distance), own.shape)[::-1]))
 
 
 def passage(ends, opened):
     """Return the ends of a brush stroke that closes what was opened between two axons."""
     places = np.argwhere(opened)[:, ::-1]
     along = (places - ends[0]) @ (ends[1] - ends[0]) / np.hypot(*(ends[1] - ends[0])) ** 2
-    inset = GAP_PX / 2 / np.hypot(*(ends[1] - ends[0]))
+    inset = min(BRUSH_PX / 2 / np.hypot(*(ends[1] - ends[0])), np.ptp(along) / 2)
     limits = along.min() + inset, along.max() - inset
     return [(ends[0] + part * (ends[1] - ends[0])).tolist() for part in limits]
 
@@ -163,11 +170,10 @@ def correct(folder, missed, false, merged):
                 window.pointer(place)
                 window.key(then)
             actions += 1 + 2 * len(places)
-        keys = "b", "[", "["  # a brush as wide as the gap
-        window.key(*keys)
+        window.key("b")
         for _, ends in merged:
             window.pointer(*ends, drag=True)
-        return actions + 1 + len(keys) + len(merged)  # one opened the image
+        return actions + 2 + len(merged)  # with the click that opened the image
     finally:
         window.stop()
         browser.quit()
