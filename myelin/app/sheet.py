@@ -273,7 +273,8 @@ class Sheet:
         """Return both masks, uint8, with the found axons in the axon mask, and their fibers."""
         with self.freezing:
             if self.frozen is None or self.frozen[2].frame is not self.frame:
-                found, tissue, mask = self.edited.found, self.frame.tissue, self.bool_layer("mask")
+                edited, mask = copy.copy(self.edited), self.bool_layer("mask")  # as they are now
+                found, tissue = edited.found, edited.frame.tissue
                 axon = np.empty(self.shape, bool)
                 for rows in row_bands(self.shape):
                     above = min(rows.start, 1)
@@ -283,7 +284,6 @@ class Sheet:
                 # Holes in a swollen sheath, which only the search for axons tells from gaps.
                 lost = found.labels.to_mask() & ~again.labels.to_mask() & ~axon
                 mask = (mask | lost) & ~axon
-                edited = copy.copy(self.edited)
                 edited.measure_all(mask, axon)
                 self.frozen = mask.view(np.uint8), axon.view(np.uint8), edited
             return self.frozen

@@ -1,5 +1,6 @@
 """One image of the window: tools, undo, decisions; its numbers are those of the command."""
 
+import time
 from pathlib import Path
 
 import cv2
@@ -134,6 +135,17 @@ def test_after_any_steps_the_numbers_are_those_of_the_command(window):
     assert stored["summary"] == view["summary"] and len(view["fibers"]["x"]) > 1
     for name, values in view["fibers"].items():
         np.testing.assert_array_equal(values, stored["fibers"][name], name)
+    assert_as_the_command_writes(window)
+
+
+def test_the_nerve_of_a_large_image_follows_its_steps(window, monkeypatch):
+    monkeypatch.setattr("myelin.app.sheet.BAND_PX", 100)
+    window.view("one")
+    step(window, "draw", axon=circle(150, 60, 12), width=5)
+    end = time.monotonic() + 60
+    while window.sheets["one"].nerve_is_old and time.monotonic() < end:
+        time.sleep(0.05)
+    assert window.changes["one"] >= 2  # other pages follow too
     assert_as_the_command_writes(window)
 
 
