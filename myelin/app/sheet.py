@@ -117,7 +117,7 @@ class Sheet:
         self.numbers = Numbers(MORPHOMETRY)
         self.earlier = self.numbers.earlier(self.name, self.shape)
         self.layers, self.written, self.models_hash = layers, {}, ""
-        self.history = History(STATE / "steps" / f"{self.name}.jsonl")
+        self.history = History(STATE / "history" / f"{self.name}.jsonl")
         missing = self.history.missing(layers)
         if missing is None:
             self.history.forget()

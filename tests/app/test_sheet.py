@@ -216,7 +216,7 @@ def test_a_step_that_was_left_half_is_completed(window, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
         patch.setattr("myelin.app.sheet.Sheet.save", lambda *_: 1 / 0)
         step(window, "redo")
-    journal = Path(".window/steps/one.jsonl")
+    journal = Path(".window/history/one.jsonl")
     journal.write_bytes(journal.read_bytes() + b'{"what": "torn')
     view = Window(Study()).view("one")
     assert view["count"] == "3" and view["undo"] == "draw"
