@@ -58,7 +58,7 @@ class Run:
         `resume` are its words to go on after it was killed.
         """
         if self.is_running():
-            raise UserError(f"{self.facts['what']}: under way, wait until it has ended or stop it")
+            raise UserError(f"{self.facts['what']}: still running, wait for its end or stop it")
         STATE.mkdir(exist_ok=True)
         command = [sys.executable, str(ROOT / words[0]), *words[1:]]
         settings = os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "100"}

@@ -43,7 +43,7 @@ def trial_of_one(study: Study, name: str, myelin: str, scale: str) -> list[str]:
     return words
 
 
-def adopt(study: Study, facts: dict | None) -> None:
+def adopt(facts: dict | None) -> None:
     """Take over the outputs of `trial_of_one` into `preds/` and its `run.json`."""
     if not facts or facts.get("what") != "segment one image" or facts.get("code"):
         return

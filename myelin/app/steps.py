@@ -17,7 +17,7 @@ from myelin.measure.fibers import find_fibers
 from myelin.runtime.cli import UserError
 
 OUTLINE_ERROR = 0.005  # of an outline with few corners, as a part of the image's longer side
-NAMES = {"axon": "choose the axon"}
+NAMES = {"axon": "axon of a ring"}
 
 
 def do_step(sheet: Sheet, body: dict, proposed: tuple[int, Proposal | None]) -> None:
@@ -27,14 +27,10 @@ def do_step(sheet: Sheet, body: dict, proposed: tuple[int, Proposal | None]) -> 
         sheet.move(tool == "redo")
     elif tool in ("exclude", "keep", "class"):
         decide(sheet, row_of(sheet, body), body)
-    elif tool == "nerve" or (tool == "brush" and body["part"] in ("nerve", "outside")):
-        draw = (
-            (moved_outline if "outline" in body else drawn_nerve)
-            if tool == "nerve"
-            else painted_nerve
-        )
-        nerve = draw(sheet, body)
-        sheet.step(make_patches(sheet.layers, {"nerve": nerve}, sheet.whole), "nerve")
+    elif tool == "nerve":
+        set_nerve(sheet, (moved_outline if "outline" in body else drawn_nerve)(sheet, body))
+    elif tool == "brush" and body["part"] in ("nerve", "outside"):
+        set_nerve(sheet, painted_nerve(sheet, body))
     elif tool == "restore":
         restore(sheet, body)
     elif tool == "accept":
@@ -59,8 +55,13 @@ def decide(sheet: Sheet, row: int, body: dict) -> None:
     sheet.decide(row, changes[tool], tool)
 
 
+def set_nerve(sheet: Sheet, nerve: np.ndarray | None) -> None:
+    """Replace the outline of the nerve."""
+    sheet.step(make_patches(sheet.layers, {"nerve": nerve}, sheet.whole), "nerve")
+
+
 def drawn_nerve(sheet: Sheet, body: dict) -> np.ndarray | None:
-    """Return a new outline of the nerve, or with a fascicle more; None without points."""
+    """Return a new outline of the nerve, or one with another fascicle; None without points."""
     if not body.get("points"):
         return None
     inside = tools.polygon(sheet.whole, tools.points_of(body["points"], 3))
@@ -104,7 +105,7 @@ def moved_outline(sheet: Sheet, body: dict) -> np.ndarray:
 
 
 def painted_nerve(sheet: Sheet, body: dict) -> np.ndarray | None:
-    """Return the nerve with a stroke more, or less."""
+    """Return the nerve with a stroke added or erased."""
     points, nerve = tools.points_of(body["points"]), nerve_of(sheet)
     line = tools.stroke(sheet.whole, points, float(body["width"]))
     # A stroke continues the fascicle that it begins in.
@@ -122,7 +123,7 @@ def restore(sheet: Sheet, body: dict) -> None:
     mask = read_mask(path)
     if body.get("row") is None:
         after = {"mask": mask.view(np.uint8), "axon": None}
-        sheet.step(make_patches(sheet.layers, after, sheet.whole), "the model's own image")
+        sheet.step(make_patches(sheet.layers, after, sheet.whole), "restored image")
         return
     own = find_fibers(mask, None, sheet.image, sheet.frame.tissue)
     window, area = tools.own_pixels(sheet.found.labels, row_of(sheet, body))
@@ -138,7 +139,7 @@ def restore(sheet: Sheet, body: dict) -> None:
         part.mask[area] = (mask[whole] & ~axons)[area]
         part.axon[area] = axons[area]
 
-    sheet.change(whole, put_back, "the model's own fiber")
+    sheet.change(whole, put_back, "restored fiber")
 
 
 # ---------------------------------------------------------------- tools that change pixels
@@ -212,7 +213,7 @@ def row_of(sheet: Sheet, body: dict, key: str = "row") -> int:
     if (at := body.get(f"{key}_at")) is not None:  # rows may have changed since the page saw them
         row = decisions.row_of(sheet.found, 0, tuple(map(float, at)))
         if row is None:
-            raise UserError("fiber: is not there any more, the image has changed; choose another")
+            raise UserError("fiber: removed by another program, select another fiber")
     if not isinstance(row, int) or isinstance(row, bool) or not 0 <= row < len(sheet.found):
         raise ValueError("row")
     return row

@@ -138,7 +138,7 @@ class Study:
             raise UserError(f"{given[:80]}: not an image file, choose TIFF, PNG, JPEG or BMP")
         path = self.folder / parts
         if self.images().get(name, path) != path:
-            raise UserError(f"{parts}: an image of that name is there already, rename one")
+            raise UserError(f"{parts}: another image has this id, rename one")
         with replacing(path) as temporary:
             size = 0
             with open(temporary, "wb") as file:
@@ -150,7 +150,7 @@ class Study:
                     file.write(chunk)
             read_image(read_record(temporary))
             if path.exists() and path.read_bytes() != temporary.read_bytes():
-                raise UserError(f"{parts}: is there already with other contents, rename one")
+                raise UserError(f"{parts}: another image has this name, rename one")
         self.listed = -LISTED_S, {}
         return name
 

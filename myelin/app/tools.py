@@ -20,7 +20,6 @@ CUT_PX = 2  # thickness of a cut: pixels that touch only at a corner stay connec
 SHIFT = 4  # OpenCV draws with corners to 1 / 16 pixel
 MAX_COORDINATE = 1e5
 
-
 Window = tuple[slice, slice]
 
 
@@ -67,7 +66,7 @@ def own_pixels(labels: LabelImage, row: int) -> tuple[Window, np.ndarray]:
 
 
 def points_of(value: object, least: int = 1) -> np.ndarray:
-    """Return points, float (n, 2), from JSON; raise ValueError if they are none."""
+    """Return points, float (n, 2), from JSON; raise ValueError for anything else."""
     points = np.array(value, float)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < least:
         raise ValueError("points")
@@ -77,7 +76,7 @@ def points_of(value: object, least: int = 1) -> np.ndarray:
 
 
 def empty(window: Window) -> np.ndarray:
-    """Return a mask of the pixels of a window without any, bool (rows, cols)."""
+    """Return an empty mask of a window, bool (rows, cols)."""
     return np.zeros([part.stop - part.start for part in window], bool)
 
 
@@ -119,7 +118,7 @@ def add_fiber(part: Part, axon: np.ndarray, sheath: np.ndarray) -> None:
     others = part.axon & ~axon
     axon = axon & ~dilate(others)
     if not axon.any():
-        raise UserError("axon: none outside the axons that are there, delete the other fiber first")
+        raise UserError("axon: lies within another axon, delete that fiber first")
     part.axon |= axon
     part.mask |= sheath & ~part.axon
     part.mask &= ~axon
@@ -146,7 +145,7 @@ def delete_fiber(part: Part, found: Fibers, row: int) -> None:
 def merge_fibers(part: Part, found: Fibers, one: int, other: int) -> None:
     """Make one fiber of two: what lies between their axons becomes axon."""
     if one == other:
-        raise UserError("merge: one and the same fiber, click on another one")
+        raise UserError("merge: the same fiber twice, click another fiber")
     axons, fibers = (
         np.isin(labels[part.window], (one + 1, other + 1)) for labels in (found.axons, found.labels)
     )

@@ -317,7 +317,7 @@ class Window:
             self.was_running = status["running"]
             if ended:
                 with self.lock, contextlib.suppress(UserError):
-                    adopt(self.study, self.run.facts)
+                    adopt(self.run.facts)
                     self.study.write_tables()
         if self.study.blind:
             status |= {"lines": [], "command": ""}
@@ -365,15 +365,17 @@ class Window:
 
     def zip_results(self, _query: dict) -> Path:
         """Return a new temporary zip of all results, the decisions and the command."""
-        path = Path(tempfile.mkstemp(".zip")[1])
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        with (
+            tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as temporary,
+            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
+        ):
             for name, one in self.result_files().items():
                 file.write(one, f"morphometry/{name}")
             for name in ("exclude.csv", "classes.csv", "groups.csv"):
                 if Path(name).exists():
                     file.write(name)
             file.writestr("command.txt", self.study.command() + "\n")
-        return path
+        return Path(temporary.name)
 
 
 def recent(kept: OrderedDict, name: str, make: Callable) -> object:

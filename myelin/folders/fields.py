@@ -63,7 +63,7 @@ def add_field_options(parser: ArgumentParser) -> None:
         nargs=2,
         default=NETWORK_FRAME,
         metavar=("ROWS", "COLS"),
-        help="size of these fields in pixels; it is adjusted so that the image divides evenly "
+        help="size of a field in pixels, adjusted so that the image divides evenly "
         f"(default: {NETWORK_FRAME[0]} {NETWORK_FRAME[1]})",
     )
     parser.add_argument(
@@ -71,12 +71,12 @@ def add_field_options(parser: ArgumentParser) -> None:
         type=number(int, 0),
         default=1,
         metavar="N",
-        help="seed of their random start: another seed, other fields (default: 1)",
+        help="seed of the random start of the fields; each seed gives other fields (default: 1)",
     )
 
 
 def pop_sampling(args: Namespace) -> FieldSampling | None:
-    """Return the sampling that the options ask for, None for none; remove its parts from `args`."""
+    """Return the sampling of the options, None without `--fields`; remove its parts from `args`."""
     size, seed = vars(args).pop("field_size"), vars(args).pop("seed")
     return FieldSampling(args.fields, tuple(size), seed) if args.fields else None
 
@@ -135,7 +135,7 @@ def choose_fields(name: str, shape: tuple[int, int], sampling: FieldSampling) ->
     found = f"{name}: {shape[0]} x {shape[1]} pixels"
     if height > shape[0] or width > shape[1]:
         raise UserError(
-            f"{found} are less than a field of {height} x {width}, give a smaller --field-size"
+            f"{found} are smaller than a field of {height} x {width}, give a smaller --field-size"
         )
     down, across = round(shape[0] / height), round(shape[1] / width)
     if count > down * across:

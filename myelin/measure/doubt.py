@@ -97,7 +97,7 @@ def doubt_measures(fibers: Fibers, probability: np.ndarray | None) -> dict[str, 
 
 
 def relative(measures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return `fiber_measures` with those that are relative to the image's median made so."""
+    """Return `fiber_measures` with three of them replaced by their distance from the median."""
     found = dict(measures)
     for name, sign in (("small", 1), ("thick", 1), ("uneven", -1)):
         if name in found and len(found[name]):
@@ -106,9 +106,10 @@ def relative(measures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def fiber_measures(fibers: Fibers, probability: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Return what `doubt_measures` are computed from, float arrays (n,), of each fiber by itself.
+    """Return the measures of each fiber that need no other fiber, float arrays (n,).
 
-    `small` is the logarithm of the diameter, `thick` the logit of g, `uneven` the deviation alone.
+    They are those of `doubt_measures`, but `small` is the logarithm of the diameter, `thick` the
+    logit of the g-ratio, and `uneven` the standard deviation itself.
     """
     columns, count = fibers.columns, len(fibers)
     area, perimeter = columns["fiber_area_um2"], columns["fiber_perimeter_um"]

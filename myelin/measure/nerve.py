@@ -45,9 +45,8 @@ MIN_FIBERS = 5  # fewer are no fascicle, but fibers in epineurium, or false ones
 # vessels, cells and septa at the edge of the frame.
 MIN_OUTSIDE = 25
 WIDEST_GAP = 5  # between fibers and perineurium, in median fiber diameters
-# The perineurium differs from the grey outside the fibers by at least this many times what the gap
-# does, in three quarters of its length. In images that show such a gap, it is 10 to 40 times, in
-# others at most 2.2 times.
+# Contrast of the perineurium with the grey outside the fibers, divided by that of the gap, in this
+# part of its length. It is 10 to 40 in images that show such a gap, and at most 2.2 in others.
 MIN_RIDGE, RIDGE_SHARE = 4, 0.75
 
 

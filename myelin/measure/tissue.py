@@ -46,7 +46,7 @@ def find_tissue(
     myelin : bool array, (rows, cols)
         Tells a margin from a background.
     decisive : list, optional
-        Gets the outlines, bool (rows, cols), along which myelin tells so.
+        The outlines, bool (rows, cols), where myelin decides between the two are appended.
 
     Returns
     -------

@@ -35,10 +35,10 @@ class Sample:
 
     Attributes
     ----------
-    rows : list of str
-        The row of fields that each field lies in; each its own if the table has no `y_px`.
     images : list of str
-        Ids.
+        Ids of the fields.
+    rows : list of str
+        The row of fields that each field lies in; its own if the table has no `y_px`.
     facts : dict of str to float
         The values of `NUMBERS` that the table has, the same for all fields.
     """
@@ -152,9 +152,9 @@ def rows_of(sample: Sample, images: list[Measured]) -> list[dict]:
 
 
 def strip_deviations(counts: np.ndarray, areas: np.ndarray, rows: Sequence[str]) -> np.ndarray:
-    """Return the fibers of each row of fields less those that its area has at the mean density.
+    """Return the fibers of each row of fields minus those expected at the mean density.
 
-    A single row tells nothing of the differences between rows: each field is a strip then.
+    A single row has no variance between rows, so each of its fields is a strip.
     `counts` and `areas`, float (n,), and `rows` are those of the fields.
     """
     deviations, strips = counts - counts.sum() / areas.sum() * areas, {}
@@ -176,11 +176,12 @@ def relative_errors(
     strips : float array, (n,)
         From `strip_deviations`.
     fraction : float
-        Sampled part of the area.
+        Sampled fraction of the area.
     thickness : float
         Height of a strip / distance between the upper edges of two strips, 0 to 1.
     times : float
-        How often as many fields to expect the errors of, which are spread over both axes alike.
+        Number of fields relative to that counted; other than 1, the errors are those expected if
+        both steps, down and across, change by the same factor.
     """
     noise = counted * (1 - fraction)
     products = [strips[k:] @ strips[: len(strips) - k] for k in (0, 1, 2)]

@@ -33,7 +33,7 @@ def test_a_command_runs_ends_and_is_stopped(folder):
     run = Run()
     assert run.status() == {"running": False}
     run.start("draw", [*SYNTHETIC, "1"])
-    with pytest.raises(UserError, match="draw: under way"):
+    with pytest.raises(UserError, match="draw: still running"):
         run.start("draw", SYNTHETIC)
     status = wait(run)
     assert status["code"] == 0 and status["command"].startswith("python synthetic.py")
@@ -95,7 +95,7 @@ def test_one_image_is_segmented_again_and_stays_part_of_the_run(folder):
     write_image(ONE / "preds/one_mask.tif", pixels, record=record)
     for part in ("pred", "overlay"):
         write_image(ONE / f"preds/one_{part}.png", pixels)
-    adopt(study, {"what": "segment one image", "code": 0})
+    adopt({"what": "segment one image", "code": 0})
     assert np.array_equal(read_mask("preds/one_mask.tif"), masks["again"])
     assert mask_record(Path("preds/one_mask.tif"))["network_scale"] == 0.5
     morphometry.main(["--no-pictures", "--pixel-size", "0.1"])

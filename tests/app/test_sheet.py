@@ -238,7 +238,7 @@ def test_a_fiber_is_found_by_its_place_if_rows_have_changed(window):
     step(Window(Study()), "delete", row=0)  # by another program
     view = step(window, "exclude", row=1, row_at=places[1])
     assert view["fibers"]["exclude"].tolist() == ["excluded"]
-    with pytest.raises(UserError, match="is not there any more"):
+    with pytest.raises(UserError, match="removed by another program"):
         step(window, "exclude", row=0, row_at=places[0])
 
 
@@ -382,7 +382,7 @@ def test_uploads_are_read_before_they_are_kept(folder):
     for name, chunks, text in (
         ("bad.tif", [b"no image"], "cannot be read"),
         ("script.py", [content], "not an image file"),
-        ("new.tif", [content + b" "], "other contents"),
+        ("new.tif", [content + b" "], "another image"),
     ):
         with pytest.raises(UserError, match=text):
             study.add(name, chunks)

@@ -141,7 +141,7 @@ export class ImageScreen {
     const fiber = this.row === null ? null : this.fiber(this.row);
     for (const name of ["exclude", "keep", "delete", "class"]) test(name).disabled = !fiber;
     $("#restore-fiber").disabled = $("#own-class").disabled = !fiber;
-    $("#fiber-title").textContent = fiber ? `Fiber ${fiber.fiber}, ${fiber.state}` : "No fiber chosen";
+    $("#fiber-title").textContent = fiber ? `Fiber ${fiber.fiber}, ${fiber.state}` : "No fiber selected";
     const rows = fiber ? MEASURES.filter(([key]) => fiber[key] !== null).map(([key, name, unit]) =>
       [name, `${Number(fiber[key].toPrecision(4))} ${unit}`]) : [];
     if (fiber?.exclude) rows.push(["Excluded", fiber.exclude]);

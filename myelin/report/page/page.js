@@ -93,7 +93,7 @@ class Page {
     const mark = fiber >= 0 ? this.marks.of(fiber) : { class: "" };
     this.canvas.choose(fiber);
     this.drawScatter();
-    by("fiber-title").textContent = fiber < 0 ? "No fiber chosen" : this.nameOf(fiber);
+    by("fiber-title").textContent = fiber < 0 ? "No fiber selected" : this.nameOf(fiber);
     by("state").textContent = fiber < 0 ? "" : this.stateText(fiber);
     by("fiber").replaceChildren(...(fiber < 0 ? [] : FIBER_NUMBERS).flatMap(([name, title, digits]) =>
       [element("dt", title), element("dd", shown(this.study.columns[name][fiber], digits))]));
@@ -142,7 +142,7 @@ class Page {
 
   // Show a fiber in its image, and announce it after the text `before`.
   async goTo(fiber, before = "") {
-    if (fiber === undefined || fiber < 0) return this.announce(`${before}There is no such fiber.`);
+    if (fiber === undefined || fiber < 0) return this.announce(`${before}No such fiber.`);
     const image = this.study.imageOf[fiber];
     this.going = true; // ignores keys until the image is shown
     if (image !== this.canvas.index) await this.open(image);
@@ -191,7 +191,7 @@ class Page {
 
   classify() {
     const word = by("class").value.trim();
-    this.mark((fiber) => this.marks.classify(fiber, word), word ? `is of the class ${word}` : "has no class");
+    this.mark((fiber) => this.marks.classify(fiber, word), word ? `classified as ${word}` : "without a class");
   }
 
   undo() {
