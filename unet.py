@@ -51,9 +51,25 @@ class Layer:
         return [(self.kernel, self.kernel, *ends), (self.channels,)]
 
 
-def layers() -> list[Layer]:
-    """Return the network's layers in order."""
-    plan = [Layer("InputLayer")]
+def layers(
+    filters: tuple[int, ...] | None = None,
+    bottom_filters: int | None = None,
+    inputs: int = 1,
+    outputs: int = 1,
+) -> list[Layer]:
+    """Return the network's layers in order; with other arguments, those of another U-Net.
+
+    Parameters
+    ----------
+    filters : tuple of int, optional
+        Filters of each level, from the largest maps to the smallest (default `FILTERS`).
+    bottom_filters : int, optional
+        Filters below (default `BOTTOM_FILTERS`).
+    inputs, outputs : int
+        Channels.
+    """
+    filters, bottom_filters = filters or FILTERS, bottom_filters or BOTTOM_FILTERS
+    plan = [Layer("InputLayer", channels=inputs)]
 
     def add(kind: str, channels: int, *sources: int, **convolution: object) -> int:
         sources = sources or (len(plan) - 1,)
@@ -61,20 +77,20 @@ def layers() -> list[Layer]:
         plan.append(Layer(kind, sources, channels, inputs, **convolution))
         return len(plan) - 1
 
-    def convolve_twice(filters: int) -> int:
-        add("Conv2D", filters, kernel=3, activation="relu")
-        return add("Conv2D", filters, kernel=3, activation="relu")
+    def convolve_twice(count: int) -> int:
+        add("Conv2D", count, kernel=3, activation="relu")
+        return add("Conv2D", count, kernel=3, activation="relu")
 
     skips = []
-    for filters in FILTERS:
-        skips.append(convolve_twice(filters))
-        add("MaxPooling2D", filters)
-    convolve_twice(BOTTOM_FILTERS)
-    for filters, skip in zip(reversed(FILTERS), reversed(skips), strict=True):
-        upsampled = add("Conv2DTranspose", filters, kernel=2)
-        add("Concatenate", 2 * filters, upsampled, skip)
-        convolve_twice(filters)
-    add("Conv2D", 1, kernel=1, activation="sigmoid")
+    for count in filters:
+        skips.append(convolve_twice(count))
+        add("MaxPooling2D", count)
+    convolve_twice(bottom_filters)
+    for count, skip in zip(reversed(filters), reversed(skips), strict=True):
+        upsampled = add("Conv2DTranspose", count, kernel=2)
+        add("Concatenate", 2 * count, upsampled, skip)
+        convolve_twice(count)
+    add("Conv2D", outputs, kernel=1, activation="sigmoid")
     return plan
 
 
@@ -113,6 +129,7 @@ def get_unet(
     cols: int | None = DEFAULT_SIZE,
     initializer: str = "glorot_uniform",
     precision: str = "float32",
+    plan: list[Layer] | None = None,
 ) -> keras.Model:
     """Build the U-Net in Keras.
 
@@ -125,6 +142,8 @@ def get_unet(
         "he_normal" (doi:10.1109/ICCV.2015.123) keeps the signal's size through ReLU layers.
     precision : "float32" or "bfloat16"
         Precision of all layers but the last. Weights are float32 in both cases.
+    plan : list of Layer, optional
+        Another U-Net, from `layers`.
 
     Returns
     -------
@@ -137,7 +156,7 @@ def get_unet(
     dtype = "mixed_bfloat16" if reduced else "float32"
     kinds = precise_convolutions() if reduced else vars(keras.layers)
 
-    def convolution(layer: Layer, **options: object) -> keras.layers.Layer:
+    def convolution(layer: Layer) -> keras.layers.Layer:
         last = layer.activation == "sigmoid"
         return kinds[layer.kind](
             layer.channels,
@@ -147,19 +166,17 @@ def get_unet(
             dtype="float32" if last else dtype,
             # He's initializer is for ReLU; the sigmoid keeps Keras's own.
             kernel_initializer="glorot_uniform" if last else initializer,
-            **options,
+            strides=2 if layer.kind == "Conv2DTranspose" else 1,
         )
 
     tensors = []
-    for layer in layers():
+    for layer in plan or layers():
         inputs = [tensors[place] for place in layer.sources]
         match layer.kind:
             case "InputLayer":
                 tensor = keras.layers.Input((rows, cols, layer.channels))
-            case "Conv2D":
+            case "Conv2D" | "Conv2DTranspose":
                 tensor = convolution(layer)(*inputs)
-            case "Conv2DTranspose":
-                tensor = convolution(layer, strides=2)(*inputs)
             case "MaxPooling2D":
                 tensor = keras.layers.MaxPooling2D(2, dtype=dtype)(*inputs)
             case "Concatenate":

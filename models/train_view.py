@@ -22,7 +22,7 @@ from numpy import ndarray as Array
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from view_windows import draw_batch, draw_synthetic, photographs, read_folder
+from view_windows import DRAWINGS, as_source, draw_batch, draw_synthetic, photographs, read_folder
 
 from myelin.network.view import folded_weights, get_view, read_view, save_view
 
@@ -98,8 +98,14 @@ def fine_tune(args: argparse.Namespace, weights: list[Array], draw: Callable) ->
     return model.get_weights()
 
 
-def run_steps(model: Tensor, draw: Callable, steps: range, unfinished: Path | None = None) -> None:
-    """Train with each batch twice; print the loss, and save the model every `SAVE_STEPS`."""
+def run_steps(
+    model: Tensor,
+    draw: Callable,
+    steps: range,
+    unfinished: Path | None = None,
+    turn: Callable = turned,
+) -> None:
+    """Train with each batch twice, then turned; print the loss, and save every `SAVE_STEPS`."""
     losses = []
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(draw, steps.start)
@@ -108,7 +114,7 @@ def run_steps(model: Tensor, draw: Callable, steps: range, unfinished: Path | No
             ahead = pool.submit(draw, step + 1)
             model.reset_metrics()  # otherwise the loss is the mean since the start
             losses.append(float(model.train_on_batch(windows, labels)))
-            model.train_on_batch(*turned(windows, labels))
+            model.train_on_batch(*turn(windows, labels))
             if (step + 1) % SAVE_STEPS == 0:
                 print(f"step {step + 1}: loss {np.mean(losses):.3f}", flush=True)
                 losses.clear()
@@ -137,7 +143,7 @@ def main() -> None:
     add("--resume", action="store_true", help="continue an interrupted run")
     args = parser.parse_args()
     folders = [read_folder(folder, args.leave_out) for folder in args.folders]
-    folders.append(draw_synthetic(args.seed))
+    folders.append(draw_synthetic(args.seed, DRAWINGS, as_source))
     for name, folder in zip([*args.folders, "synthetic"], folders, strict=True):
         typical = np.median([np.median(source.widths) for source in folder])
         dark = sum(source.dark for source in folder)

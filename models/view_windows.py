@@ -6,6 +6,7 @@ whether myelin is dark, and how wide the fibers are.
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -86,11 +87,14 @@ def read_folder(folder: str, left_out: list[str]) -> list[Source]:
     return [source for source in sources if len(source.widths) >= 3]
 
 
-def draw_synthetic(seed: int) -> list[Source]:
-    """Return the `Source` of each of the DRAWINGS."""
+def draw_synthetic(seed: int, drawings: tuple, as_source: Callable) -> list:
+    """Return what `as_source` returns for image and myelin of each synthetic image.
+
+    `drawings` is like DRAWINGS.
+    """
     return [
         as_source(*draw_nerve(600, 600, pixel_size_um, rng, "mixed", look)[:2])
-        for place, (look, count, pixel_size_um) in enumerate(DRAWINGS)
+        for place, (look, count, pixel_size_um) in enumerate(drawings)
         for rng in (np.random.default_rng([seed, place, number]) for number in range(count))
     ]
 
@@ -165,36 +169,39 @@ def tinted(shown: Array, rng: Rng) -> Array:
     if not MIN_MYELIN * myelin.size < weight < (1 - MIN_MYELIN) * myelin.size:
         return grey
     contrast = (grey * myelin).sum() / weight - (grey * (1 - myelin)).sum() / (1 - myelin).sum()
-    ground = np.clip(1 - myelin - axons, 0, 1)
+    ground, side = np.clip(1 - myelin - axons, 0, 1), len(grey)
     if rng.random() < 0.2:  # thinner sheaths
         thin = cv2.erode(myelin, np.ones((3, 3)))
         grey = grey - contrast * (myelin - thin)
     grey = grey + contrast * rng.uniform(-0.6, 0.6) * ground
     grey = grey + contrast * rng.uniform(-0.5, 0.5) * axons
     if rng.random() < 0.4:
-        grey = grey + contrast * rng.uniform(0.1, 0.5) * ground * smooth_noise(rng)
+        grey = grey + contrast * rng.uniform(0.1, 0.5) * ground * smooth_noise(rng, side)
     if rng.random() < 0.2:  # nuclei
-        spots = np.zeros((SIDE, SIDE), np.float32)
+        spots = np.zeros((side, side), np.float32)
         for _ in range(rng.integers(1, 6)):
-            center, axes = rng.uniform(0, SIDE, 2), rng.uniform(3, 16, 2)
+            center, axes = rng.uniform(0, side, 2), rng.uniform(3, 16, 2)
             box = (center.tolist(), (2 * axes).tolist(), rng.uniform(0, 180))
             cv2.ellipse(spots, box, 1.0, -1, cv2.LINE_AA)
         grey = grey + contrast * rng.uniform(0.3, 0.9) * ground * spots
     return grey
 
 
-def smooth_noise(rng: Rng) -> Array:
-    """Return noise of a random grain, float32 (SIDE, SIDE), standard deviation 1."""
+def smooth_noise(rng: Rng, side: int = SIDE) -> Array:
+    """Return noise of a random grain, float32 (side, side), standard deviation 1."""
     grain = log_uniform(0.6, 12, rng)
     coarse = 4 if grain > 3 else 1  # slow variation is computed at a quarter of the size
-    field = rng.standard_normal((SIDE // coarse, SIDE // coarse), np.float32)
+    field = rng.standard_normal((side // coarse, side // coarse), np.float32)
     field = cv2.GaussianBlur(field, (0, 0), grain / coarse)
-    field = cv2.resize(field, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    field = cv2.resize(field, (side, side), interpolation=cv2.INTER_CUBIC)
     return field / max(field.std(), 1e-6)
 
 
-def varied(grey: Array, rng: Rng) -> Array:
-    """Return a window as another microscope would record it, float32."""
+def varied(grey: Array, rng: Rng, margin_px: tuple[int, int] = (16, 80)) -> Array:
+    """Return a window as another microscope would record it, float32.
+
+    Some windows get a blank margin, whose width is between those of `margin_px`.
+    """
     if rng.random() < 0.35:
         grey = cv2.GaussianBlur(grey, (0, 0), log_uniform(0.4, 3, rng))
     if rng.random() < 0.25:
@@ -204,18 +211,18 @@ def varied(grey: Array, rng: Rng) -> Array:
     if rng.random() < 0.5:
         grey = np.clip(grey, 0, 1) ** log_uniform(0.4, 2.5, rng)
     if rng.random() < 0.4:
-        slope = np.linspace(-1, 1, SIDE, dtype=np.float32)
+        slope = np.linspace(-1, 1, len(grey), dtype=np.float32)
         field = rng.uniform(-1, 1) * slope + rng.uniform(-1, 1) * slope[:, None]
         grey = grey * (1 + 0.4 * field) if rng.random() < 0.5 else grey + 0.25 * field
     if rng.random() < 0.4:
-        noise = rng.standard_normal((SIDE, SIDE), np.float32)
+        noise = rng.standard_normal(grey.shape, np.float32)
         if rng.random() < 0.5:
-            noise = smooth_noise(rng)
+            noise = smooth_noise(rng, len(grey))
         grey = grey + log_uniform(0.01, 0.25, rng) * noise
     if rng.random() < 0.15:  # saturated
         grey = np.clip(grey, rng.uniform(0, 0.25), rng.uniform(0.7, 1))
     if rng.random() < 0.08:  # beside the tissue
-        side = rng.integers(16, 80)
+        side = rng.integers(*margin_px)
         grey = np.rot90(grey, rng.integers(4)).copy()
         grey[:side] = rng.choice([0, 1, np.median(grey)])
     if rng.random() < 0.2:

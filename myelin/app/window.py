@@ -21,7 +21,6 @@ from myelin.app.learning import (
     keras_is_installed,
     training,
 )
-from myelin.app.maps import Maps
 from myelin.app.pictures import Greys, class_colours, overlay_tile, states_of, threshold_picture
 from myelin.app.propose import Proposal, grown, propose
 from myelin.app.runs import Run
@@ -267,10 +266,8 @@ class Window:
             x, y = place_of(sheet, body)
             is_drawn = sheet.layers["axon"] is not None
             axons = sheet.bool_layer("axon") if is_drawn else sheet.found.axons.to_mask()
-            myelin, version = sheet.bool_layer("mask"), sheet.version
-        model = self.study.settings["model"]
-        maps = Maps(sheet.name, sheet.image, sheet.probability, model)
-        found = propose(sheet.shape, axons, myelin, x, y, maps)
+            version, threshold = sheet.version, (read_run(PREDS) or {}).get("threshold") or 0.5
+        found = propose(sheet.image, axons, x, y, sheet.probability, threshold)
         found = grown(found, int(np.clip(int(body.get("grow", 0)), -100, 100)), axons)
         with self.lock:
             self.proposals[sheet.name] = version, found

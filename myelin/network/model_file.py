@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import keras
 
 PREPROCESSING = "myelin_preprocessing"
-VIEW_ATTRIBUTE = "myelin_view"
+VIEW_ATTRIBUTE, CLICK_ATTRIBUTE = "myelin_view", "myelin_click"
 MODELS = Path("models")
 RESUME = "_resume.h5"  # ending of the file that holds the last epoch until a training is complete
 
@@ -216,6 +216,8 @@ def read_model_file(
         with h5py.File(path, "r") as file:
             if VIEW_ATTRIBUTE in file.attrs:
                 raise ModelFileError("is the view, which finds polarity and scale only")
+            if CLICK_ATTRIBUTE in file.attrs:
+                raise ModelFileError("is the click model, which outlines one fiber at a click")
             config = read_attribute(file, "model_config")
             rows = cols = unet.DEFAULT_SIZE
             if config:
@@ -272,3 +274,42 @@ def adam_state(optimizer: keras.Optimizer) -> list[keras.Variable]:
 def is_average(variable: keras.Variable) -> bool:
     """Return whether an optimizer's variable is the moving average of a weight."""
     return variable.name.endswith("_average")
+
+
+# ---------------------------------------------------------------- small networks of the suite
+
+
+def write_arrays(
+    path: Path, attribute: str, arrays: dict[str, np.ndarray], provenance: dict
+) -> None:
+    """Write the arrays of a small network as float16, with their provenance in an attribute."""
+    import h5py
+
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=np.asarray(array).astype(np.float16))
+        file.attrs[attribute] = json.dumps({"provenance": provenance})
+
+
+def read_arrays(path: Path, attribute: str, shapes: dict[str, tuple]) -> list[np.ndarray]:
+    """Return the arrays of a small network, float32, in the order of their names in `shapes`.
+
+    Nothing in the file is executed.
+
+    Raises
+    ------
+    UserError
+        The file differs from the expected arrays in any way.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            if read_attribute(file, attribute) is None:
+                raise ModelFileError(f"its {attribute} is missing")
+            return [read_array(file, name, shape) for name, shape in shapes.items()]
+    except ModelFileError as mistake:
+        found = str(mistake)
+    except Exception as error:  # damaged HDF5 can raise anything in h5py
+        found = f"not a readable HDF5 file ({type(error).__name__})"
+    raise UserError(f"{path}: {found[:200]}, restore it from the download")

@@ -20,6 +20,7 @@ def build_graph(
     weights: list[np.ndarray],
     scales: dict[int, np.ndarray] | None = None,
     extra_outputs: list[int] | None = None,
+    plan: list[unet.Layer] | None = None,
 ) -> Model:
     """Build the network: (1, 1, rows, cols) float32 -> myelin probability, same shape.
 
@@ -29,6 +30,8 @@ def build_graph(
         See `engine.OpenVinoEngine`; with scales the network computes in int8.
     extra_outputs : list of int, optional
         Places in `unet.layers` whose outputs are returned too, after the probability.
+    plan : list of Layer, optional
+        Another U-Net, from `unet.layers`.
     """
     int8_tensors = []
     int8_kernels = []
@@ -38,7 +41,7 @@ def build_graph(
         int8_kernels = convolutions()[1:-1]
     arrays = iter(weights)
     nodes = []
-    for place, layer in enumerate(unet.layers()):
+    for place, layer in enumerate(plan or unet.layers()):
         inputs = [nodes[source] for source in layer.sources]
         match layer.kind:
             case "InputLayer":

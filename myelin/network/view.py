@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.util
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +21,8 @@ import numpy as np
 
 import unet
 from myelin.network.engine import start_keras, start_openvino
-from myelin.network.model_checks import ModelFileError, read_array, read_attribute
-from myelin.network.model_file import VIEW_ATTRIBUTE
-from myelin.runtime.cli import UserError
-from myelin.runtime.files import replacing, sha256
+from myelin.network.model_file import VIEW_ATTRIBUTE, read_arrays, write_arrays
+from myelin.runtime.files import sha256
 
 if TYPE_CHECKING:
     import keras
@@ -146,42 +143,24 @@ def folded_weights(model: keras.Model) -> list[np.ndarray]:
 # ---------------------------------------------------------------- the file
 
 
+def array_shapes() -> dict[str, tuple[int, ...]]:
+    """Return name and shape of each array in a file."""
+    parts = [(layer.name, layer.shape) for layer in layers()]
+    return {
+        f"{name}/{part}": of
+        for name, shape in parts
+        for part, of in (("kernel", shape), ("bias", shape[-1:]))
+    }
+
+
 def save_view(path: Path, weights: list[np.ndarray], provenance: dict) -> None:
     """Write weights as float16, with their provenance."""
-    import h5py
-
-    arrays = iter(weights)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        for layer in layers():
-            for part in ("kernel", "bias"):
-                file.create_dataset(f"{layer.name}/{part}", data=next(arrays).astype(np.float16))
-        file.attrs[VIEW_ATTRIBUTE] = json.dumps({"provenance": provenance})
+    write_arrays(path, VIEW_ATTRIBUTE, dict(zip(array_shapes(), weights, strict=True)), provenance)
 
 
 def read_view(path: Path) -> list[np.ndarray]:
-    """Return kernel and bias of each layer in a file, float32; nothing in it is executed.
-
-    Raises
-    ------
-    UserError
-        The file differs from the expected arrays in any way.
-    """
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            if read_attribute(file, VIEW_ATTRIBUTE) is None:
-                raise ModelFileError(f"its {VIEW_ATTRIBUTE} is missing")
-            return [
-                read_array(file, f"{layer.name}/{part}", shape)
-                for layer in layers()
-                for part, shape in (("kernel", layer.shape), ("bias", layer.shape[-1:]))
-            ]
-    except ModelFileError as mistake:
-        found = str(mistake)
-    except Exception as error:  # damaged HDF5 can raise anything in h5py
-        found = f"not a readable HDF5 file ({type(error).__name__})"
-    raise UserError(f"{path}: {found[:200]}, restore it from the download")
+    """Return kernel and bias of each layer in a file, see `model_file.read_arrays`."""
+    return read_arrays(path, VIEW_ATTRIBUTE, array_shapes())
 
 
 # ---------------------------------------------------------------- OpenVINO
