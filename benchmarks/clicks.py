@@ -77,15 +77,16 @@ def clicks(
     image, mask = read_image(path), read_mask(mask_path) > 0
     axon = read_mask(axon_path) > 0 if axon_path else None
     found = find_fibers(mask if axon is None else mask & ~axon, axon, image)
-    segmented = find_fibers(read_mask(PREDS / f"{name}_mask.tif") > 0, None, image)
-    axons = found.axons[:]
+    mask_now = read_mask(PREDS / f"{name}_mask.tif") > 0
+    segmented = find_fibers(mask_now, None, image)
+    axons, labels = found.axons[:], found.labels[:]
     boxes = found.axons.boxes()
     inside = (boxes[:, 0] > 0) & (boxes[:, 1] > 0) & (boxes[:, 4] >= MIN_AXON_PX)
     inside &= boxes[:, 0] + boxes[:, 2] < mask.shape[1]
     inside &= boxes[:, 1] + boxes[:, 3] < mask.shape[0]
     if args.missed:
         inside[match_fibers(found.labels, segmented.labels)[0][:, 0]] = False
-    run, probability = read_run(PREDS) or {}, None
+    threshold, probability = (read_run(PREDS) or {}).get("threshold") or 0.5, None
     if not args.without_run:
         probability = read_image(PREDS / f"{name}_pred.png")
     dices, times = [], []
@@ -93,13 +94,13 @@ def clicks(
         own = axons == number
         depth = cv2.distanceTransform(np.pad(own, 1).view(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
         y, x = (int(place) for place in np.unravel_index(depth.argmax(), depth.shape))
-        others = (axons > 0) & ~own
+        others, left = (axons > 0) & ~own, (labels > 0) & (labels != number) & (axons == 0)
         if args.missed:
             others = segmented.axons[:]
-            others = (others > 0) & (others != others[y, x])
+            others, left = (others > 0) & (others != others[y, x]), mask_now
         start = time.monotonic(), time.process_time()
         try:
-            one = propose(image, others, x, y, probability, run.get("threshold") or 0.5, model)
+            one = propose(image, others, left, x, y, probability, threshold, model)
             drawn = np.zeros(image.shape, bool)
             drawn[one.window] = one.axon
             dices.append(float(2 * (drawn & own).sum() / (drawn.sum() + own.sum())))

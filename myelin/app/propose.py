@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from myelin.app.tools import dilate, disk
+from myelin.app.tools import disk
 from myelin.images.mask_checks import fill_holes
 from myelin.network.click import FIBER_PX, SIDE, ClickModel, cut_window, open_click
 from myelin.runtime.cli import UserError
@@ -33,6 +33,7 @@ class Proposal:
 def propose(
     image: np.ndarray,
     axons: np.ndarray,
+    myelin: np.ndarray,
     x: int,
     y: int,
     probability: np.ndarray | None = None,
@@ -44,8 +45,8 @@ def propose(
     Parameters
     ----------
     image : uint8 array, (rows, cols)
-    axons : bool array, (rows, cols)
-        The axons now.
+    axons, myelin : bool arrays, (rows, cols)
+        The masks now.
     x, y : int
         The click.
     probability : uint8 array, (rows, cols), optional
@@ -77,7 +78,8 @@ def propose(
         raise UserError("add: no axon found here, click into its middle, or draw it")
     axon, fiber = outlined
     if probability is not None:
-        axon, fiber = as_segmented(probability[window] >= 255 * threshold, axon, fiber, at)
+        segmented = probability[window] >= 255 * threshold
+        axon, fiber = as_segmented(segmented, segmented & ~myelin[window], axon, fiber, at)
     others = axons[window]
     return Proposal(window, axon & ~others, fiber & ~axon & ~others, float(fits[best]))
 
@@ -158,12 +160,16 @@ def part_at(mask: np.ndarray, at: tuple[int, int]) -> np.ndarray | None:
 
 
 def as_segmented(
-    myelin: np.ndarray, axon: np.ndarray, fiber: np.ndarray, at: tuple[int, int]
+    myelin: np.ndarray,
+    lost: np.ndarray,
+    axon: np.ndarray,
+    fiber: np.ndarray,
+    at: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return axon and fiber as the run segmented them, if it found an axon within the fiber.
 
-    A fiber that was segmented and deleted thus comes back as it was. `myelin` is where the
-    probability reaches the threshold.
+    A fiber that was segmented and deleted thus comes back as it was: `myelin` is where the
+    probability reaches the threshold, `lost` the part of it that the mask lacks now.
     """
     region = part_at(~myelin, at)
     if region is None:
@@ -171,7 +177,9 @@ def as_segmented(
     region = fill_holes(region)
     if (region & fiber).sum() < MIN_WITHIN * region.sum():
         return axon, fiber
-    return region, region | part_at(region | (myelin & dilate(fiber, disk(2))), at)
+    distance = cv2.distanceTransform((~(fiber | region)).view(np.uint8), cv2.DIST_L2, 5)
+    reach = np.where(lost, np.sqrt(fiber.sum() / np.pi), 2)
+    return region, part_at(region | (myelin & (distance <= reach)), at)
 
 
 def grown(proposal: Proposal, by_px: int, axons: np.ndarray) -> Proposal:

@@ -267,7 +267,8 @@ class Window:
             is_drawn = sheet.layers["axon"] is not None
             axons = sheet.bool_layer("axon") if is_drawn else sheet.found.axons.to_mask()
             version, threshold = sheet.version, (read_run(PREDS) or {}).get("threshold") or 0.5
-        found = propose(sheet.image, axons, x, y, sheet.probability, threshold)
+            myelin = sheet.bool_layer("mask")
+        found = propose(sheet.image, axons, myelin, x, y, sheet.probability, threshold)
         found = grown(found, int(np.clip(int(body.get("grow", 0)), -100, 100)), axons)
         with self.lock:
             self.proposals[sheet.name] = version, found

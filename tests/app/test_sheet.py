@@ -101,9 +101,9 @@ def test_a_click_reads_only_a_window_of_the_image():
     distance = np.hypot(rows - 100, cols - 120)
     image = np.where((distance >= 16) & (distance < 26), 200, 95).astype(np.uint8)
     no_axons = np.zeros(image.shape, bool)
-    found = propose(image, no_axons, 120, 100)
+    found = propose(image, no_axons, no_axons, 120, 100)
     image[900:], no_axons[900:] = 33, True
-    again = propose(image, no_axons, 120, 100)
+    again = propose(image, no_axons, no_axons, 120, 100)
     np.testing.assert_array_equal(found.axon, again.axon)
     assert found.axon.shape[0] < 700
     axon = distance[found.window] < 16
@@ -115,7 +115,8 @@ def test_a_deleted_fiber_comes_back_as_it_was_segmented(bright, dark):
     myelin = rings(SHAPE, CENTERS, 16, 26)
     image = np.where(myelin, bright, dark).astype(np.uint8)
     sheath, axon = ring(SHAPE, 150, 60, 16, 26)
-    found = propose(image, np.zeros(SHAPE, bool), 156, 57, myelin * np.uint8(255), 0.5)
+    nothing = np.zeros(SHAPE, bool)
+    found = propose(image, nothing, nothing, 156, 57, myelin * np.uint8(255), 0.5)
     np.testing.assert_array_equal(found.axon, axon[found.window])
     assert not (sheath[found.window] & ~found.sheath).any()
 
