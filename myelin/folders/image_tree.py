@@ -88,8 +88,8 @@ def find_images(
     Raises
     ------
     UserError
-        All mistakes at once: no images, names that not every system allows, and those of
-        `naming.images_among`.
+        All mistakes at once: no images, names that not every system allows or that differ only in
+        case, and those of `naming.images_among`.
     """
     paths = existing(given)
     base = common_folder(paths)
@@ -107,6 +107,7 @@ def find_images(
         if listing.unread and not listing.images:
             unread.append(listing.unread_text)
         found |= {join_id(inner, stem): path for stem, path in images.items()}
+    mistakes += case_clashes(found)
     if not found and not mistakes:
         none = f"{shortened_list(given)}: no images, name folders that hold TIFF or PNG files"
         mistakes += unread or [none]
@@ -196,6 +197,16 @@ def wrong_parts(folder: Path, inner: str) -> list[str]:
     if MODELS_OWN in map(str.casefold, parts):
         return [f"{folder}: this name is reserved for the model's masks, rename the folder"]
     return []
+
+
+def case_clashes(found: dict[str, Path]) -> list[str]:
+    """Return error messages about ids that differ only in case: one file on many drives."""
+    first, mistakes = {}, []
+    for name, path in found.items():
+        other = first.setdefault(name.casefold(), path)
+        if other != path:
+            mistakes.append(f"{path}: differs from {other} only in case, rename one")
+    return mistakes
 
 
 def source_of(run: dict | None) -> Path:

@@ -75,6 +75,7 @@ def test_a_cycle_of_links_is_named_and_not_followed(study, capsys):
     ("change", "given", "message"),
     [
         ("treated/a1/x.png", ["study"], "x.tif: x.png has the same name before the dot"),
+        ("treated/A1/x.png", ["study"], "differs from"),
         ("treated/model/x.png", ["study"], "treated/model: this name is reserved"),
         ("treated/a1/x_pred.png", ["study"], "looks like a result made from x"),
         (None, ["absent"], "--images absent: no such file or folder, check the name"),
@@ -90,6 +91,8 @@ def test_mistakes_are_named_before_anything_is_written(study, capsys, change, gi
         Path(change).write_text("{}")
     elif change:
         write_image(study / change, rings(50, 50))
+    if change == "treated/A1/x.png" and (study / "treated/a1/x.png").exists():
+        pytest.skip("names that differ in case are one here")
     before = files_in(".")
     assert any(message in line for line in stopped(capsys, 2, "--images", *given))
     assert files_in(".") == before
