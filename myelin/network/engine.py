@@ -16,7 +16,6 @@ import os
 import platform
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 ENGINES = ("auto", "openvino", "keras")
 PRECISIONS = ("auto", "float32")
 MAX_CONCURRENT_CALLS = 2
-SMALL_PX = 2**17  # network inputs up to this size are computed side by side
 REQUIREMENTS = {"openvino": "requirements-light.txt", "keras": "requirements.txt"}
 
 
@@ -75,8 +73,7 @@ def start_openvino() -> ModuleType:
 class OpenVinoEngine:
     """The network in OpenVINO, on the processor.
 
-    A large input uses all processors, since several at once would need several times the memory;
-    small inputs are computed side by side.
+    Each input uses all processors, since several at once would need several times the memory.
 
     Parameters
     ----------
@@ -110,27 +107,15 @@ class OpenVinoEngine:
         # By default OpenVINO uses bfloat16 if the processor has it, so the hint is always given.
         # For int8 it concerns the first and last convolution.
         hint = "bf16" if has_bfloat16 and precision != "float32" else "f32"
+        config = {"INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": "1"}
+        if threads:  # with pinning, each process would use the same first processors
+            config |= {"INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": False}
         graph = build_graph(weights, scales if precision == "int8" else None)
-
-        def compiled(streams: int, threads: int | None) -> openvino.CompiledModel:
-            config = {"INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": str(streams)}
-            if threads:  # with pinning, each process would use the same first processors
-                config |= {"INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": False}
-            return core.compile_model(graph, "CPU", config)
-
-        # Small inputs come first, to find the scale; the other graph is compiled meanwhile.
-        pool = ThreadPoolExecutor(1)
-        self.large = pool.submit(compiled, 1, threads)
-        pool.shutdown(wait=False)
-        if threads == 1:
-            self.small = self.large.result()
-        else:
-            self.small = compiled(MAX_CONCURRENT_CALLS, threads)
+        self.compiled = core.compile_model(graph, "CPU", config)
 
     def predict(self, frame: np.ndarray) -> np.ndarray:
         """Return the myelin probability of a normalised input, both float32 (rows, cols)."""
-        compiled = self.small if frame.size <= SMALL_PX else self.large.result()
-        request = compiled.create_infer_request()  # one for each call, so threads can share this
+        request = self.compiled.create_infer_request()  # one for each call: threads share this
         return request.infer([frame[None, None]], share_inputs=True)[0][0, 0]
 
 
