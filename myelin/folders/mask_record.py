@@ -1,8 +1,7 @@
 """The record in a mask's own TIFF, which tells the program's masks from those edited by the user.
 
 A mask whose pixels have the hash in its record is the program's. A mask without a record is the
-user's, as ImageJ drops the tag, unless `run.json` has the hash of its pixels: up to version 1.0.0
-that was the only record.
+user's, unless `run.json` has the hash of its pixels: ImageJ drops the tag of a mask that it saves.
 """
 
 import hashlib
@@ -90,12 +89,10 @@ def written_by_program(
         Returns the pixels of a mask file.
     """
     record = mask_record(path)
-    if record:
-        known = {record.get("mask_sha256")}
-    else:
-        listed = [(run or {}).get(key, {}).get(name, {}) for key in ("images", "earlier")]
-        known = {fact["mask_sha256"] for fact in listed if "mask_sha256" in fact}
-    return bool(known) and hash_of_mask(path, read) in known
+    if not record:
+        record = run["images"].get(name, {}) if run else {}
+    known = record.get("mask_sha256")
+    return known is not None and hash_of_mask(path, read) == known
 
 
 def read_run(folder: Path) -> dict | None:
@@ -116,7 +113,7 @@ def read_run(folder: Path) -> dict | None:
     if run is None and not records:
         return None
     if run is None:
-        run = {"complete": False, "images": {}, "earlier": {}, **settings_of(records[0][1])}
+        run = {"complete": False, "images": {}, **settings_of(records[0][1])}
     wanted = settings_of(run)
     same = {name: fact_of(record) for name, record in records if settings_of(record) == wanted}
     return run | {"images": dict(sorted((run["images"] | same).items()))}
@@ -143,12 +140,11 @@ def read_summary(path: Path) -> dict | None:
     if not isinstance(run, dict):
         print(f"note: {path}: cannot be read, ignored")
         return None
-    for key in ("images", "earlier"):
-        facts = run.get(key, {})
-        named = facts.items() if isinstance(facts, dict) else ()
-        run[key] = {name: fact for name, fact in named if is_id(name) and isinstance(fact, dict)}
-        if len(run[key]) < len(facts):
-            run["complete"] = False  # the masks' own records take precedence
+    facts = run.get("images", {})
+    named = facts.items() if isinstance(facts, dict) else ()
+    run["images"] = {name: fact for name, fact in named if is_id(name) and isinstance(fact, dict)}
+    if len(run["images"]) < len(facts):
+        run["complete"] = False  # the masks' own records take precedence
     return run
 
 

@@ -67,7 +67,7 @@ def segment_source(source: ImageSource, options: Options) -> list[str]:
         needed = room_needed(source, options.out)
         check_room(needed, "free some space or take fewer images")
         before = times_written(options.out)
-        earlier = read_run(options.out) or {"images": {}, "earlier": {}}
+        earlier = read_run(options.out) or {"images": {}}
         array = earlier_probabilities(source.packed_shape) if options.resume else None
         finished = finished_images(run, source, earlier, array)
         jobs = plan_jobs(run, source, finished)

@@ -50,16 +50,11 @@ class Options:
     def given(self) -> dict:
         """Return the given options that affect a mask or its record, except the threshold."""
         given = {name: getattr(self, name) for name in GIVEN}
-        return without_defaults(given | {"fields": self.fields and str(self.fields)})
+        given["fields"] = self.fields and str(self.fields)
+        return {name: value for name, value in given.items() if value not in ("auto", None)}
 
     def pixel_size(self, own_um: float | None) -> tuple[float | None, str]:
         """Return µm per pixel of an image and its source, from its metadata."""
         if self.pixel_size_um is not None:
             return self.pixel_size_um, "--pixel-size"
         return own_um, "unknown" if own_um is None else "the image's metadata"
-
-
-def without_defaults(options: object) -> dict:
-    """Return the options that are not "auto" or None; version 1.0.0 recorded those too."""
-    options = options if isinstance(options, dict) else {}
-    return {name: value for name, value in options.items() if value not in ("auto", None)}

@@ -13,7 +13,6 @@ from myelin.images.image import read_image, read_mask, write_image
 from myelin.runtime.cli import UserError, count_of, progress, shortened_list
 from myelin.runtime.files import name_leftovers, run_facts, sha256, write_json
 from myelin.segment.image_job import Outcome, RunContext
-from myelin.segment.run_options import without_defaults
 
 MAX_NAMES = 20  # images named of those with one scale; run.json has all
 ROWS = 1024  # rows of a probability compared at a time
@@ -132,7 +131,7 @@ def begin_summary(run: RunContext, source: ImageSource, earlier: dict, facts: di
 
 def differences(run: dict, settings: dict) -> list[str]:
     """Return what differs between the run in a folder and one with other settings, as texts."""
-    before, now = without_defaults(run.get("options")), settings["options"]
+    before, now = run.get("options") or {}, settings["options"]
     pairs = [("--threshold", run.get("threshold"), settings["threshold"])]
     for name in sorted(before.keys() | now.keys()):
         option = "--" + name.removesuffix("_um").replace("_", "-")
@@ -146,8 +145,8 @@ def differences(run: dict, settings: dict) -> list[str]:
 
 
 def add_missing_records(folder: Path, run: dict) -> None:
-    """Write records into the program's masks of version 1.0.0, whose hashes are in `run.json`."""
-    for name, fact in {**run["earlier"], **run["images"]}.items():
+    """Write records into masks that an editor saved unchanged, but without their record."""
+    for name, fact in run["images"].items():
         path = folder / f"{name}_mask.tif"
         if path.exists() and not mask_record(path) and written_by_program(path, run, name):
             pixels = read_mask(path).view(np.uint8) * np.uint8(255)

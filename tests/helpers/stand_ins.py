@@ -34,12 +34,14 @@ class BrightIsMyelin:
 
 
 def stand_in_for_the_engine(monkeypatch, settings):
-    """Let `find_myelin.py` segment with `BrightIsMyelin`, whatever model is asked for."""
+    """Let `find_myelin.py` segment with a `BrightIsMyelin`, whatever the model; return it."""
+    standing_in = BrightIsMyelin()
     monkeypatch.setattr(pipeline, "read_model_file", lambda _: ([], settings, None))
     monkeypatch.setattr(pipeline, "sha256", lambda _: "of the stand-in")
     monkeypatch.setattr(find_myelin, "model_path", lambda *_, **__: Path("stand_in.h5"))
     monkeypatch.setattr(image_job, "engines", {})
-    monkeypatch.setattr(image_job, "open_engine", lambda *_, **__: BrightIsMyelin())
+    monkeypatch.setattr(image_job, "open_engine", lambda *_, **__: standing_in)
+    return standing_in
 
 
 def rings(rows=200, cols=240, myelin=220, axon=30, between=90):

@@ -9,7 +9,14 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from stand_ins import NATIVE, RINGS, BrightIsMyelin, enlarged, random_network, rings
+from stand_ins import (
+    NATIVE,
+    RINGS,
+    enlarged,
+    random_network,
+    rings,
+    stand_in_for_the_engine,
+)
 
 import data
 import find_myelin
@@ -19,7 +26,7 @@ from myelin.images import image as images
 from myelin.images import overlay
 from myelin.network import model_file, preprocessing
 from myelin.runtime import files
-from myelin.segment import bands, image_job, pipeline, run_plan, scale_groups
+from myelin.segment import bands, run_plan, scale_groups
 
 pytestmark = pytest.mark.usefixtures("small_network")
 
@@ -76,57 +83,45 @@ def test_run_json_says_what_made_the_folder(lab, random_model):
     assert run["images"]["a"]["mask_sha256"] == hashlib.sha256(stored.tobytes()).hexdigest()
 
 
-def test_neighbours_do_not_change_a_result(lab, random_model):
-    find_myelin.main([str(random_model)])
-    together = (lab / "preds/a_pred.png").read_bytes()
-    (lab / "raw/test/b.png").unlink()
-    data.main([])
-    find_myelin.main([str(random_model)])
-    assert (lab / "preds/a_pred.png").read_bytes() == together
-
-
-def segment_with(monkeypatch, random_model, settings, *arguments):
+def segment_with(monkeypatch, settings, *arguments):
     """Run the script with a stand-in for the engine; return the frames it was shown."""
-    engine = BrightIsMyelin()
-    monkeypatch.setattr(pipeline, "read_model_file", lambda _: ([], settings, None))
-    monkeypatch.setattr(image_job, "engines", {})
-    monkeypatch.setattr(image_job, "open_engine", lambda *_, **__: engine)
-    find_myelin.main([str(random_model), *arguments])
+    engine = stand_in_for_the_engine(monkeypatch, settings)
+    find_myelin.main(arguments)
     return engine.seen
 
 
-def test_a_2018_file_is_normalised_by_the_test_set(lab, monkeypatch, random_model):
+def test_a_2018_file_is_normalised_by_the_test_set(lab, monkeypatch):
     """Its file says no statistics, so the packed images give them, at network size."""
     old = preprocessing.Preprocessing(frame="resize", rows=32, cols=32, normalize="test set")
-    seen = segment_with(monkeypatch, random_model, old)
+    seen = segment_with(monkeypatch, old)
     assert [frame.shape for frame in seen] == [(32, 32)] * 2
     assert np.mean(seen) == pytest.approx(0, abs=1e-3)
     assert np.std(seen) == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0])
-def test_the_network_sees_images_at_the_scale_given(lab, monkeypatch, random_model, scale):
+def test_the_network_sees_images_at_the_scale_given(lab, monkeypatch, scale):
     arguments = ("--myelin", "bright", "--scale", str(scale))
-    seen = segment_with(monkeypatch, random_model, RINGS, *arguments)
+    seen = segment_with(monkeypatch, RINGS, *arguments)
     # In whatever order: several are on their way at once.
     assert any(0 <= frame.shape[0] - 70 * scale < unet.STRIDE for frame in seen)
     assert images.read_mask("preds/a_mask.tif").shape == (70, 83)
 
 
-def test_a_pixel_size_changes_no_mask(lab, monkeypatch, random_model, capsys):
-    segment_with(monkeypatch, random_model, RINGS)
+def test_a_pixel_size_changes_no_mask(lab, monkeypatch, capsys):
+    segment_with(monkeypatch, RINGS)
     found = (lab / "preds/b_pred.png").read_bytes()
-    segment_with(monkeypatch, random_model, RINGS, "--pixel-size", "0.004")
+    segment_with(monkeypatch, RINGS, "--pixel-size", "0.004")
     assert "warning: a: records 0.2 µm per pixel, 0.004 was given\n" in capsys.readouterr().out
     assert (lab / "preds/b_pred.png").read_bytes() == found
     assert images.read_record("preds/b_mask.tif").pixel_size()[0] == pytest.approx(0.004)
 
 
-def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, capsys):
+def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, capsys):
     image = 255 - enlarged(rings(200, 200), 3)
     images.write_image("raw/test/a.tif", image)
     data.main([])
-    segment_with(monkeypatch, random_model, RINGS, "--threshold", "0.7")
+    segment_with(monkeypatch, RINGS, "--threshold", "0.7")
     said = capsys.readouterr().out
     run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
     fact = run["images"]["a"]
@@ -136,13 +131,13 @@ def test_the_call_in_run_json_repeats_an_image(lab, monkeypatch, random_model, c
     (lab / "raw/test/b.png").unlink()
     data.main([])
     assert "--threshold 0.7" in fact["repeat"]
-    segment_with(monkeypatch, random_model, RINGS, *fact["repeat"].split()[3:])
+    segment_with(monkeypatch, RINGS, *fact["repeat"].split()[3:])
     assert (lab / "preds/a_pred.png").read_bytes() == found
 
 
-def test_a_doubtful_image_is_named(lab, monkeypatch, random_model, capsys):
+def test_a_doubtful_image_is_named(lab, monkeypatch, capsys):
     monkeypatch.setattr(scale_groups, "MIN_RELIABLE_SCORE", 1.1)
-    segment_with(monkeypatch, random_model, RINGS)
+    segment_with(monkeypatch, RINGS)
     said = capsys.readouterr().out
     assert "warning: a (bright, scale " in said and "--myelin dark --scale 2" in said
     morphometry.main(["--pixel-size", "0.2", "--no-pictures"])
@@ -150,32 +145,20 @@ def test_a_doubtful_image_is_named(lab, monkeypatch, random_model, capsys):
     with open("morphometry/summary.csv", encoding="utf-8") as file:
         assert all("polarity or scale" in row["warnings"] for row in csv.DictReader(file))
     assert "uncertain in 2 images" in Path("morphometry/methods.txt").read_text(encoding="utf-8")
-    segment_with(monkeypatch, random_model, RINGS, "--myelin", "bright", "--scale", "1")
+    segment_with(monkeypatch, RINGS, "--myelin", "bright", "--scale", "1")
     assert "warning: " not in capsys.readouterr().out
 
 
-def test_an_image_without_fibers_is_named_and_left_empty(lab, monkeypatch, random_model, capsys):
+def test_an_image_without_fibers_is_named_and_left_empty(lab, monkeypatch, capsys):
     noise = np.random.default_rng(0).integers(0, 256, (160, 160), dtype=np.uint8)
     images.write_image("raw/test/b.png", noise)
     data.main([])
-    segment_with(monkeypatch, random_model, RINGS)
+    segment_with(monkeypatch, RINGS)
     assert "no fibers found at any scale in b;" in capsys.readouterr().out
     assert not images.read_mask("preds/b_mask.tif").any()
     assert images.read_mask("preds/a_mask.tif").any()
-    segment_with(monkeypatch, random_model, RINGS, "--myelin", "bright", "--scale", "1")
+    segment_with(monkeypatch, RINGS, "--myelin", "bright", "--scale", "1")
     assert images.read_mask("preds/b_mask.tif").any()
-
-
-def test_auto_turns_dark_images_round_for_the_network(lab, monkeypatch, random_model):
-    segment_with(monkeypatch, random_model, NATIVE)
-    bright = images.read_mask("preds/a_mask.tif")
-    images.write_image("raw/test/a.tif", 255 - rings(70, 83))
-    data.main([])
-    segment_with(monkeypatch, random_model, NATIVE)
-    run = json.loads((lab / "preds/run.json").read_text(encoding="utf-8"))
-    assert [run["images"][name]["myelin"] for name in "ab"] == ["dark", "bright"]
-    np.testing.assert_array_equal(images.read_mask("preds/a_mask.tif"), bright)
-    assert (bright == (rings(70, 83) == 220)).mean() > 0.9
 
 
 def test_overlay_tints_myelin_and_leaves_the_rest():

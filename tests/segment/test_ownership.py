@@ -11,7 +11,6 @@ from measuring import fails, read_table
 from segmenting import NAMES, erase_a_fiber, segment, stop_at, summary
 from stand_ins import rings
 
-import data
 import evaluate
 import find_myelin
 import morphometry
@@ -20,7 +19,7 @@ from myelin.folders.image_source import ImageSource
 from myelin.folders.mask_record import hash_of_mask
 from myelin.images.image import read_image, read_mask, write_image
 from myelin.runtime.lock import holding
-from myelin.segment import pipeline, run_summary
+from myelin.segment import run_summary
 
 
 def test_the_images_of_each_scale_are_named_where_scales_differ(tmp_path, capsys):
@@ -91,15 +90,6 @@ def test_force_replaces_after_a_copy_and_never_overwrites_an_earlier_copy(lab, c
     assert len(list(lab.glob("preds/corrected/*"))) == 3
 
 
-def test_a_mask_saved_again_without_a_change_is_no_correction(lab, capsys):
-    segment()
-    mask = cv2.imread("preds/a_mask.tif", cv2.IMREAD_UNCHANGED)
-    cv2.imwrite("preds/a_mask.tif", mask // 255)  # uncompressed, without tags, 0 and 1
-    segment("--threshold", "0.7")
-    assert "corrected" not in capsys.readouterr().out
-    assert (read_mask("preds/a_mask.tif") != (mask > 0)).any()
-
-
 def test_a_correction_in_another_format_counts(lab, capsys):
     segment()
     corrected = ~read_mask("preds/b_mask.tif")
@@ -125,44 +115,17 @@ def test_what_is_no_mask_any_more_is_kept_too(lab, capsys, damage):
     assert Path("preds/a_mask.tif").read_bytes() == before
 
 
-def test_training_keeps_corrected_masks_too(lab, capsys):
+@pytest.mark.parametrize("known", [True, False])
+def test_a_mask_without_a_record_is_known_by_run_json_alone(lab, capsys, known):
     segment()
-    corrected = erase_a_fiber("c")
-    pipeline.segment_if_packed(Path("stand_in.h5"))
-    assert "kept, corrected by hand: c_mask.tif" in capsys.readouterr().out
-    assert np.array_equal(read_mask("preds/c_mask.tif"), corrected)
-
-
-def as_version_1_0_0():
-    """Make the masks and `run.json` those of version 1.0.0."""
-    run = summary()
-    for key in ("model_sha256", "options"):
-        del run[key]
     for name in NAMES:
-        cv2.imwrite(f"preds/{name}_mask.tif", cv2.imread(f"preds/{name}_mask.tif", 0))
-    run["earlier"] = {"c": {"mask_sha256": run["images"].pop("c")["mask_sha256"]}}
-    Path("preds/run.json").write_text(json.dumps(run), encoding="utf-8")
-
-
-@pytest.mark.parametrize("stop", [False, True])
-def test_masks_of_version_1_0_0_are_known_by_the_hashes_in_run_json(lab, monkeypatch, capsys, stop):
-    segment("--threshold", "0.6")
-    as_version_1_0_0()
-    corrected = erase_a_fiber("b")
-    if stop:
-        stop_at(monkeypatch, "a_pred.png", "--threshold", "0.9")
-    capsys.readouterr()
-    segment("--threshold", "0.9")
-    assert "kept, corrected by hand: b_mask.tif; the" in capsys.readouterr().out
-    assert np.array_equal(read_mask("preds/b_mask.tif"), corrected)
-
-
-def test_a_mask_without_a_record_is_the_users(lab, capsys):
-    segment()
-    as_version_1_0_0()
-    Path("preds/run.json").unlink()
-    segment("--threshold", "0.9")
-    assert "kept, corrected by hand: a_mask.tif, b_mask.tif, c_mask.tif" in capsys.readouterr().out
+        cv2.imwrite(f"preds/{name}_mask.tif", cv2.imread(f"preds/{name}_mask.tif", 0) // 255)
+    erase_a_fiber("b")
+    if not known:
+        Path("preds/run.json").unlink()
+    segment("--threshold", "0.7")
+    kept = "b_mask.tif; the" if known else "a_mask.tif, b_mask.tif, c_mask.tif"
+    assert f"kept, corrected by hand: {kept}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("ending", ["b_pred.png", "b_mask.tif"])
@@ -181,20 +144,6 @@ def test_a_stopped_run_is_measured_alone_and_the_rest_named(lab, monkeypatch, ca
     assert facts["missing"] == ["b", "c"] and facts["segmentation"]["threshold"] == 0.9
 
 
-def test_after_a_stopped_run_the_next_knows_every_mask(lab, monkeypatch, capsys):
-    segment("--threshold", "0.1")
-    for ending in ("b_mask.tif", "b_pred.png"):
-        stop_at(monkeypatch, ending, "--threshold", "0.9")
-    corrected = erase_a_fiber("c")
-    capsys.readouterr()
-    morphometry.main(["--no-pictures"])
-    assert "note: preds: corrected by hand, used as they are: c\n" in capsys.readouterr().out
-    assert [row["image"] for row in read_table("morphometry/summary.csv")] == ["a", "c"]
-    segment()
-    assert "kept, corrected by hand: c_mask.tif;" in capsys.readouterr().out
-    assert np.array_equal(read_mask("preds/c_mask.tif"), corrected)
-
-
 def test_corrections_are_named_by_what_measures_them(lab, capsys):
     segment()
     shutil.copy("preds/a_mask.tif", "raw/test/a_mask.tif")
@@ -207,34 +156,12 @@ def test_corrections_are_named_by_what_measures_them(lab, capsys):
         assert facts["corrected_by_hand"] == ["a"]
 
 
-@pytest.mark.parametrize("images", [["a", "b", "c"], {"a": 5, "b": None, "c": {"has_fibers": 0}}])
-def test_what_run_json_says_of_images_may_be_anything(lab, images):
-    segment()
-    shutil.copy("preds/a_mask.tif", "raw/test/a_mask.tif")
-    Path("preds/run.json").write_text(json.dumps(summary() | {"images": images}))
-    evaluate.main(["--no-pictures"])
-    assert read_table("evaluation/evaluation.csv")[0]["myelin_dice"] == "1"
-
-
 def test_a_mask_that_was_lost_is_named(lab, capsys):
     segment()
     Path("preds/b_mask.tif").unlink()
     morphometry.main(["--no-pictures"])
     said = capsys.readouterr().out
     assert "without a mask from the last run: b; run python find_myelin.py" in said
-
-
-def test_masks_of_images_that_come_back_are_known(lab, capsys):
-    segment()
-    Path("raw/test/b.tif").rename("b.tif")
-    data.main([])
-    segment()
-    assert set(summary()["images"]) == {"a", "c"}
-    shutil.move("b.tif", "raw/test/b.tif")
-    data.main([])
-    capsys.readouterr()
-    segment("--threshold", "0.7")
-    assert "corrected" not in capsys.readouterr().out
 
 
 def test_what_was_drawn_on_another_image_does_not_stay(lab, capsys):

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from segmenting import TREE, contents, segment, stop_at, stopped, summary
-from stand_ins import BrightIsMyelin, rings
+from stand_ins import RINGS, rings, stand_in_for_the_engine
 
 import find_myelin
 from myelin.folders.mask_record import mask_record, read_run
 from myelin.folders.naming import PREDS
 from myelin.images.image import read_image, write_image
-from myelin.segment import image_job, run_plan
+from myelin.segment import run_plan
 
 FILES = ("--images", "study")
 
@@ -41,9 +41,7 @@ def test_a_stopped_run_continues_to_the_same_files(call, monkeypatch, capsys, ki
     shutil.rmtree(PREDS)
     stop_at(monkeypatch, ending, *call, "--resume", killed=killed)  # begins, as there is none
     assert summary()["complete"] is False and len(read_run(PREDS)["images"]) == 2
-    engine = BrightIsMyelin()
-    monkeypatch.setattr(image_job, "engines", {})
-    monkeypatch.setattr(image_job, "open_engine", lambda *_, **__: engine)
+    engine = stand_in_for_the_engine(monkeypatch, RINGS)
     capsys.readouterr()
     for _ in range(2):
         segment(*call, "--resume")

@@ -85,11 +85,6 @@ def test_dark_myelin_is_inverted_for_the_network():
     np.testing.assert_allclose(dark, bright, atol=1e-6)
 
 
-def test_an_image_without_fibers_is_not_filled_with_noise():
-    choice = Choice(1.0, dark=False, score=0.1, group=0)
-    assert not segmentation.segment(BrightIsMyelin(), NATIVE, rings(), choice).any()
-
-
 def test_frames_of_a_fixed_size_are_resized_to_it_and_back():
     settings = preprocessing.Preprocessing(rows=32, cols=48, mean=100.0, std=40.0)
     network = BrightIsMyelin()
