@@ -6,7 +6,7 @@ Call it in a folder of its own with models/start.h5, the model to start from, an
 holds pairs of these kinds, image and mask each (the model card tells how they were made):
 
     sem_* tem_*                        hand-drawn
-    nerve_*                            masks by models/derive_nerve_masks.py
+    nerve_*                            derived masks
     optic_* osmium_* cars_* survey_*   masks by models/teacher_masks.py
 
 Synthetic images are drawn beside them if there are none. Validation takes no images and the last
