@@ -104,7 +104,7 @@ def check_names(args: argparse.Namespace, old: Path, new: Path) -> None:
 
 def recipe_of(old: Path, settings: Preprocessing, args: argparse.Namespace) -> recipe.Recipe:
     """Return the recipe: the options given, else those of the old model."""
-    chosen = recipe.given_recipe(args, recipe.stated_recipe(old, settings.training))
+    chosen = recipe.recipe_of(vars(args), recipe.recipe_of(settings.training, recipe.Recipe()))
     if settings.frame == "resize":
         for option in ("crop", "augment"):
             if getattr(chosen, option):

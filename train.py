@@ -30,7 +30,7 @@ from unet import DEFAULT_SIZE
 def main(argv: list[str] | None = None) -> None:
     """Train a new model."""
     args = parse(argv)
-    run = recipe.Run.from_arguments(args, recipe.given_recipe(args, recipe.Recipe()))
+    run = recipe.Run.from_arguments(args, recipe.recipe_of(vars(args), recipe.Recipe()))
     run.check((args.size or 0) ** 2)
     path = model_path(args.model)
     repack_for_training()

@@ -139,13 +139,8 @@ def read_weights(group: h5py.Group) -> list[np.ndarray]:
     """Return the weight arrays of a weights group by position, checked against `unet.layers`."""
     names = []
     for layer in read_attribute(group, "layer_names") or []:
-        layer_names = read_attribute(member(group, layer), "weight_names") or []
-        kinds = [name.split("/")[-1].split(":")[0] for name in layer_names]
-        # A layer without weights can mean another network too.
-        known = layer.startswith(("conv2d", "input", "max_pooling2d", "concatenate"))
-        if kinds not in ([], ["kernel", "bias"]) or not (kinds or known):
-            raise ModelFileError(f"layer {layer} with weights {layer_names} is not of this U-Net")
-        names += [f"{layer}/{name}" for name in layer_names]
+        weight_names = read_attribute(member(group, layer), "weight_names") or []
+        names += [f"{layer}/{name}" for name in weight_names]
     shapes = unet.weight_shapes()
     if len(names) != len(shapes):
         raise ModelFileError(f"{len(names)} weight arrays, expected {len(shapes)}")
@@ -171,33 +166,11 @@ def read_adam(file: h5py.File) -> list[np.ndarray] | None:
 
 
 def read_preprocessing(text: str) -> Preprocessing:
-    """Return the `Preprocessing` of a model file's attribute, checked field by field."""
+    """Return the `Preprocessing` of a model file's attribute."""
     try:
-        settings = Preprocessing(**json.loads(text))
-        dataclasses.asdict(settings)  # fails if it is nested too deep to be written again
+        return Preprocessing(**json.loads(text))
     except (ValueError, TypeError, RecursionError):
         raise ModelFileError(f"its {PREPROCESSING} cannot be read") from None
-
-    def positive(value: object) -> bool:
-        return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e6
-
-    dataset = settings.normalize == "dataset"
-    checks = {
-        "frame": settings.frame in ("resize", "native"),
-        "myelin": settings.myelin in ("as it is", "bright"),
-        "normalize": settings.normalize in ("dataset", "image"),
-        "mean": not dataset or settings.mean == 0 or positive(settings.mean),
-        "std": not dataset or positive(settings.std),
-        "pixel_size_um": settings.pixel_size_um is None or positive(settings.pixel_size_um),
-        "fiber_px": settings.fiber_px is None or positive(settings.fiber_px),
-        "threshold": positive(settings.threshold) and settings.threshold < 1,
-        "training": isinstance(settings.training, dict),
-        "provenance": isinstance(settings.provenance, dict),
-    }
-    for field, valid in checks.items():
-        if not valid:
-            raise ModelFileError(f"its {PREPROCESSING} has {field} {getattr(settings, field)!r}")
-    return settings
 
 
 def read_model_file(

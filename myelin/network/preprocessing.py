@@ -33,7 +33,7 @@ class Preprocessing:
         """Return the provenance of this model, then of those that it came from."""
         provenance = dict(self.provenance)
         earlier = provenance.pop("earlier", [])
-        return [provenance, *(earlier if isinstance(earlier, list) else [])]
+        return [provenance, *earlier]
 
 
 def resize(image: np.ndarray, rows: int, cols: int) -> np.ndarray:

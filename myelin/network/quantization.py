@@ -24,7 +24,6 @@ import unet
 from myelin.runtime.files import beside
 
 ENDING = "_8bit.json"  # of the file beside the model file
-MAX_BYTES = 2**20
 STEPS = 255
 CONCATENATED_LOW = -0.5  # 85 of the 255 steps: 0 must be one of them
 WEIGHT_STEPS = 127  # to either side of 0
@@ -141,28 +140,13 @@ def read_scales(model: Path, model_sha256: str) -> dict[int, np.ndarray] | None:
     """
     path = scales_path(model)
     try:
-        with open(path, "rb") as file:
-            facts = json.loads(file.read(MAX_BYTES + 1)[:MAX_BYTES])
+        facts = json.loads(path.read_text(encoding="utf-8"))
         if facts["model_sha256"] != model_sha256:
             raise ValueError("it belongs to another model file")
-        return checked_scales(facts["scales"])
+        arrays = (np.array(numbers, np.float32) for numbers in facts["scales"])
+        return dict(zip(quantized_places(), arrays, strict=True))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         print(f"note: {path}: not used, {error or type(error).__name__}")
         return None
-
-
-def checked_scales(lists: list[list[float]]) -> dict[int, np.ndarray]:
-    """Return scales from the lists of a JSON file; raise a ValueError if they cannot be right."""
-    layers = unet.layers()
-    scales = {}
-    for place, numbers in zip(quantized_places(), lists, strict=True):
-        scale = np.array(numbers, np.float64)
-        if scale.shape != (layers[place].channels,):
-            raise ValueError("its lists do not fit the network")
-        positive = layers[place].activation == "linear" or (scale > 0).all()
-        if not positive or not ((np.abs(scale) > 1e-6) & (np.abs(scale) < 1e6)).all():
-            raise ValueError("it has impossible numbers")
-        scales[place] = scale.astype(np.float32)
-    return scales

@@ -50,25 +50,18 @@ def resumed_network(path: Path, run: Run) -> TrainingState:
     if not last.exists():
         raise UserError(f"{last}: no interrupted run, start it without --resume")
     network, settings, adam = load_model(last)
-    state = settings.provenance.pop("state", None)
-    try:
-        options = dict(state["options"])
-        epochs = int(state["epoch"])
-        best = float(state["best"])
-    except (TypeError, ValueError, KeyError):
-        options = {}
-    if not options or not adam:
-        raise UserError(f"{last}: not of an interrupted run, start it without --resume")
+    reached = settings.provenance.pop("state")
     for name, value in run.fixed().items():
-        if options.get(name) != value:
+        before = reached["options"].get(name)
+        if before != value:
             option = name.removesuffix("_um").replace("_", "-")
             raise UserError(
-                f"--{option}: {value}, but the interrupted run had {options.get(name)}, give the "
-                "same options with --resume"
+                f"--{option}: {value}, but the interrupted run had {before}, give the same options "
+                "with --resume"
             )
     network = compile_network(network, run.recipe)
     restore_adam(network, adam)
-    return TrainingState(network, settings, epochs, best)
+    return TrainingState(network, settings, reached["epoch"], reached["best"])
 
 
 def compile_network(network: keras.Model, recipe: Recipe) -> keras.Model:

@@ -4,11 +4,10 @@ import argparse
 import dataclasses
 import json
 import math
-from pathlib import Path
 
 from myelin.images.pixel_size import check_pixel_size
 from myelin.network.model_checks import MAX_FRAME_SIDE
-from myelin.runtime.cli import Parser, UserError, number
+from myelin.runtime.cli import UserError, number
 from unet import LOSSES, STRIDE, TRAINING_PRECISIONS
 
 # A training step takes about 2.6 kB per pixel, so 87 GB here: more is a mistake in the options.
@@ -86,25 +85,12 @@ class Run:
             )
 
 
-def stated_recipe(old: Path, training: dict) -> Recipe:
-    """Return the recipe in the `training` of a model file, checked like a command line."""
-    arguments = []
-    for field in dataclasses.fields(Recipe):
-        value = training.get(field.name)
-        if value is not None and value is not False:
-            option = f"--{field.name.replace('_', '-')}"
-            arguments.append(option if value is True else f"{option}={value}")
-    parser = Parser("")
-    add_recipe_options(parser)
-    try:
-        return given_recipe(parser.parse_args(arguments), Recipe())
-    except UserError as mistake:
-        raise UserError(f"{old}: its training options: {mistake}") from None
+def recipe_of(options: dict, default: Recipe) -> Recipe:
+    """Return a recipe of the options that are in it and not None, and else of a default.
 
-
-def given_recipe(args: argparse.Namespace, default: Recipe) -> Recipe:
-    """Return a recipe of the options that were given, and else of a default."""
-    given = {field.name: getattr(args, field.name) for field in dataclasses.fields(Recipe)}
+    `options` are the arguments of a command line, or the `training` of a model file.
+    """
+    given = {field.name: options.get(field.name) for field in dataclasses.fields(Recipe)}
     return dataclasses.replace(default, **{k: v for k, v in given.items() if v is not None})
 
 

@@ -1,6 +1,5 @@
 """train.py: best epoch, resuming, history, messages."""
 
-import json
 import math
 import types
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from drawings import fiber_image
 from measuring import fails
 from stand_ins import NATIVE
-from trained import altered, epochs_of, evaluated_loss, interrupt_in_epoch
+from trained import epochs_of, evaluated_loss, interrupt_in_epoch
 
 import data
 import extra_training
@@ -19,8 +18,7 @@ import train
 import unet
 from myelin.images import image as images
 from myelin.measure.fiber_width import FIBER_PX
-from myelin.network import engine, model_file, preprocessing
-from myelin.runtime.cli import UserError
+from myelin.network import model_file, preprocessing
 from myelin.train import batches, pairs, recorder
 from myelin.train.recipe import WARM_UP_STEPS, Recipe, Run
 
@@ -186,32 +184,3 @@ def test_a_history_that_a_spreadsheet_changed_starts_again(tmp_path, row):
     if row:
         (tmp_path / "m_history.csv").write_text(f"epoch,loss\n{row}\n", encoding="utf-8")
     assert recorder.read_history(tmp_path / "m_history.csv") == []
-
-
-@pytest.fixture(scope="module")
-def resume_file(small_network, tmp_path_factory):
-    """The file of an interrupted run, but for its state."""
-    keras = engine.start_keras()
-    network = unet.get_unet(32, 32)
-    network.compile(keras.optimizers.Adam(1e-3), unet.dice_coef_loss)
-    network.optimizer.build(network.trainable_variables)
-    path = tmp_path_factory.mktemp("models") / "m_resume.h5"
-    settings = preprocessing.Preprocessing(rows=32, cols=32, mean=1.0, std=2.0)
-    model_file.save_model(path, network, settings)
-    return path
-
-
-@pytest.mark.parametrize(
-    "state", [None, "text", {"options": None}, {"options": {"a": 1}, "epoch": "x"}]
-)
-def test_a_damaged_file_of_an_interrupted_run_is_an_error(resume_file, tmp_path, state):
-    def change(file):
-        settings = json.loads(file.attrs[model_file.PREPROCESSING])
-        settings["provenance"] = {"state": state}
-        file.attrs[model_file.PREPROCESSING] = json.dumps(settings)
-
-    altered(resume_file, tmp_path, change).rename(tmp_path / "m_resume.h5")
-    from myelin.train import fit  # late: it imports Keras
-
-    with pytest.raises(UserError, match=r"m_resume\.h5: not of an interrupted run"):
-        fit.resumed_network(tmp_path / "m.h5", Run(Recipe(), epochs=2, size=32))
