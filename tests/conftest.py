@@ -16,6 +16,8 @@ os.environ["TQDM_DISABLE"] = "1"  # a bar comes after 2 s, so on a busy machine 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers")]
 
+from measuring import save_two  # noqa: E402, after the path is set
+
 
 @pytest.fixture(autouse=True)
 def calibrated(monkeypatch):
@@ -32,6 +34,13 @@ def folder(tmp_path, monkeypatch):
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def two_masks(folder):
+    """In `folder`, write two masks of two whole fibers each into `preds`; return the folder."""
+    save_two()
+    return folder
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from measuring import SHARED, fails, needs_shared, read_table
+from measuring import fails, read_table
 from nerves import SHAPE
 from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
 from tifffile import imread, imwrite
@@ -77,21 +77,6 @@ def test_what_is_not_changed_comes_back_to_the_pixel(measured, kind, capsys):
     morphometry.main(["--pixel-size", "0.1", "--no-pictures"])
     after = read_table("morphometry/one_fibers.csv")
     assert [row["fiber_area_um2"] for row in after] == [row["fiber_area_um2"] for row in before]
-
-
-@pytest.mark.slow
-@needs_shared
-@pytest.mark.parametrize("kind", ["imagej", "qupath"])
-def test_hand_drawn_masks_come_back_to_the_pixel(folder, kind):
-    names = ("rat3_9", "rat8_V915")
-    for name in names:
-        mask = read_mask(SHARED / f"sem/{name}_mask.png")
-        for path in (f"masks/{name}_mask.tif", f"raw/test/{name}.tif"):
-            write_image(Path(path), mask.astype(np.uint8) * 255)
-    rois.main(["export", "--masks", "masks", "--format", kind])
-    rois.main(["import", *exported_files()])
-    for name in names:
-        assert (read_mask(f"preds/{name}_mask.tif") == read_mask(f"masks/{name}_mask.tif")).all()
 
 
 def test_axons_that_touch_at_a_corner_stay_two(folder):

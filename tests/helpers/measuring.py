@@ -1,4 +1,4 @@
-"""Helpers for tests of measuring: synthetic masks, columns of the tables, real masks."""
+"""Helpers for tests of measuring: synthetic masks, columns of the tables."""
 
 import csv
 import json
@@ -10,8 +10,6 @@ import pytest
 
 from myelin.images.image import read_mask, write_image
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
 # fmt: off
 FIBER_COLUMNS = [
     "fiber", "x_px", "y_px", "axon_area_um2", "axon_perimeter_um", "axon_diameter_um",

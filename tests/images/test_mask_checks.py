@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 from image_samples import refused
-from measuring import SHARED, fails, needs_shared, read_table, ring, rings, save
+from measuring import fails, read_table, ring, rings, save
 from skimage.measure import label
 
 import data
@@ -45,15 +45,6 @@ def crowded():
 )
 def test_what_is_no_inverted_mask(mask):
     assert not is_inverted(mask)
-
-
-@needs_shared
-def test_hand_drawn_masks_are_told_from_their_inverse():
-    paths = [*SHARED.glob("[st]em/*_mask.png"), *SHARED.glob("morphometry_reference/*_myelin.png")]
-    assert len(paths) > 10
-    for path in paths:
-        mask = read_mask(path)
-        assert not is_inverted(mask) and is_inverted(~mask), path
 
 
 def test_inverted_masks_are_refused_where_a_person_made_them(folder, capsys):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from measuring import TABLE_COLUMNS, read_table, ring, rings, save, save_probabilities, save_two
+from measuring import TABLE_COLUMNS, read_table, ring, rings, save, save_probabilities
 
 import morphometry
 from myelin.images.image import write_image
@@ -108,9 +108,7 @@ def test_no_fibers_and_fibers_at_the_edge():
             assert np.isfinite(fibers.columns["doubt"]).all()
 
 
-def test_doubtful_fibers_have_a_table_worst_first(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    save_two()
+def test_doubtful_fibers_have_a_table_worst_first(two_masks):
     save_probabilities("one", "two")
     myelin, probability, reasons = wrong_fibers()
     save(Path("preds/one_mask.tif"), myelin)

@@ -1,12 +1,12 @@
 """evaluate.py on masks whose overlap and fibers are known by construction."""
 
-import csv
 import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from measuring import fails, read_table, rings, save
 
 import evaluate
 from myelin.images.image import write_image
@@ -18,40 +18,18 @@ SHAPE = (160, 320)
 CENTERS = [(50, 80), (130, 80), (210, 80), (280, 80)]
 
 
-def rings(centers, inner, outer, shape=SHAPE):
-    """Return the myelin and the axons of equal discs."""
-    rows, cols = np.mgrid[: shape[0], : shape[1]]
-    radius = np.min([np.hypot(rows - y, cols - x) for x, y in centers], axis=0)
-    return (radius < outer) & (radius >= inner), radius < inner
-
-
-def save(path, mask, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_image(path, mask.astype(np.uint8) * 255, **options)
-
-
-def table():
-    with open("evaluation/evaluation.csv", encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A working folder: a reference of four fibers, a prediction with one missed, one invented."""
     monkeypatch.chdir(tmp_path)
-    save(Path("raw/test/a_mask.png"), rings(CENTERS, 20, 30)[0])
-    other = rings([*CENTERS[:3], (40, 20)], 20, 30)[0] & ~rings([(40, 20)], 0, 19)[0]
-    save(Path("preds/a_mask.tif"), other | rings([(290, 20)], 8, 14)[0])
+    save(Path("raw/test/a_mask.png"), rings(SHAPE, CENTERS, 20, 30))
+    other = rings(SHAPE, [*CENTERS[:3], (40, 20)], 20, 30) & ~rings(SHAPE, [(40, 20)], 0, 19)
+    save(Path("preds/a_mask.tif"), other | rings(SHAPE, [(290, 20)], 8, 14))
     return tmp_path
 
 
-def fails(capsys, *argv):
-    with pytest.raises(SystemExit) as stop:
-        evaluate.main(list(argv))
-    assert stop.value.code == 2
-    said = capsys.readouterr().err
-    assert "Traceback" not in said
-    return said
+def table():
+    return read_table("evaluation/evaluation.csv")
 
 
 def test_overlap_by_hand():
@@ -97,7 +75,7 @@ def test_agreement_by_hand():
 
 
 def test_a_mask_agrees_with_itself(folder, capsys):
-    save(Path("preds/a_mask.tif"), rings(CENTERS, 20, 30)[0])
+    save(Path("preds/a_mask.tif"), rings(SHAPE, CENTERS, 20, 30))
     evaluate.main(["--pixel-size", "0.2"])
     row, total = table()
     for name in ("myelin_dice", "myelin_iou", "axon_dice", "axon_iou", "precision", "recall"):
@@ -134,7 +112,7 @@ def test_missed_and_invented_fibers(folder):
 
 
 def test_thicker_sheaths_give_the_bias_drawn(folder):
-    save(Path("preds/a_mask.tif"), rings(CENTERS, 20, 34)[0])
+    save(Path("preds/a_mask.tif"), rings(SHAPE, CENTERS, 20, 34))
     evaluate.main(["--pixel-size", "0.1", "--no-pictures"])
     row = table()[0]
     assert float(row["axon_diameter_um_bias"]) == pytest.approx(0, abs=1e-9)
@@ -144,10 +122,8 @@ def test_thicker_sheaths_give_the_bias_drawn(folder):
 
 
 def test_axon_masks_on_the_reference_side(folder):
-    myelin, _ = rings(CENTERS, 20, 30)
-    _, smaller = rings(CENTERS, 16, 30)
-    save(Path("raw/test/a_axon.png"), smaller)
-    save(Path("preds/a_mask.tif"), myelin)
+    save(Path("raw/test/a_axon.png"), rings(SHAPE, CENTERS, 0, 16))
+    save(Path("preds/a_mask.tif"), rings(SHAPE, CENTERS, 20, 30))
     evaluate.main(["--pixel-size", "1", "--no-pictures"])
     assert float(table()[0]["axon_dice"]) == pytest.approx(2 * 256 / (256 + 400), rel=0.02)
 
@@ -155,7 +131,7 @@ def test_axon_masks_on_the_reference_side(folder):
 def test_axons_are_those_of_morphometry(folder):
     myelin = np.zeros((260, 260), bool)
     for x, y in ((60, 60), (122, 60), (91, 112)):  # three that touch, with a gap between them
-        myelin |= rings([(x, y)], 20, 32, myelin.shape)[0]
+        myelin |= rings(myelin.shape, [(x, y)], 20, 32)
     for path in ("raw/test/a_mask.png", "preds/a_mask.tif"):
         save(Path(path), myelin)
     evaluate.main(["--pixel-size", "1", "--no-pictures"])
@@ -173,14 +149,14 @@ def test_without_pixel_size_in_pixels(folder, capsys):
 
 
 def test_pixel_size_of_the_image_beside_the_reference(folder):
-    save(Path("raw/test/a.TIFF"), np.zeros(SHAPE, bool), pixel_size_um=0.5)
+    write_image(Path("raw/test/a.TIFF"), np.zeros(SHAPE, np.uint8), pixel_size_um=0.5)
     evaluate.main(["--no-pictures"])
     assert table()[0]["pixel_size_um"] == "0.5"
 
 
 def test_several_images_and_empty_masks(folder):
     for name, reference, predicted in (("b", True, False), ("c", False, False)):
-        full, empty = rings(CENTERS, 20, 30)[0], np.zeros(SHAPE, bool)
+        full, empty = rings(SHAPE, CENTERS, 20, 30), np.zeros(SHAPE, bool)
         save(Path(f"raw/test/{name}_mask.png"), full if reference else empty)
         save(Path(f"preds/{name}_mask.tif"), full if predicted else empty)
     evaluate.main(["--pixel-size", "1"])
@@ -201,8 +177,8 @@ def test_an_image_called_all(folder, capsys):
     assert agreement.pooled_name(["ALL", "all images"]) == "all images images"
     Path("raw/test/a_mask.png").rename("raw/test/all_mask.png")
     Path("preds/a_mask.tif").rename("preds/all_mask.tif")
-    save(Path("raw/test/b_mask.png"), rings(CENTERS, 20, 30)[0])
-    save(Path("preds/b_mask.tif"), rings(CENTERS, 20, 30)[0])
+    save(Path("raw/test/b_mask.png"), rings(SHAPE, CENTERS, 20, 30))
+    save(Path("preds/b_mask.tif"), rings(SHAPE, CENTERS, 20, 30))
     evaluate.main(["--pixel-size", "1", "--no-pictures"])
     assert [row["image"] for row in table()] == ["all", "b", "all images"]
     assert table()[2]["fibers_reference"] == "8"
@@ -210,8 +186,8 @@ def test_an_image_called_all(folder, capsys):
 
 
 def test_other_folders(folder):
-    save(Path("hand/a.png"), rings(CENTERS, 20, 30)[0])
-    save(Path("net/a.png"), rings(CENTERS, 20, 30)[0])
+    save(Path("hand/a.png"), rings(SHAPE, CENTERS, 20, 30))
+    save(Path("net/a.png"), rings(SHAPE, CENTERS, 20, 30))
     argv = ["--reference", "hand", "--preds", "net", "--pixel-size", "1", "--no-pictures"]
     evaluate.main(argv)
     assert table()[0]["recall"] == "1"
@@ -219,17 +195,19 @@ def test_other_folders(folder):
 
 @pytest.mark.parametrize("out", ["raw/test", "preds", "raw/train"])
 def test_out_is_no_folder_of_the_input(folder, capsys, out):
-    assert f"--out {out}: is an input folder" in fails(capsys, "--out", out).replace("\\", "/")
+    assert f"--out {out}: is an input folder" in fails(evaluate.main, capsys, "--out", out).replace(
+        "\\", "/"
+    )
 
 
 def test_missing_masks_and_folders(folder, capsys):
-    save(Path("raw/test/b_mask.png"), rings(CENTERS, 20, 30)[0])
-    said = fails(capsys, "--pixel-size", "1")
+    save(Path("raw/test/b_mask.png"), rings(SHAPE, CENTERS, 20, 30))
+    said = fails(evaluate.main, capsys, "--pixel-size", "1")
     assert "b_mask.png" in said and "b_mask in preds" in said and "a_mask" not in said
     Path("preds/a_mask.tif").unlink()
-    assert "error: preds: " in fails(capsys)
+    assert "error: preds: " in fails(evaluate.main, capsys)
     Path("preds").rmdir()
-    assert "error: preds: " in fails(capsys)
+    assert "error: preds: " in fails(evaluate.main, capsys)
     for name in "ab":
         Path(f"raw/test/{name}_mask.png").rename(f"raw/test/{name}.png")
-    assert "raw/test: no reference masks" in fails(capsys).replace("\\", "/")
+    assert "raw/test: no reference masks" in fails(evaluate.main, capsys).replace("\\", "/")

@@ -6,21 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from measuring import fails, read_table, ring, rings, save, save_probabilities, save_two
+from measuring import fails, read_table, ring, rings, save, save_probabilities
 from tifffile import imread
 
 import morphometry
 from myelin.images.image import read_mask
 
 CALL = ["--pixel-size", "0.1", "--no-pictures"]
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A working folder with two masks of two whole fibers each in preds/."""
-    monkeypatch.chdir(tmp_path)
-    save_two()
-    return tmp_path
 
 
 def exclude(*rows, columns="image,fiber,reason"):
@@ -34,7 +26,7 @@ def shrink_second_axon(name):
     save(Path(f"preds/{name}_mask.tif"), mask | ring(mask.shape, 140, 60, 12, 32)[0])
 
 
-def test_an_excluded_fiber_keeps_its_row_and_leaves_the_rest(folder):
+def test_an_excluded_fiber_keeps_its_row_and_leaves_the_rest(two_masks):
     shrink_second_axon("one")
     morphometry.main([*CALL, "--out", "all"])
     morphometry.main(exclude("one,2,blood cell"))
@@ -56,7 +48,7 @@ def test_an_excluded_fiber_keeps_its_row_and_leaves_the_rest(folder):
     )
 
 
-def test_groups_and_run_json_leave_it_out_too(folder):
+def test_groups_and_run_json_leave_it_out_too(two_masks):
     shrink_second_axon("one")
     Path("g.csv").write_text("image,group,animal\none,a,A\ntwo,b,B\n", encoding="utf-8")
     call = exclude("one,2,blood cell", "two,1,", "two,1,twice")
@@ -83,7 +75,7 @@ def test_groups_and_run_json_leave_it_out_too(folder):
         ("--min-solidity", "1.5", ["axon_solidity < 1.5", "axon_solidity < 1.5"]),
     ],
 )
-def test_rules(folder, option, limit, expected):
+def test_rules(two_masks, option, limit, expected):
     shrink_second_axon("one")
     morphometry.main([*CALL, option, limit])
     rows = read_table("morphometry/one_fibers.csv")
@@ -93,7 +85,7 @@ def test_rules(folder, option, limit, expected):
     assert float(mean or -1) == pytest.approx(np.mean(kept) if kept else -1, abs=1e-6)
 
 
-def test_a_fiber_without_confidence_breaks_no_rule(folder):
+def test_a_fiber_without_confidence_breaks_no_rule(two_masks):
     save_probabilities("one", "two")
     Path("preds/two_pred.png").unlink()
     morphometry.main([*CALL, "--min-confidence", "0.65", "--max-g-ratio", "0.5"])
@@ -124,7 +116,7 @@ def marked():
     return {row["fiber"]: row["excluded"] for row in read_table("morphometry/one_fibers.csv")}
 
 
-def test_a_decision_holds_through_corrections_elsewhere(folder):
+def test_a_decision_holds_through_corrections_elsewhere(two_masks):
     call = exclude(decided("one", 2), columns=REPORT_COLUMNS)
     add_fiber()
     for _ in range(2):
@@ -137,7 +129,7 @@ def test_a_decision_holds_through_corrections_elsewhere(folder):
     assert round(float(row["x_px"])) == 140
 
 
-def test_a_new_fiber_has_one_number_although_it_is_measured_twice(folder):
+def test_a_new_fiber_has_one_number_although_it_is_measured_twice(two_masks):
     """Once to check the table of decisions, and once to measure."""
     morphometry.main(CALL)
     add_fiber()
@@ -145,7 +137,7 @@ def test_a_new_fiber_has_one_number_although_it_is_measured_twice(folder):
     assert marked() == {"1": "", "2": "", "3": "new"}
 
 
-def test_a_decision_on_a_fiber_that_is_gone_is_fulfilled_until_it_comes_back(folder, capsys):
+def test_a_decision_on_a_fiber_that_is_gone_is_fulfilled_until_it_comes_back(two_masks, capsys):
     call = exclude(decided("one", 2), columns=REPORT_COLUMNS)
     whole = read_mask("preds/one_mask.tif")
     save(Path("preds/one_mask.tif"), rings((120, 200), [(50, 60)], 20, 32))
@@ -163,7 +155,7 @@ def test_a_decision_on_a_fiber_that_is_gone_is_fulfilled_until_it_comes_back(fol
 
 @pytest.mark.parametrize("columns", ["image,fiber,reason,mask_sha256", REPORT_COLUMNS])
 @pytest.mark.parametrize("lost", ["other folder", "renumbered", "without labels"])
-def test_a_decision_on_another_mask_that_cannot_be_traced(folder, capsys, columns, lost):
+def test_a_decision_on_another_mask_that_cannot_be_traced(two_masks, capsys, columns, lost):
     row = ",".join(decided("one", 2).split(",")[: columns.count(",") + 1])
     morphometry.main(exclude(row, columns=columns))
     add_fiber()
@@ -176,7 +168,7 @@ def test_a_decision_on_another_mask_that_cannot_be_traced(folder, capsys, column
     assert "exclude.csv: line 2" in said and "another mask" in said and said.count("error:") == 1
 
 
-def test_a_number_that_another_fiber_has_now_excludes_nothing(folder, capsys):
+def test_a_number_that_another_fiber_has_now_excludes_nothing(two_masks, capsys):
     morphometry.main(CALL)
     first = read_mask("preds/one_mask.tif")
     save(Path("preds/one_mask.tif"), rings((120, 200), [(140, 60)], 20, 32))
@@ -191,7 +183,7 @@ def test_a_number_that_another_fiber_has_now_excludes_nothing(folder, capsys):
     assert "exclude.csv: line 2" in said and "fiber 2" in said and "elsewhere" in said
 
 
-def test_a_table_saved_by_a_spreadsheet(folder):
+def test_a_table_saved_by_a_spreadsheet(two_masks):
     values = decided("one", 2).split(",")
     Path("exclude.csv").write_text(
         "\ufeff" + REPORT_COLUMNS.replace(",", ";") + "\r\n" + ";".join(values).replace(".", ","),
@@ -215,13 +207,13 @@ def test_a_table_saved_by_a_spreadsheet(folder):
         *((f"one,{number},x", f"fiber '{number}'") for number in ("0", "1.5", "", "nan", "x")),
     ],
 )
-def test_bad_rows(folder, capsys, row, found):
+def test_bad_rows(two_masks, capsys, row, found):
     said = fails(morphometry.main, capsys, *exclude(row))
     assert "exclude.csv: line 2" in said and found in said
     assert not Path("morphometry").exists()
 
 
-def test_bad_tables(folder, capsys):
+def test_bad_tables(two_masks, capsys):
     assert "columns image" in fails(morphometry.main, capsys, *exclude(columns="image,reason"))
     said = fails(morphometry.main, capsys, *exclude(*["nobody,1,x"] * 1000))
     assert "980" in said and len(said.splitlines()) == 21
@@ -237,7 +229,7 @@ def classes(*rows, left_out=()):
     return [*call, "--leave-out-class", *left_out] if left_out else call
 
 
-def test_a_class_is_a_column_and_can_be_left_out(folder):
+def test_a_class_is_a_column_and_can_be_left_out(two_masks):
     Path("exclude.csv").write_text("image,fiber,reason\ntwo,1,blood\n", encoding="utf-8")
     rows = "one,1,thin", "one,2,onion bulb", "two,1,thin", "two,2,"
     morphometry.main([*classes(*rows, left_out=["onion bulb", "thin"]), "--exclude", "exclude.csv"])
@@ -259,7 +251,7 @@ def test_a_class_is_a_column_and_can_be_left_out(folder):
     assert not Path("morphometry/per_class.csv").exists(), "of an earlier run"
 
 
-def test_classes_alone_exclude_nothing(folder):
+def test_classes_alone_exclude_nothing(two_masks):
     morphometry.main(classes("one.tif,1,thin", "one,1,thin"))
     assert "No fiber was excluded." in Path("morphometry/methods.txt").read_text(encoding="utf-8")
     assert [row["excluded_fibers"] for row in read_table("morphometry/summary.csv")] == ["0", "0"]
@@ -274,18 +266,18 @@ def test_classes_alone_exclude_nothing(folder):
         (["one,1,thin"], ["thick"], ["--leave-out-class: thick", "thin"]),
     ],
 )
-def test_bad_classes(folder, capsys, rows, left_out, found):
+def test_bad_classes(two_masks, capsys, rows, left_out, found):
     said = fails(morphometry.main, capsys, *classes(*rows, left_out=left_out))
     assert all(text in said for text in found) and len(said.splitlines()) == 1
     assert not Path("morphometry").exists()
 
 
-def test_classes_need_their_column_and_a_table(folder, capsys):
+def test_classes_need_their_column_and_a_table(two_masks, capsys):
     Path("bare.csv").write_text("image,fiber\none,1\n", encoding="utf-8")
     assert "image, fiber, class" in fails(morphometry.main, capsys, *CALL, "--classes", "bare.csv")
     said = fails(morphometry.main, capsys, *CALL, "--leave-out-class", "thin")
     assert "--leave-out-class: thin" in said and "--classes" in said
 
 
-def test_roundness_is_at_most_one(folder, capsys):
+def test_roundness_is_at_most_one(two_masks, capsys):
     assert "--min-roundness" in fails(morphometry.main, capsys, *CALL, "--min-roundness", "1.2")

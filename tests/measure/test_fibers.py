@@ -3,10 +3,9 @@
 import doctest
 import math
 
-import cv2
 import numpy as np
 import pytest
-from measuring import FIBER_COLUMNS, SHAPE_COLUMNS, SHARED, needs_shared, read_table, ring, rings
+from measuring import FIBER_COLUMNS, SHAPE_COLUMNS, ring, rings
 from skimage.measure import regionprops
 
 from myelin.measure import fibers
@@ -148,32 +147,6 @@ def test_a_gap_between_sheaths_does_not_bridge_them():
     axon[28, 38:40] = True  # the hole
     found = measure_fibers(myelin, 1.0, axon)
     assert (found.labels[:] == alone.labels[:]).all()
-
-
-@needs_shared
-def test_reference_table():
-    """AxonDeepSeg's own table: 99 % of 298 fibers, medians within 0.5 %."""
-    source = SHARED / "morphometry_reference"
-    masks = [cv2.imread(str(source / f"demo_{part}.png"), 0) > 127 for part in ("myelin", "axon")]
-    columns = measure_fibers(masks[0], 0.07, masks[1]).columns
-    table = read_table(source / "reference_morphometrics.csv")
-    theirs = {name: np.array([float(row[name]) for row in table]) for name in table[0]}
-    distance = np.hypot(
-        theirs["x0 (px)"][:, None] - columns["x_px"], theirs["y0 (px)"][:, None] - columns["y_px"]
-    )
-    found = distance.min(axis=1) < 1
-    assert found.mean() >= 0.99
-    partner = distance.argmin(axis=1)[found]
-    for ours, name in (
-        ("axon_diameter_um", "axon_diam (um)"),
-        ("axon_area_um2", "axon_area (um^2)"),
-        ("fiber_area_um2", "axonmyelin_area (um^2)"),
-        ("myelin_area_um2", "myelin_area (um^2)"),
-        ("myelin_thickness_um", "myelin_thickness (um)"),
-        ("g_ratio", "gratio"),
-    ):
-        error = np.abs(columns[ours][partner] / theirs[name][found] - 1)
-        assert np.median(error) <= 0.005, ours
 
 
 def test_the_example_in_the_docstring():

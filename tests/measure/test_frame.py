@@ -112,9 +112,8 @@ def test_pixels_of_fascicles_are_counted(margin):
     assert frame.fascicle_px(myelin) == in_myelin
 
 
-def test_density_of_an_image_with_margins(tmp_path, monkeypatch, capsys):
+def test_density_of_an_image_with_margins(folder, capsys):
     """The command: area, fractions, border, overlay and run.json; --whole-frame as before."""
-    monkeypatch.chdir(tmp_path)
     mask = field()
     rng = np.random.default_rng(0)
     image = np.where(mask, 200, 70) + cv2.GaussianBlur(rng.normal(0, 60, mask.shape), (5, 5), 0)
@@ -139,8 +138,7 @@ def test_density_of_an_image_with_margins(tmp_path, monkeypatch, capsys):
     assert json.loads(Path("whole/run.json").read_text(encoding="utf-8"))["whole_frame"] is True
 
 
-def test_without_the_image_margins_are_unknown(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_without_the_image_margins_are_unknown(folder, capsys):
     save(Path("preds/a_mask.tif"), ring((120, 120), 60, 60, 30, 45)[0])
     morphometry.main(["--pixel-size", "1", "--no-pictures"])
     assert "note: a: image not found" in capsys.readouterr().out

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from measuring import fails, read_table, save, save_probabilities, save_two
+from measuring import fails, read_table, save, save_probabilities
 from tifffile import imread, imwrite
 
 import evaluate
@@ -15,19 +15,10 @@ from myelin.folders import reader as reading
 from myelin.images.image import write_image
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A working folder with two masks of two whole fibers each in preds/."""
-    monkeypatch.chdir(tmp_path)
-    save_two()
-    return tmp_path
-
-
-def test_pixel_size_of_the_mask_or_of_the_image(folder):
+def test_pixel_size_of_the_mask_or_of_the_image(two_masks):
     write_image(Path("preds/one_mask.tif"), imread("preds/one_mask.tif"), pixel_size_um=0.25)
     ome = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}
     ome |= {"PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "µm"}
-    Path("raw/test").mkdir(parents=True)
     imwrite("raw/test/two.tif", np.full((120, 200), 99, np.uint8), ome=True, metadata=ome)
     morphometry.main(["--no-pictures"])
     one, two = read_table("morphometry/summary.csv")
@@ -39,13 +30,13 @@ def test_pixel_size_of_the_mask_or_of_the_image(folder):
     assert float(two["axon_diameter_um_mean"]) == pytest.approx(20, rel=0.02)
 
 
-def test_unknown_pixel_size(folder, capsys):
+def test_unknown_pixel_size(two_masks, capsys):
     said = fails(morphometry.main, capsys)
     assert said.count("error:") == 1 and "one_mask.tif and 1 more: pixel size unknown" in said
     assert "--pixel-size" in said and not Path("morphometry").exists()
 
 
-def test_contradicting_pixel_sizes(folder, capsys):
+def test_contradicting_pixel_sizes(two_masks, capsys):
     mask = imread("preds/one_mask.tif")
     write_image(Path("preds/one_mask.tif"), mask, pixel_size_um=0.25)
     write_image(Path("raw/test/one.tif"), mask, pixel_size_um=0.5)
@@ -63,11 +54,10 @@ def test_no_masks(tmp_path, monkeypatch, capsys):
     assert "preds: no masks in it, run python find_myelin.py" in said
 
 
-def test_bad_input_is_named_at_once_before_anything_is_written(folder, capsys):
+def test_bad_input_is_named_at_once_before_anything_is_written(two_masks, capsys):
     save_probabilities("one", "two")
     write_image(Path("preds/two_mask.tif"), np.arange(24000, dtype=np.uint8).reshape(120, 200))
     save(Path("preds/one_axon.png"), np.zeros((60, 200), bool))  # another size than the mask
-    Path("raw/test").mkdir(parents=True)
     for damaged in ("raw/test/one.png", "preds/one_pred.png"):
         Path(damaged).write_bytes(b"no image")
     said = fails(morphometry.main, capsys, "--no-pictures")
@@ -78,12 +68,12 @@ def test_bad_input_is_named_at_once_before_anything_is_written(folder, capsys):
     )
 
 
-def test_a_mistyped_folder_of_images(folder, capsys):
+def test_a_mistyped_folder_of_images(two_masks, capsys):
     said = fails(morphometry.main, capsys, "--pixel-size", "1", "--images", "raw/tset")
     assert "raw/tset: no such folder" in said
 
 
-def test_only_the_masks_of_the_last_run(folder, capsys):
+def test_only_the_masks_of_the_last_run(two_masks, capsys):
     run = {"model_sha256": "abc", "threshold": 0.5, "images": {"two": {}}}
     Path("preds/run.json").write_text(json.dumps(run), encoding="utf-8")
     morphometry.main(["--pixel-size", "1", "--no-pictures"])
@@ -97,7 +87,7 @@ def test_only_the_masks_of_the_last_run(folder, capsys):
 
 
 @pytest.mark.parametrize("shape, kind", [((60, 200), np.uint8), ((120, 200), np.uint16)])
-def test_a_probability_that_does_not_belong_to_its_mask(folder, capsys, shape, kind):
+def test_a_probability_that_does_not_belong_to_its_mask(two_masks, capsys, shape, kind):
     save_probabilities("one", "two")
     cv2.imwrite("preds/one_pred.png", np.full(shape, 200, kind))
     morphometry.main(["--pixel-size", "1", "--no-pictures"])
@@ -109,13 +99,13 @@ def test_a_probability_that_does_not_belong_to_its_mask(folder, capsys, shape, k
 
 
 @pytest.mark.parametrize("out", ["preds", "raw/test", "raw/train"])
-def test_out_is_no_folder_of_the_input(folder, capsys, out):
+def test_out_is_no_folder_of_the_input(two_masks, capsys, out):
     said = fails(morphometry.main, capsys, "--pixel-size", "1", "--out", out).replace("\\", "/")
     assert f"--out {out}: is an input folder, choose another" in said
 
 
 @pytest.fixture
-def opened(folder, monkeypatch):
+def opened(two_masks, monkeypatch):
     """Collect the names of the files whose header is read, and of those that are decoded."""
     done = {"record": [], "decode": []}
 
@@ -160,7 +150,7 @@ def test_what_finds_no_room_is_decoded_again(opened):
     assert opened["decode"] == [*files, "two_mask.tif"]
 
 
-def test_pixels_that_are_not_square(folder, capsys):
+def test_pixels_that_are_not_square(two_masks, capsys):
     ome = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.6}
     imwrite("preds/one_mask.tif", imread("preds/one_mask.tif"), ome=True, metadata=ome)
     said = fails(morphometry.main, capsys, "--no-pictures")

@@ -14,22 +14,13 @@ from measuring import (
     ring,
     save,
     save_probabilities,
-    save_two,
 )
 from tifffile import imread
 
 import morphometry
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A working folder with two masks of two whole fibers each in preds/."""
-    monkeypatch.chdir(tmp_path)
-    save_two()
-    return tmp_path
-
-
-def test_end_to_end(folder, capsys):
+def test_end_to_end(two_masks, capsys):
     morphometry.main(["--pixel-size", "0.1"])
     said = capsys.readouterr().out.splitlines()
     assert "0.1 µm per pixel" in said[-2] and "morphometry/report.html" in said[-1]
@@ -51,7 +42,7 @@ def test_end_to_end(folder, capsys):
     assert not [path for path in Path("morphometry").iterdir() if path.name.startswith(".")]
 
 
-def test_confidence_from_the_probability_of_the_same_run(folder):
+def test_confidence_from_the_probability_of_the_same_run(two_masks):
     call = ["--pixel-size", "0.1", "--no-pictures"]
     morphometry.main([*call, "--out", "plain"])
     save_probabilities("one", "two")
@@ -70,8 +61,7 @@ def test_confidence_from_the_probability_of_the_same_run(folder):
     assert {row["confidence"] for row in read_table("morphometry/one_fibers.csv")} == {""}
 
 
-def test_other_folders_axon_masks_and_no_pictures(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_other_folders_axon_masks_and_no_pictures(folder):
     myelin, axon = ring((120, 120), 60, 60, 30, 45)
     save(Path("mine/a.png"), myelin)
     save(Path("mine/a_axon.png"), axon & ring((120, 120), 60, 60, 0, 24)[0])
@@ -82,7 +72,7 @@ def test_other_folders_axon_masks_and_no_pictures(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("value", [0, 255])
-def test_one_value_masks_give_empty_tables(folder, value):
+def test_one_value_masks_give_empty_tables(two_masks, value):
     save(Path("preds/one_mask.tif"), np.full((120, 200), value > 0))
     morphometry.main(["--pixel-size", "0.1"])
     assert read_table("morphometry/one_fibers.csv") == []
@@ -95,13 +85,13 @@ def test_one_value_masks_give_empty_tables(folder, value):
 
 
 @pytest.mark.parametrize("value", ["0", "-0.1", "text", "1000", "nan", "inf"])
-def test_bad_pixel_sizes_and_bins(folder, capsys, value):
+def test_bad_pixel_sizes_and_bins(two_masks, capsys, value):
     assert "--pixel-size" in fails(morphometry.main, capsys, f"--pixel-size={value}")
     call = ["--pixel-size", "1", "--g-ratio-bins", "1", "1"]
     assert "--g-ratio-bins" in fails(morphometry.main, capsys, *call)
 
 
-def test_an_interrupted_run_leaves_no_run_json(folder, monkeypatch):
+def test_an_interrupted_run_leaves_no_run_json(two_masks, monkeypatch):
     morphometry.main(["--pixel-size", "1", "--no-pictures"])
     assert json.loads(Path("morphometry/run.json").read_text())["segmentation"] is None
 
@@ -114,7 +104,7 @@ def test_an_interrupted_run_leaves_no_run_json(folder, monkeypatch):
     assert not Path("morphometry/run.json").exists()
 
 
-def test_results_of_an_earlier_run_are_named(folder, capsys):
+def test_results_of_an_earlier_run_are_named(two_masks, capsys):
     morphometry.main(["--pixel-size", "1", "--no-pictures"])
     Path("preds/two_mask.tif").unlink()
     capsys.readouterr()
@@ -125,6 +115,6 @@ def test_results_of_an_earlier_run_are_named(folder, capsys):
 
 
 @pytest.mark.parametrize("option", [["--numbers"], ["--plot-format", "pdf"]])
-def test_options_of_pictures_need_pictures(folder, capsys, option):
+def test_options_of_pictures_need_pictures(two_masks, capsys, option):
     said = fails(morphometry.main, capsys, "--pixel-size", "1", "--no-pictures", *option)
     assert "--no-pictures" in said and option[0] in said and not Path("morphometry").exists()

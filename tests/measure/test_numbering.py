@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 from measuring import read_table, rings, save
 from tifffile import imread
 
@@ -13,12 +12,6 @@ from myelin.measure.numbering import carry_over
 from myelin.pixels.labels import LabelImage
 
 PLACES = [(40, 40), (120, 40), (200, 40), (40, 120), (120, 120), (200, 120)]
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def measure(places, *options):

@@ -32,8 +32,7 @@ def doubts_of(mask, size, axon=None):
         (1, "39.8", "Programs write 1 if nobody measured it"),
     ],
 )
-def test_the_pixel_size_is_doubted(tmp_path, monkeypatch, capsys, size, wide, cause):
-    monkeypatch.chdir(tmp_path)
+def test_the_pixel_size_is_doubted(folder, capsys, size, wide, cause):
     save(Path("preds/a_mask.tif"), rings((120, 200), [(50, 60), (140, 60)], 20, 32))
     morphometry.main(["--pixel-size", str(size), "--no-pictures"])
     said = capsys.readouterr().out
@@ -53,8 +52,7 @@ def test_exactly_one_is_doubted_where_axons_are_of_usual_size():
     assert doubt.startswith("the pixel size is exactly 1 µm: is 1 µm per pixel right")
 
 
-def test_images_with_the_same_doubt_share_a_warning(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_images_with_the_same_doubt_share_a_warning(folder, capsys):
     for name in "abcdefg":
         save(Path(f"preds/{name}_mask.tif"), ring((80, 80), 40, 40, 20, 32)[0])
     morphometry.main(["--pixel-size", "50", "--no-pictures"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from measuring import save, save_two
+from measuring import save
 
 import morphometry
 from myelin.images.image import write_image
@@ -118,9 +118,7 @@ def test_what_was_not_done_is_not_stated():
     assert "corrected" not in text and "statistical units" not in text
 
 
-def test_a_run_writes_it(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    save_two()
+def test_a_run_writes_it(two_masks):
     morphometry.main(["--pixel-size", "0.1", "--no-pictures", "--max-g-ratio", "0.5"])
     text = Path("morphometry/methods.txt").read_text(encoding="utf-8")
     assert "the sizes of 0 whole fibers were measured" in text
@@ -135,9 +133,7 @@ def test_a_run_writes_it(tmp_path, monkeypatch):
         ("image --whole-frame", "frame was the image. Fibers"),
     ],
 )
-def test_what_is_stated_was_done(tmp_path, monkeypatch, done, said):
-    monkeypatch.chdir(tmp_path)
-    save_two()
+def test_what_is_stated_was_done(two_masks, done, said):
     for name in ("one", "two"):
         noise = np.random.default_rng(0).integers(0, 255, (120, 200), dtype=np.uint8)
         write_image(Path(f"raw/test/{name}.tif"), noise)

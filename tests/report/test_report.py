@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from measuring import rings, save, save_two
+from measuring import rings, save
 
 import morphometry
 from myelin.measure.doubt import add_doubt
@@ -20,14 +20,6 @@ from myelin.report.html import FIBER_COLUMNS, without_marks
 from myelin.report.page_images import encode_picture
 
 CALL = ["--pixel-size", "0.1"]
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A working folder with two masks of two whole fibers each in preds/."""
-    monkeypatch.chdir(tmp_path)
-    save_two()
-    return tmp_path
 
 
 def page():
@@ -75,7 +67,7 @@ def test_a_picture_made_smaller_in_bands_fits_its_fibers(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_page_knows_exactly_what_was_measured(folder, monkeypatch):
+def test_the_page_knows_exactly_what_was_measured(two_masks, monkeypatch):
     monkeypatch.setattr("myelin.measure.exclude.DOUBTFUL", 0)
     Path("exclude.csv").write_text("image,fiber,reason\ntwo,2,</script><b>x\n", encoding="utf-8")
     save(Path("preds/void_mask.tif"), np.zeros((40, 50), bool))

@@ -121,8 +121,7 @@ def test_a_drive_without_locks_is_named(tmp_path, monkeypatch, capsys):
     assert str(tmp_path / ".lock") in capsys.readouterr().out
 
 
-def test_two_trainings_of_one_model_file(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_two_trainings_of_one_model_file(folder, capsys):
     for name in ("train", "mask_train"):
         Path("npydata").mkdir(exist_ok=True)
         np.save(f"npydata/imgs_{name}.npy", np.zeros((2, 16, 16), np.uint8))

@@ -6,21 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from measuring import fails, read_table, rings, save, save_two
+from measuring import fails, read_table, rings, save
 
 import morphometry
 from myelin.images.image import write_image
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A working folder with two masks of two whole fibers each in preds/."""
-    monkeypatch.chdir(tmp_path)
-    save_two()
-    return tmp_path
-
-
-def test_groups(folder, capsys):
+def test_groups(two_masks, capsys):
     save(Path("preds/three_mask.tif"), rings((120, 200), [(50, 60), (140, 60)], 24, 32))
     Path("g.csv").write_text(
         "\ufeffimage;group;animal\none;wild;A\ntwo_mask.tif;wild;A\nthree;knockout;B\n",
@@ -47,7 +39,7 @@ def test_groups(folder, capsys):
     assert cv2.imread("morphometry/per_group.png").shape[1] >= 900
 
 
-def test_large_fibers_are_in_the_last_bin_and_small_ones_named(folder, capsys):
+def test_large_fibers_are_in_the_last_bin_and_small_ones_named(two_masks, capsys):
     Path("g.csv").write_text("image,group,animal\none,a,A\ntwo,a,B\n", encoding="utf-8")
     for edges, counted in (("1 2", ["0", "2"]), ("5 9", ["0", "0"])):  # axons of 4 µm
         bins = ["--g-ratio-bins", *edges.split()]
@@ -58,7 +50,7 @@ def test_large_fibers_are_in_the_last_bin_and_small_ones_named(folder, capsys):
         assert ("4 fibers in no bin, with an axon below 5 µm" in said) == (edges == "5 9")
 
 
-def test_results_about_groups_go_when_they_would_be_outdated(folder, capsys):
+def test_results_about_groups_go_when_they_would_be_outdated(two_masks, capsys):
     Path("g.csv").write_text("image,group,animal\none,a,A\ntwo,b,B\n", encoding="utf-8")
     Path("morphometry").mkdir()
     Path("morphometry/per_group.csv").write_text("mine")
@@ -77,7 +69,7 @@ def test_results_about_groups_go_when_they_would_be_outdated(folder, capsys):
     assert not list(Path("morphometry/prism").iterdir())
 
 
-def test_images_without_group_are_named(folder, capsys):
+def test_images_without_group_are_named(two_masks, capsys):
     Path("g.csv").write_text("image,group,animal\none,a,A\n", encoding="utf-8")
     morphometry.main(["--pixel-size", "0.1", "--groups", "g.csv", "--no-pictures"])
     (note,) = [line for line in capsys.readouterr().out.splitlines() if "without" in line]
@@ -99,7 +91,7 @@ def test_images_without_group_are_named(folder, capsys):
         (None, "g.csv: no such file, check the name"),
     ],
 )
-def test_bad_groups(folder, capsys, text, message):
+def test_bad_groups(two_masks, capsys, text, message):
     if text is not None:
         Path("g.csv").write_text(text, encoding="utf-8")
     said = fails(morphometry.main, capsys, "--pixel-size", "0.1", "--groups", "g.csv")
@@ -107,7 +99,7 @@ def test_bad_groups(folder, capsys, text, message):
 
 
 @pytest.mark.slow
-def test_groups_without_whole_fibers_and_names_with_dollars(folder):
+def test_groups_without_whole_fibers_and_names_with_dollars(two_masks):
     save(Path("preds/one_mask.tif"), np.zeros((60, 60), bool))
     Path("preds/two_mask.tif").unlink()
     write_image(Path("preds/c$x^$_mask.tif"), np.zeros((60, 60), np.uint8))

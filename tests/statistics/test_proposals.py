@@ -59,8 +59,7 @@ def test_equal_or_few_fibers_get_no_proposals():
     assert propose_classes([few]) == propose_classes([same]) == []
 
 
-def test_proposals_can_be_given_as_classes(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_proposals_can_be_given_as_classes(folder):
     mask, rng = np.zeros((700, 900), bool), np.random.default_rng(2)
     for k in range(48):
         place, outer = (60 + 110 * (k % 8), 60 + 110 * (k // 8)), rng.uniform(20, 40)

@@ -156,18 +156,17 @@ def test_black_margin_holds_no_myelin():
         assert not (mask & margin).any()
 
 
-def test_images_masks_and_tables_are_written_and_can_be_packed(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_images_masks_and_tables_are_written_and_can_be_packed(folder, capsys):
     options = "--size 96 128 --pixel-size 0.2 --seed 5 --myelin mixed"
     synthetic.main(f"--train 2 --test 1 {options}".split())
     assert "3 images" in capsys.readouterr().out
-    train = {path.name for path in (tmp_path / "raw/train").iterdir()}
+    train = {path.name for path in (folder / "raw/train").iterdir()}
     endings = (".tif", "_mask.tif", "_fibers.csv")
     assert train == {f"synthetic_0{n}{ending}" for n in (1, 2) for ending in endings}
-    test = {path.name for path in (tmp_path / "raw/test").iterdir()}
+    test = {path.name for path in (folder / "raw/test").iterdir()}
     assert test == {f"synthetic_test_01{ending}" for ending in endings}
 
-    path = tmp_path / "raw/train/synthetic_01.tif"
+    path = folder / "raw/train/synthetic_01.tif"
     assert images.read_record(path).pixel_size()[0] == pytest.approx(0.2)
     assert tifffile.imread(path).shape == (96, 128)
     assert images.read_mask(path.with_name("synthetic_01_mask.tif")).any()
@@ -185,10 +184,8 @@ def test_images_masks_and_tables_are_written_and_can_be_packed(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("name", ["synthetic_01.tif", "synthetic_01_mask.png", "synthetic_01.png"])
-def test_files_of_others_are_not_overwritten(tmp_path, monkeypatch, capsys, name):
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "raw/train" / name
-    path.parent.mkdir(parents=True)
+def test_files_of_others_are_not_overwritten(folder, capsys, name):
+    path = folder / "raw/train" / name
     path.write_bytes(b"mine")
     command = ["--train", "1", "--test", "1", "--size", "64", "64"]
     with pytest.raises(SystemExit) as stop:
@@ -197,9 +194,9 @@ def test_files_of_others_are_not_overwritten(tmp_path, monkeypatch, capsys, name
     message = capsys.readouterr().err
     assert message.startswith("error: ") and name in message and "--force" in message
     assert path.read_bytes() == b"mine"
-    assert not (tmp_path / "raw/test").exists()
+    assert not any((folder / "raw/test").iterdir())
     synthetic.main([*command, "--force"])
-    assert (tmp_path / "raw/train/synthetic_01.tif").stat().st_size > 4
+    assert (folder / "raw/train/synthetic_01.tif").stat().st_size > 4
 
 
 @pytest.mark.parametrize(
