@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 MAX_ATTRIBUTE_BYTES = 2**20  # attributes of a model file have a few kB
 # Training on a frame of 2896 x 2896 pixels takes some 22 GB, estimated from 1024 x 1024.
 MAX_FRAME_SIDE = 2896
+SAME = {"padding": "same", "data_format": "channels_last"}
+# Settings that a file's layers must have, where the file states them.
+EXPECTED = {
+    "InputLayer": {},
+    "Conv2D": {**SAME, "strides": [1, 1], "dilation_rate": [1, 1]},
+    "MaxPooling2D": {"pool_size": [2, 2], "strides": [2, 2]},
+    "Conv2DTranspose": {**SAME, "strides": [2, 2]},
+    "Concatenate": {"axis": 3},
+}
 
 
 class ModelFileError(Exception):
@@ -78,22 +87,50 @@ def read_array(group: h5py.Group, name: str, shape: tuple, kind: str = "f") -> n
 # ---------------------------------------------------------------- layers
 
 
+def source_layers(nodes: object) -> list[str]:
+    """Return the names of the layers that a layer's `inbound_nodes` refer to, in order.
+
+    Keras 2 writes each as [name, node, output, ...], Keras 3 as {"keras_history": [same three]}.
+    """
+    if isinstance(nodes, dict):
+        nodes = list(nodes.values())
+    if not isinstance(nodes, list):
+        return []
+    if len(nodes) >= 3 and isinstance(nodes[0], str) and nodes[1:3] == [0, 0]:
+        return nodes[:1]
+    return [name for part in nodes for name in source_layers(part)]
+
+
 def check_architecture(text: str) -> tuple[int | None, int | None]:
     """Return rows and cols of the input in a file's `model_config` (JSON).
 
-    Raise if a layer has another class than the network's.
+    Raise if a layer has another class, setting or source than the network's.
     """
     try:
         layers = json.loads(text)["config"]["layers"]
         kinds = [layer["class_name"] for layer in layers]
-        source = dict(layers[0]["config"])
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        configs = [dict(layer["config"]) for layer in layers]
+        names = [config["name"] for config in configs]
+        sources = [source_layers(layer.get("inbound_nodes")) for layer in layers]
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ModelFileError("its model_config cannot be read") from None
-    expected = [layer.kind for layer in unet.layers()]
+    ours = unet.layers()
+    expected = [layer.kind for layer in ours]
     if kinds != expected:
         index = next(i for i, kind in enumerate([*kinds, None]) if kind not in expected[i : i + 1])
         raise ModelFileError(f"layer {index} is {[*kinds, 'missing'][index]}, not as in this U-Net")
-    return check_input(source.get("batch_shape") or source.get("batch_input_shape") or [])
+    for index, layer in enumerate(ours):
+        # Padding makes no difference to a 1x1 convolution.
+        settings = {} if layer.kernel == 1 else EXPECTED[layer.kind]
+        if layer.kernel:
+            settings = {**settings, "activation": layer.activation}
+        for key, value in settings.items():
+            if configs[index].get(key, value) != value:
+                raise ModelFileError(f"layer {index} has {key} {configs[index][key]}")
+        feeding = [names[place] for place in layer.sources]
+        if sources[index] != feeding:
+            raise ModelFileError(f"layer {index} follows {sources[index]}, expected {feeding}")
+    return check_input(configs[0].get("batch_shape") or configs[0].get("batch_input_shape") or [])
 
 
 def check_input(shape: list) -> tuple[int | None, int | None]:

@@ -80,13 +80,18 @@ def config(change):
     return change_file
 
 
-def input_shape(*shape):
-    return config(lambda layers: layers[0]["config"].__setitem__("batch_shape", shape))
+def layer(index, key, value):
+    return config(lambda layers: layers[index]["config"].__setitem__(key, value))
 
 
 def lambda_layer(layers):
     function = ["4wEAAAAAAAAA", None, None]
     layers.insert(3, {"class_name": "Lambda", "config": {"name": "x", "function": function}})
+
+
+def swapped_concatenation(layers):
+    layer = next(layer for layer in layers if layer["class_name"] == "Concatenate")
+    layer["inbound_nodes"][0]["args"][0].reverse()
 
 
 def attribute(name, value):
@@ -129,8 +134,11 @@ HOSTILE = {
     "NaN in Adam": (nan_in_adam, "NaN"),
     "missing layer": (without_last_layer, "44 weight arrays"),
     "shorter description": (config(lambda layers: layers.pop()), "layer 31 is missing"),
-    "other input": (input_shape(None, 32, 32, 3), "expected (batch, rows, cols"),
-    "large frame": (input_shape(None, 4096, 4096, 1), "the limit is 2896"),
+    "other activation": (layer(1, "activation", "elu"), "activation elu"),
+    "other padding": (layer(1, "padding", "valid"), "padding valid"),
+    "other connections": (config(swapped_concatenation), "layer 16 follows"),
+    "other input": (layer(0, "batch_shape", [None, 32, 32, 3]), "expected (batch, rows, cols"),
+    "large frame": (layer(0, "batch_shape", [None, 4096, 4096, 1]), "the limit is 2896"),
     "no JSON": (attribute("model_config", "__import__('os')"), "model_config cannot be read"),
     "settings: no JSON": (attribute(model_file.PREPROCESSING, "{"), "cannot be read"),
     "settings: another field": (settings(run="rm"), "cannot be read"),
