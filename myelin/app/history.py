@@ -15,7 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-Window = tuple[slice, slice]
+from myelin.pixels.regions import Window
+
 Layers = dict[str, np.ndarray | None]  # "mask", "axon", "nerve": uint8 (rows, cols), None if absent
 BAND_ROWS = 256  # of a layer are hashed at once
 

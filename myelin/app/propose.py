@@ -12,6 +12,7 @@ import numpy as np
 from myelin.app.tools import disk
 from myelin.images.mask_checks import fill_holes
 from myelin.network.click import FIBER_PX, SIDE, ClickModel, cut_window, open_click
+from myelin.pixels.regions import Window, crop
 from myelin.runtime.cli import UserError
 
 WIDTHS_PX = tuple(6 * 1.6**step for step in range(10))  # of fibers, 6 to 412 px
@@ -24,7 +25,7 @@ FINE_SCALES = (0.8, 1.25)  # of the magnification that fits, at which the axon i
 class Proposal:
     """An axon and its sheath in a window of the image."""
 
-    window: tuple[slice, slice]
+    window: Window
     axon: np.ndarray
     sheath: np.ndarray
     score: float  # 0 to 1: how sure the click model is that there is an axon
@@ -64,7 +65,8 @@ def propose(
     if axons[y, x]:
         raise UserError("add: there is an axon already, choose it with the select tool")
     model = model or open_click()
-    window = window_around(image.shape, x, y, SIDE * WIDTHS_PX[-1] / FIBER_PX / 2)
+    reach_px = int(np.ceil(SIDE * WIDTHS_PX[-1] / FIBER_PX / 2))
+    window = crop(np.array([x, y, 1, 1]), reach_px, image.shape)
     part, at = image[window], (x - window[1].start, y - window[0].start)
     widths = np.array(WIDTHS_PX)
     windows = np.stack([cut_window(part, *at, FIBER_PX / width) for width in widths])
@@ -82,16 +84,6 @@ def propose(
         axon, fiber = as_segmented(segmented, segmented & ~myelin[window], axon, fiber, at)
     others = axons[window]
     return Proposal(window, axon & ~others, fiber & ~axon & ~others, float(fits[best]))
-
-
-def window_around(shape: tuple[int, int], x: int, y: int, reach: float) -> tuple[slice, slice]:
-    """Return the part of an image within some pixels of a place, in rows and columns."""
-    near = int(np.ceil(reach))
-    rows, cols = (
-        slice(max(place - near, 0), min(place + near + 1, length))
-        for place, length in zip((y, x), shape, strict=True)
-    )
-    return rows, cols
 
 
 def averaged(model: ClickModel, windows: np.ndarray) -> np.ndarray:

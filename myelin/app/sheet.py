@@ -13,7 +13,6 @@ from myelin.app.decisions import Rows, Table
 from myelin.app.history import (
     History,
     Layers,
-    Window,
     apply_patch,
     hash_of,
     make_patches,
@@ -38,6 +37,7 @@ from myelin.measure.numbering import Numbers
 from myelin.measure.plausible import doubts
 from myelin.measure.summary import summarize
 from myelin.pixels.labels import BAND_PX, LabelImage, row_bands
+from myelin.pixels.regions import Window
 from myelin.runtime.cli import UserError
 from myelin.runtime.files import copy_file
 from myelin.runtime.lock import holding

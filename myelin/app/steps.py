@@ -9,11 +9,12 @@ from myelin.app import decisions, tools
 from myelin.app.history import make_patches
 from myelin.app.propose import Proposal
 from myelin.app.sheet import Sheet
-from myelin.app.tools import Part, Window
+from myelin.app.tools import Part
 from myelin.folders.naming import PREDS
 from myelin.folders.ownership import models_own
 from myelin.images.image import read_mask
 from myelin.measure.fibers import find_fibers
+from myelin.pixels.regions import Window
 from myelin.runtime.cli import UserError
 
 OUTLINE_ERROR = 0.005  # of an outline with few corners, as a part of the image's longer side

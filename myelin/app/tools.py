@@ -12,15 +12,13 @@ import numpy as np
 from myelin.images.mask_checks import fill_holes
 from myelin.measure.fibers import Fibers
 from myelin.pixels.labels import LabelImage
-from myelin.pixels.regions import crop
+from myelin.pixels.regions import Window, crop
 from myelin.runtime.cli import UserError
 
 SQUARE = np.ones((3, 3), np.uint8)
 CUT_PX = 2  # thickness of a cut: pixels that touch only at a corner stay connected
 SHIFT = 4  # OpenCV draws with corners to 1 / 16 pixel
 MAX_COORDINATE = 1e5
-
-Window = tuple[slice, slice]
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -216,14 +215,6 @@ def population(
     }
 
 
-def pooled_name(names: Iterable[str]) -> str:
-    """Return the id of the row over all images: `all`, or longer if an image has that id."""
-    taken, name = {other.casefold() for other in names}, POOLED
-    while name in taken:
-        name += " images"
-    return name
-
-
 def pool(compared: list[Compared], unit: str) -> tuple[dict, list[Comparison]]:
     """Compare all images together.
 
@@ -240,7 +231,7 @@ def pool(compared: list[Compared], unit: str) -> tuple[dict, list[Comparison]]:
         Each measure of the fibers, and the density of the images.
     """
     rows = [one.row for one in compared]
-    total = {"image": pooled_name(row["image"] for row in rows), "pixel_size_um": None}
+    total = {"image": POOLED, "pixel_size_um": None}
     for name in ("myelin_dice", "myelin_iou", "axon_dice", "axon_iou"):
         total[name] = float(np.mean([row[name] for row in rows]))
     counts = [

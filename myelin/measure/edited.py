@@ -13,13 +13,12 @@ from myelin.measure.doubt import add_rating, fiber_measures
 from myelin.measure.fibers import Fibers, Outlines, find_fibers, in_frame, in_tissue, measure
 from myelin.measure.frame import Frame
 from myelin.pixels.labels import LabelImage, shared_pixels
-from myelin.pixels.regions import crop
+from myelin.pixels.regions import Window, crop
 
 MARGINS_PX = (64, 256, 1024)  # of the window around an edit; if none suffices, all is measured
 BESIDE_PX = 16  # fibers this near the edit have to lie within the window
 DOUBT = "doubt "  # columns of measures of doubt begin so
 
-Window = tuple[slice, slice]
 Masks = tuple[np.ndarray, np.ndarray]  # myelin and axon, bool (rows, cols)
 
 

@@ -362,7 +362,7 @@ def find_rows(
     decisions : list of Decision
     fibers : Fibers
     hashes : list of str
-        `mask_hash` of the mask, and of the earlier masks whose fibers the numbers were carried over
+        `mask_hash` of the mask, and of the earlier masks whose fibers the numbers were carried
         over from, see `numbering.Numbers`.
     highest : int
         The highest number that a fiber of the image ever had.

@@ -18,10 +18,12 @@ MIN_SIDE_PART = 0.1
 CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 SQUARE = np.ones((3, 3), np.uint8)
 
+Window = tuple[slice, slice]  # rows and columns of an image
+
 # ---------------------------------------------------------------- where regions lie
 
 
-def crop(box: np.ndarray, margin: int, shape: tuple[int, int]) -> tuple[slice, slice]:
+def crop(box: np.ndarray, margin: int, shape: tuple[int, int]) -> Window:
     """Return the window of a box (x, y, width, height, ...) with a margin, within the image."""
     x, y, width, height = (int(value) for value in box[:4])
     rows = slice(max(y - margin, 0), min(y + height + margin, shape[0]))

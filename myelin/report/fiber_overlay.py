@@ -274,7 +274,7 @@ def draw_legend(figure: Figure, height: float, legend: Legend) -> None:
     strip = figure.add_axes((0, 0, 1, height))
     strip.axis("off")
     strip.set(xlim=(0, 1), ylim=(0, 1))
-    length_um = scale_bar(legend.width_um)
+    length_um = round_below(legend.width_um / 5)  # of the scale bar
     strip.plot(
         [0.04, 0.04 + length_um / legend.width_um],
         [0.72, 0.72],
@@ -300,8 +300,3 @@ def draw_legend(figure: Figure, height: float, legend: Legend) -> None:
     bar.set_ticks(ticks, labels=names)
     bar.ax.tick_params(labelsize=FONT["size"] * unit, length=2 * unit, width=0.5 * unit, pad=unit)
     bar.outline.set_linewidth(0.5 * unit)
-
-
-def scale_bar(width_um: float) -> float:
-    """Return a round length in µm of a scale bar, about a fifth of the image's width."""
-    return round_below(width_um / 5)

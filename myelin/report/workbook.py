@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xlsxwriter import Workbook
     from xlsxwriter.worksheet import Worksheet
 
-TEXT_COLUMNS = {"image", "group", "animal", "group_a", "group_b"}  # an image may be called 5512
+TEXT_COLUMNS = {"image", "scan", "group", "animal", "group_a", "group_b"}  # such as 5512
 SHEET_ROWS = 2**20  # limit of Excel
 MIN_WIDTH, MAX_WIDTH = 10, 60  # of a column, in letters
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from myelin.measure.agreement import ENDS, Comparison, agreement, detection, pooled_name
+from myelin.measure.agreement import ENDS, POOLED, Comparison, agreement, detection
 from myelin.measure.fibers import Fibers
 
 PROGRAM = "counted_fibers"  # as in `summary.csv`
@@ -51,7 +51,7 @@ def with_scores(image: str, sizes: Sequence[int]) -> dict:
 def pool_points(rows: Sequence[dict]) -> dict:
     """Return the row of `points.csv` over all images."""
     sums = [sum(row[part] for row in rows) for part in PARTS]
-    return with_scores(pooled_name(row["image"] for row in rows), sums)
+    return with_scores(POOLED, sums)
 
 
 def compare_counts(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from image_samples import refused
+from measuring import fails
 
 import data
 import find_myelin
@@ -51,18 +52,14 @@ def test_a_study_in_raw_test_is_told_how_to_keep_its_folders(folder, write_sampl
     write_sample(write_path / "a.png")
     said = "error: raw/test: images in inner folders are not read (control), run python"
     for command in (data.main, find_myelin.main):
-        with pytest.raises(SystemExit):
-            command([])
-        (line,) = capfd.readouterr().err.replace(os.sep, "/").splitlines()
+        (line,) = fails(command, capfd).replace(os.sep, "/").splitlines()
         assert line.startswith(said) and "find_myelin.py --images raw/test" in line
 
 
 def test_the_wrong_folder_is_named(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     for command in (data.main, find_myelin.main, morphometry.main):
-        with pytest.raises(SystemExit):
-            command([])
-        line = capfd.readouterr().err.strip()
+        line = fails(command, capfd).strip()
         assert line.endswith(f"; or is {tmp_path} the wrong folder? The suite is in {ROOT}")
     (tmp_path / "raw").mkdir()
     assert "wrong folder" not in refused(capfd)[0]

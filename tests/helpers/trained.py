@@ -1,9 +1,9 @@
 """What several test files ask of a trained model."""
 
-import csv
 from pathlib import Path
 
 import h5py
+from measuring import read_table
 
 from myelin.network import model_file
 from myelin.network.preprocessing import Preprocessing
@@ -18,8 +18,7 @@ SETTINGS = Preprocessing(
 
 
 def epochs_of(name):
-    with open(f"models/{name}_history.csv", newline="", encoding="utf-8-sig") as file:
-        return list(csv.DictReader(file))
+    return read_table(f"models/{name}_history.csv")
 
 
 def evaluated_loss(name, training_set):

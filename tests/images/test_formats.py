@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from format_samples import stack, write_dm, write_lif, write_mrc, write_nd2, write_zarr
 from image_samples import refused
+from measuring import fails
 
 import data
 from myelin.images import formats
@@ -74,9 +75,7 @@ def test_a_file_cut_short_is_one_line(sample, capfd):
         (path / ("0/.zarray" if path.name == "v2.ome.zarr" else "0/zarr.json")).write_text("{}")
     else:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
-    with pytest.raises(SystemExit):
-        data.main(["--take", "channel=1,plane=2"])
-    (line,) = capfd.readouterr().err.splitlines()
+    (line,) = fails(data.main, capfd, "--take", "channel=1,plane=2").splitlines()
     assert line.startswith("error: raw") and "cannot be read as an image" in line
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 from format_samples import stack
+from measuring import fails
 
 import data
 import find_myelin
@@ -182,18 +183,13 @@ def test_a_second_file_named_in_ome_xml_is_not_opened(tmp_path):
 
 @pytest.mark.parametrize("text", ["channel", "channel=0", "page=x", "colour=2", "page=99999999999"])
 def test_what_is_no_choice_is_refused(text, folder, capfd):
-    with pytest.raises(SystemExit) as stop:
-        data.main(["--take", text])
-    assert stop.value.code == 2
-    (line,) = capfd.readouterr().err.splitlines()
+    (line,) = fails(data.main, capfd, "--take", text).splitlines()
     assert "argument --take" in line and "is not NAME=N" in line
 
 
 def test_a_choice_that_a_plain_image_lacks_is_named(folder, write_sample, capfd):
     write_sample("raw/test/a.png")
-    with pytest.raises(SystemExit):
-        data.main(["--take", "channel=2"])
-    assert "a.png: no channel 2 (it has 1)" in capfd.readouterr().err
+    assert "a.png: no channel 2 (it has 1)" in fails(data.main, capfd, "--take", "channel=2")
     data.main(["--take", "channel=1"])
 
 

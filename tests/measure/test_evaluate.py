@@ -173,18 +173,6 @@ def test_several_images_and_empty_masks(folder):
     assert "nan" not in Path("evaluation/evaluation.csv").read_text(encoding="utf-8").lower()
 
 
-def test_an_image_called_all(folder, capsys):
-    assert agreement.pooled_name(["ALL", "all images"]) == "all images images"
-    Path("raw/test/a_mask.png").rename("raw/test/all_mask.png")
-    Path("preds/a_mask.tif").rename("preds/all_mask.tif")
-    save(Path("raw/test/b_mask.png"), rings(SHAPE, CENTERS, 20, 30))
-    save(Path("preds/b_mask.tif"), rings(SHAPE, CENTERS, 20, 30))
-    evaluate.main(["--pixel-size", "1", "--no-pictures"])
-    assert [row["image"] for row in table()] == ["all", "b", "all images"]
-    assert table()[2]["fibers_reference"] == "8"
-    assert "all images  " in capsys.readouterr().out
-
-
 def test_other_folders(folder):
     save(Path("hand/a.png"), rings(SHAPE, CENTERS, 20, 30))
     save(Path("net/a.png"), rings(SHAPE, CENTERS, 20, 30))

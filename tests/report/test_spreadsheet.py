@@ -60,12 +60,14 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("decimal", ["point", "comma"])
 def test_workbook(folder, decimal):
-    call = "--pixel-size 0.1 --no-pictures --xlsx --groups g.csv --decimal".split()
+    fields = "image,scan,nerve_area_mm2\n5512,77,1\n=1+1,77,1\n"
+    Path("f.csv").write_text(fields, encoding="utf-8")
+    call = "--pixel-size 0.1 --no-pictures --xlsx --groups g.csv --fields f.csv --decimal".split()
     morphometry.main([*call, decimal])
     sheets = read_workbook("morphometry/summary.xlsx")
     assert list(sheets) == [
         *("summary", "per_animal", "per_group", "per_g_ratio_bin", "per_diameter_class"),
-        *("regression", "tests", "fibers", "run"),
+        *("regression", "tests", "sampling", "fibers", "run"),
     ]
     header, *rows = sheets["summary"]
     columns = list(header.values())
@@ -77,7 +79,7 @@ def test_workbook(folder, decimal):
     assert list(header.values()) == ["image", *TABLE_COLUMNS, "fascicle", *SHAPE_COLUMNS]
     assert [(row["A"], row["B"]) for row in rows] == [(n, f) for n in NAMES for f in (1, 2)]
     assert rows[0]["G"] == pytest.approx(4, rel=0.02) and rows[0]["S"] is False
-    assert sheets["per_animal"][1]["A"] == "=a"
+    assert sheets["per_animal"][1]["A"] == "=a" and sheets["sampling"][1]["C"] == "77"
     facts = {row["A"]: row.get("B") for row in sheets["run"]}
     assert facts["fibers 5512"] == 2 and facts["command"].startswith("python morphometry.py")
 

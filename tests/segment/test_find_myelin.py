@@ -1,6 +1,5 @@
 """find_myelin.py: tiles, polarity, pixel size, outputs and messages."""
 
-import csv
 import hashlib
 import json
 from pathlib import Path
@@ -9,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from measuring import fails, read_table
 from stand_ins import (
     NATIVE,
     RINGS,
@@ -142,8 +142,8 @@ def test_a_doubtful_image_is_named(lab, monkeypatch, capsys):
     assert "warning: a (bright, scale " in said and "--myelin dark --scale 2" in said
     morphometry.main(["--pixel-size", "0.2", "--no-pictures"])
     assert "warning: a: find_myelin.py is unsure" in capsys.readouterr().out
-    with open("morphometry/summary.csv", encoding="utf-8") as file:
-        assert all("polarity or scale" in row["warnings"] for row in csv.DictReader(file))
+    rows = read_table("morphometry/summary.csv")
+    assert all("polarity or scale" in row["warnings"] for row in rows)
     assert "uncertain in 2 images" in Path("morphometry/methods.txt").read_text(encoding="utf-8")
     segment_with(monkeypatch, RINGS, "--myelin", "bright", "--scale", "1")
     assert "warning: " not in capsys.readouterr().out
@@ -192,10 +192,7 @@ def test_a_changed_folder_is_packed_again(lab, random_model, capsys):
     ],
 )
 def test_mistakes_end_with_a_message_and_code_2(lab, capsys, arguments, message):
-    with pytest.raises(SystemExit) as stop:
-        find_myelin.main(arguments)
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
+    assert message in fails(find_myelin.main, capsys, *arguments)
 
 
 def test_a_run_keeps_the_masks_of_earlier_images_and_names_them(lab, random_model, capsys):
@@ -216,10 +213,8 @@ def test_scales_that_no_image_fits_are_named_before_anything_is_written(
 ):
     monkeypatch.setattr(run_plan, "MAX_PIXELS", 70 * 83 * 4)
     model_file.save_model(tmp_path / "m.h5", random_network(), RINGS)
-    with pytest.raises(SystemExit) as stop:
-        find_myelin.main([str(tmp_path / "m.h5"), "--myelin", "bright", "--scale", "3"])
-    assert stop.value.code == 2
-    errors = capsys.readouterr().err.splitlines()
+    call = [str(tmp_path / "m.h5"), "--myelin", "bright", "--scale", "3"]
+    errors = fails(find_myelin.main, capsys, *call).splitlines()
     assert [line[:9] for line in errors] == ["error: a:", "error: b:"]
     assert not (lab / "preds").exists()
 
@@ -227,9 +222,8 @@ def test_scales_that_no_image_fits_are_named_before_anything_is_written(
 def test_models_of_whole_frames_take_no_scale(lab, tmp_path, capsys):
     settings = preprocessing.Preprocessing(rows=32, cols=32, mean=100.0, std=40.0)
     model_file.save_model(tmp_path / "m.h5", random_network(32, 32), settings)
-    with pytest.raises(SystemExit, match="2"):
-        find_myelin.main([str(tmp_path / "m.h5"), "--scale", "0.5"])
-    assert "error: --scale: " in capsys.readouterr().err
+    said = fails(find_myelin.main, capsys, str(tmp_path / "m.h5"), "--scale", "0.5")
+    assert "error: --scale: " in said
 
 
 def test_scans_in_bands_give_the_files_of_one_piece(lab, random_model, monkeypatch):

@@ -1,12 +1,12 @@
 """Synthetic nerves: truth against mask, polarity, files, bad input."""
 
-import csv
 import doctest
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
+from measuring import fails, read_table
 
 import data
 import synthetic
@@ -170,8 +170,7 @@ def test_images_masks_and_tables_are_written_and_can_be_packed(folder, capsys):
     assert images.read_record(path).pixel_size()[0] == pytest.approx(0.2)
     assert tifffile.imread(path).shape == (96, 128)
     assert images.read_mask(path.with_name("synthetic_01_mask.tif")).any()
-    with open(path.with_name("synthetic_01_fibers.csv"), newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(path.with_name("synthetic_01_fibers.csv"))
     assert list(rows[0]) == TRUE_COLUMNS
     assert float(rows[0]["fiber_area_um2"]) > 0
     assert rows[0]["touches_border"] in ("True", "False")
@@ -188,10 +187,7 @@ def test_files_of_others_are_not_overwritten(folder, capsys, name):
     path = folder / "raw/train" / name
     path.write_bytes(b"mine")
     command = ["--train", "1", "--test", "1", "--size", "64", "64"]
-    with pytest.raises(SystemExit) as stop:
-        synthetic.main(command)
-    assert stop.value.code == 2
-    message = capsys.readouterr().err
+    message = fails(synthetic.main, capsys, *command)
     assert message.startswith("error: ") and name in message and "--force" in message
     assert path.read_bytes() == b"mine"
     assert not any((folder / "raw/test").iterdir())
@@ -213,13 +209,9 @@ def test_files_of_others_are_not_overwritten(folder, capsys, name):
         "--scenes none fat",
     ],
 )
-def test_bad_options_are_one_error_and_write_nothing(tmp_path, monkeypatch, capsys, command):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stop:
-        synthetic.main(command.split())
-    assert stop.value.code == 2
-    assert "error: " in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+def test_bad_options_are_one_error_and_write_nothing(folder, capsys, command):
+    assert "error: " in fails(synthetic.main, capsys, *command.split())
+    assert not list(folder.rglob("*.*"))
 
 
 def test_the_example_in_the_docstring_runs():
