@@ -87,14 +87,15 @@ def read_markers(path: Path) -> tuple[str, np.ndarray]:
     return image, np.array(places, float).reshape(-1, 2)
 
 
-def read_number(cell: str, where: str) -> float:
+def read_number(cell: str, where: str, least: float = -np.inf) -> float:
     """Return the number in a cell of a table, with a decimal point or comma."""
     try:
         value = float(cell.replace(",", "."))
     except ValueError:
         value = np.nan
-    if not np.isfinite(value):
-        raise UserError(f"{where} {cell[:100]!r}, which is not a number, correct or remove it")
+    if not np.isfinite(value) or value < least:
+        what = "is below 0" if value < least else "is not a number"
+        raise UserError(f"{where} {cell[:100]!r}, which {what}, correct or remove it")
     return value
 
 
@@ -116,16 +117,20 @@ def read_counts(path: Path, names: Iterable[str]) -> Counts:
     Raises
     ------
     UserError
-        A cell is not a number; an image has no mask, or has a line already.
+        A cell is not a number of 0 or more; an image has no mask, or has a line already.
     """
     find, counts = image_ids(names), {}
     for line, row in read_rows(path, ("image", "count"), "image"):
-        where, name = f"{path}: line {line}", find(row.pop("image"))
+        where, image = f"{path}: line {line}", row.pop("image")
+        name = find(image)
         if name is None or name in counts:
             problem = "has no mask" if name is None else "has a line already"
-            raise UserError(f"{where} names an image that {problem}, correct or remove the line")
+            raise UserError(
+                f"{where} names the image {image[:100]}, which {problem}, correct or remove "
+                "the line"
+            )
         counts[name] = {
-            observer: read_number(cell, f"{where} has {observer}") if cell else np.nan
+            observer: read_number(cell, f"{where} has {observer}", 0) if cell else np.nan
             for observer, cell in row.items()
             if observer
         }

@@ -97,8 +97,13 @@ def test_points_outside_the_nerve_are_left_out(folder):
         ("a.xml", CELL_COUNTER.format("a.tif", ""), "a.xml: cannot be read as points"),
         ("a.xml", CELL_COUNTER.format("a.tif", "<Marker/>"), "a.xml: cannot be read as points"),
         ("a.xml", None, "a.xml: cannot be read as points"),
-        ("counts.csv", "image,count\nc,5\n", "counts.csv: line 2 names an image that has no mask"),
-        ("counts.csv", "image,count\na,5\na,6\n", "counts.csv: line 3 names an image that has a"),
+        ("counts.csv", "image,count\nc,5\n", "counts.csv: line 2 names the image c, which has no"),
+        ("counts.csv", "image,count\na,-5\n", "counts.csv: line 2 has count '-5', which is"),
+        (
+            "counts.csv",
+            "image,count\na,5\na,6\n",
+            "counts.csv: line 3 names the image a, which has",
+        ),
         (
             "counts.csv",
             "image,count\na,many\n",
