@@ -57,10 +57,10 @@ class Page {
     const places = study.groups.length ? [group, text("animal", (row) => row.animal)] : [];
     this.images = new Table(by("images"), (count) => plural(count, "image"), [
       text("image", ({ image }) => image, (image) => this.open(images.indexOf(image)).then(() => this.reveal())),
-      ...places, ...numbers(IMAGE_NUMBERS, read)], images, by("find-image"));
+      ...places, ...numbers(known(IMAGE_NUMBERS, images), read)], images, by("find-image"));
     by("groups-part").hidden = !study.groups.length;
     new Table(by("groups"), () => "Groups: mean ± standard deviation of their animals",
-      [group, ...numbers(GROUP_NUMBERS, read)], study.groups);
+      [group, ...numbers(known(GROUP_NUMBERS, study.groups), read)], study.groups);
     this.fibers = new Table(by("fibers"), (count) => plural(count, "fiber"), [
       ...several,
       { title: "fiber", digits: 0, value: (fiber) => columns.fiber[fiber], action: (fiber) => this.goTo(fiber) },

@@ -5,7 +5,8 @@ const MOST_ROWS = 200; // the fibers.csv has all
 // A column of numbers, as [name in the table of morphometry.py, title, digits, name of the standard deviation].
 const IMAGE_NUMBERS = [
   ["fiber_count", "fibers", 0], ["excluded_fibers", "excluded", 0], ["doubtful", "doubtful", 0],
-  ["fiber_density_per_mm2", "per mm²", 0], ["axon_diameter_um_mean", "axon (µm)", 3, "axon_diameter_um_sd"],
+  ["fiber_density_per_mm2", "per mm²", 0], ["fiber_density_nerve_per_mm2", "per mm² of nerve", 0],
+  ["axon_diameter_um_mean", "axon (µm)", 3, "axon_diameter_um_sd"],
   ["fiber_diameter_um_mean", "fiber (µm)", 3, "fiber_diameter_um_sd"],
   ["myelin_thickness_um_mean", "myelin (µm)", 3, "myelin_thickness_um_sd"],
   ["g_ratio_mean", "g-ratio", 3, "g_ratio_sd"], ["g_ratio_median", "median g", 3],
@@ -14,6 +15,7 @@ const IMAGE_NUMBERS = [
 ];
 const GROUP_NUMBERS = [
   ["animals", "animals", 0], ["fiber_density_per_mm2_mean", "per mm²", 0, "fiber_density_per_mm2_sd_of_animals"],
+  ["fiber_density_nerve_per_mm2_mean", "per mm² of nerve", 0, "fiber_density_nerve_per_mm2_sd_of_animals"],
   ["axon_diameter_um_mean", "axon (µm)", 3, "axon_diameter_um_sd_of_animals"],
   ["fiber_diameter_um_mean", "fiber (µm)", 3, "fiber_diameter_um_sd_of_animals"],
   ["myelin_thickness_um_mean", "myelin (µm)", 3, "myelin_thickness_um_sd_of_animals"],
@@ -42,6 +44,9 @@ function shown(value, digits) {
   if (value === null) return "–";
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
+
+// The columns of numbers that at least one row has.
+function known(list, rows) { return list.filter(([name]) => rows.some((row) => (row[name] ?? null) !== null)); }
 
 // Columns {title, value, digits, name, sd, action}: functions of a row; `action` makes the cell a button.
 function numbers(list, read) {
