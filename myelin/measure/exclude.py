@@ -45,6 +45,8 @@ class Rule:
         The column in words, with its unit.
     highest : float
         The largest limit allowed.
+    whole_only : bool
+        Whether the border, which changes the shape of fibers that it cuts, exempts them.
     """
 
     option: str
@@ -52,6 +54,7 @@ class Rule:
     sign: str
     what: str
     highest: float = math.inf
+    whole_only: bool = False
 
     @property
     def name(self) -> str:
@@ -70,7 +73,8 @@ class Rule:
     def broken(self, columns: dict[str, np.ndarray], limit: float) -> np.ndarray:
         """Return which fibers break the rule, bool (n,)."""
         compare = operator.lt if self.sign == "<" else operator.gt
-        return compare(columns[self.column], limit)
+        broken = compare(columns[self.column], limit)
+        return broken & ~columns["touches_border"] if self.whole_only else broken
 
 
 DOUBTFUL = 0.2  # how many of these fibers are wrong is in docs/measures.md
@@ -81,7 +85,7 @@ RULES = (
     Rule("--min-g-ratio", "g_ratio", "<", "g-ratio"),
     Rule("--min-solidity", "axon_solidity", "<", "axon solidity"),
     Rule("--min-circularity", "axon_circularity", "<", "axon circularity"),
-    Rule("--min-roundness", "roundness", "<", "fiber roundness", highest=1),
+    Rule("--min-roundness", "roundness", "<", "roundness (of whole fibers)", 1, whole_only=True),
     Rule("--min-axon-diameter", "axon_diameter_um", "<", "axon diameter in µm"),
     Rule("--max-axon-diameter", "axon_diameter_um", ">", "axon diameter in µm"),
 )
@@ -267,6 +271,7 @@ class Exclusions:
             "table_sha256": sha256(table) if table else None,
             "classes": str(classes) if classes else None,
             "classes_sha256": sha256(classes) if classes else None,
+            "left_out_classes": sorted(self.left_out),
             "rules": {rule.option: limit for rule, limit in self.limits.items()},
             "fibers_by_reason": dict(sorted(self.reasons.items())),
         }

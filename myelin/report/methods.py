@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
-from myelin.measure.exclude import RULES
+from myelin.measure.exclude import RULES, class_reason
 from myelin.runtime.cli import UserError, count_of
 from myelin.runtime.files import replacing
 from myelin.statistics.comparisons import GAMES_HOWELL, WELCH
@@ -250,11 +250,16 @@ def excluding(run: dict) -> str:
     known = {rule.reason(limit) for rule, limit in limits.items()}
     by_eye = dict(excluded["fibers_by_reason"])
     by_rule = sum(by_eye.pop(text) for text in [*by_eye] if {*text.split("; ")} <= known)
+    classes = excluded["left_out_classes"]
+    by_class = {name: by_eye.pop(class_reason(name), 0) for name in classes}
     sentences = []
     if excluded["table"] or by_eye:
         listed = (f"{reason} {fibers:,}" for reason, fibers in by_eye.items())
         why = f" ({', '.join(listed)})" if by_eye.keys() - {"by eye"} else ""
         sentences.append(f"{were(sum(by_eye.values()), 'fiber')} excluded by eye{why}.")
+    if by_class:
+        listed = ", ".join(f"{name} {fibers:,}" for name, fibers in by_class.items())
+        sentences.append(f"{were(sum(by_class.values()), 'fiber')} excluded by class ({listed}).")
     if limits:
         said = (f"{rule.what} {rule.side} {limit:g}" for rule, limit in limits.items())
         sentences.append(f"{were(by_rule, 'fiber')} excluded by rule: {', or '.join(said)}.")

@@ -85,6 +85,14 @@ def test_rules(two_masks, option, limit, expected):
     assert float(mean or -1) == pytest.approx(np.mean(kept) if kept else -1, abs=1e-6)
 
 
+def test_fibers_cut_by_the_border_have_no_roundness_limit(two_masks):
+    save(Path("preds/one_mask.tif"), rings((120, 200), [(12, 60), (140, 60)], 20, 32))
+    morphometry.main([*CALL, "--min-roundness", "1"])
+    rows = read_table("morphometry/one_fibers.csv")
+    found = {row["touches_border"]: row["excluded"] for row in rows}
+    assert found == {"True": "", "False": "roundness < 1"}
+
+
 def test_a_fiber_without_confidence_breaks_no_rule(two_masks):
     save_probabilities("one", "two")
     Path("preds/two_pred.png").unlink()
@@ -238,7 +246,8 @@ def test_a_class_is_a_column_and_can_be_left_out(two_masks):
     reasons = ["class thin", "class onion bulb", "blood", ""]
     assert [row["excluded"] for row in fibers] == reasons
     methods = " ".join(Path("morphometry/methods.txt").read_text(encoding="utf-8").split())
-    assert "3 fibers were excluded by eye (blood 1, class onion bulb 1, class thin 1)" in methods
+    assert "1 fiber was excluded by eye (blood 1). 2 fibers were excluded by class (" in methods
+    assert "by class (onion bulb 1, thin 1)." in methods
     assert '"classes": "classes.csv"' in Path("morphometry/run.json").read_text(encoding="utf-8")
     # The table of all fibers is a table of classes too, and the saved exclusions are the same.
     Path("fibers.csv").write_bytes(Path("morphometry/fibers.csv").read_bytes())

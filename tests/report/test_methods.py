@@ -37,7 +37,12 @@ MADE = {
         "left_out": {"myelin": "dark", "network_scale": 9},
     },
 }
-EXCLUDED = {"table": "exclude.csv", "rules": {"--max-g-ratio": 0.95}, "fibers_by_reason": {}}
+EXCLUDED = {
+    "table": "exclude.csv",
+    "left_out_classes": [],
+    "rules": {"--max-g-ratio": 0.95},
+    "fibers_by_reason": {},
+}
 EYE = EXCLUDED | {"rules": {}}
 
 
