@@ -27,7 +27,7 @@ from myelin.app.runs import Run
 from myelin.app.segmenting import adopt, segmenting, trial_of_one
 from myelin.app.sheet import Sheet
 from myelin.app.steps import corners_of, do_step, place_of, rings_of, row_of, text_of
-from myelin.app.study import Study
+from myelin.app.study import DEFAULTS, Study
 from myelin.folders.mask_record import read_run
 from myelin.folders.naming import MORPHOMETRY, PREDS
 from myelin.measure.nerve import find_nerve
@@ -331,7 +331,7 @@ class Window:
             if value is not None and not 0 < float(value) < 1:
                 raise ValueError("threshold")
             self.study.set(threshold=value and round(float(value), 3))
-        if body.get("model") in ("bestmyelin.h5", "window.h5"):
+        if body.get("model") in (DEFAULTS["model"], NEW_MODEL):
             self.study.set(model=body["model"])
         return self.table()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from myelin.measure.exclude import RULES, class_reason
-from myelin.runtime.cli import UserError, count_of
+from myelin.runtime.cli import count_of
 from myelin.runtime.files import replacing
 from myelin.statistics.comparisons import GAMES_HOWELL, WELCH
 from myelin.statistics.study import NERVE_DENSITY
@@ -58,15 +58,9 @@ def add_tissue_option(parser: argparse.ArgumentParser) -> None:
 
 def write_methods(folder: Path) -> None:
     """Write `methods.txt` of a folder from its `run.json`."""
-    path = folder / "run.json"
-    try:
-        text = methods(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path}: damaged ({type(error).__name__}: {error}), run python morphometry.py again"
-        ) from None
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     with replacing(folder / "methods.txt") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(methods(run), encoding="utf-8")
 
 
 def methods(run: dict) -> str:

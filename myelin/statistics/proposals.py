@@ -25,7 +25,10 @@ from myelin.statistics.regression import line
 MAX_DEVIATIONS, MAD_TO_SD = 2.5, 1.4826
 # Ratio of the axes of a slit; an obliquely cut cylinder has it at 60 degrees.
 SLIT_AXIS_RATIO = 0.5
-MIN_CLUSTER, SMALL = 3, 0.25  # this many side by side, of the thinnest quarter of the fibers
+# Fibers of a cluster: at least three, as two thin neighbours are common by chance; of the thinnest
+# quarter, as with the thinner half ordinary neighbours were proposed (docs/study.md); each above
+# the line by one standard deviation only, as their number adds to the evidence.
+MIN_CLUSTER, SMALL, MIN_CLUSTER_DEVIATION = 3, 0.25, 1
 # Largest gap between two fibers of a cluster, as circles of their areas: their Schwann cells and
 # basal laminae are in between, and nothing else.
 MAX_GAP_UM = 1.0
@@ -110,9 +113,8 @@ def classes_of(image: Candidates, deviations: np.ndarray, small_um: float) -> np
     words = np.select(
         [thick & slit, thick, deviations > MAX_DEVIATIONS], ["collapsed", "swollen", "thin"], ""
     ).astype(object)
-    words[clustered(image, (deviations > 1) & (columns["fiber_diameter_um"] < small_um))] = (
-        "cluster"
-    )
+    wanted = (deviations > MIN_CLUSTER_DEVIATION) & (columns["fiber_diameter_um"] < small_um)
+    words[clustered(image, wanted)] = "cluster"
     return words
 
 

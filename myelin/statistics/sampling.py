@@ -22,7 +22,8 @@ from myelin.runtime.tables import MAX_MISTAKES, image_ids, read_rows
 from myelin.statistics.groups import Animals, place_of_images
 from myelin.statistics.units import Measured, Unit
 
-# The coefficient of error is also given for these multiples of the number of fields.
+# Multiples of the number of fields for which the coefficient of error is expected, so that a few
+# fields tell how many suffice.
 MULTIPLES = (0.25, 0.5, 1, 2, 4)
 COUNTED, EXPECTED = "counted", "expected"  # values of the column basis
 NUMBERS = {"sampling_fraction": 1, "nerve_area_mm2": math.inf, "height_px": math.inf}

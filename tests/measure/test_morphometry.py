@@ -11,7 +11,6 @@ from measuring import (
     TABLE_COLUMNS,
     fails,
     read_table,
-    ring,
     save,
     save_probabilities,
 )
@@ -61,16 +60,6 @@ def test_confidence_from_the_probability_of_the_same_run(two_masks):
     assert {row["confidence"] for row in read_table("morphometry/one_fibers.csv")} == {""}
 
 
-def test_other_folders_axon_masks_and_no_pictures(folder):
-    myelin, axon = ring((120, 120), 60, 60, 30, 45)
-    save(Path("mine/a.png"), myelin)
-    save(Path("mine/a_axon.png"), axon & ring((120, 120), 60, 60, 0, 24)[0])
-    morphometry.main(["--masks", "mine", "--out", "res", "--pixel-size", "1", "--no-pictures"])
-    (row,) = read_table("res/a_fibers.csv")
-    assert float(row["axon_diameter_um"]) == pytest.approx(48, rel=0.02)
-    assert not list(Path("res").glob("*.png"))
-
-
 @pytest.mark.parametrize("value", [0, 255])
 def test_one_value_masks_give_empty_tables(two_masks, value):
     save(Path("preds/one_mask.tif"), np.full((120, 200), value > 0))
@@ -112,6 +101,7 @@ def test_results_of_an_earlier_run_are_named(two_masks, capsys):
     said = capsys.readouterr().out
     assert "morphometry/ also holds older files: two_axons.tif, two_fibers.csv" in said
     assert "one_" not in said and "run.json" not in said
+    assert not list(Path("morphometry").glob("*.png"))
 
 
 @pytest.mark.parametrize("option", [["--numbers"], ["--plot-format", "pdf"]])

@@ -8,8 +8,7 @@ from measuring import save
 
 import morphometry
 from myelin.images.image import write_image
-from myelin.report.methods import methods, write_methods
-from myelin.runtime.cli import UserError
+from myelin.report.methods import methods
 
 RUN = {
     "version": "1.2.3",
@@ -149,13 +148,6 @@ def test_what_is_stated_was_done(two_masks, done, said):
     text = Path("morphometry/methods.txt").read_text(encoding="utf-8")
     assert said in text
     assert ("limited to the nerve" in text) == ("Miles RE" in text) == ("nerve" in done)
-
-
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"fibers": 3}'])
-def test_an_edited_run_is_named(tmp_path, content):
-    (tmp_path / "run.json").write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=r"run\.json: damaged"):
-        write_methods(tmp_path)
 
 
 def test_tissue_is_given_or_a_marked_gap():

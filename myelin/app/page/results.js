@@ -39,14 +39,17 @@ function figure(path, query, text) {
 export async function showLearn(study, id) {
   const image = study.images.find((one) => one.id === id) ?? study.images.find((one) => one.state !== "new");
   const middle = study.threshold ?? 0.55;
-  const values = [middle - 0.15, middle, middle + 0.15].map((value) => Math.min(Math.max(value, 0.05), 0.95));
+  const values = [-0.15, 0, 0.15].map((step) => Number(Math.min(Math.max(middle + step, 0.05), 0.95).toFixed(3)));
+  const none = () => $("#thresholds").replaceChildren(make("p", {}, "Segment an image first."));
   $("#thresholds").replaceChildren(...(image ? values.map((value) => {
     const picture = make("img", { src: url("threshold", { id: image.id, t: value }), alt: `threshold ${value}` });
+    picture.onerror = none; // a mask that was not segmented here has no probability
     const button = make("button", {}, picture, value.toFixed(2));
-    button.ariaPressed = String(study.threshold === Math.round(value * 1000) / 1000);
+    button.ariaPressed = String(study.threshold === value);
     button.onclick = async () => showLearn(await post("set", { threshold: value }), id);
     return button;
-  }) : [make("p", {}, "Segment an image first.")]));
+  }) : []));
+  if (!image) none();
   const corrected = study.images.filter((one) => one.state === "corrected").map((one) => one.id);
   const chosen = heldBack();
   $("#pairs").replaceChildren(...corrected.map((one) =>
