@@ -29,7 +29,6 @@ COLOURS = {
     "myelin": (204, 121, 167),
     "nerve": (0, 114, 178),
 }
-STATES = ("counted", "border", "doubtful", "excluded")
 CLASS_COLOURS = [(230, 159, 0), (0, 114, 178), (204, 121, 167), (213, 94, 0), (0, 158, 115)]
 SHEATH_ALPHA, AXON_ALPHA = 110, 45
 
@@ -146,7 +145,7 @@ def colours_of(sheet: Sheet, mode: str) -> np.ndarray:
     colours = kept[mode] = np.zeros((len(sheet.found) + 1, 4), np.uint8)
     colours[1:, 3] = SHEATH_ALPHA
     if mode == "state":
-        colours[1:, :3] = np.array([COLOURS[one] for one in STATES])[state_codes(sheet)]
+        colours[1:, :3] = np.array([COLOURS[one] for one in states_of(sheet)]).reshape(-1, 3)
     elif mode == "g" and len(sheet.found):
         g = np.nan_to_num(sheet.found.columns["g_ratio"])
         shades = np.rint(np.clip((g - 0.3) / 0.6, 0, 1) * 255).astype(np.uint8)[:, None]
@@ -166,18 +165,12 @@ def class_colours(sheet: Sheet) -> dict[str, tuple[int, int, int]]:
     return dict(zip(names, itertools.cycle(CLASS_COLOURS)))
 
 
-def state_codes(sheet: Sheet) -> np.ndarray:
-    """Return the state of each fiber by its place in `STATES`, int (n,)."""
-    codes = np.where(sheet.found.columns["touches_border"], STATES.index("border"), 0)
-    doubtful = [row for row, _ in sheet.doubts if row not in sheet.decided["kept"]]
-    codes[doubtful] = STATES.index("doubtful")
-    codes[[*sheet.decided["exclude"]]] = STATES.index("excluded")
-    return codes
-
-
 def states_of(sheet: Sheet) -> np.ndarray:
-    """Return the state of each fiber, object (n,)."""
-    return np.array(STATES, object)[state_codes(sheet)]
+    """Return the state of each fiber, a key of `COLOURS`, object (n,)."""
+    states = np.where(sheet.found.columns["touches_border"], "border", "counted").astype(object)
+    states[[row for row, _ in sheet.doubts if row not in sheet.decided["kept"]]] = "doubtful"
+    states[[*sheet.decided["exclude"]]] = "excluded"
+    return states
 
 
 def edge_of(numbers: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BAR = re.compile(r"([\w ]+): +(\d+)%.*?(\d+)/(\d+) \[([\d:]+)<([\d:?]+)")
 EPOCH = re.compile(r"^Epoch (\d+)/(\d+)$", re.MULTILINE)  # of Keras
 EPOCH_S = re.compile(r"^about (\d+) s per epoch", re.MULTILINE)
-PATIENCE_S = 10.0  # until a run that was told to stop is ended
+PATIENCE_S = 10.0  # from the stop signal until a run is killed
 
 
 class Run:

@@ -42,7 +42,7 @@ from myelin.runtime.cli import UserError
 from myelin.runtime.files import copy_file
 from myelin.runtime.lock import holding
 
-MAX_GROWTH = 2  # of a mask's file by the parts that steps append, before it is written anew
+MAX_GROWTH = 2  # a mask's file that steps have made this many times larger is rewritten
 NOWHERE = slice(0, 0), slice(0, 0)
 TABLES = {
     "exclude": Path("exclude.csv"),

@@ -42,7 +42,7 @@ ENDINGS = {
     "nerve": "_nerve _outline".split(),
     "other": "_seg-uaxon _axonmyelin_index _index _instance-map _cp_output _flows".split(),
 }
-# These endings are no names of images, even if there is no image `x`.
+# Files with these endings are never images, even without an image `x`.
 NO_IMAGES = ("_mask", "_cp_masks", "_cp_output")
 MAX_DRAWN_PX = 2**26  # a larger image is not read only to tell by its pixels what it is
 # Common names of masks beside `x_mask`: x-mask, x_Mask, mask_x, and ImageJ's "Mask of x".

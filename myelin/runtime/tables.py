@@ -73,7 +73,7 @@ def read_table(path: str | Path) -> tuple[list[str], list[list[str]]]:
 def parse_table(path: str | Path, **options: object) -> tuple[list[str], list[list[str]], str]:
     """Return header, rows and column separator of a table, texts as they are in the file.
 
-    `options` are those of `csv.reader`; a file that is no table is a ValueError.
+    `options` are those of `csv.reader`; a file that is not a table is a ValueError.
     """
     content = Path(path).read_bytes()
     try:
