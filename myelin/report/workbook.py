@@ -76,6 +76,7 @@ def write_workbook(folder: Path, ids: Sequence[str], tables: Sequence[str]) -> N
                 add_sheets(book, name, header, rows)
             columns, rows = read_table(folder / "fibers.csv")
             header = fiber_header(folder, ids)
+            header += [name for name in columns if name not in header]
             places = [columns.index(name) for name in header]
             add_sheets(book, "fibers", header, ([row[k] for k in places] for row in rows))
             facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))

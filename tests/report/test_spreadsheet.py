@@ -76,7 +76,8 @@ def test_workbook(folder, decimal):
     assert [row["A"] for row in rows] == list(NAMES), "names are texts"
     assert rows[0]["B"] == 0.1 and rows[0]["D"] == 2
     header, *rows = sheets["fibers"]
-    assert list(header.values()) == ["image", *TABLE_COLUMNS, "fascicle", *SHAPE_COLUMNS]
+    new = *SHAPE_COLUMNS, "group", "animal", "class"
+    assert list(header.values()) == ["image", *TABLE_COLUMNS, "fascicle", *new]
     assert [(row["A"], row["B"]) for row in rows] == [(n, f) for n in NAMES for f in (1, 2)]
     assert rows[0]["G"] == pytest.approx(4, rel=0.02) and rows[0]["S"] is False
     assert sheets["per_animal"][1]["A"] == "=a" and sheets["sampling"][1]["C"] == "77"
