@@ -211,7 +211,7 @@ def nerves(run: dict) -> str:
             "area that a disc wider than the gaps between fibers cannot enter. "
         )
     if whole:
-        text += f"{count_of(len(whole), 'image')} showed no area outside the endoneurium. "
+        text += f"In {count_of(len(whole), 'image')} no area outside the endoneurium was found. "
     if totals := run.get("whole_nerves"):
         listed = ", ".join(f"{name} {count:,}" for name, count in totals.items())
         text += f"Total number of fibers of nerves wholly in view: {listed}. "

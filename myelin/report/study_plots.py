@@ -84,6 +84,7 @@ def new_group_figure(
     ]
     widest = max(len(handle.get_label()) for handle in handles) + 7  # the line and a gap
     beside = max(1, min(len(handles), int(width / (widest * LETTER_INCHES))))
+    handles = [handle for column in range(beside) for handle in handles[column::beside]]
     legend = math.ceil(len(handles) / beside) * LINE_INCHES + 0.06
     figure, panels = new_figure(rows, height + legend, columns, width, legend + 0.2)
     text = {"fontsize": FONT["size"], "handlelength": 1.2, "labelspacing": 0.3, "columnspacing": 1}

@@ -106,7 +106,7 @@ def test_given_masks_cite_no_network():
         ({"nerves_found": ["a", "b"]}, "In 2 images the outline of the endoneurium was found"),
         (
             {"nerves_found": ["a", "b"], "nerves_whole_frame": ["b"]},
-            "cannot enter. 1 image showed no area outside the endoneurium. The counting",
+            "cannot enter. In 1 image no area outside the endoneurium was found. The counting",
         ),
         ({"nerve_outlines": {"a": "a_nerve.tif"}}, "limited in 1 image to the nerve or its fas"),
         ({"nerve_outlines": {"a": "", "b": ""}}, "limited to the nerve or its fascicles, outlin"),

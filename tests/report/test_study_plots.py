@@ -82,7 +82,8 @@ def test_animals_are_named_in_the_order_of_groups_and_no_text_overlaps(
     draw_groups(tmp_path / "x.png", make_study(listed, measured, edges, (0, 1)))
     (figure,) = figures
     figure.draw_without_rendering()
-    titles = [text.get_text() for text in figure.legends[0].get_texts()]
+    boxes = [(text.get_window_extent(), text.get_text()) for text in figure.legends[0].get_texts()]
+    titles = [text for box, text in sorted(boxes, key=lambda one: (-round(one[0].y0), one[0].x0))]
     assert titles == [f"{k} weeks of treatment, n = {animals}" for k in range(groups)]
     names = [text.get_text() for text in figure.axes[3].get_xticklabels()]
     order = sorted(range(groups * animals), key=lambda number: number % groups)
