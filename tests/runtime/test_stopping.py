@@ -17,6 +17,7 @@ import os, signal, sys, time
 sys.path.insert(0, {root!r})
 sys.modules["__main__"].__file__ = os.path.join({root!r}, "data.py")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job behind a shell
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored under nohup
 from myelin.runtime import stopping
 {before}
 from myelin.runtime.cli import script
