@@ -95,12 +95,15 @@ class Run:
         return False
 
     def stop(self) -> None:
-        """Stop the command as Ctrl-C does: it keeps what is finished."""
+        """Stop the command as Ctrl-C does: it keeps what is finished.
+
+        Not by SIGINT, which commands ignore if the window runs behind a shell.
+        """
         if not self.is_running():
             return
         end = time.monotonic() + PATIENCE_S
         with contextlib.suppress(OSError):
-            os.kill(self.facts["pid"], signal.SIGINT if os.name != "nt" else signal.SIGTERM)
+            os.kill(self.facts["pid"], signal.SIGTERM)
         while self.is_running() and time.monotonic() < end:
             time.sleep(0.05)
         if self.is_running():

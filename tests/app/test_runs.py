@@ -43,8 +43,8 @@ def test_a_command_runs_ends_and_is_stopped(folder):
         time.sleep(0.05)
     run.stop()
     status = run.status()
-    assert not status["running"] and status["code"] == 130
-    assert status["lines"][-1].startswith("stopped by Ctrl-C")
+    assert not status["running"] and status["code"] == 143
+    assert status["lines"][-1].startswith("stopped by SIGTERM")
 
 
 def test_a_run_that_was_killed_goes_on_and_others_are_over(folder):
