@@ -142,7 +142,7 @@ def colours_of(sheet: Sheet, mode: str) -> np.ndarray:
         sheet.colours = sheet.version, kept
     if mode in kept:
         return kept[mode]
-    colours = kept[mode] = np.zeros((len(sheet.found) + 1, 4), np.uint8)
+    colours = np.zeros((len(sheet.found) + 1, 4), np.uint8)
     colours[1:, 3] = SHEATH_ALPHA
     if mode == "state":
         colours[1:, :3] = np.array([COLOURS[one] for one in states_of(sheet)]).reshape(-1, 3)
@@ -156,6 +156,7 @@ def colours_of(sheet: Sheet, mode: str) -> np.ndarray:
             colours[row + 1, :3] = of_class[name]
     elif mode != "g":
         raise ValueError("mode")
+    kept[mode] = colours
     return colours
 
 
